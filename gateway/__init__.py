@@ -1,0 +1,1 @@
+"""A self-hosted instant-messaging and push gateway."""

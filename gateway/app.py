@@ -1,0 +1,198 @@
+"""The composition root: the only place that knows engines, and puts a gateway together by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.bus.memory import MemoryBus
+from gateway.clock import now_ms, ticks_ms
+from gateway.config import Config
+from gateway.control import ControlServer
+from gateway.core.attaching import Attaching
+from gateway.core.directory import Directory
+from gateway.core.groups import Groups
+from gateway.core.history import Conversations
+from gateway.core.hub import Hub
+from gateway.core.messaging import Messaging, announce
+from gateway.core.operator import Operator
+from gateway.core.receipts import Receipts
+from gateway.core.service import Core
+from gateway.core.tasks import Tasks
+from gateway.core.writer import Writer
+from gateway.domain.errors import Problem
+from gateway.edge.server import Switch, build_app
+from gateway.edge.socket import Channel
+from gateway.store.sqlite import SqliteStore
+from gateway.wire.close import Close
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 4_096
+"""Connections the kernel holds for us while we are busy; aiohttp's 128 throttles a storm to about 200 a second."""
+
+PROBE_MS = 1_000
+"""How old the proof that the store can commit may be when `/readyz` is asked."""
+
+
+class ListenError(RuntimeError):
+    """The address cannot be listened on; the sentence is for the operator."""
+
+
+class Gateway:
+    """One running node. Made by `start`; `stop` drains it."""
+
+    def __init__(self, config: Config, store: SqliteStore) -> None:
+        limits = config.limits
+        self._config = config
+        self._tasks = Tasks()
+        self._draining = False
+        self._probed = (0, "")
+        self.store = store
+        self._bus = MemoryBus()
+        self.hub = Hub(store, self._bus, limits, ticks_ms)
+        self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
+        self.receipts = Receipts(store, self.hub, limits, now_ms)
+        self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
+        messaging = Messaging(store, self.writer, limits, now_ms)
+        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
+        self.channel = Channel(
+            self.directory,
+            attaching,
+            self.hub,
+            messaging,
+            self.receipts,
+            limits,
+            ticks_ms,
+            config.edge.ws_origins,
+        )
+        self.core = Core(
+            directory=self.directory,
+            groups=Groups(store, self.writer.submit, limits, now_ms),
+            messaging=messaging,
+            conversations=Conversations(store, self.writer, now_ms),
+            receipts=self.receipts,
+        )
+        self.operator = Operator(store, self.directory, lambda: self.url)
+        self._control = ControlServer(Path(config.server.data), self.operator)
+        self.url = ""
+        self._switch = Switch()
+        self._runner: web.AppRunner | None = None
+
+    @classmethod
+    async def start(cls, config: Config) -> Gateway:
+        """Open the store and listen. Raises `StoreError` or `ListenError` with a sentence; nothing is left behind."""
+        listener = _listen(config.server.host, config.server.port)
+        try:
+            store = await SqliteStore.open(Path(config.server.data), config.limits)
+        except BaseException:
+            listener.close()
+            raise
+        gateway = cls(config, store)
+        try:
+            await gateway._serve(listener)
+        except BaseException:
+            listener.close()
+            await store.close()
+            raise
+        return gateway
+
+    async def _serve(self, listener: socket.socket) -> None:
+        edge = self._config.edge
+        app = build_app(
+            self.core,
+            self._config.limits,
+            readiness=self.readiness,
+            switch=self._switch,
+            channel=self.channel.handle,
+            cors_origins=edge.cors_origins,
+        )
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=2.0, keepalive_timeout=75.0
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        await self._control.start()
+        self._tasks.start(self.hub.run(), "ticks")
+        self._tasks.start(self.receipts.run(), "acks")
+
+    async def readiness(self) -> list[str]:
+        """Return why this node is not ready; empty when it can commit and takes connections."""
+        if self._draining:
+            return ["shutting down"]
+        at, reason = self._probed
+        if now_ms() - at >= PROBE_MS or now_ms() < at:
+            try:
+                await self.store.probe()
+                reason = ""
+            except Problem as problem:
+                reason = problem.sentence
+            self._probed = (now_ms(), reason)
+        return [reason] if reason else []
+
+    async def stop(self) -> None:
+        """Drain: take nothing new, flush batches, answers, hints and acks, say `bye`, all within `drain_ms`."""
+        if self._draining:
+            return
+        self._draining = self._switch.draining = self.channel.draining = True
+        log.info("draining")
+        limit_s = self._config.limits.drain_ms / 1000
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                for site in list(self._runner.sites) if self._runner else []:
+                    await site.stop()
+                await self.writer.close()
+                await self.receipts.close()
+                self._say_bye()
+                if self._runner:
+                    await self._runner.cleanup()
+        await self._release()
+
+    def _say_bye(self) -> None:
+        for connection in self.hub.connections:
+            # Jittered, so that a fleet of clients does not come back in one moment.
+            self.hub.close(
+                connection, Close.DRAINING, "the gateway is shutting down", random.randint(100, 3000)
+            )  # noqa: S311
+
+    async def _release(self) -> None:
+        await self._control.stop()
+        await self.channel.close()
+        await self._tasks.stop()
+        await self.hub.stop()
+        self.directory.close()
+        await self._bus.close()
+        await self.store.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is opened, so that a port in use leaves no trace."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        message = f"cannot listen on {host}: {error.strerror}"
+        raise ListenError(message) from error
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        message = f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0).lower()}"
+        raise ListenError(message) from error
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,1 @@
+"""The bus port and its engines: hints to the other nodes, which may be lost."""

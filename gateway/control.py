@@ -1,0 +1,133 @@
+"""The control socket: how commands reach the gateway that owns a folder (design §5).
+
+One line of JSON goes in, one comes out, over `<data>/control.sock` (0600: whoever may read the store may also ask).
+Where no gateway runs, a command takes the folder's lock and does the same work itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.clock import now_ms
+from gateway.config import Config
+from gateway.core.directory import Directory
+from gateway.core.operator import Operator, Order
+from gateway.domain.errors import Kind, Problem
+from gateway.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+NAME = "control.sock"
+LINE_BYTES_MAX = 64 * 1024
+ANSWER_TIMEOUT_S = 10.0
+
+
+class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What comes back: `data`, or the kind and sentence of a problem."""
+
+    data: dict[str, Any] = {}
+    kind: Kind | None = None
+    sentence: str = ""
+
+
+_orders = msgspec.json.Decoder(Order)
+_replies = msgspec.json.Decoder(Reply)
+
+
+class ControlServer:
+    """Answers orders while a gateway runs."""
+
+    def __init__(self, folder: Path, operator: Operator) -> None:
+        self._folder = folder
+        self._operator = operator
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen; the folder's lock is ours, so a socket file that is there is a dead one."""
+        path = self._folder / NAME
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)
+        try:
+            _in_folder(self._folder, lambda: listener.bind(NAME))
+        finally:
+            os.umask(mask)
+        self._server = await asyncio.start_unix_server(self._answer, sock=listener, limit=LINE_BYTES_MAX)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                reply = await self._do(await reader.readline())
+                writer.write(msgspec.json.encode(reply) + b"\n")
+                await writer.drain()
+        except (TimeoutError, ValueError, ConnectionError) as error:
+            log.warning("an order on the control socket failed: %s", error)
+        finally:
+            writer.close()
+
+    async def _do(self, line: bytes) -> Reply:
+        try:
+            return Reply(data=await self._operator.do(_orders.decode(line)))
+        except Problem as problem:
+            return Reply(kind=problem.kind, sentence=problem.sentence)
+        except msgspec.DecodeError as error:
+            return Reply(kind=Kind.BAD_PARAMETER, sentence=str(error))
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+            (self._folder / NAME).unlink(missing_ok=True)
+
+
+def ask(config: Config, order: Order) -> dict[str, Any]:
+    """Have an order carried out, by the gateway that owns the folder or here. Raises `Problem` or `StoreError`."""
+    folder = Path(config.server.data)
+    line = _ask_running(folder, msgspec.json.encode(order) + b"\n")
+    reply = _replies.decode(line) if line else asyncio.run(_do_here(config, order))
+    if reply.kind is not None:
+        raise Problem(reply.kind, reply.sentence)
+    return reply.data
+
+
+def _ask_running(folder: Path, line: bytes) -> bytes:
+    """Ask the running gateway; empty where none runs."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            _in_folder(folder, lambda: peer.connect(NAME))
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            return b""
+        peer.sendall(line)
+        with peer.makefile("rb") as answers:
+            return answers.readline(LINE_BYTES_MAX * 16)
+
+
+async def _do_here(config: Config, order: Order) -> Reply:
+    store = await SqliteStore.open(Path(config.server.data), config.limits)
+    directory = Directory(store, config.limits, now_ms, secrets.token_bytes)
+    try:
+        return Reply(data=await Operator(store, directory, lambda: "").do(order))
+    except Problem as problem:
+        return Reply(kind=problem.kind, sentence=problem.sentence)
+    finally:
+        directory.close()
+        await store.close()
+
+
+def _in_folder(folder: Path, act: Any) -> None:  # noqa: ANN401 - any call
+    """Act inside a folder: the path of a UNIX socket has room for about 100 bytes, a folder's may have more."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        act()
+    finally:
+        os.chdir(before)

@@ -1,0 +1,1 @@
+"""The floor of rules and state: it sees ports, never engines, and never a transport."""

@@ -1,0 +1,156 @@
+"""Attaching a device: two queries whatever the number of groups, and a start for every timeline (design §3, §6)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.core.hub import Connection, Hub, Sink
+from gateway.core.receipts import Receipts
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.domain.model import DEVICE_SN_MAX, App, Bearing, Standing, User
+from gateway.store.base import Store
+from gateway.wire.frames import frame
+from gateway.wire.session import Pace, Session, Write
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client says of itself when it attaches. `cursors` None: nothing stated, the stored ones hold."""
+
+    device_sn: int = 0
+    epoch: str = ""
+    cursors: Mapping[str, int] | None = None
+
+
+class Attaching:
+    """Makes a connection of an authenticated socket."""
+
+    def __init__(
+        self,
+        store: Store,
+        hub: Hub,
+        receipts: Receipts,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        ticks_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._receipts = receipts
+        self._limits = limits
+        self._now = clock_ms
+        self._ticks = ticks_ms
+        self._pace = Pace(
+            unacked_max=limits.unacked_max,
+            page_max=hub.page_max,
+            heartbeat_ms=limits.heartbeat_ms,
+            idle_timeout_ms=limits.idle_timeout_ms,
+            reorder_grace_ms=limits.reorder_grace_ms,
+        )
+
+    async def attach(self, app: App, user: User, claim: Claim, sink: Sink, expires_at: int) -> Connection:
+        """Attach a device and begin its replay; at `expires_at` (ms) it is told `bye`. Raises `Problem`; the hub knows nothing of the connection then."""
+        if user.id == app.system_id:
+            raise Problem(Kind.FORBIDDEN, "the app's reserved user has no devices")
+        device_sn = claim.device_sn or self._free_sn(user.id)
+        devices = self._hub.devices_of(user.id)
+        if device_sn not in devices and len(devices) >= self._limits.devices_per_user_max:
+            most = self._limits.devices_per_user_max
+            raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")
+        standing = await self._store.standing(user.id, device_sn)
+        ticks = self._ticks()
+        # From here on time is measured by a clock that does not jump.
+        session = Session(user.xid, user.id, self._pace, ticks, ticks + expires_at - self._now())
+        connection = Connection(app, user, device_sn, session, sink)
+        connection.kept = standing.kept
+        self._hub.admit(connection)
+        try:
+            await self._begin(connection, standing, claim)
+        except BaseException:
+            self._hub.detach(connection)
+            raise
+        return connection
+
+    def _free_sn(self, user_id: int) -> int:
+        taken = self._hub.devices_of(user_id)
+        while (device_sn := secrets.randbelow(DEVICE_SN_MAX) + 1) in taken:
+            pass
+        return device_sn
+
+    async def _begin(self, connection: Connection, standing: Standing, claim: Claim) -> None:
+        hub, session, user = self._hub, connection.session, connection.user
+        groups = [(stay.group_id, stay.group_xid, stay.from_seq) for stay in standing.stays]
+        owners = {stay.group_id: stay.group_xid for stay in standing.stays}
+        for track in session.attach(standing.head, groups):
+            # Registered before the heads are read: what is committed in between reaches us one way or the other.
+            await hub.register(connection, track, owners.get(track.timeline_id, user.xid))
+        bearings = await self._store.bearings(user.id, connection.device_sn, list(session.tracks))
+        if session.ended:
+            raise Problem(Kind.FORBIDDEN, "a newer connection of this device")
+        delivered = {stay.group_id: stay.delivered for stay in standing.stays} | {user.id: standing.delivered}
+        floors = {stay.group_id: stay.from_seq - 1 for stay in standing.stays} | {user.id: 0}
+        stated = self._stated(connection, bearings, claim)
+        for bearing in bearings:
+            timeline_id = bearing.timeline_id
+            start = _start(
+                bearing, kept=standing.kept, stay=floors[timeline_id], delivered=delivered[timeline_id]
+            )
+            start = max(stated.get(timeline_id, start), floors[timeline_id])
+            connection.starts[timeline_id] = start
+        if stated:
+            await self._receipts.keep([connection])
+            for bearing in bearings:
+                # Ahead of what was known, a stated cursor is an ack.
+                if stated.get(bearing.timeline_id, 0) > delivered[bearing.timeline_id]:
+                    self._receipts.ack(
+                        connection, bearing.timeline_id, connection.starts[bearing.timeline_id]
+                    )
+        for bearing in bearings:
+            session.prime(bearing.timeline_id, connection.starts[bearing.timeline_id], bearing.head)
+        if session.ended:
+            raise Problem(Kind.FORBIDDEN, "a newer connection of this device")
+        hub.perform(connection, [Write(self._welcome(connection)), *session.start()])
+
+    def _stated(self, connection: Connection, bearings: list[Bearing], claim: Claim) -> dict[int, int]:
+        """Return the cursors of a `hello` that count: of this epoch, of followed timelines, not above the head."""
+        if not claim.cursors or claim.epoch not in ("", self._store.epoch):
+            return {}
+        tracks = connection.session.tracks
+        stated = {
+            bearing.timeline_id: claim.cursors.get(tracks[bearing.timeline_id].name, -1)
+            for bearing in bearings
+            if bearing.timeline_id in tracks
+        }
+        heads = {bearing.timeline_id: bearing.head for bearing in bearings}
+        return {timeline_id: seq for timeline_id, seq in stated.items() if 0 <= seq <= heads[timeline_id]}
+
+    def _welcome(self, connection: Connection) -> bytes:
+        limits = self._limits
+        told: dict[str, Any] = {
+            "uid": connection.user.xid,
+            "device_sn": connection.device_sn,
+            "session": secrets.token_hex(8),
+            "epoch": self._store.epoch,
+            "server_time": self._now(),
+            "heartbeat_ms": limits.heartbeat_ms,
+            "limits": {
+                "frame_bytes_max": limits.frame_bytes_max,
+                "unacked_max": limits.unacked_max,
+                "content_bytes_max": limits.content_bytes_max,
+                "attachment_bytes_max": limits.attachment_bytes_max,
+                "targets_max": limits.targets_max,
+            },
+            "cursors": connection.session.cursors,
+        }
+        return frame("welcome", **told)
+
+
+def _start(bearing: Bearing, *, kept: bool, stay: int, delivered: int) -> int:
+    """Say where a device starts on one timeline (design §3, "Where a device starts")."""
+    if not kept:
+        return max(delivered, stay)
+    return bearing.cursor if bearing.cursor >= 0 else stay

@@ -1,0 +1,316 @@
+"""Apps and users: who a request speaks for, and how one comes by an account and a token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.core.cache import Cache
+from gateway.core.passwords import Passwords
+from gateway.core.principal import Principal
+from gateway.core.tokens import Claims, Tokens
+from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.limits import Limits
+from gateway.domain.model import SAFE_MAX, SYSTEM_NAME, App, User
+from gateway.store.base import Store
+
+TOKEN_TTL_S = 30 * 24 * 3600
+SECRET_BYTES = 64
+"""As long as what HS512 makes of it: a shorter key would be the weakest part (RFC 7518 §3.2)."""
+
+_KID_BYTES = 8
+_APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,63}")
+_USERNAME = re.compile(r"[A-Za-z0-9_]+")
+_RESERVED = ("maxim", "mta")
+_HEADER_NUMBER = re.compile(r"-?0*[0-9]{1,19}")
+_ID = re.compile(r"0*[0-9]{1,19}")
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """A token just issued, whose it is, and when it expires (ms since 1970)."""
+
+    token: str
+    xid: int
+    expires_ms: int
+
+
+class _Tenant(msgspec.Struct, frozen=True):
+    """An app with its reserved user."""
+
+    app: App
+    system: User
+
+
+class Directory:
+    """Finds apps and users, and judges what tokens and acting headers allow.
+
+    Apps and users are remembered, at most `Limits.cached_principals_max` of each: a user's id and name never
+    change, and whoever changes an app's keys says so by `forget`. `randomness` gives that many random bytes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        randomness: Callable[[int], bytes],
+        *,
+        passwords: Passwords | None = None,
+        token_ttl_s: int = TOKEN_TTL_S,
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._clock_ms = clock_ms
+        self._randomness = randomness
+        self._passwords = passwords or Passwords(limits, randomness)
+        self._token_ttl_s = token_ttl_s
+        self._tokens = Tokens(limits)
+        self._tenants: Cache[str, _Tenant] = Cache(limits.cached_principals_max)
+        self._users: Cache[tuple[int, int], User] = Cache(limits.cached_principals_max)
+        self._forgotten = 0
+
+    def close(self) -> None:
+        """Finish the password checks under way; later ones raise `DRAINING`."""
+        self._passwords.close()
+
+    # -- who asks ---------------------------------------------------------------------------------------
+
+    async def principal(
+        self, app_id: str | None, token: str | None, user_header: str | None, group_header: str | None
+    ) -> Principal:
+        """Who a request speaks for, by its four headers as they came (lanying.md, Codes and Principals).
+
+        Raises:
+            Problem: `BAD_PARAMETER` (no `app_id`, both acting headers, a header that is no id),
+                `APP_UNKNOWN`, `TOKEN_MISSING`, `TOKEN_ILLEGAL`, `TOKEN_EXPIRED`, `FORBIDDEN` (a user token
+                that names another), `USER_UNKNOWN` (where registration is required), `GROUP_UNKNOWN`.
+        """
+        tenant = await self._tenant(app_id)
+        claims = self._tokens.verify(tenant.app, token, self._clock_ms())
+        user_xid = _header("user_id", user_header) if user_header else 0
+        group_xid = _header("group_id", group_header) if group_header else 0
+        if user_xid and group_xid:
+            raise bad("user_id", "only one of the headers user_id and group_id may be set")
+        if claims.admin:
+            return await self._admin(tenant, user_xid, group_xid)
+        if group_xid:
+            raise Problem(Kind.FORBIDDEN, "group_id: this header wants an administrator's token")
+        if user_xid and user_xid != claims.xid:
+            raise Problem(Kind.FORBIDDEN, "user_id: a user's token speaks for nobody else")
+        return await self._bearer(tenant, claims)
+
+    async def identify(self, app_id: str | None, token: str | None) -> tuple[Principal, int]:
+        """Who a token speaks for without acting headers, and when it expires (ms since 1970).
+
+        Raises what `principal` raises for tokens.
+        """
+        tenant = await self._tenant(app_id)
+        claims = self._tokens.verify(tenant.app, token, self._clock_ms())
+        if claims.admin:
+            return await self._admin(tenant, 0, 0), claims.exp_ms
+        return await self._bearer(tenant, claims), claims.exp_ms
+
+    async def _bearer(self, tenant: _Tenant, claims: Claims) -> Principal:
+        """The owner of a user token, who comes into being by it in an open app."""
+        user = await self._user(tenant.app, claims.xid)
+        if user is Kind.BAD_PARAMETER or user == tenant.system:
+            raise Problem(Kind.TOKEN_ILLEGAL, "access-token: it does not speak for a user")
+        return Principal(app=tenant.app, user=_known(user, claims.xid))
+
+    async def _admin(self, tenant: _Tenant, user_xid: int, group_xid: int) -> Principal:
+        app = tenant.app
+        if group_xid:
+            group = await self._store.group(app.id, group_xid)
+            if group is None:
+                raise Problem(Kind.GROUP_UNKNOWN, f"group_id: there is no group {group_xid}")
+            owner = _known(await self._user(app, group.owner_xid), group.owner_xid)
+            return Principal(app=app, user=owner, admin=True, group_xid=group_xid)
+        if user_xid:
+            user = await self._user(app, user_xid)
+            if user is Kind.BAD_PARAMETER:
+                raise bad("user_id", f"{user_xid} is a group")
+            if user == tenant.system:
+                raise bad("user_id", "the reserved user system is spoken for by leaving this header out")
+            return Principal(app=app, user=_known(user, user_xid), admin=True, as_user=True)
+        return Principal(app=app, user=tenant.system, admin=True)
+
+    async def _user(self, app: App, xid: int) -> User | Kind:
+        """The user with this id, made where it may be; otherwise why not."""
+        known = self._users.get((app.id, xid))
+        if known is not None:
+            return known
+        if app.registered:
+            found = await self._store.user(app.id, xid)
+        else:
+            found = await self._store.ensure_user(app.id, xid, self._clock_ms())
+        if isinstance(found, User):
+            self._users.put((app.id, xid), found)
+        return found
+
+    async def _tenant(self, app_id: str | None) -> _Tenant:
+        if not app_id:
+            raise bad("app_id", "the header is missing")
+        known = self._tenants.get(app_id)
+        if known is not None:
+            return known
+        forgotten = self._forgotten
+        # What no app can be called is not asked of the store: a header may hold anything.
+        app = await self._store.app(app_id) if _APP_ID.fullmatch(app_id) else None
+        if app is None:
+            raise Problem(Kind.APP_UNKNOWN, "app_id: there is no such app")
+        system = await self._store.user_named(app.id, SYSTEM_NAME)
+        assert system is not None, "every app is made with its user system"
+        tenant = _Tenant(app, system)
+        if forgotten == self._forgotten:  # Else what was read may be older than the change.
+            self._tenants.put(app_id, tenant)
+        return tenant
+
+    def forget(self, app_id: str) -> None:
+        """Read this app anew when it is next asked for: its keys have changed."""
+        self._forgotten += 1
+        self._tenants.forget(app_id)
+
+    # -- accounts ---------------------------------------------------------------------------------------
+
+    async def register(self, app_id: str | None, username: str, password: str) -> User:
+        """Make a user with a name and a password (vendors.md §1.4, POST /user/register/v2).
+
+        Raises:
+            Problem: `BAD_PARAMETER` for a name or password that may not be, `USER_EXISTS`, `OVERLOADED`.
+        """
+        app = (await self._tenant(app_id)).app
+        self._check_username(username)
+        if not 0 < len(password.encode()) <= self._limits.password_bytes_max:
+            raise bad("password", f"it must have 1 to {self._limits.password_bytes_max} bytes")
+        # Looked for before the costly part; the store has the last word.
+        user = None
+        if await self._store.user_named(app.id, username) is None:
+            record = await self._passwords.record(password)
+            user = await self._store.register(app.id, username, record, self._clock_ms())
+        if user is None:
+            raise Problem(Kind.USER_EXISTS, f"username: {username} is taken")
+        return user
+
+    async def login_name(self, app_id: str | None, name: str, password: str) -> Grant:
+        """A token for the user of this name (vendors.md §1.4, POST /token/user).
+
+        One sentence and one span of time for a wrong password, a user without one, and no such user, so that
+        an open app's accounts cannot be told apart by trying. Where registration is required the rules want
+        an unknown user named as such (lanying.md, Codes): `USER_UNKNOWN`, after the same time.
+
+        Raises:
+            Problem: `FORBIDDEN`, `USER_UNKNOWN`, `OVERLOADED`.
+        """
+        tenant = await self._tenant(app_id)
+        return await self._login(tenant, await self._store.user_named(tenant.app.id, name), password)
+
+    async def login_id(self, app_id: str | None, xid: int, password: str) -> Grant:
+        """A token for the user with this id (vendors.md §1.4, POST /token/id); otherwise as `login_name`."""
+        tenant = await self._tenant(app_id)
+        found = await self._store.user(tenant.app.id, xid)
+        return await self._login(tenant, found if isinstance(found, User) else None, password)
+
+    async def _login(self, tenant: _Tenant, user: User | None, password: str) -> Grant:
+        right = await self._passwords.matches(password, user.password if user else "")
+        if user is not None and right:
+            return self._grant(tenant.app, user.xid, admin=False, ttl_s=self._token_ttl_s)
+        if user is None and tenant.app.registered:
+            raise Problem(Kind.USER_UNKNOWN, "there is no such user")
+        raise Problem(Kind.FORBIDDEN, "wrong user or password")
+
+    def _check_username(self, username: str) -> None:
+        if not _USERNAME.fullmatch(username) or username.isdigit():
+            raise bad(
+                "username", "it must be of the letters A-Z and a-z, digits and _, and not of digits only"
+            )
+        if username.lower().startswith(_RESERVED):
+            raise bad("username", f"names that start with {' or '.join(_RESERVED)} are reserved")
+        if len(username) > self._limits.name_bytes_max:
+            raise bad("username", f"it must not have more than {self._limits.name_bytes_max} bytes")
+
+    # -- what the operator does -------------------------------------------------------------------------
+
+    async def create_app(self, app_id: str, *, registered: bool = False) -> App:
+        """Make an app with a random secret; `registered`: its users must be registered before they are named.
+
+        Raises:
+            Problem: `BAD_PARAMETER` for a name that may not be or is taken.
+        """
+        if not _APP_ID.fullmatch(app_id):
+            raise bad(
+                "app_id", "it must be 1 to 64 letters, digits, dots, #, _ and -, the first a letter or digit"
+            )
+        kid, secret = self._key()
+        app = await self._store.create_app(app_id, kid, secret, registered=registered, at=self._clock_ms())
+        if app is None:
+            raise bad("app_id", f"there is an app {app_id} already")
+        return app
+
+    async def rotate_secret(self, app_id: str) -> App:
+        """Sign an app's tokens with a new key from now on; tokens of the older keys stay good.
+
+        Raises:
+            Problem: `APP_UNKNOWN`.
+        """
+        kid, secret = self._key()
+        app = await self._store.add_key(app_id, kid, secret, self._clock_ms())
+        self.forget(app_id)
+        if app is None:
+            raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
+        return app
+
+    async def token_for(self, app_id: str, user: str | None, ttl_s: int | None = None) -> Grant:
+        """A token for a user by id (digits) or name, or for the app's administrator (`user` None).
+
+        In an open app a user who is not there yet is made, without a password.
+
+        Raises:
+            Problem: `APP_UNKNOWN`, `USER_UNKNOWN`, `BAD_PARAMETER` for a time or user that may not be.
+        """
+        tenant = await self._tenant(app_id)
+        ttl_s = self._token_ttl_s if ttl_s is None else ttl_s
+        if not 1 <= ttl_s <= self._limits.token_ttl_max_s:
+            raise bad("ttl", f"it must be 1 to {self._limits.token_ttl_max_s} seconds")
+        if user is None:
+            return self._grant(tenant.app, tenant.system.xid, admin=True, ttl_s=ttl_s)
+        if _ID.fullmatch(user):
+            xid = int(user)
+            found = await self._user(tenant.app, xid) if 0 < xid <= SAFE_MAX else Kind.BAD_PARAMETER
+        else:
+            found = await self._named(tenant.app, user)
+        if found is Kind.BAD_PARAMETER or found == tenant.system:
+            raise bad("user", f"{user} is no user that a token can speak for")
+        return self._grant(tenant.app, _known(found, user).xid, admin=False, ttl_s=ttl_s)
+
+    async def _named(self, app: App, name: str) -> User | Kind:
+        """The user of this name, made in an open app."""
+        user = await self._store.user_named(app.id, name)
+        if user is None and not app.registered:
+            self._check_username(name)
+            user = await self._store.register(app.id, name, "", self._clock_ms())
+            # Somebody else took the name in between: then it is theirs.
+            user = user or await self._store.user_named(app.id, name)
+        return user or Kind.USER_UNKNOWN
+
+    def _grant(self, app: App, xid: int, *, admin: bool, ttl_s: int) -> Grant:
+        token, expires_ms = self._tokens.issue(app, xid, admin=admin, ttl_s=ttl_s, now_ms=self._clock_ms())
+        return Grant(token, xid, expires_ms)
+
+    def _key(self) -> tuple[str, bytes]:
+        return self._randomness(_KID_BYTES).hex(), self._randomness(SECRET_BYTES)
+
+
+def _known(found: User | Kind, named: int | str) -> User:
+    if isinstance(found, User):
+        return found
+    raise Problem(found, f"there is no user {named}")
+
+
+def _header(name: str, text: str) -> int:
+    """The id in an acting header; 0 says the same as no header (lanying.md, Principals)."""
+    number = int(text) if _HEADER_NUMBER.fullmatch(text) else -1
+    if not 0 <= number <= SAFE_MAX:
+        raise bad(name, f"the header must be an id from 1 to {SAFE_MAX}")
+    return number

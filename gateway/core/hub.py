@@ -1,0 +1,374 @@
+"""The hub: the sessions of this node, and how committed entries reach them (design §4, Rules of dispatch).
+
+Fan-out never awaits a peer: a run's bytes object is written to each transport without waiting, and a transport that is
+full turns its session to reading from the store, at its own pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from gateway.bus.base import Bus, Hint
+from gateway.core.tasks import Tasks
+from gateway.domain.errors import Problem
+from gateway.domain.limits import Limits
+from gateway.domain.model import App, Entry, User
+from gateway.store.base import Store
+from gateway.wire.close import Close
+from gateway.wire.frames import entry_frame
+from gateway.wire.session import (
+    Acked,
+    Effect,
+    End,
+    Fetch,
+    Follow,
+    Ping,
+    Run,
+    Session,
+    Track,
+    Unfollow,
+    Wake,
+    Write,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """The transport of one connection, as the hub needs it. Nothing here waits."""
+
+    def write(self, data: bytes) -> None:
+        """Queue finished frames."""
+
+    def buffered(self) -> int:
+        """Return how many bytes the peer has not taken yet."""
+
+    def ping(self) -> None:
+        """Queue a WebSocket ping."""
+
+    def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
+        """Say `bye` and close; the socket is gone soon after, whatever the peer does."""
+
+
+class Connection:
+    """A device that is attached: its session, its transport, and what the node must remember of it."""
+
+    __slots__ = ("app", "buffered_before", "device_sn", "kept", "session", "sink", "starts", "user")
+
+    def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
+        self.app = app
+        self.user = user
+        self.device_sn = device_sn
+        self.session = session
+        self.sink = sink
+        self.kept = False
+        self.starts: dict[int, int] = {}
+        self.buffered_before = 0
+
+
+class Topic:
+    """One timeline that somebody on this node follows."""
+
+    __slots__ = ("followers", "name", "owner_xid")
+
+    def __init__(self, name: str, owner_xid: int) -> None:
+        self.name = name
+        self.owner_xid = owner_xid
+        self.followers: dict[Connection, Track] = {}
+
+
+def make_runs(entries: Iterable[Entry], topic: Topic) -> list[Run]:
+    """Encode entries of one timeline into runs: consecutive seqs, a membership entry last."""
+    runs: list[Run] = []
+    first = 0
+    frames: list[bytes] = []
+    for entry in entries:
+        if frames and entry.seq != first + len(frames):
+            runs.append(Run(first, frames, b"".join(frames)))
+            frames = []
+        if not frames:
+            first = entry.seq
+        frames.append(entry_frame(entry, topic.name, topic.owner_xid))
+        if entry.membership is not None:
+            runs.append(Run(first, frames, b"".join(frames), entry.membership))
+            frames = []
+    if frames:
+        runs.append(Run(first, frames, b"".join(frames)))
+    return runs
+
+
+class Hub:
+    """All attached devices of this node, by timeline and by user."""
+
+    def __init__(self, store: Store, bus: Bus, limits: Limits, ticks_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._bus = bus
+        self._limits = limits
+        self._now = ticks_ms
+        self._tasks = Tasks()
+        self._topics: dict[int, Topic] = {}
+        self._devices: dict[int, dict[int, Connection]] = {}
+        self._lagging: dict[Connection, None] = {}
+        self._fetching: dict[tuple[int, int], list[Connection]] = {}
+        self._drain_timer: asyncio.Handle | None = None
+        self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
+        self.page_max = min(limits.replay_page_max, max(1, limits.unacked_max // 2))
+        bus.listen(self._hear, self._compare)
+
+    # -- who is here ------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Return all attached connections."""
+        return [connection for devices in self._devices.values() for connection in devices.values()]
+
+    def devices_of(self, user_id: int) -> dict[int, Connection]:
+        """Return a user's connections on this node by `device_sn`."""
+        return self._devices.get(user_id, {})
+
+    def admit(self, connection: Connection) -> None:
+        """Take a connection in; an older one of the same device is replaced, and told so."""
+        devices = self._devices.setdefault(connection.user.id, {})
+        older = devices.get(connection.device_sn)
+        devices[connection.device_sn] = connection
+        if older is not None:
+            self.perform(older, older.session.end(Close.REPLACED, "a newer connection of this device"))
+
+    def detach(self, connection: Connection) -> None:
+        """Forget a connection: its socket is gone, or about to be."""
+        connection.session.ended = True
+        for timeline_id in list(connection.session.tracks):
+            self._unregister(connection, timeline_id)
+        self._lagging.pop(connection, None)
+        devices = self._devices.get(connection.user.id)
+        if devices is not None and devices.get(connection.device_sn) is connection:
+            del devices[connection.device_sn]
+            if not devices:
+                del self._devices[connection.user.id]
+
+    async def register(self, connection: Connection, track: Track, owner_xid: int) -> None:
+        """Give a connection's track the runs of its timeline from now on; heads are to be read after this."""
+        topic = self._topics.get(track.timeline_id)
+        if topic is None:
+            topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid)
+            topic.followers[connection] = track
+            await self._bus.subscribe(track.timeline_id)
+        else:
+            topic.followers[connection] = track
+
+    def _unregister(self, connection: Connection, timeline_id: int) -> None:
+        topic = self._topics.get(timeline_id)
+        if topic is not None:
+            topic.followers.pop(connection, None)
+            if not topic.followers:
+                del self._topics[timeline_id]
+                self._bus.unsubscribe(timeline_id)
+
+    def follows(self, timeline_id: int) -> bool:
+        """Say whether anybody here would get an entry of this timeline: nothing is encoded for nobody."""
+        return timeline_id in self._topics
+
+    # -- dispatch ---------------------------------------------------------------------------------------
+
+    def dispatch(self, timeline_id: int, entries: Sequence[Entry]) -> None:
+        """Hand committed entries of one timeline, in order, to whoever follows it here."""
+        topic = self._topics.get(timeline_id)
+        if topic is None:
+            return
+        for run in make_runs(entries, topic):
+            self._fan_out(topic, timeline_id, run)
+
+    def _fan_out(self, topic: Topic, timeline_id: int, run: Run) -> None:
+        """Write one run to every follower. The common case stays in this loop: no call per session but its write."""
+        before, last, data = run.first - 1, run.last, run.data
+        full = self._limits.transport_buffer_bytes_max
+        plain = run.fence is None
+        slow: list[Connection] = []
+        for connection, track in topic.followers.items():
+            if plain and track.settled and track.sent == before and not connection.session.lagging:
+                track.sent = track.head = last
+                sink = connection.sink
+                sink.write(data)
+                if sink.buffered() > full:
+                    self._lag(connection)
+            else:
+                slow.append(connection)
+        if slow:
+            now = self._now()
+            for connection in slow:
+                self.perform(connection, connection.session.offer(timeline_id, run, now))
+
+    def publish(self, heads: dict[int, int]) -> None:
+        """Tell the other nodes how far timelines reach."""
+        self._bus.publish([Hint(timeline_id, head) for timeline_id, head in heads.items()])
+
+    def _hear(self, hints: Sequence[Hint]) -> None:
+        now = self._now()
+        for hint in hints:
+            topic = self._topics.get(hint.timeline_id)
+            if topic is not None:
+                for connection in list(topic.followers):
+                    self.perform(connection, connection.session.hint(hint.timeline_id, hint.head, now))
+
+    def tell(self, user_id: int, data: bytes, *, but: int | None = None) -> None:
+        """Write a frame outside timelines to a user's devices; it may be lost, and a lagging device does lose it."""
+        for device_sn, connection in list(self.devices_of(user_id).items()):
+            if device_sn != but and connection.session.started and not connection.session.lagging:
+                self.perform(connection, [Write(data)])
+
+    # -- effects ----------------------------------------------------------------------------------------
+
+    def perform(self, connection: Connection, effects: Iterable[Effect]) -> None:
+        """Carry out what a session asks for, in order."""
+        for effect in effects:
+            match effect:
+                case Write(data):
+                    if not connection.session.ended:
+                        connection.sink.write(data)
+                        self.watch(connection)
+                case Fetch(timeline_id, from_seq):
+                    self._fetch(connection, timeline_id, from_seq)
+                case Acked(timeline_id, seq):
+                    self.on_ack(connection, timeline_id, seq)
+                case Follow():
+                    self._tasks.start(self._follow(connection, effect), "follow")
+                case Unfollow(timeline_id):
+                    self._unregister(connection, timeline_id)
+                case Wake(at):
+                    delay = max(at - self._now(), 0) / 1000
+                    asyncio.get_running_loop().call_later(delay, self._wake, connection)
+                case Ping():
+                    connection.sink.ping()
+                case End(code, reason):
+                    self.close(connection, code, reason)
+
+    def watch(self, connection: Connection) -> None:
+        """After a write: a transport that holds too much makes the session lag."""
+        if (
+            connection.sink.buffered() > self._limits.transport_buffer_bytes_max
+            and not connection.session.lagging
+        ):
+            self._lag(connection)
+
+    def close(
+        self, connection: Connection, code: Close, reason: str, retry_after_ms: int | None = None
+    ) -> None:
+        """End a connection with a `bye`."""
+        self.detach(connection)
+        connection.sink.close(code, reason, retry_after_ms)
+
+    def _wake(self, connection: Connection) -> None:
+        if not connection.session.ended:
+            self.perform(connection, connection.session.tick(self._now()))
+
+    async def _follow(self, connection: Connection, follow: Follow) -> None:
+        session = connection.session
+        track = session.tracks.get(follow.timeline_id)
+        if track is None or session.ended:
+            return
+        await self.register(connection, track, follow.group_xid)
+        try:
+            [bearing] = await self._store.bearings(
+                connection.user.id, connection.device_sn, [follow.timeline_id]
+            )
+        except Problem as problem:
+            self.perform(connection, session.end(Close.STORE_FAILED, problem.sentence))
+            return
+        connection.starts[follow.timeline_id] = follow.from_seq - 1
+        self.perform(connection, session.prime(follow.timeline_id, follow.from_seq - 1, bearing.head))
+
+    # -- reading what a session has not got -------------------------------------------------------------
+
+    def _fetch(self, connection: Connection, timeline_id: int, from_seq: int) -> None:
+        """Read a page once for all who ask for it at the same time."""
+        waiting = self._fetching.get((timeline_id, from_seq))
+        if waiting is not None:
+            waiting.append(connection)
+            return
+        self._fetching[timeline_id, from_seq] = [connection]
+        self._tasks.start(self._read_page(timeline_id, from_seq), "fetch")
+
+    async def _read_page(self, timeline_id: int, from_seq: int) -> None:
+        topic = self._topics.get(timeline_id)
+        try:
+            page = await self._store.page(
+                timeline_id, from_seq, self.page_max, self._limits.replay_page_bytes_max
+            )
+        except Problem:
+            now = self._now()
+            for connection in self._fetching.pop((timeline_id, from_seq)):
+                if not connection.session.ended:
+                    self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
+            return
+        runs = [] if topic is None else make_runs(page.entries, topic)
+        if page.entries and page.entries[0].seq > max(from_seq, page.floor + 1):
+            log.error("timeline %d has lost entries from seq %d on", timeline_id, from_seq)
+        for connection in self._fetching.pop((timeline_id, from_seq)):
+            if not connection.session.ended:
+                effects = connection.session.page(timeline_id, from_seq, runs, page.floor, page.head)
+                self.perform(connection, effects)
+
+    # -- slow peers -------------------------------------------------------------------------------------
+
+    def _lag(self, connection: Connection) -> None:
+        connection.session.lag()
+        connection.buffered_before = connection.sink.buffered()
+        self._lagging[connection] = None
+        if self._drain_timer is None:
+            # Transports often take everything as soon as this turn of the loop is over.
+            self._drain_timer = asyncio.get_running_loop().call_soon(self._look_at_lagging, 0.001)
+
+    def _look_at_lagging(self, pause_s: float) -> None:
+        """See who has drained. Only lagging sessions are looked at, less often the longer they lag."""
+        self._drain_timer = None
+        now = self._now()
+        low = self._limits.transport_buffer_bytes_max // 4
+        for connection in list(self._lagging):
+            left = connection.sink.buffered()
+            if left <= low:
+                del self._lagging[connection]
+                self.perform(connection, connection.session.drained(now))
+            elif left < connection.buffered_before:
+                connection.session.heard(now)
+            connection.buffered_before = left
+        if self._lagging and self._drain_timer is None:
+            loop = asyncio.get_running_loop()
+            self._drain_timer = loop.call_later(pause_s, self._look_at_lagging, min(pause_s * 2, 0.05))
+
+    # -- time -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tick all sessions for as long as the node lives: pings, silence."""
+        # A quarter of a heartbeat, so that silence is noticed within 10 % of the idle timeout.
+        pause_s = self._limits.heartbeat_ms / 4000
+        while True:
+            await asyncio.sleep(pause_s)
+            now = self._now()
+            for connection in self.connections:
+                if not connection.session.ended:
+                    self.perform(connection, connection.session.tick(now))
+
+    def _compare(self) -> None:
+        """The bus (re)connected: compare the heads of all followed timelines with the store."""
+        if self._topics:
+            self._tasks.start(self.sweep(), "sweep")
+
+    async def sweep(self) -> None:
+        """Compare the heads of everything followed here with the store, in pages of 1,000."""
+        followed = list(self._topics)
+        for start in range(0, len(followed), 1000):
+            try:
+                bearings = await self._store.bearings(0, 0, followed[start : start + 1000])
+            except Problem as problem:
+                log.warning("the sweep could not read heads: %s", problem.sentence)
+                return
+            self._hear([Hint(bearing.timeline_id, bearing.head) for bearing in bearings])
+
+    async def stop(self) -> None:
+        """End the background work; every connection has had its `bye` before."""
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+        await self._tasks.stop()

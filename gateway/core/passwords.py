@@ -1,0 +1,117 @@
+"""Passwords: scrypt records, made and checked beside the event loop.
+
+One thread does the work, so that however many log in at once the loop keeps its core for messages; what waits
+for that thread is bounded, and past the bound the caller is told to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
+
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+
+T = TypeVar("T")
+
+_SALT_BYTES = 16
+_HASH_BYTES = 32
+_RETRY_AFTER_MS = 1_000
+_RECORD = re.compile(
+    r"\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{1,100})\$([A-Za-z0-9+/]{1,100})"
+)
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What one guess costs: 2^`ln` steps over `r` * 128 bytes each, `p` times over."""
+
+    ln: int
+    r: int
+    p: int
+
+
+COST = Cost(ln=14, r=8, p=5)
+"""16 MiB and 5 passes (OWASP's Password Storage Cheat Sheet, scrypt): the setting that needs least memory."""
+
+
+class Passwords:
+    """Makes and checks password records; a record carries its own salt and cost (PHC string format).
+
+    `randomness` gives that many random bytes. Every call raises `OVERLOADED` with a time to come back when
+    `Limits.password_queue_max` calls are under way, and `DRAINING` once closed.
+    """
+
+    def __init__(self, limits: Limits, randomness: Callable[[int], bytes], cost: Cost = COST) -> None:
+        self._randomness = randomness
+        self._cost = cost
+        self._room = threading.BoundedSemaphore(limits.password_queue_max)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
+        # Matches no password, as its hash is no hash of anything; checked where there is no record.
+        self._nobody = _written(cost, bytes(_SALT_BYTES), bytes(_HASH_BYTES))
+
+    async def record(self, password: str) -> str:
+        """Return a new record of a password; two records of the same one differ."""
+        salt = self._randomness(_SALT_BYTES)
+        return await self._run(lambda: _written(self._cost, salt, _hashed(password, self._cost, salt)))
+
+    async def matches(self, password: str, record: str) -> bool:
+        """Whether a record is of this password. Without one (empty) the answer is no, after the same time."""
+        return await self._run(lambda: _matches(password, record or self._nobody))
+
+    def close(self) -> None:
+        """Finish what is under way and let the thread go."""
+        self._thread.shutdown(wait=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if not self._room.acquire(blocking=False):
+            raise Problem(Kind.OVERLOADED, "too many password checks at once", retry_after_ms=_RETRY_AFTER_MS)
+        try:
+            future = self._thread.submit(work)
+        except RuntimeError:
+            self._room.release()
+            raise Problem(Kind.DRAINING, "the gateway is stopping") from None
+        future.add_done_callback(lambda _: self._room.release())
+        # A caller that goes away does not take its place in the queue with it: the work still waits there.
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+
+def _hashed(password: str, cost: Cost, salt: bytes) -> bytes:
+    steps = 1 << cost.ln
+    return hashlib.scrypt(
+        password.encode(),
+        salt=salt,
+        n=steps,
+        r=cost.r,
+        p=cost.p,
+        maxmem=128 * cost.r * (steps + cost.p + 2),
+        dklen=_HASH_BYTES,
+    )
+
+
+def _matches(password: str, record: str) -> bool:
+    found = _RECORD.fullmatch(record)
+    if found is None:
+        raise ValueError("a stored password record cannot be read")
+    cost = Cost(int(found[1]), int(found[2]), int(found[3]))
+    return hmac.compare_digest(_hashed(password, cost, _bytes(found[4])), _bytes(found[5]))
+
+
+def _written(cost: Cost, salt: bytes, digest: bytes) -> str:
+    return f"$scrypt$ln={cost.ln},r={cost.r},p={cost.p}${_text(salt)}${_text(digest)}"
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,168 @@
+"""Acks and reads: positions are committed, and then whoever sent is told (design §3, §6)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from gateway.core.hub import Connection, Hub
+from gateway.core.principal import Principal
+from gateway.core.writer import Lane
+from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
+from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.limits import Limits
+from gateway.domain.model import Status
+from gateway.store.base import Store
+from gateway.wire.frames import frame
+
+log = logging.getLogger(__name__)
+
+READS_MAX = 500
+"""READ marks of one transaction."""
+
+
+class Receipts:
+    """Commits acks every `ack_flush_ms` and reads as they come, and sends receipts after each commit."""
+
+    def __init__(self, store: Store, hub: Hub, limits: Limits, clock_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._hub = hub
+        self._limits = limits
+        self._now = clock_ms
+        self._acks: dict[tuple[Connection, int], int] = {}
+        self._due = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._reads: Lane[ReadMark, ReadDone | Kind] = Lane(self._flush_reads, _take_reads)
+        hub.on_ack = self.ack
+
+    # -- DELIVERED --------------------------------------------------------------------------------------
+
+    def ack(self, connection: Connection, timeline_id: int, seq: int) -> None:
+        """Note that a device holds a timeline up to `seq`; committed with the next flush."""
+        self._acks[connection, timeline_id] = seq
+        self._due.set()
+
+    async def run(self) -> None:
+        """Flush for as long as the node lives."""
+        while True:
+            await self._due.wait()
+            await asyncio.sleep(self._limits.ack_flush_ms / 1000)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Commit the acks that wait. What the store could not take waits for the next flush."""
+        async with self._flushing:
+            self._due.clear()
+            acks, self._acks = self._acks, {}
+            if not acks:
+                return
+            try:
+                await self._commit(acks)
+            except Problem as problem:
+                log.warning("acks wait for the store: %s", problem.sentence)
+                for key, seq in acks.items():
+                    self._acks[key] = max(seq, self._acks.get(key, 0))
+                self._due.set()
+
+    async def _commit(self, acks: dict[tuple[Connection, int], int]) -> None:
+        new = {connection for connection, _ in acks if not connection.kept}
+        if new:
+            await self.keep([*new])
+        changes = await self._store.advance(
+            [
+                Ack(connection.user.id, connection.user.xid, connection.device_sn, timeline_id, seq)
+                for (connection, timeline_id), seq in acks.items()
+            ]
+        )
+        self._tell(changes)
+
+    async def keep(self, connections: Sequence[Connection]) -> None:
+        """Make devices kept, with a cursor for every timeline they follow, at this connection's starting points."""
+        now = self._now()
+        await self._store.keep(
+            [
+                Keep(
+                    connection.user.id,
+                    connection.device_sn,
+                    now,
+                    dict(connection.starts),
+                    tuple(self._hub.devices_of(connection.user.id)),
+                )
+                for connection in connections
+            ]
+        )
+        for connection in connections:
+            connection.kept = True
+
+    # -- READ -------------------------------------------------------------------------------------------
+
+    async def read(
+        self, principal: Principal, conversation_xid: int, msg_id: int, device_sn: int = 0
+    ) -> None:
+        """Mark a conversation read up to `msg_id`, cumulatively; returns after the commit (lanying.md, ack).
+
+        `msg_id` alone (0 = not given): its conversation, if the asker is party. `conversation_xid` alone: its newest.
+        """
+        if principal.group_xid:
+            raise bad("group_id", "this header is not for read receipts")
+        if not conversation_xid and not msg_id:
+            raise bad("conversation_id", "give conversation_id, msg_id or both")
+        app, me = principal.app, principal.user
+        if not conversation_xid:
+            message = await self._store.message(app.id, msg_id)
+            if message is None:
+                raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
+            conversation_xid = message.conversation_for(me.xid)
+            group = message.target_xid == conversation_xid and message.sender_xid != me.xid
+            if me.xid not in (message.sender_xid, message.target_xid) and not group:
+                raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
+        opposite = await self._store.party(app.id, conversation_xid)
+        if opposite is None:
+            return
+        mark = ReadMark(me.id, me.xid, opposite.id, opposite.xid, opposite.scope, msg_id, device_sn)
+        done = await asyncio.shield(self._reads.submit(mark))
+        if isinstance(done, Kind):
+            raise Problem(done, f"not a member of group {conversation_xid}")
+        if done.moved:
+            told = _receipt(conversation_xid, done.msg_id, Status.READ, me.xid, device_sn)
+            self._hub.tell(me.id, told, but=device_sn or None)
+
+    async def _flush_reads(self, marks: list[ReadMark]) -> Sequence[ReadDone | Kind]:
+        answers = await self._store.read(marks)
+        for answer in answers:
+            if isinstance(answer, ReadDone):
+                self._tell(answer.changes)
+        return answers
+
+    # -- receipts ---------------------------------------------------------------------------------------
+
+    def _tell(self, changes: Sequence[StatusChange]) -> None:
+        """Tell senders whose status changed; at most once, and only who is here."""
+        for change in changes:
+            if self._hub.devices_of(change.sender_id):
+                told = _receipt(
+                    change.conversation_xid, change.msg_id, change.status, change.by_xid, change.by_sn
+                )
+                self._hub.tell(change.sender_id, told)
+
+    async def close(self) -> None:
+        """Commit what waits."""
+        await self.flush()
+        await self._reads.drain()
+
+
+def _receipt(conversation_xid: int, msg_id: int, status: Status, uid: int, device_sn: int) -> bytes:
+    return frame(
+        "receipt",
+        conversation_id=conversation_xid,
+        msg_id=msg_id,
+        status=status.name,
+        uid=uid,
+        device_sn=device_sn,
+    )
+
+
+def _take_reads(waiting: deque[tuple[ReadMark, asyncio.Future[ReadDone | Kind]]]) -> int:
+    return min(len(waiting), READS_MAX)

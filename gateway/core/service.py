@@ -1,0 +1,22 @@
+"""What the edge sees of the core."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gateway.core.directory import Directory
+from gateway.core.groups import Groups
+from gateway.core.history import Conversations
+from gateway.core.messaging import Messaging
+from gateway.core.receipts import Receipts
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """The services that every dialect calls."""
+
+    directory: Directory
+    groups: Groups
+    messaging: Messaging
+    conversations: Conversations
+    receipts: Receipts

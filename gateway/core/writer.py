@@ -1,0 +1,143 @@
+"""Group commit: whatever waits is committed as one batch, announced, and then answered (design §4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from gateway.domain.drafts import Answer, CreateDraft, Draft, MembershipDraft
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.store.base import Store
+
+A = TypeVar("A")
+R = TypeVar("R")
+log = logging.getLogger(__name__)
+
+
+class Lane(Generic[A, R]):
+    """A queue with one flush under way at a time; what comes meanwhile is the next flush.
+
+    `flush` takes the list of what waited and answers in the same order. Its failure is the answer of all of them.
+    A caller that goes away leaves what it asked for in the queue.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[list[A]], Awaitable[Sequence[R]]],
+        take: Callable[[deque[tuple[A, asyncio.Future[R]]]], int],
+    ) -> None:
+        self._flush = flush
+        self._take = take
+        self._waiting: deque[tuple[A, asyncio.Future[R]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, asked: A) -> asyncio.Future[R]:
+        """Queue one thing; the future holds its answer."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="writer")
+        return future
+
+    async def _run(self) -> None:
+        try:
+            # One turn of the loop, so that callers who were woken together share a batch.
+            await asyncio.sleep(0)
+            while self._waiting:
+                taken = [self._waiting.popleft() for _ in range(self._take(self._waiting))]
+                await self._flush_one(taken)
+        finally:
+            self._task = None
+
+    async def _flush_one(self, taken: list[tuple[A, asyncio.Future[R]]]) -> None:
+        try:
+            answers = await self._flush([asked for asked, _ in taken])
+        except Exception as error:  # noqa: BLE001 - whatever went wrong is every caller's answer
+            if not isinstance(error, Problem):
+                log.exception("a flush failed")
+                error = Problem(Kind.INTERNAL, "the gateway failed; the outcome is unknown")
+            for _, future in taken:
+                if not future.done():
+                    future.set_exception(
+                        Problem(error.kind, error.sentence, retry_after_ms=error.retry_after_ms)
+                    )
+                    future.exception()  # A caller who went away must not make asyncio complain.
+            return
+        for (_, future), answer in zip(taken, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def drain(self) -> None:
+        """Wait until nothing waits and nothing is under way."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+
+class Writer:
+    """Every append goes through here, so drafts of one timeline commit and dispatch in the order they came."""
+
+    def __init__(
+        self, store: Store, limits: Limits, announce: Callable[[Sequence[Draft], Sequence[Answer]], None]
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._announce = announce
+        self._rows = 0
+        self._bytes = 0
+        self._closed = False
+        self._lane: Lane[Draft, Answer] = Lane(self._append, self._cut)
+
+    async def submit(self, draft: Draft) -> Answer:
+        """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
+        if self._closed:
+            raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
+        limits = self._limits
+        if self._rows and (
+            self._rows + draft.rows > limits.queue_rows_max
+            or self._bytes + draft.size > limits.queue_bytes_max
+        ):
+            raise Problem(Kind.OVERLOADED, "too many sends wait for the store", retry_after_ms=1000)
+        self._rows += draft.rows
+        self._bytes += draft.size
+        return await asyncio.shield(self._lane.submit(draft))
+
+    def _cut(self, waiting: deque[tuple[Draft, asyncio.Future[Answer]]]) -> int:
+        """Say how many of those that wait make the next batch; membership drafts are a batch of their own."""
+        rows = size = count = 0
+        alone: bool | None = None
+        for draft, _ in waiting:
+            membership = isinstance(draft, MembershipDraft | CreateDraft)
+            rows += draft.rows
+            size += draft.size
+            if count and (
+                membership is not alone
+                or rows > self._limits.batch_rows_max
+                or size > self._limits.batch_bytes_max
+            ):
+                break
+            alone = membership
+            count += 1
+        return count
+
+    async def _append(self, batch: list[Draft]) -> Sequence[Answer]:
+        try:
+            answers = await self._store.append(batch)
+        finally:
+            for draft in batch:
+                self._rows -= draft.rows
+                self._bytes -= draft.size
+        try:
+            self._announce(batch, answers)
+        except Exception:
+            # Announcing never fails a send: the entries are committed, and devices find them in the store.
+            log.exception("announcing a batch failed")
+        return answers
+
+    async def close(self) -> None:
+        """Take nothing new, and finish what waits."""
+        self._closed = True
+        await self._lane.drain()

@@ -1,0 +1,240 @@
+"""What is asked of the store in one batch, and what it answers per draft (design §4).
+
+A draft names parties by `xid`, since a party may not exist yet; answers name timelines by `id`, since dispatch does.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.domain.errors import Kind
+from gateway.domain.model import Action, Entry, Scope, Status
+
+
+class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message asked for, to one or many targets of one scope.
+
+    `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
+    `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
+    `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
+    (not for notices, and not where `system` sends).
+    """
+
+    app: int
+    sender_xid: int
+    sender_sn: int
+    scope: Scope
+    targets: tuple[int, ...]
+    ctype: int
+    content: str
+    attachment: str
+    config: str
+    ext: str
+    at: int
+    notice: bool = False
+    copied: bool = True
+    key: str = ""
+    digest: str = ""
+    judged: tuple[int, ...] = ()
+    create: bool = True
+
+    @property
+    def rows(self) -> int:
+        """How many rows this adds at the most: what a batch is cut by."""
+        return 2 + 5 * len(self.targets)
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes this adds."""
+        return 200 * len(self.targets) + 2 * (
+            len(self.content) + len(self.attachment) + len(self.config) + len(self.ext)
+        )
+
+
+class RecallDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """The recall of one message, already judged. Who may is settled; whether it was first, the store decides."""
+
+    app: int
+    msg_id: int
+    at: int
+
+    rows = 6
+    size = 300
+
+
+class DeleteDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A user hides a conversation up to its newest message at commit."""
+
+    app: int
+    user_id: int
+    opposite_id: int
+    opposite_xid: int
+    scope: Scope
+    at: int
+
+    rows = 3
+    size = 200
+
+
+class CreateDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A new group. `group_xid` is given by the store; owner and members join by one entry."""
+
+    app: int
+    owner_xid: int
+    member_xids: tuple[int, ...]
+    name: str
+    description: str
+    avatar: str
+    type: int
+    at: int
+    create: bool = True
+
+    @property
+    def rows(self) -> int:
+        """One stay, one entry and a timeline for each member."""
+        return 3 + 4 * len(self.member_xids)
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes this adds."""
+        return 300 * (1 + len(self.member_xids)) + len(self.description)
+
+
+class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """Users join, leave or are kicked, or the group ends (`user_xids` empty: whoever is in it).
+
+    Judged by `judged`, the group's `facts_version`. Users for whom nothing would change are answered, not refused.
+    """
+
+    app: int
+    group_id: int
+    group_xid: int
+    action: Action
+    user_xids: tuple[int, ...]
+    judged: int
+    at: int
+    create: bool = True
+
+    @property
+    def rows(self) -> int:
+        """One stay, one entry and a timeline for each user."""
+        return 3 + 4 * len(self.user_xids)
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes this adds."""
+        return 300 * (1 + len(self.user_xids))
+
+
+Draft = MessageDraft | RecallDraft | DeleteDraft | CreateDraft | MembershipDraft
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """An entry that now stands at `seq` of a timeline. `owner_xid` is the user or group the timeline is of."""
+
+    timeline_id: int
+    scope: Scope
+    owner_xid: int
+    entry: Entry
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """A message draft is committed: target number i got `first_msg_id + i`.
+
+    `received[i]` is (timeline id, seq) of target i. `copies` are the sender's own seqs, one per target, in the
+    sender's timeline `sender_id`; empty where the sender gets none (groups, notices, `system`, oneself).
+    """
+
+    first_msg_id: int
+    received: list[tuple[int, int]]
+    sender_id: int
+    copies: list[int]
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """A recall, deletion or membership draft is committed; `placed` are its entries (none: nothing changed).
+
+    `xid` is the group's, for a creation. `refused` says, per user, why a membership did not change.
+    """
+
+    placed: list[Placed]
+    xid: int = 0
+    refused: dict[int, Kind] = {}
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """The `key` was used before for the same: the first answer once more, nothing new."""
+
+    first_msg_id: int
+    last_msg_id: int
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """The draft was judged by facts that have changed: judge again, then ask again."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """This draft alone was refused; its neighbours in the batch were not touched."""
+
+    kind: Kind
+    sentence: str
+
+
+Answer = Appended | Changed | Repeated | Stale | Refused
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """A device holds every entry of a timeline up to `seq`."""
+
+    user_id: int
+    user_xid: int
+    device_sn: int
+    timeline_id: int
+    seq: int
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """Makes a device kept: its row, and a cursor for every timeline it follows (design §3, Device).
+
+    `cursors` are set as they are, also downwards. `spared` are devices that are connected and may not be evicted.
+    """
+
+    user_id: int
+    device_sn: int
+    at: int
+    cursors: dict[int, int]
+    spared: tuple[int, ...]
+
+
+class ReadMark(msgspec.Struct, frozen=True):
+    """A user has read a conversation up to `msg_id` (0: its newest at commit)."""
+
+    user_id: int
+    user_xid: int
+    opposite_id: int
+    opposite_xid: int
+    scope: Scope
+    msg_id: int
+    device_sn: int = 0
+
+
+class StatusChange(msgspec.Struct, frozen=True):
+    """`msg_id` is the newest message of `sender_id` in a conversation whose computed status became `status`.
+
+    Device `by_sn` of user `by_xid` caused it (0: no device); `conversation_xid` is as the sender sees it.
+    """
+
+    sender_id: int
+    conversation_xid: int
+    msg_id: int
+    status: Status
+    by_xid: int
+    by_sn: int
+
+
+class ReadDone(msgspec.Struct, frozen=True):
+    """A READ is committed: `msg_id` is the position now; `moved` whether this moved it; `changes` whom to tell."""
+
+    msg_id: int
+    moved: bool
+    changes: list[StatusChange]

@@ -1,0 +1,59 @@
+"""The one closed family of what can go wrong for a caller.
+
+A `Problem` carries a kind and a sentence. Facades map every `Kind` to their dialect's code by a total table;
+a test walks the enum, so a new kind cannot be forgotten by any of them.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Kind(enum.Enum):
+    """What went wrong, in the core's own words. One member, one meaning, whatever the dialect."""
+
+    BAD_PARAMETER = "bad_parameter"
+    TOKEN_MISSING = "token_missing"  # noqa: S105 - a kind of problem, not a secret
+    TOKEN_ILLEGAL = "token_illegal"  # noqa: S105
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    AUTH_TIMEOUT = "auth_timeout"
+    APP_UNKNOWN = "app_unknown"
+    FORBIDDEN = "forbidden"
+    USER_UNKNOWN = "user_unknown"
+    USER_EXISTS = "user_exists"
+    GROUP_UNKNOWN = "group_unknown"
+    NOT_A_MEMBER = "not_a_member"
+    GROUP_FULL = "group_full"
+    GROUPS_FULL = "groups_full"
+    DEVICES_FULL = "devices_full"
+    OWNER_CANNOT_LEAVE = "owner_cannot_leave"
+    OWNER_ONLY = "owner_only"
+    ADMIN_ONLY = "admin_only"
+    TRANSACTION_CONFLICT = "transaction_conflict"
+    RECALL_TOO_LATE = "recall_too_late"
+    MESSAGE_UNKNOWN = "message_unknown"
+    PATH_UNKNOWN = "path_unknown"
+    METHOD_UNKNOWN = "method_unknown"
+    TOO_LARGE = "too_large"
+    OVERLOADED = "overloaded"
+    STORE_FAILED = "store_failed"
+    DRAINING = "draining"
+    INTERNAL = "internal"
+
+
+class Problem(Exception):  # noqa: N818 - the glossary's word (design §8)
+    """A refusal that the caller is told: `kind` decides the code, `sentence` is for a person.
+
+    Nothing of the refused call has been done when it is raised.
+    """
+
+    def __init__(self, kind: Kind, sentence: str, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+        self.sentence = sentence
+        self.retry_after_ms = retry_after_ms
+
+
+def bad(member: str, why: str) -> Problem:
+    """A wrong, missing or oversized member of a request, named (`BAD_PARAMETER`)."""
+    return Problem(Kind.BAD_PARAMETER, f"{member}: {why}")

@@ -1,0 +1,72 @@
+"""Every bound of the gateway in one place: sizes, counts, windows and times.
+
+Nothing in the gateway is unbounded (design promise 6): each queue, page, body, window and cache names its
+limit here, and `[limits]` of the configuration overrides any of them by the same name.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bounds of one gateway. Units are the last word of each name; counts have none."""
+
+    # What one request may carry.
+    body_bytes_max: int = 256 * 1024
+    content_bytes_max: int = 64 * 1024
+    attachment_bytes_max: int = 64 * 1024
+    ext_bytes_max: int = 16 * 1024
+    config_bytes_max: int = 16 * 1024
+    json_depth_max: int = 32
+    targets_max: int = 1_000
+    group_call_users_max: int = 1_000
+    name_bytes_max: int = 64
+    text_bytes_max: int = 4 * 1024
+    password_bytes_max: int = 256
+
+    # What one app, user or group may hold.
+    group_members_max: int = 5_000
+    groups_per_user_max: int = 1_000
+    devices_per_user_max: int = 20
+
+    # Pages and counts of answers.
+    page_default: int = 20
+    page_max: int = 100
+    member_page_max: int = 1_000
+    recent_max: int = 500
+    unread_max: int = 999
+    unread_scan_max: int = 3_000
+
+    # The writer: one batch, and what may wait for one.
+    batch_rows_max: int = 4_000
+    batch_bytes_max: int = 4 * 1024 * 1024
+    queue_rows_max: int = 40_000
+    queue_bytes_max: int = 64 * 1024 * 1024
+
+    # One device connection.
+    frame_bytes_max: int = 320 * 1024
+    transport_buffer_bytes_max: int = 128 * 1024
+    replay_page_max: int = 200
+    replay_page_bytes_max: int = 256 * 1024
+    unacked_max: int = 500
+    connections_max: int = 200_000
+
+    # Caches and queues of the process.
+    cached_facts_max: int = 100_000
+    cached_principals_max: int = 20_000
+    readers: int = 2
+    password_queue_max: int = 64
+
+    # Times.
+    heartbeat_ms: int = 30_000
+    auth_timeout_ms: int = 10_000
+    ack_flush_ms: int = 200
+    reorder_grace_ms: int = 20
+    drain_ms: int = 10_000
+    token_ttl_max_s: int = 10 * 365 * 24 * 3600
+
+    @property
+    def idle_timeout_ms(self) -> int:
+        """After this much silence a connection is closed: 2.5 heartbeats (design §6)."""
+        return self.heartbeat_ms * 5 // 2

@@ -1,0 +1,214 @@
+"""The nouns of the gateway (design §3) as plain values: no behaviour, no I/O, no clock.
+
+`xid` is the number an app knows a user or group by; `id` is the store's own number of the same row and never
+leaves the gateway. Times are milliseconds since 1970; `seq` counts inside one timeline, `msg_id` in one store.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+SAFE_MAX = 2**53 - 1
+"""Greatest user, group and message id: JavaScript reads it exactly (lanying.md, Everywhere)."""
+
+INT64_MAX = 2**63 - 1
+DEVICE_SN_MAX = 2**31 - 1
+GIVEN_XID_FIRST = 10**12
+"""Ids the server gives count up from here; the first of each app is its reserved user `system`."""
+
+SYSTEM_NAME = "system"
+
+
+class Scope(enum.IntEnum):
+    """What a timeline belongs to, and what all targets of one draft are (`type` of the native dialect)."""
+
+    USER = 1
+    GROUP = 2
+
+
+class Ctype(enum.IntEnum):
+    """Content types that one can send here (seed 001 §5.6)."""
+
+    TEXT = 0
+    IMAGE = 1
+    AUDIO = 2
+    VIDEO = 3
+    FILE = 4
+    LOCATION = 5
+    COMMAND = 6
+    FORWARD = 7
+
+
+class Status(enum.IntEnum):
+    """How far a message has got. It never goes back (design promise 4)."""
+
+    UNREAD = 0
+    DELIVERED = 1
+    READ = 2
+
+
+class EntryKind(enum.IntEnum):
+    """What one seq of a timeline holds."""
+
+    MESSAGE = 1
+    RECALLED = 2
+    MEMBERSHIP = 3
+    DELETED = 4
+
+
+class Action(enum.Enum):
+    """What a membership entry says; creation is `joined` too (design §6)."""
+
+    JOINED = "joined"
+    LEFT = "left"
+    KICKED = "kicked"
+    DESTROYED = "destroyed"
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant. `keys` are its token secrets by `kid`; `signing_kid` names the one new tokens are signed with."""
+
+    id: int
+    app_id: str
+    system_id: int
+    system_xid: int
+    registered: bool
+    recall_window_ms: int
+    signing_kid: str
+    keys: dict[str, bytes]
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A user of an app. `password` is a scrypt record, empty where none was set."""
+
+    id: int
+    xid: int
+    name: str
+    password: str
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A group, as its members see it. `facts_version` rises with every change of who may do what."""
+
+    id: int
+    xid: int
+    name: str
+    description: str
+    avatar: str
+    type: int
+    owner_xid: int
+    members: int
+    facts_version: int
+    created_at: int
+    updated_at: int
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One member of a group with an open stay."""
+
+    xid: int
+    joined_at: int
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What judging a group draft needs to know of one (group, user): read together, true for `version`."""
+
+    group_id: int
+    version: int
+    owner: bool
+    member: bool
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored message, to one target. `notice`: a system notification, in the receiver's timeline only.
+
+    `recalled`: its text is gone, in which case the four strings are empty.
+    """
+
+    msg_id: int
+    scope: Scope
+    sender_xid: int
+    sender_sn: int
+    target_xid: int
+    ctype: int
+    content: str
+    attachment: str
+    config: str
+    ext: str
+    at: int
+    notice: bool = False
+    recalled: bool = False
+    seq: int = 0
+
+    def conversation_for(self, asker_xid: int) -> int:
+        """Return the id of the conversation this message lies in, as the asker sees it (= `opposite_id`)."""
+        if self.scope is Scope.GROUP or self.sender_xid == asker_xid:
+            return self.target_xid
+        return self.sender_xid
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of who is in a group. `from_seq` is where a joiner's stay starts (0 for the other actions)."""
+
+    action: Action
+    group_id: int
+    group_xid: int
+    user_xids: tuple[int, ...]
+    from_seq: int = 0
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's deletion of a conversation: everything up to `msg_id` is hidden from that user."""
+
+    conversation_xid: int
+    msg_id: int
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One seq of a timeline. Exactly one of the three is set: a recall's entry names the message recalled."""
+
+    seq: int
+    kind: EntryKind
+    message: Message | None = None
+    membership: Membership | None = None
+    deleted: Deleted | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of one timeline from one snapshot, rising from the seq asked for, with its floor and head.
+
+    Dense unless the store is damaged or the seq asked for is at or below the floor.
+    """
+
+    entries: list[Entry]
+    floor: int
+    head: int
+
+
+class Stay(msgspec.Struct, frozen=True):
+    """An open membership as attaching needs it."""
+
+    group_id: int
+    group_xid: int
+    from_seq: int
+    delivered: int
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What a device finds when it attaches: one snapshot of its user's stays and own timeline."""
+
+    head: int
+    delivered: int
+    kept: bool
+    stays: list[Stay]
+
+
+class Bearing(msgspec.Struct, frozen=True):
+    """Where one followed timeline stands for one device; `cursor` is -1 where none is stored."""
+
+    timeline_id: int
+    head: int
+    floor: int
+    cursor: int

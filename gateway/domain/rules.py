@@ -1,0 +1,51 @@
+"""Rules that need nothing but what they are given: what a body may hold, and who may take a message back."""
+
+from __future__ import annotations
+
+from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.limits import Limits
+from gateway.domain.model import Ctype, Message
+
+REFUSALS = frozenset(
+    {
+        Kind.BAD_PARAMETER,
+        Kind.FORBIDDEN,
+        Kind.USER_UNKNOWN,
+        Kind.GROUP_UNKNOWN,
+        Kind.NOT_A_MEMBER,
+    }
+)
+"""Kinds by which rules refuse a draft, before it could meet dedup in a batch (design §4)."""
+
+_WANTS_ATTACHMENT = frozenset({Ctype.IMAGE, Ctype.AUDIO, Ctype.VIDEO, Ctype.FILE})
+
+
+def check_body(ctype: int, content: str, attachment: str, ext: str, config: str, limits: Limits) -> None:
+    """Check what a message holds (lanying.md, send and Limits). Sizes are bytes of UTF-8."""
+    if ctype == Ctype.TEXT and not content:
+        raise bad("content", "a text message needs content")
+    if ctype in _WANTS_ATTACHMENT and not attachment:
+        raise bad("attachment", f"content_type {ctype} needs an attachment")
+    for member, text, most in (
+        ("content", content, limits.content_bytes_max),
+        ("attachment", attachment, limits.attachment_bytes_max),
+        ("ext", ext, limits.ext_bytes_max),
+        ("config", config, limits.config_bytes_max),
+    ):
+        # A character is 1 to 4 bytes, so most texts need not be encoded to be measured.
+        if len(text) * 4 > most and len(text.encode()) > most:
+            raise bad(member, f"longer than {most} bytes")
+
+
+def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:
+    """Check who may recall when (lanying.md, recall): the sender within the window, or whoever is `unbounded`."""
+    if unbounded or message.recalled and message.sender_xid == actor_xid:
+        return
+    if message.sender_xid != actor_xid:
+        raise Problem(
+            Kind.FORBIDDEN, "only the sender, the group's owner or an app admin may recall this message"
+        )
+    if now - message.at > window_ms:
+        raise Problem(
+            Kind.RECALL_TOO_LATE, f"a message can be recalled for {window_ms // 1000} s after it was sent"
+        )

@@ -1,0 +1,1 @@
+"""The native dialect: Lanying's `/message/*` and the calls around it (lanying.md)."""

@@ -1,0 +1,114 @@
+"""The native envelope `{code, message, data}` and its codes (lanying.md, Envelope and Codes)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.domain.errors import Kind, Problem
+
+OK = 200
+UNAVAILABLE = 503
+
+CODES: dict[Kind, tuple[int, int]] = {
+    Kind.BAD_PARAMETER: (10002, OK),
+    Kind.TOKEN_MISSING: (10003, OK),
+    Kind.AUTH_TIMEOUT: (10003, OK),
+    Kind.TOKEN_ILLEGAL: (10008, OK),
+    Kind.TOKEN_EXPIRED: (402, OK),
+    Kind.APP_UNKNOWN: (40000, OK),
+    Kind.FORBIDDEN: (10010, OK),
+    Kind.DEVICES_FULL: (10010, OK),
+    Kind.USER_UNKNOWN: (10000, OK),
+    Kind.USER_EXISTS: (10004, OK),
+    Kind.GROUP_UNKNOWN: (20001, OK),
+    Kind.NOT_A_MEMBER: (20002, OK),
+    Kind.GROUP_FULL: (20007, OK),
+    Kind.GROUPS_FULL: (20008, OK),
+    Kind.OWNER_CANNOT_LEAVE: (20004, OK),
+    Kind.OWNER_ONLY: (20013, OK),
+    Kind.ADMIN_ONLY: (20012, OK),
+    Kind.TRANSACTION_CONFLICT: (60001, OK),
+    Kind.RECALL_TOO_LATE: (60002, OK),
+    Kind.MESSAGE_UNKNOWN: (60003, OK),
+    Kind.PATH_UNKNOWN: (404, 404),
+    Kind.METHOD_UNKNOWN: (405, 405),
+    Kind.TOO_LARGE: (413, 413),
+    Kind.OVERLOADED: (20000, UNAVAILABLE),
+    Kind.STORE_FAILED: (20000, UNAVAILABLE),
+    Kind.DRAINING: (20000, UNAVAILABLE),
+    Kind.INTERNAL: (500, 500),
+}
+"""Every kind of problem with its code and HTTP status. 60001 and above are the gateway's own; the others are
+the vendor's (vendors.md §1.2), who has 20007 to 20010 for the limits of groups, not told apart."""
+
+_RETRY_AFTER_MS = 1_000
+_encoder = msgspec.json.Encoder()
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a call reads of a request. Headers are found by their lower-case names."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What goes back. `retry_after_s` (0: none) is advice for the header of that name."""
+
+    status: int
+    body: bytes
+    retry_after_s: int = 0
+
+
+class _Envelope(msgspec.Struct):
+    code: int
+    message: str | None
+    data: object
+
+
+class _Sent(_Envelope):
+    msg_ids: list[int]
+
+
+class _Paged(_Envelope):
+    cursor: str
+    version: int
+
+
+def code_of(kind: Kind) -> int:
+    """The envelope's code for a kind of problem."""
+    return CODES[kind][0]
+
+
+def success(data: object) -> bytes:
+    """The envelope of an answer."""
+    return _encoder.encode(_Envelope(OK, None, data))
+
+
+DONE = success(data=True)
+"""The answer of every call that is a yes or no."""
+
+
+def sent(first_msg_id: int, last_msg_id: int) -> bytes:
+    """The answer of a send: the id of its message where there was one target only (lanying.md, Envelope)."""
+    if first_msg_id != last_msg_id:
+        return DONE
+    return _encoder.encode(_Sent(OK, None, True, [first_msg_id]))  # noqa: FBT003 - members in their order
+
+
+def paged(data: object, cursor: str, version: int) -> bytes:
+    """The envelope of a page that `cursor` fetches the next one of (vendors.md §1.1, envelope)."""
+    return _encoder.encode(_Paged(OK, None, data, cursor, version))
+
+
+def refusal(problem: Problem) -> Reply:
+    """The answer to a call that was refused."""
+    code, status = CODES[problem.kind]
+    body = _encoder.encode(_Envelope(code, problem.sentence, None))
+    if status != UNAVAILABLE:
+        return Reply(status, body)
+    retry_after_ms = problem.retry_after_ms or _RETRY_AFTER_MS
+    return Reply(status, body, -(-retry_after_ms // 1000))

@@ -1,0 +1,137 @@
+"""The six calls of `/message/*` (lanying.md, Calls)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.service import Core
+from gateway.domain.limits import Limits
+from gateway.domain.model import DEVICE_SN_MAX, INT64_MAX, SAFE_MAX, Ctype, Message
+from gateway.edge.decode import Query
+from gateway.edge.facades.native.asking import principal_of
+from gateway.edge.facades.native.decode import decode_recall, decode_send
+from gateway.edge.facades.native.envelope import DONE, Asked, sent, success
+
+
+class _Xid(msgspec.Struct):
+    uid: int
+    device_sn: int
+    set_uid: bool = True
+    set_device_sn: bool = True
+
+
+class _Item(msgspec.Struct):
+    """A message of a page, with the members that seed 001 names and the ones that only seed 000 has."""
+
+    msg_id: int
+    from_xid: _Xid
+    to_xid: _Xid
+    content: str
+    ctype: str
+    attachment: str
+    config: str
+    ext: str
+    status: str
+    timestamp: int
+    set_msg_id: bool = True
+    set_from_xid: bool = True
+    set_to_xid: bool = True
+    set_content: bool = True
+    set_ctype: bool = True
+    set_attachment: bool = True
+    set_config: bool = True
+    set_ext: bool = True
+    set_status: bool = True
+    set_timestamp: bool = True
+
+
+class _Page(msgspec.Struct):
+    is_last: bool
+    messages: list[_Item]
+    messages_size: int
+    next_msg_id: int
+    messages_iterator: dict[str, str] = {}
+    set_is_last: bool = True
+    set_messages: bool = True
+    set_next_msg_id: bool = True
+
+
+class _Recent(msgspec.Struct):
+    conversation_id: _Xid
+    num: int
+    set_conversation_id: bool = True
+    set_num: bool = True
+
+
+async def send(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST, PUT /message/send."""
+    principal = await principal_of(core, asked)
+    first, last = await core.messaging.send(principal, decode_send(asked.body, limits))
+    return sent(first, last)
+
+
+async def notify(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST, PUT /message/notify."""
+    principal = await principal_of(core, asked)
+    first, last = await core.messaging.notify(principal, decode_send(asked.body, limits))
+    return sent(first, last)
+
+
+async def recall(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST, PUT /message/recall."""
+    principal = await principal_of(core, asked)
+    conversation_xid, msg_id = decode_recall(asked.body, limits)
+    await core.messaging.recall(principal, conversation_xid, msg_id)
+    return DONE
+
+
+async def conversation(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """GET /message/conversation: a page, from the newest or `msg_id_start` towards older ones."""
+    principal = await principal_of(core, asked)
+    query = Query(asked.query)
+    opposite_xid = query.number("opposite_id", 1, SAFE_MAX)
+    start = query.number("msg_id_start", 0, SAFE_MAX, 0)
+    limit = min(query.number("limit", 1, INT64_MAX, limits.page_default), limits.page_max)
+    history = await core.conversations.page(principal, opposite_xid, start, limit)
+    items = [_item(item.message, item.status.name) for item in history.items]
+    return success(_Page(not history.next_msg_id, items, len(items), history.next_msg_id))
+
+
+async def delete(core: Core, _: Limits, asked: Asked) -> bytes:
+    """DELETE /message/conversation."""
+    principal = await principal_of(core, asked)
+    await core.conversations.delete(principal, Query(asked.query).number("conversation_id", 1, SAFE_MAX))
+    return DONE
+
+
+async def unread(core: Core, _: Limits, asked: Asked) -> bytes:
+    """GET /message/unread: the recent conversations, newest first."""
+    principal = await principal_of(core, asked)
+    found = await core.conversations.unread(principal)
+    return success([_Recent(_Xid(recent.conversation_xid, 0), recent.unread) for recent in found])
+
+
+async def ack(core: Core, _: Limits, asked: Asked) -> bytes:
+    """GET /message/ack: a conversation is read up to a message, or up to its newest."""
+    principal = await principal_of(core, asked)
+    query = Query(asked.query)
+    conversation_xid = query.number("conversation_id", 0, SAFE_MAX, 0)
+    msg_id = query.number("msg_id", 0, SAFE_MAX, 0)
+    device_sn = query.number("device_sn", 0, DEVICE_SN_MAX, 0)
+    await core.receipts.read(principal, conversation_xid, msg_id, device_sn)
+    return DONE
+
+
+def _item(message: Message, status: str) -> _Item:
+    return _Item(
+        msg_id=message.msg_id,
+        from_xid=_Xid(message.sender_xid, message.sender_sn),
+        to_xid=_Xid(message.target_xid, 0),
+        content=message.content,
+        ctype=Ctype(message.ctype).name,
+        attachment=message.attachment,
+        config=message.config,
+        ext=message.ext,
+        status=status,
+        timestamp=message.at,
+    )

@@ -1,0 +1,39 @@
+"""Which call answers which verb and path (vendors.md §1.3; the seeds for `/message/*`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from gateway.core.service import Core
+from gateway.domain.limits import Limits
+from gateway.edge.facades.native import groups, messages, users
+from gateway.edge.facades.native.envelope import Asked
+
+Call = Callable[[Core, Limits, Asked], Awaitable[bytes]]
+"""A native call: the answer's envelope as bytes, or a `Problem`."""
+
+ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
+    (verb, path, call)
+    for verbs, path, call in (
+        ("POST PUT", "/message/send", messages.send),
+        ("POST PUT", "/message/notify", messages.notify),
+        ("POST PUT", "/message/recall", messages.recall),
+        ("GET", "/message/conversation", messages.conversation),
+        ("DELETE", "/message/conversation", messages.delete),
+        ("GET", "/message/unread", messages.unread),
+        ("GET", "/message/ack", messages.ack),
+        ("POST", "/user/register/v2", users.register),
+        ("POST", "/token/user", users.login_name),
+        ("POST", "/token/id", users.login_id),
+        ("POST", "/group/create", groups.create),
+        ("POST DELETE", "/group/destroy", groups.destroy),
+        ("GET", "/group/info", groups.info),
+        ("GET", "/group/member_list", groups.member_list),
+        ("GET", "/group/user_joined", groups.user_joined),
+        ("POST", "/group/invite", groups.invite),
+        ("POST DELETE", "/group/kick", groups.kick),
+        ("POST DELETE", "/group/leave", groups.leave),
+    )
+    for verb in verbs.split()
+)
+"""Verb, path and call of everything the native dialect has."""

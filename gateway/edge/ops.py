@@ -1,0 +1,36 @@
+"""What operators and load balancers ask: `/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+Readiness = Callable[[], Awaitable[Sequence[str]]]
+"""The reasons why the gateway cannot do its work now; none where it can."""
+
+_UNAVAILABLE = 503
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def ops_routes(readiness: Readiness) -> list[web.RouteDef]:
+    """`GET /healthz`: the process answers. `GET /readyz`: 200 if it can work, else 503 and the reasons."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(200, {"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        reasons = list(await readiness())
+        return _answer(_UNAVAILABLE if reasons else 200, {"ready": not reasons, "reasons": reasons})
+
+    return [
+        web.get("/healthz", healthz, allow_head=False),
+        web.get("/readyz", readyz, allow_head=False),
+    ]
+
+
+def _answer(status: int, told: object) -> web.Response:
+    return web.Response(
+        status=status, body=msgspec.json.encode(told), content_type="application/json", headers=_NO_STORE
+    )

@@ -1,0 +1,305 @@
+"""The device channel on aiohttp: one WebSocket per device (design §6).
+
+aiohttp reads and answers the handshake; what the hub sends goes to the transport as finished bytes, past
+`WebSocketResponse`, so that a fan-out neither awaits a peer nor frames a message more than once. Compression is off,
+which is what makes that sound: every frame stands by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiohttp import WSMessage, WSMsgType, web
+
+from gateway.core.attaching import Attaching, Claim
+from gateway.core.directory import Directory
+from gateway.core.hub import Connection, Hub
+from gateway.core.messaging import Messaging
+from gateway.core.principal import Principal
+from gateway.core.receipts import Receipts
+from gateway.core.tasks import Tasks
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.domain.model import DEVICE_SN_MAX
+from gateway.edge.facades.native.decode import decode_send
+from gateway.edge.facades.native.envelope import code_of
+from gateway.wire.close import Close, close_for
+from gateway.wire.frames import (
+    SUBPROTOCOL,
+    TOKEN_PREFIX,
+    AckFrame,
+    FrameError,
+    Hello,
+    PingFrame,
+    ReadFrame,
+    RecallFrame,
+    Ref,
+    SendFrame,
+    bye_frame,
+    decode_frame,
+    frame,
+)
+from gateway.wire.websocket import ping_frame
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long a peer may take to answer a close before its socket is cut."""
+
+LAG_PAUSE_S = 0.02
+"""How often a connection that is not read, because its transport is full, looks whether it has drained."""
+
+
+class _Response(web.WebSocketResponse):
+    """A WebSocket that says `bye` before aiohttp closes it for an oversized or malformed frame."""
+
+    sink: SocketSink | None = None
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        if code in (1002, 1003, 1007, 1009) and self.sink is not None:
+            self.sink.write(
+                bye_frame(Close.PROTOCOL, "the frame is malformed, or larger than welcome.limits allows")
+            )
+            code = Close.PROTOCOL
+        return await super().close(code=code, message=message, drain=drain)
+
+
+class SocketSink:
+    """The `Sink` of one aiohttp WebSocket."""
+
+    __slots__ = ("_response", "_tasks", "_transport", "buffered", "closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, response: _Response, tasks: Tasks) -> None:
+        self._transport = transport
+        self._response = response
+        self._tasks = tasks
+        self.closing: asyncio.Task[None] | None = None
+        # The transport's own methods, bound once: the fan-out calls them once per delivery.
+        self.write = transport.write
+        self.buffered = transport.get_write_buffer_size
+
+    def ping(self) -> None:
+        """Queue a ping."""
+        self.write(ping_frame())
+
+    def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
+        """Say `bye`, close, and cut the socket where the peer does not answer."""
+        self.write(bye_frame(code, reason, retry_after_ms))
+        self.closing = self._tasks.start(self._close(code, reason), "close")
+
+    async def _close(self, code: Close, reason: str) -> None:
+        cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        try:
+            # RFC 6455 §5.5: a close reason has at most 123 bytes.
+            await self._response.close(code=code, message=reason.encode()[:120])
+        except (ConnectionError, RuntimeError) as error:
+            log.debug("closing a socket: %s", error)
+        finally:
+            cut.cancel()
+            self._transport.close()
+
+
+class Channel:
+    """Serves `GET /ws`."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        attaching: Attaching,
+        hub: Hub,
+        messaging: Messaging,
+        receipts: Receipts,
+        limits: Limits,
+        ticks_ms: Callable[[], int],
+        origins: tuple[str, ...] = (),
+    ) -> None:
+        self._directory = directory
+        self._attaching = attaching
+        self._hub = hub
+        self._messaging = messaging
+        self._receipts = receipts
+        self._limits = limits
+        self._now = ticks_ms
+        self._origins = frozenset(origins)
+        self._tasks = Tasks()
+        self._open = 0
+        self.draining = False
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one device from its handshake to its end."""
+        origin = request.headers.get("Origin")
+        if self._origins and origin is not None and origin not in self._origins:
+            raise web.HTTPForbidden(text="this origin is not allowed")
+        if self.draining or self._open >= self._limits.connections_max:
+            raise web.HTTPServiceUnavailable(text="no new connections now", headers={"Retry-After": "1"})
+        response = _Response(
+            protocols=(SUBPROTOCOL,),
+            autoping=False,
+            compress=False,
+            timeout=CLOSE_TIMEOUT_S,
+            max_msg_size=self._limits.frame_bytes_max,
+        )
+        await response.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return response
+        sink = response.sink = SocketSink(transport, response, self._tasks)
+        self._open += 1
+        connection: Connection | None = None
+        try:
+            principal, connection = await self._authenticate(request, response, sink)
+            await self._serve(principal, connection, response)
+        except Problem as problem:
+            sink.close(close_for(problem.kind), problem.sentence, problem.retry_after_ms)
+        except FrameError as error:
+            sink.close(Close.PROTOCOL, str(error), None)
+        except (ConnectionError, _GoneError):
+            transport.close()
+        finally:
+            self._open -= 1
+            if connection is not None:
+                self._hub.detach(connection)
+        if sink.closing is not None:
+            # When the handler returns, aiohttp cuts the socket: the close that was begun must end first.
+            await asyncio.wait([sink.closing])
+        return response
+
+    # -- authentication ---------------------------------------------------------------------------------
+
+    async def _authenticate(
+        self, request: web.Request, response: _Response, sink: SocketSink
+    ) -> tuple[Principal, Connection]:
+        """Take the token from the header, the subprotocol or the first frame, and attach."""
+        app_id = request.query.get("app_id") or request.headers.get("app_id")
+        device_sn = _device_sn(request.query.get("device_sn"))
+        token = request.headers.get("access-token") or _offered_token(request)
+        if token:
+            return await self._attach(app_id, token, Claim(device_sn=device_sn), sink)
+        try:
+            async with asyncio.timeout(self._limits.auth_timeout_ms / 1000):
+                hello = decode_frame(_text(await response.receive()))
+        except TimeoutError:
+            raise Problem(Kind.AUTH_TIMEOUT, "nothing said in time") from None
+        if not isinstance(hello, Hello):
+            message = "the first frame must be hello, or the handshake must carry the token"
+            raise FrameError(message)
+        claim = Claim(device_sn=hello.device_sn or device_sn, epoch=hello.epoch, cursors=hello.cursors)
+        if claim.device_sn > DEVICE_SN_MAX:
+            message = f"device_sn: at most {DEVICE_SN_MAX}"
+            raise FrameError(message)
+        return await self._attach(hello.app_id or app_id, hello.token, claim, sink)
+
+    async def _attach(
+        self, app_id: str | None, token: str, claim: Claim, sink: SocketSink
+    ) -> tuple[Principal, Connection]:
+        principal, expires_at = await self._directory.identify(app_id, token)
+        connection = await self._attaching.attach(principal.app, principal.user, claim, sink, expires_at)
+        return principal, connection
+
+    # -- what the device says ---------------------------------------------------------------------------
+
+    async def _serve(self, principal: Principal, connection: Connection, response: _Response) -> None:
+        session, hub = connection.session, self._hub
+        while not session.ended:
+            message = await response.receive()
+            if session.ended:
+                return
+            session.heard(self._now())
+            if message.type is WSMsgType.PING:
+                await response.pong(message.data)
+            elif message.type is not WSMsgType.PONG:
+                text = _text(message)
+                try:
+                    reply = await self._take(principal, connection, text)
+                except FrameError as error:
+                    hub.perform(connection, session.end(Close.PROTOCOL, str(error)))
+                    return
+                if reply is not None and not session.ended:
+                    connection.sink.write(reply)
+                    hub.watch(connection)
+            # A peer that does not take what it is sent is not heard either: nothing of it can pile up here.
+            while session.lagging and not session.ended:
+                await asyncio.sleep(LAG_PAUSE_S)
+
+    async def _take(self, principal: Principal, connection: Connection, text: str) -> bytes | None:
+        """Do what one frame asks for; return the reply. Requests of one connection are done in their order."""
+        asked = decode_frame(text)
+        match asked:
+            case AckFrame(timeline=timeline, seq=seq):
+                self._hub.perform(connection, connection.session.ack(timeline, seq))
+                return None
+            case PingFrame(ref=ref):
+                return frame("pong", ref=ref)
+            case Hello():
+                message = "hello: this connection has authenticated already"
+                raise FrameError(message)
+            case SendFrame(ref=ref) | ReadFrame(ref=ref) | RecallFrame(ref=ref):
+                try:
+                    return await self._request(principal, connection, asked, text)
+                except Problem as problem:
+                    return _error(ref, problem)
+
+    async def _request(
+        self,
+        principal: Principal,
+        connection: Connection,
+        asked: SendFrame | ReadFrame | RecallFrame,
+        text: str,
+    ) -> bytes:
+        if self.draining:
+            raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
+        match asked:
+            case SendFrame(ref=ref):
+                order = decode_send(text.encode(), self._limits)
+                first, last = await self._messaging.send(principal, order, connection.device_sn)
+                return frame("ok", ref=ref, msg_ids=list(range(first, last + 1)))
+            case ReadFrame(ref=ref, conversation_id=conversation_id, msg_id=msg_id):
+                await self._receipts.read(principal, conversation_id, msg_id, connection.device_sn)
+                return frame("ok", ref=ref)
+            case RecallFrame(ref=ref, conversation_id=conversation_id, msg_id=msg_id):
+                await self._messaging.recall(principal, conversation_id, msg_id)
+                return frame("ok", ref=ref)
+
+    async def close(self) -> None:
+        """End what closes are still under way."""
+        await self._tasks.stop()
+
+
+class _GoneError(Exception):
+    """The peer is gone, with or without a word."""
+
+
+def _text(message: WSMessage) -> str:
+    if message.type is WSMsgType.TEXT:
+        text: str = message.data
+        return text
+    if message.type is WSMsgType.BINARY:
+        raise FrameError(f"{SUBPROTOCOL} has text frames only")
+    raise _GoneError
+
+
+def _error(ref: Ref, problem: Problem) -> bytes:
+    members = {"ref": ref, "code": code_of(problem.kind), "message": problem.sentence}
+    if problem.retry_after_ms is not None:
+        members["retry_after_ms"] = problem.retry_after_ms
+    return frame("error", **members)
+
+
+def _offered_token(request: web.Request) -> str | None:
+    """Find the token among the offered subprotocols: the only header a browser lets a page set."""
+    for header in request.headers.getall("Sec-WebSocket-Protocol", ()):
+        for offered in header.split(","):
+            if offered.strip().startswith(TOKEN_PREFIX):
+                return offered.strip().removeprefix(TOKEN_PREFIX)
+    return None
+
+
+def _device_sn(text: str | None) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= DEVICE_SN_MAX):
+        message = f"device_sn: a number from 0 to {DEVICE_SN_MAX}"
+        raise FrameError(message)
+    return int(text)

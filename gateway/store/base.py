@@ -1,0 +1,169 @@
+"""The store port: the truth. What every engine promises, and nothing of how.
+
+Promises of every engine:
+
+- **Durable.** When `append`, `advance`, `keep`, `read` or an app/user call returns, its effect survives `kill -9` and power loss.
+- **Atomic per call.** A batch is one transaction. A draft that is refused leaves no trace and disturbs no neighbour.
+- **Dense.** Entries of one timeline are numbered 1, 2, 3 … in commit order, and in batch order inside one batch.
+- **Rising ids.** Inside one conversation `msg_id` rises in commit order.
+- **Snapshots.** Each read answers from one snapshot.
+
+Errors: `Problem(STORE_FAILED)` when the store cannot do its work now (disk full, I/O error, closing): nothing of the
+call was kept, and a later call may succeed. Data is never the reason for a raised error: a bad draft is `Refused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from gateway.domain.drafts import Ack, Answer, Draft, Keep, ReadDone, ReadMark, StatusChange
+from gateway.domain.errors import Kind
+from gateway.domain.model import (
+    App,
+    Bearing,
+    Facts,
+    Group,
+    Member,
+    Message,
+    Page,
+    Scope,
+    Standing,
+    Status,
+    User,
+)
+
+
+class Party(msgspec.Struct, frozen=True):
+    """Who or what an xid of an app names."""
+
+    id: int
+    xid: int
+    scope: Scope
+
+
+class HistoryItem(msgspec.Struct, frozen=True):
+    """A message with its status as the asker sees it (design §3, Status)."""
+
+    message: Message
+    status: Status
+
+
+class History(msgspec.Struct, frozen=True):
+    """One page of a conversation, newest first. `next_msg_id` is the first of the next page, 0 iff it is the last."""
+
+    items: list[HistoryItem]
+    next_msg_id: int
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """A conversation of the recent list with its count of unread messages (at most `unread_max`)."""
+
+    conversation_xid: int
+    unread: int
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """What a transaction key was first used for."""
+
+    digest: str
+    first_msg_id: int
+    last_msg_id: int
+
+
+class Store(Protocol):
+    """The port. Lists are answered in the order asked, one answer per question."""
+
+    @property
+    def epoch(self) -> str:
+        """Return the store's epoch (design §3): stable until `epoch renew`."""
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of every resource. Later calls raise `Problem`."""
+
+    async def probe(self) -> None:
+        """Commit something and read it back; raises `Problem` where the store could not keep a send now."""
+
+    # -- what moves timelines and positions -------------------------------------------------------------
+
+    async def append(self, batch: Sequence[Draft]) -> list[Answer]:
+        """Commit a batch of drafts, in order, each answered by itself."""
+
+    async def advance(self, acks: Sequence[Ack]) -> list[StatusChange]:
+        """Move cursors of kept devices and *delivered* positions up; return whose messages became DELIVERED."""
+
+    async def keep(self, devices: Sequence[Keep]) -> None:
+        """Make devices kept and set their cursors; evict the longest unseen of users that hold too many."""
+
+    async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
+        """Move READ positions up, cumulatively; a `Kind` where the mark is refused (not a member any more)."""
+
+    # -- reading timelines ------------------------------------------------------------------------------
+
+    async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
+        """Read entries from `from_seq` on, at most `limit` and about `bytes_max` (at least one)."""
+
+    async def standing(self, user_id: int, device_sn: int) -> Standing:
+        """Attach, first query: the user's stays and the head of its own timeline, in one snapshot."""
+
+    async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
+        """Attach, second query: heads, floors and cursors of what the device follows. Also the sweep's question."""
+
+    # -- reading conversations --------------------------------------------------------------------------
+
+    async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
+        """Page a conversation towards older from `start` (0: newest); `NOT_A_MEMBER` for a group one is not in."""
+
+    async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
+        """List a user's conversations that have a visible message, newest first; of one group only where named."""
+
+    async def message(self, app: int, msg_id: int) -> Message | None:
+        """Find a message of the app by its id, recalled or not."""
+
+    async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
+        """Look up what a transaction key of a sender was used for."""
+
+    # -- apps, users, groups ----------------------------------------------------------------------------
+
+    async def create_app(
+        self, app_id: str, kid: str, secret: bytes, *, registered: bool, at: int
+    ) -> App | None:
+        """Make an app with its reserved user `system`; None where the name is taken."""
+
+    async def add_key(self, app_id: str, kid: str, secret: bytes, at: int) -> App | None:
+        """Add a token key and sign with it from now on; older keys stay good. None where there is no such app."""
+
+    async def app(self, app_id: str) -> App | None:
+        """Find an app by its name."""
+
+    async def apps(self) -> list[App]:
+        """List all apps, oldest first."""
+
+    async def party(self, app: int, xid: int) -> Party | None:
+        """Find what an xid names, if anything."""
+
+    async def user(self, app: int, xid: int) -> User | Kind:
+        """Find a user; `USER_UNKNOWN` where nothing has this id, `BAD_PARAMETER` where a group has it."""
+
+    async def user_named(self, app: int, name: str) -> User | None:
+        """Find a user by its unique name."""
+
+    async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
+        """Find a user or make it; `BAD_PARAMETER` where a group has this id."""
+
+    async def register(self, app: int, name: str, password: str, at: int) -> User | None:
+        """Make a user with a name, a password record (may be empty) and an id of the server's; None: name taken."""
+
+    async def group(self, app: int, xid: int) -> Group | None:
+        """Find a group that has not been destroyed."""
+
+    async def facts(self, app: int, group_xids: Sequence[int], user_xid: int) -> list[Facts | None]:
+        """Read what judging needs, per group; None where there is no such group (or it was destroyed)."""
+
+    async def members(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List members in the order of their ids, after the one given."""
+
+    async def joined(self, user_id: int) -> list[int]:
+        """List the xids of the groups a user is in."""

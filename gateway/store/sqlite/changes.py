@@ -1,0 +1,322 @@
+"""Drafts that are not messages: recalls, deletions, and who is in a group. One at a time, inside the batch's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.domain.drafts import (
+    Answer,
+    Changed,
+    CreateDraft,
+    DeleteDraft,
+    MembershipDraft,
+    Placed,
+    RecallDraft,
+    Refused,
+    Stale,
+)
+from gateway.domain.errors import Kind
+from gateway.domain.limits import Limits
+from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Scope
+from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.messages import (
+    MESSAGE_JOINS,
+    MESSAGE_JSON,
+    RECALLED,
+    UNCOPIED,
+    to_message,
+)
+
+_USERS = """
+SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.head,
+    (SELECT s.id FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
+    (SELECT count(*) FROM stay AS s WHERE s.usr = t.id AND s.to_seq IS NULL)))
+FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
+"""
+_ENTRIES = """
+INSERT INTO entry (t, seq, kind, msg_id, data)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)
+"""
+_HEADS = """
+UPDATE timeline SET head = j.head
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS head FROM json_each(?)) AS j
+WHERE timeline.id = j.id
+"""
+_OPEN = """
+INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at)
+SELECT ?1, value, ?2, ?3 + 1, ?3, ?3, ?2 - 1, ?4 FROM json_each(?5)
+"""
+
+
+def append_change(
+    conn: sqlite3.Connection, draft: RecallDraft | DeleteDraft | CreateDraft | MembershipDraft, limits: Limits
+) -> Answer:
+    """Append one draft that is not a message and answer it."""
+    match draft:
+        case RecallDraft():
+            return _recall(conn, draft)
+        case DeleteDraft():
+            return _delete(conn, draft)
+        case CreateDraft():
+            return _create(conn, draft, limits)
+        case MembershipDraft():
+            return _membership(conn, draft, limits)
+
+
+def _place(
+    conn: sqlite3.Connection, timeline_id: int, kind: EntryKind, msg_id: int, data: str
+) -> tuple[int, Scope, int]:
+    """Add one entry to a timeline; return its seq, and the scope and xid of the timeline's owner."""
+    seq, scope, xid = one(
+        conn, "UPDATE timeline SET head = head + 1 WHERE id = ? RETURNING head, kind, xid", (timeline_id,)
+    )
+    conn.execute(
+        "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES (?, ?, ?, ?, ?)",
+        (timeline_id, seq, kind, msg_id, data),
+    )
+    return seq, Scope(scope), xid
+
+
+def _recall(conn: sqlite3.Connection, draft: RecallDraft) -> Answer:
+    found = one(
+        conn,
+        f"""SELECT m.target, m.sender, m.flags, m.body, {MESSAGE_JSON} FROM message AS m {MESSAGE_JOINS}
+        WHERE m.msg_id = ? AND tt.app = ?""",
+        (draft.msg_id, draft.app),
+    )
+    if not found:
+        return Refused(Kind.MESSAGE_UNKNOWN, f"there is no message {draft.msg_id}")
+    target_id, sender_id, flags, body_id, row = found
+    if flags & RECALLED:
+        return Changed([])
+    conn.execute(
+        f"UPDATE message SET shown = 0, body = NULL, flags = flags | {RECALLED} WHERE msg_id = ?",
+        (draft.msg_id,),
+    )
+    if one(conn, "UPDATE body SET refs = refs - 1 WHERE id = ? RETURNING refs", (body_id,))[0] == 0:
+        conn.execute("DELETE FROM body WHERE id = ?", (body_id,))
+    message = to_message(msgspec.json.decode(row))
+    message = msgspec.structs.replace(message, content="", attachment="", config="", ext="", recalled=True)
+    timelines = [target_id]
+    if message.scope is Scope.USER and sender_id != target_id and not flags & UNCOPIED:
+        timelines.append(sender_id)
+    placed = []
+    for timeline_id in timelines:
+        seq, scope, xid = _place(conn, timeline_id, EntryKind.RECALLED, draft.msg_id, "")
+        placed.append(
+            Placed(timeline_id, scope, xid, Entry(seq=seq, kind=EntryKind.RECALLED, message=message))
+        )
+    return Changed(placed)
+
+
+def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
+    if draft.scope is Scope.GROUP:
+        stay = one(
+            conn,
+            """SELECT s.id, s.deleted, t.last FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+            WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
+            (draft.user_id, draft.opposite_id),
+        )
+        if not stay:
+            return Refused(Kind.NOT_A_MEMBER, f"not a member of group {draft.opposite_xid}")
+        stay_id, deleted, last = stay
+        if deleted >= last:
+            return Changed([])
+        conn.execute("UPDATE stay SET deleted = ? WHERE id = ?", (last, stay_id))
+    else:
+        moved = one(
+            conn,
+            "UPDATE conversation SET deleted = last WHERE usr = ? AND opp = ? AND deleted < last RETURNING last",
+            (draft.user_id, draft.opposite_id),
+        )
+        if not moved:
+            return Changed([])
+        last = moved[0]
+    fact = Deleted(conversation_xid=draft.opposite_xid, msg_id=last)
+    data = msgspec.json.encode(fact).decode()
+    seq, scope, xid = _place(conn, draft.user_id, EntryKind.DELETED, last, data)
+    return Changed([Placed(draft.user_id, scope, xid, Entry(seq=seq, kind=EntryKind.DELETED, deleted=fact))])
+
+
+class _User(msgspec.Struct):
+    """A user that a membership draft names, as the transaction found it. `stay_id` is 0 outside the group."""
+
+    xid: int
+    id: int
+    head: int
+    stay_id: int
+    groups: int
+
+
+def _users(
+    conn: sqlite3.Connection,
+    draft: CreateDraft | MembershipDraft,
+    group_id: int,
+    refused: dict[int, Kind],
+    *,
+    make: bool,
+) -> list[_User]:
+    """Find the users named, in the order named; make the missing ones, or refuse them one by one."""
+    xids = (draft.owner_xid, *draft.member_xids) if isinstance(draft, CreateDraft) else draft.user_xids
+    found = {
+        xid: (user_id, kind, head, stay_id, groups)
+        for xid, user_id, kind, head, stay_id, groups in table(
+            conn, _USERS, (draft.app, group_id, rows(xids))
+        )
+    }
+    users = []
+    for xid in xids:
+        if xid not in found:
+            if not (make and draft.create):
+                refused[xid] = Kind.USER_UNKNOWN if make else Kind.NOT_A_MEMBER
+                continue
+            users.append(_User(xid, make_user(conn, draft.app, xid, draft.at), 0, 0, 0))
+            continue
+        user_id, kind, head, stay_id, groups = found[xid]
+        if kind != Scope.USER:
+            refused[xid] = Kind.BAD_PARAMETER
+            continue
+        users.append(_User(xid, user_id, head, stay_id or 0, groups))
+    return users
+
+
+def make_user(
+    conn: sqlite3.Connection, app: int, xid: int, at: int, name: str | None = None, password: str = ""
+) -> int:
+    """Insert a user with its timeline; return its id."""
+    user_id: int = one(
+        conn, f"INSERT INTO timeline (app, xid, kind) VALUES (?, ?, {Scope.USER:d}) RETURNING id", (app, xid)
+    )[0]
+    conn.execute(
+        "INSERT INTO user (id, app, name, password, created_at) VALUES (?, ?, ?, ?, ?)",
+        (user_id, app, name, password, at),
+    )
+    return user_id
+
+
+def next_xid(conn: sqlite3.Connection, app: int) -> int:
+    """Give the next id of the server's own, skipping taken ones (design §3, xid)."""
+    xid: int = one(conn, "SELECT next_xid FROM app WHERE id = ?", (app,))[0]
+    while one(conn, "SELECT 1 FROM timeline WHERE app = ? AND xid = ?", (app, xid)):
+        xid += 1
+    conn.execute("UPDATE app SET next_xid = ? WHERE id = ?", (xid + 1, app))
+    return xid
+
+
+def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Answer:
+    refused: dict[int, Kind] = {}
+    group_xid = next_xid(conn, draft.app)
+    users = _users(conn, draft, 0, refused, make=True)
+    if not users or users[0].xid != draft.owner_xid:
+        return Refused(refused[draft.owner_xid], f"owner: {draft.owner_xid} cannot own a group")
+    if users[0].groups >= limits.groups_per_user_max:
+        return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
+    users = _with_room(users, limits.group_members_max, limits, refused)
+    group_id = one(
+        conn,
+        f"INSERT INTO timeline (app, xid, kind) VALUES (?, ?, {Scope.GROUP:d}) RETURNING id",
+        (draft.app, group_xid),
+    )[0]
+    conn.execute(
+        """INSERT INTO grp (id, owner, name, description, avatar, type, members, created_at, updated_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7)""",
+        (group_id, users[0].id, draft.name, draft.description, draft.avatar, draft.type, draft.at),
+    )
+    placed = _tell(conn, Action.JOINED, group_id, group_xid, users, draft.at)
+    return Changed(placed, group_xid, refused)
+
+
+def _with_room(users: Iterable[_User], room: int, limits: Limits, refused: dict[int, Kind]) -> list[_User]:
+    """Keep those who fit into the group, and into whose list of groups it fits."""
+    kept: list[_User] = []
+    for user in users:
+        if len(kept) >= room:
+            refused[user.xid] = Kind.GROUP_FULL
+        elif user.groups >= limits.groups_per_user_max:
+            refused[user.xid] = Kind.GROUPS_FULL
+        else:
+            kept.append(user)
+    return kept
+
+
+def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
+    found = one(
+        conn,
+        """SELECT t.facts_version, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
+        WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL""",
+        (draft.group_id, draft.app),
+    )
+    if not found:
+        return Refused(Kind.GROUP_UNKNOWN, f"there is no group {draft.group_xid}")
+    version, members = found
+    if version != draft.judged:
+        return Stale()
+    refused: dict[int, Kind] = {}
+    if draft.action is Action.DESTROYED:
+        users = [
+            _User(*row)
+            for row in table(
+                conn,
+                """SELECT json_group_array(json_array(t.xid, t.id, t.head, s.id, 0))
+                FROM stay AS s JOIN timeline AS t ON t.id = s.usr WHERE s.grp = ? AND s.to_seq IS NULL""",
+                (draft.group_id,),
+            )
+        ]
+        conn.execute("UPDATE grp SET destroyed_at = ? WHERE id = ?", (draft.at, draft.group_id))
+    elif draft.action is Action.JOINED:
+        users = [u for u in _users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
+        users = _with_room(users, limits.group_members_max - members, limits, refused)
+    else:
+        users = _users(conn, draft, draft.group_id, refused, make=False)
+        refused.update((user.xid, Kind.NOT_A_MEMBER) for user in users if not user.stay_id)
+        users = [user for user in users if user.stay_id]
+    if not users and draft.action is not Action.DESTROYED:
+        return Changed([], draft.group_xid, refused)
+    placed = _tell(conn, draft.action, draft.group_id, draft.group_xid, users, draft.at)
+    return Changed(placed, draft.group_xid, refused)
+
+
+def _tell(
+    conn: sqlite3.Connection, action: Action, group_id: int, group_xid: int, users: list[_User], at: int
+) -> list[Placed]:
+    """Open or close the stays and tell it twice: in the group's timeline and in each affected user's."""
+    head, last = one(
+        conn,
+        "UPDATE timeline SET head = head + 1, facts_version = facts_version + 1 WHERE id = ? RETURNING head, last",
+        (group_id,),
+    )
+    joined = action is Action.JOINED
+    from_seq = head if joined else 0
+    # A group's end concerns whoever is in it: its entry need not list up to 5,000 ids.
+    xids = () if action is Action.DESTROYED else tuple(user.xid for user in users)
+    fact = Membership(
+        action=action, group_id=group_id, group_xid=group_xid, user_xids=xids, from_seq=from_seq
+    )
+    placed = [
+        Placed(group_id, Scope.GROUP, group_xid, Entry(seq=head, kind=EntryKind.MEMBERSHIP, membership=fact))
+    ]
+    written = [(group_id, head, EntryKind.MEMBERSHIP, 0, msgspec.json.encode(fact).decode())]
+    for user in users:
+        user.head += 1
+        own = msgspec.structs.replace(fact, user_xids=(user.xid,))
+        entry = Entry(seq=user.head, kind=EntryKind.MEMBERSHIP, membership=own)
+        placed.append(Placed(user.id, Scope.USER, user.xid, entry))
+        written.append((user.id, user.head, EntryKind.MEMBERSHIP, 0, msgspec.json.encode(own).decode()))
+    if joined:
+        conn.execute(_OPEN, (group_id, head, last, at, rows([user.id for user in users])))
+    else:
+        conn.execute(
+            "UPDATE stay SET to_seq = ?, to_msg = ? WHERE id IN (SELECT value FROM json_each(?))",
+            (head, last, rows([user.stay_id for user in users])),
+        )
+    conn.execute(_ENTRIES, (rows(written),))
+    conn.execute(_HEADS, (rows([(user.id, user.head) for user in users]),))
+    conn.execute(
+        "UPDATE grp SET members = members + ?, updated_at = ? WHERE id = ?",
+        (len(users) if joined else -len(users), at, group_id),
+    )
+    return placed

@@ -1,0 +1,84 @@
+"""`gateway check`: does a store keep the laws? Reads only, in one snapshot, beside a running gateway or in a cold folder."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from gateway.store import schema
+from gateway.store.sqlite.laws import LAWS
+
+TOLD_MAX = 20
+"""So many breaches of one law are told one by one; a damaged store must not fill the operator's screen."""
+
+
+def check_store(path: Path) -> list[str]:
+    """Check the store in a data folder (or its file itself) and return one sentence per breach; none: all is well.
+
+    Every failure to read is such a sentence too. Nothing is changed.
+    """
+    path = (path / "gateway.db" if path.is_dir() else path).resolve()
+    if not path.exists():
+        return [f"there is no store at {path}"]
+    try:
+        with closing(_open(path)) as conn:
+            conn.execute("BEGIN")
+            return _check(conn)
+    except (sqlite3.Error, OSError) as error:
+        return [f"{path} cannot be read: {error}"]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the file for reading. SQLite wants to put files beside it: where it may not, only a folded log will do."""
+    try:
+        return _connect(path, "mode=ro")
+    except sqlite3.OperationalError:
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        return _connect(path, "immutable=1")
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    conn = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)
+    try:
+        conn.execute("PRAGMA busy_timeout = 5000")
+        # Groupings of a large store are sorted in this much memory before they go to a file.
+        conn.execute("PRAGMA cache_size = -131072")
+        conn.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _check(conn: sqlite3.Connection) -> list[str]:
+    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    known = len(schema.SQLITE_MIGRATIONS)
+    if version != known:
+        return [f"the store has schema {version}, and this gateway checks schema {known} only"]
+    told = []
+    for (sentence,) in conn.execute(f"PRAGMA integrity_check({TOLD_MAX})"):
+        if sentence != "ok":
+            told.append(f"the file is damaged: {sentence}")
+    told += _ask(
+        conn,
+        """SELECT 'row ' || coalesce(rowid, '?') || ' of table ' || "table" || ' names a row of table ' || parent
+        || ' that does not exist' FROM pragma_foreign_key_check""",
+    )
+    for law in LAWS:
+        told += _ask(conn, law)
+    return told
+
+
+def _ask(conn: sqlite3.Connection, law: str) -> list[str]:
+    """Ask for the breaches of one law. Where damage keeps it from being read, that is the one told."""
+    try:
+        found = conn.execute(law).fetchmany(TOLD_MAX + 1)
+    except sqlite3.DatabaseError as error:
+        return [f"the file is damaged: {error}"]
+    told = [str(sentence) for (sentence,) in found]
+    if len(told) > TOLD_MAX:
+        told[TOLD_MAX:] = [f"and more like: {told[TOLD_MAX]}"]
+    return told

@@ -1,0 +1,121 @@
+"""Reading conversations on SQLite: history pages with computed status, and the recent list with unread counts."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from gateway.domain.errors import Kind
+from gateway.domain.limits import Limits
+from gateway.domain.model import SAFE_MAX, Message, Scope, Status, User
+from gateway.store.base import History, HistoryItem, Party, Recent
+from gateway.store.sqlite.lane import one, table
+from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, NOTICE, to_message
+
+# The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice lies in
+# its receiver's history only.
+_P2P = f"""
+SELECT json_group_array(json_array(json(msg), reach)) FROM (
+    SELECT {MESSAGE_JSON} AS msg, CASE
+        WHEN m.sender = ?1 AND m.target <> ?1 THEN
+            CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = m.target AND opp = ?1), 0) THEN 2
+                 WHEN m.seq <= (SELECT delivered FROM user WHERE id = m.target) THEN 1 ELSE 0 END
+        ELSE CASE WHEN m.msg_id <= ?6 THEN 2
+                  WHEN m.seq <= (SELECT delivered FROM user WHERE id = ?1) THEN 1 ELSE 0 END END AS reach
+    FROM (
+        SELECT msg_id FROM message
+            WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+        UNION ALL
+        SELECT msg_id FROM message
+            WHERE target = ?2 AND peer = ?1 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4 AND ?1 <> ?2
+                AND flags & {NOTICE} = 0
+        ORDER BY msg_id DESC LIMIT ?5) AS p
+    CROSS JOIN message AS m ON m.msg_id = p.msg_id
+    {MESSAGE_JOINS}
+    ORDER BY m.msg_id DESC)
+"""
+# A stay is around a message when its own seqs enclose the message's.
+_GROUP = f"""
+SELECT json_group_array(json_array(json(msg), reach)) FROM (
+    SELECT {MESSAGE_JSON} AS msg, CASE WHEN m.sender = ?1 THEN
+            CASE WHEN EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = ?2 AND o.read >= m.msg_id AND o.from_seq <= m.seq
+                    AND o.usr <> ?1 AND (o.to_seq IS NULL OR o.to_seq >= m.seq)) THEN 2
+                 WHEN EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = ?2 AND o.delivered >= m.seq
+                    AND o.from_seq <= m.seq AND o.usr <> ?1 AND (o.to_seq IS NULL OR o.to_seq >= m.seq)) THEN 1
+                 ELSE 0 END
+        ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq <= ?7 THEN 1 ELSE 0 END END AS reach
+    FROM (
+        SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+        ORDER BY msg_id DESC LIMIT ?5) AS p
+    CROSS JOIN message AS m ON m.msg_id = p.msg_id
+    {MESSAGE_JOINS}
+    ORDER BY m.msg_id DESC)
+"""
+# Own messages lie between others' in a group, so the count looks at a bounded number of the newest.
+_RECENT = f"""
+WITH recent AS (
+    SELECT * FROM (
+        SELECT opp AS xid_of, last, read, deleted, 0 AS grp FROM conversation
+        WHERE usr = ?1 AND last > deleted AND ?5 = 0 ORDER BY last DESC LIMIT ?2)
+    UNION ALL
+    SELECT s.grp, t.last, s.read, max(s.deleted, s.from_msg - 1), s.grp
+    FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
+    WHERE s.usr = ?1 AND s.to_seq IS NULL AND t.last > max(s.deleted, s.from_msg - 1) AND (?5 = 0 OR s.grp = ?5)
+    ORDER BY 2 DESC LIMIT ?2)
+SELECT json_group_array(json_array(xid, unread)) FROM (
+    SELECT x.xid AS xid, CASE WHEN r.grp = 0 THEN (
+            SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.xid_of AND ?1 <> r.xid_of
+                AND shown = 1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))
+        ELSE (
+            SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE min(sum(sender <> ?1), ?3) END FROM (
+                SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
+                    AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4 + 1)) END AS unread
+    FROM recent AS r CROSS JOIN timeline AS x ON x.id = r.xid_of
+    WHERE EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted
+            AND r.grp = 0)
+        OR EXISTS (SELECT 1 FROM message WHERE target = r.xid_of AND shown = 1 AND msg_id > r.deleted
+            AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
+    ORDER BY r.last DESC)
+"""
+
+
+def history(conn: sqlite3.Connection, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
+    """Read one page of what the asker may see, newest first, one message further than asked to learn what is next."""
+    top = start or SAFE_MAX
+    if opposite.scope is Scope.GROUP:
+        stay = one(
+            conn,
+            """SELECT max(deleted, from_msg - 1), read, delivered FROM stay
+            WHERE usr = ? AND grp = ? AND to_seq IS NULL""",
+            (asker.id, opposite.id),
+        )
+        if not stay:
+            return Kind.NOT_A_MEMBER
+        below, read, delivered = stay
+        found = table(conn, _GROUP, (asker.id, opposite.id, below, top, limit + 1, read, delivered))
+    else:
+        position = one(
+            conn, "SELECT deleted, read FROM conversation WHERE usr = ? AND opp = ?", (asker.id, opposite.id)
+        )
+        # The reserved user `system` holds no conversations of its own, yet may look back at what it sent.
+        below, read = position or (0, 0)
+        found = table(conn, _P2P, (asker.id, opposite.id, below, top, limit + 1, read))
+    items = [HistoryItem(to_message(row), Status(reach)) for row, reach in found]
+    return History(items[:limit], items[limit].message.msg_id if len(items) > limit else 0)
+
+
+def recent(conn: sqlite3.Connection, user_id: int, group_id: int, limits: Limits) -> list[Recent]:
+    """Read the recent list in one statement, whatever the number of messages (lanying.md, unread)."""
+    asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id)
+    return [Recent(xid, unread or 0) for xid, unread in table(conn, _RECENT, asked)]
+
+
+def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:
+    """Find one message of the app."""
+    found = one(
+        conn,
+        f"SELECT {MESSAGE_JSON} FROM message AS m {MESSAGE_JOINS} WHERE m.msg_id = ? AND tt.app = ?",
+        (msg_id, app),
+    )
+    return to_message(msgspec.json.decode(found[0])) if found else None

@@ -1,0 +1,186 @@
+"""Apps, users and groups on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from gateway.domain.errors import Kind
+from gateway.domain.model import GIVEN_XID_FIRST, SYSTEM_NAME, App, Facts, Group, Member, Scope, User
+from gateway.store.base import Party, Remembered
+from gateway.store.sqlite.changes import make_user, next_xid
+from gateway.store.sqlite.lane import one, rows, table
+
+RECALL_WINDOW_MS = 24 * 3600 * 1000
+"""How long a sender may recall, for a new app (lanying.md, recall)."""
+
+_APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid
+FROM app AS a JOIN timeline AS t ON t.id = a.system"""
+_USER = (
+    "SELECT u.id, t.xid, coalesce(u.name, ''), u.password FROM user AS u JOIN timeline AS t ON t.id = u.id"
+)
+_GROUP = """
+SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t.facts_version, g.created_at,
+    g.updated_at
+FROM timeline AS t JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
+WHERE t.app = ? AND t.xid = ? AND g.destroyed_at IS NULL
+"""
+_FACTS = """
+SELECT json_group_array(json_array(t.xid, g.id, t.facts_version, g.owner = u.id,
+    EXISTS (SELECT 1 FROM stay AS s WHERE s.usr = u.id AND s.grp = g.id AND s.to_seq IS NULL)))
+FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
+CROSS JOIN grp AS g ON g.id = t.id AND g.destroyed_at IS NULL
+LEFT JOIN timeline AS u ON u.app = ?1 AND u.xid = ?2
+"""
+
+
+def create_app(
+    conn: sqlite3.Connection, app_id: str, key: tuple[str, bytes], *, registered: bool, at: int
+) -> App | None:
+    """Make an app, its first key, and its reserved user `system`, which takes the first id of the server's own."""
+    if one(conn, "SELECT 1 FROM app WHERE app_id = ?", (app_id,)):
+        return None
+    kid, secret = key
+    app = one(
+        conn,
+        """INSERT INTO app (app_id, system, registered, recall_window_ms, next_xid, signing_kid, created_at)
+        VALUES (?, 0, ?, ?, ?, ?, ?) RETURNING id""",
+        (app_id, registered, RECALL_WINDOW_MS, GIVEN_XID_FIRST, kid, at),
+    )[0]
+    conn.execute(
+        "INSERT INTO app_key (app, kid, secret, created_at) VALUES (?, ?, ?, ?)", (app, kid, secret, at)
+    )
+    system = make_user(conn, app, next_xid(conn, app), at, SYSTEM_NAME)
+    conn.execute("UPDATE app SET system = ? WHERE id = ?", (system, app))
+    return find_app(conn, app_id)
+
+
+def add_key(conn: sqlite3.Connection, app_id: str, kid: str, secret: bytes, at: int) -> App | None:
+    """Add a key and sign with it from now on."""
+    moved = one(conn, "UPDATE app SET signing_kid = ? WHERE app_id = ? RETURNING id", (kid, app_id))
+    if not moved:
+        return None
+    conn.execute(
+        "INSERT INTO app_key (app, kid, secret, created_at) VALUES (?, ?, ?, ?)", (moved[0], kid, secret, at)
+    )
+    return find_app(conn, app_id)
+
+
+def find_app(conn: sqlite3.Connection, app_id: str) -> App | None:
+    """Find an app by name."""
+    found = one(conn, f"{_APP} WHERE a.app_id = ?", (app_id,))
+    return _app(conn, found) if found else None
+
+
+def list_apps(conn: sqlite3.Connection) -> list[App]:
+    """List all apps, oldest first."""
+    return [_app(conn, row) for row in conn.execute(f"{_APP} ORDER BY a.id").fetchall()]
+
+
+def _app(conn: sqlite3.Connection, row: tuple[int, str, int, int, int, int, str]) -> App:
+    app, app_id, system, system_xid, registered, recall_window_ms, signing_kid = row
+    keys = dict(conn.execute("SELECT kid, secret FROM app_key WHERE app = ?", (app,)).fetchall())
+    return App(
+        id=app,
+        app_id=app_id,
+        system_id=system,
+        system_xid=system_xid,
+        registered=bool(registered),
+        recall_window_ms=recall_window_ms,
+        signing_kid=signing_kid,
+        keys=keys,
+    )
+
+
+def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:
+    """Find what an xid names."""
+    found = one(conn, "SELECT id, xid, kind FROM timeline WHERE app = ? AND xid = ?", (app, xid))
+    return Party(found[0], found[1], Scope(found[2])) if found else None
+
+
+def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
+    """Find a user by id; a `Kind` where there is none or a group has this id."""
+    found = one(conn, f"{_USER} WHERE t.app = ? AND t.xid = ?", (app, xid))
+    if found:
+        return _user(found)
+    return Kind.BAD_PARAMETER if find_party(conn, app, xid) else Kind.USER_UNKNOWN
+
+
+def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | None:
+    """Find a user by name."""
+    found = one(conn, f"{_USER} WHERE u.app = ? AND u.name = ?", (app, name))
+    return _user(found) if found else None
+
+
+def _user(row: tuple[int, int, str, str]) -> User:
+    return User(id=row[0], xid=row[1], name=row[2], password=row[3])
+
+
+def ensure_user(conn: sqlite3.Connection, app: int, xid: int, at: int) -> User | Kind:
+    """Find a user by id or make it."""
+    user = find_user(conn, app, xid)
+    if user is not Kind.USER_UNKNOWN:
+        return user
+    return User(id=make_user(conn, app, xid, at), xid=xid, name="", password="")
+
+
+def register(conn: sqlite3.Connection, app: int, name: str, password: str, at: int) -> User | None:
+    """Make a named user with an id of the server's own; None where the name is taken."""
+    if find_user_named(conn, app, name):
+        return None
+    xid = next_xid(conn, app)
+    return User(id=make_user(conn, app, xid, at, name, password), xid=xid, name=name, password=password)
+
+
+def find_group(conn: sqlite3.Connection, app: int, xid: int) -> Group | None:
+    """Find a group that stands."""
+    found = one(conn, _GROUP, (app, xid))
+    if not found:
+        return None
+    return Group(**dict(zip(Group.__struct_fields__, found, strict=True)))
+
+
+def find_facts(
+    conn: sqlite3.Connection, app: int, group_xids: Sequence[int], user_xid: int
+) -> list[Facts | None]:
+    """Read what judging needs, for each group named."""
+    found = {
+        xid: Facts(group_id, version, bool(owner), bool(member))
+        for xid, group_id, version, owner, member in table(conn, _FACTS, (app, user_xid, rows(group_xids)))
+    }
+    return [found.get(xid) for xid in group_xids]
+
+
+def list_members(conn: sqlite3.Connection, group_id: int, after_xid: int, limit: int) -> list[Member]:
+    """List members by rising id."""
+    return [
+        Member(xid=xid, joined_at=joined_at)
+        for xid, joined_at in conn.execute(
+            """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
+            WHERE s.grp = ? AND s.to_seq IS NULL AND t.xid > ? ORDER BY t.xid LIMIT ?""",
+            (group_id, after_xid, limit),
+        ).fetchall()
+    ]
+
+
+def list_joined(conn: sqlite3.Connection, user_id: int) -> list[int]:
+    """List the xids of the groups a user is in."""
+    return [
+        xid
+        for (xid,) in conn.execute(
+            """SELECT t.xid FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+            WHERE s.usr = ? AND s.to_seq IS NULL ORDER BY t.xid""",
+            (user_id,),
+        ).fetchall()
+    ]
+
+
+def find_transaction(conn: sqlite3.Connection, app: int, sender_xid: int, key: str) -> Remembered | None:
+    """Look up what a transaction key was used for."""
+    found = one(
+        conn,
+        """SELECT d.digest, d.first_msg_id, d.last_msg_id FROM timeline AS t JOIN dedup AS d ON d.sender = t.id
+        WHERE t.app = ? AND t.xid = ? AND d.key = ?""",
+        (app, sender_xid, key),
+    )
+    return Remembered(*found) if found else None

@@ -1,0 +1,339 @@
+"""The store port on SQLite: one writer lane that group-commits, readers beside it (design §4, §5)."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import logging
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, TypeVar
+
+from gateway.domain.drafts import Ack, Answer, Draft, Keep, ReadDone, ReadMark, Refused, StatusChange
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.domain.model import App, Bearing, Facts, Group, Member, Message, Page, Standing, User
+from gateway.store import schema
+from gateway.store.base import History, Party, Recent, Remembered
+from gateway.store.sqlite import conversations, directory, pages, positions
+from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.lane import Lane, one, open_lane
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+SQLITE_MIN = (3, 37, 0)
+"""The first SQLite with STRICT tables."""
+
+_BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowError)
+
+
+class StoreError(RuntimeError):
+    """The store cannot be opened; the sentence is for the operator."""
+
+
+class SqliteStore:
+    """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
+
+    def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
+        self._path = path
+        self._limits = limits
+        self._lock = lock
+        self._writer = writer
+        self._readers = readers
+        self._turn = itertools.cycle(range(len(readers)))
+        self._doubtful = False
+        self._closed = False
+        self._epoch = ""
+
+    @classmethod
+    async def open(cls, folder: Path, limits: Limits) -> SqliteStore:
+        """Open or make the store in a folder (0700). Raises `StoreError` where another process owns it."""
+        if sqlite3.sqlite_version_info < SQLITE_MIN:
+            message = f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}"
+            raise StoreError(message)
+        path = folder.resolve() / "gateway.db"
+        lock = _take_lock(folder)
+        lanes: list[Lane] = []
+        try:
+            lanes.append(await open_lane(path, readonly=False))
+            await lanes[0].run(_migrate)
+            lanes += [await open_lane(path, readonly=True) for _ in range(limits.readers)]
+            store = cls(path, limits, lock, lanes[0], lanes[1:])
+            store._epoch = await store._read(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
+        except sqlite3.Error as error:
+            await _close_all(lanes)
+            lock.close()
+            message = f"cannot open {path}: {error}"
+            raise StoreError(message) from error
+        except BaseException:
+            await _close_all(lanes)
+            lock.close()
+            raise
+        return store
+
+    @property
+    def epoch(self) -> str:
+        """Return the store's epoch."""
+        return self._epoch
+
+    async def close(self) -> None:
+        """Finish what is under way; fold the log into the database; let go of the folder."""
+        if not self._closed:
+            self._closed = True
+            await _close_all([*self._readers, self._writer])
+            self._lock.close()
+
+    async def probe(self) -> None:
+        """Commit for real: the only proof that the store can."""
+        await self._write(lambda conn: conn.execute("UPDATE meta SET last_batch = last_batch"))
+
+    # -- the writer's lane ------------------------------------------------------------------------------
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` as one transaction. A failure of the store is a `Problem`; bad data is raised as it is."""
+
+        def visit(conn: sqlite3.Connection) -> T:
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(conn)
+                conn.execute("COMMIT")
+            except BaseException:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+                raise
+            return result
+
+        await self._settle()
+        try:
+            return await self._writer.run(visit)
+        except (sqlite3.OperationalError, sqlite3.DatabaseError, ValueError) as error:
+            if isinstance(error, _BAD_DATA):
+                raise
+            self._doubtful = True
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> Problem:
+        log.error("the store failed: %s", error)
+        return Problem(
+            Kind.STORE_FAILED, "the store cannot keep anything now; try again", retry_after_ms=1000
+        )
+
+    async def _settle(self) -> None:
+        """After a failure, open the writer anew and fold in the log, so that what is on disk is what we read."""
+        if self._closed:
+            raise Problem(Kind.STORE_FAILED, "the store is closed")
+        if not self._doubtful:
+            return
+        try:
+            await self._writer.close()
+        except (sqlite3.Error, ValueError) as error:
+            log.warning("closing the writer after a failure: %s", error)
+        try:
+            self._writer = await open_lane(self._path, readonly=False)
+            await self._writer.run(lambda conn: one(conn, "PRAGMA wal_checkpoint(PASSIVE)"))
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        self._doubtful = False
+
+    async def append(self, batch: Sequence[Draft]) -> list[Answer]:
+        """Commit a batch; halve it until only a draft whose data SQLite refuses stands alone (design §4)."""
+        await self._settle()
+        key = secrets.token_hex(8)
+        try:
+            return await self._writer.run(lambda conn: append_batch(conn, batch, key, self._limits))
+        except _BAD_DATA as error:
+            if len(batch) == 1:
+                return [Refused(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")]
+        except (sqlite3.Error, ValueError) as error:
+            self._doubtful = True
+            problem = self._failed(error)
+            await self._look_for(key, problem)
+            raise problem from error
+        middle = len(batch) // 2
+        answers = await self.append(batch[:middle])
+        try:
+            return answers + await self.append(batch[middle:])
+        except Problem as problem:
+            # The first half is committed and must be answered as such.
+            return answers + [Refused(problem.kind, problem.sentence) for _ in batch[middle:]]
+
+    async def _look_for(self, key: str, problem: Problem) -> None:
+        """Learn the outcome of a batch whose COMMIT failed; a batch found committed is the worst lie we could tell."""
+        try:
+            await self._settle()
+            last = await self._writer.run(lambda conn: one(conn, "SELECT last_batch FROM meta")[0])
+        except (Problem, sqlite3.Error):
+            return
+        if last == key:
+            log.critical("a batch that failed to commit is in the store: its callers were told 503")
+            problem.sentence = "the store failed while committing; the outcome is unknown: ask again"
+
+    # -- positions --------------------------------------------------------------------------------------
+
+    async def advance(self, acks: Sequence[Ack]) -> list[StatusChange]:
+        """Move cursors and *delivered* up."""
+        return await self._write(lambda conn: positions.advance(conn, acks))
+
+    async def keep(self, devices: Sequence[Keep]) -> None:
+        """Make devices kept."""
+        await self._write(lambda conn: positions.keep(conn, devices, self._limits))
+
+    async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
+        """Move READ positions up."""
+        return await self._write(lambda conn: [positions.read(conn, mark) for mark in marks])
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise Problem(Kind.STORE_FAILED, "the store is closed")
+        try:
+            return await self._readers[next(self._turn)].run(work)
+        except (sqlite3.Error, ValueError) as error:
+            raise self._failed(error) from error
+
+    async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
+        """Read entries of a timeline."""
+        return await self._read(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
+
+    async def standing(self, user_id: int, device_sn: int) -> Standing:
+        """Attach, first query."""
+        return await self._read(lambda conn: pages.standing(conn, user_id, device_sn))
+
+    async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
+        """Attach, second query."""
+        return await self._read(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
+
+    async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
+        """Page a conversation."""
+
+        def work(conn: sqlite3.Connection) -> History | Kind:
+            # Position and page are two statements: one read transaction makes them one snapshot.
+            conn.execute("BEGIN")
+            try:
+                return conversations.history(conn, asker, opposite, start, limit)
+            finally:
+                conn.execute("COMMIT")
+
+        return await self._read(work)
+
+    async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
+        """List recent conversations."""
+        return await self._read(lambda conn: conversations.recent(conn, user_id, group_id, self._limits))
+
+    async def message(self, app: int, msg_id: int) -> Message | None:
+        """Find a message."""
+        return await self._read(lambda conn: conversations.message(conn, app, msg_id))
+
+    async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
+        """Look up a transaction key."""
+        return await self._read(lambda conn: directory.find_transaction(conn, app, sender_xid, key))
+
+    # -- apps, users, groups ----------------------------------------------------------------------------
+
+    async def create_app(
+        self, app_id: str, kid: str, secret: bytes, *, registered: bool, at: int
+    ) -> App | None:
+        """Make an app."""
+        return await self._write(
+            lambda conn: directory.create_app(conn, app_id, (kid, secret), registered=registered, at=at)
+        )
+
+    async def add_key(self, app_id: str, kid: str, secret: bytes, at: int) -> App | None:
+        """Add a token key to an app."""
+        return await self._write(lambda conn: directory.add_key(conn, app_id, kid, secret, at))
+
+    async def app(self, app_id: str) -> App | None:
+        """Find an app."""
+        return await self._read(lambda conn: directory.find_app(conn, app_id))
+
+    async def apps(self) -> list[App]:
+        """List all apps."""
+        return await self._read(directory.list_apps)
+
+    async def party(self, app: int, xid: int) -> Party | None:
+        """Find what an xid names."""
+        return await self._read(lambda conn: directory.find_party(conn, app, xid))
+
+    async def user(self, app: int, xid: int) -> User | Kind:
+        """Find a user."""
+        return await self._read(lambda conn: directory.find_user(conn, app, xid))
+
+    async def user_named(self, app: int, name: str) -> User | None:
+        """Find a user by name."""
+        return await self._read(lambda conn: directory.find_user_named(conn, app, name))
+
+    async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
+        """Find a user or make it."""
+        found = await self.user(app, xid)
+        if found is not Kind.USER_UNKNOWN:
+            return found
+        return await self._write(lambda conn: directory.ensure_user(conn, app, xid, at))
+
+    async def register(self, app: int, name: str, password: str, at: int) -> User | None:
+        """Make a named user."""
+        return await self._write(lambda conn: directory.register(conn, app, name, password, at))
+
+    async def group(self, app: int, xid: int) -> Group | None:
+        """Find a group."""
+        return await self._read(lambda conn: directory.find_group(conn, app, xid))
+
+    async def facts(self, app: int, group_xids: Sequence[int], user_xid: int) -> list[Facts | None]:
+        """Read what judging needs."""
+        return await self._read(lambda conn: directory.find_facts(conn, app, group_xids, user_xid))
+
+    async def members(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List members."""
+        return await self._read(lambda conn: directory.list_members(conn, group_id, after_xid, limit))
+
+    async def joined(self, user_id: int) -> list[int]:
+        """List a user's groups."""
+        return await self._read(lambda conn: directory.list_joined(conn, user_id))
+
+
+def _take_lock(folder: Path) -> IO[str]:
+    """Own the folder by `flock` on a file of its own: the kernel lets go of it however the process ends."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a+")
+    except OSError as error:
+        message = f"cannot use the folder {folder}: {error.strerror}"
+        raise StoreError(message) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        owner = lock.read().strip()
+        lock.close()
+        message = f"the folder {folder} is in use by another gateway process" + (owner and f" ({owner})")
+        raise StoreError(message) from error
+    lock.truncate(0)
+    lock.write(f"pid {os.getpid()}")
+    lock.flush()
+    return lock
+
+
+async def _close_all(lanes: list[Lane]) -> None:
+    for lane in lanes:
+        try:
+            await lane.close()
+        except (sqlite3.Error, ValueError) as error:
+            log.warning("closing a connection: %s", error)
+
+
+def _migrate(conn: sqlite3.Connection) -> None:
+    """Apply the migrations that are missing, each with its version number in one transaction."""
+    version = one(conn, "PRAGMA user_version")[0]
+    if version > len(schema.SQLITE_MIGRATIONS):
+        message = f"the store has schema {version}, newer than this gateway's {len(schema.SQLITE_MIGRATIONS)}"
+        raise StoreError(message)
+    for number, script in enumerate(schema.SQLITE_MIGRATIONS[version:], version + 1):
+        conn.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+    conn.execute(
+        "INSERT INTO meta (one, epoch, next_msg_id, last_batch) VALUES (1, ?, 1, '') ON CONFLICT DO NOTHING",
+        (secrets.token_hex(8),),
+    )

@@ -1,0 +1,276 @@
+"""The laws of the store (design §3, §9) as questions to SQLite: each selects one sentence per breach, and nothing else.
+
+They look at sets, never at one row after the other from Python, so that millions of rows are read in seconds. What
+retention has removed is told by a timeline's floor, and is no breach.
+"""
+
+from __future__ import annotations
+
+from gateway.domain.model import EntryKind, Scope
+from gateway.store.sqlite.messages import RECALLED, UNCOPIED
+
+_USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
+_MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
+_MEMBERSHIP, _DELETED = int(EntryKind.MEMBERSHIP), int(EntryKind.DELETED)
+
+
+def _who(column: str) -> str:
+    """Name a user or group by the id of its timeline, for a sentence: worked out for breaches only."""
+    return f"""coalesce((SELECT CASE n.kind WHEN {_GROUP} THEN 'group ' ELSE 'user ' END || n.xid || ' of app ' ||
+        coalesce((SELECT app_id FROM app WHERE id = n.app), n.app) FROM timeline AS n WHERE n.id = {column}),
+        'nobody (timeline ' || {column} || ')')"""
+
+
+_ENTRIES = (
+    # Dense between floor and head; the head is the greatest seq, or the floor where nothing is left.
+    f"""
+    WITH found AS (SELECT t, count(*) AS n, min(seq) AS low, max(seq) AS high FROM entry GROUP BY t)
+    SELECT CASE
+        WHEN t.floor < 0 OR t.head < t.floor THEN 'the timeline of ' || {_who("t.id")} || ' has its head ' || t.head
+            || ' below its floor ' || t.floor
+        WHEN f.high > t.head THEN 'the timeline of ' || {_who("t.id")} || ' has an entry at seq ' || f.high
+            || ', above its head ' || t.head
+        WHEN f.low <= t.floor THEN 'the timeline of ' || {_who("t.id")} || ' has an entry at seq ' || f.low
+            || ', not above its floor ' || t.floor
+        ELSE 'the timeline of ' || {_who("t.id")} || ' misses ' || (t.head - t.floor - coalesce(f.n, 0)) || ' of its '
+            || (t.head - t.floor) || ' entries, the first at seq ' || (
+                SELECT min(b.seq) + 1 FROM (SELECT t.floor AS seq UNION ALL SELECT seq FROM entry WHERE t = t.id) AS b
+                WHERE NOT EXISTS (SELECT 1 FROM entry AS a WHERE a.t = t.id AND a.seq = b.seq + 1)) END
+    FROM timeline AS t LEFT JOIN found AS f ON f.t = t.id
+    WHERE t.floor < 0 OR t.head < t.floor OR f.high > t.head OR f.low <= t.floor
+        OR t.head - t.floor <> coalesce(f.n, 0)
+    """,
+    """
+    SELECT 'there are ' || count(*) || ' entries of timeline ' || t || ', which does not exist' FROM entry
+    WHERE t NOT IN (SELECT id FROM timeline) GROUP BY t
+    """,
+    f"""
+    SELECT CASE
+        WHEN e.kind IN ({_MESSAGE}, {_RECALLED}) THEN 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")}
+            || ' names message ' || e.msg_id || ', which does not exist'
+        WHEN e.kind IN ({_MEMBERSHIP}, {_DELETED}) THEN 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")}
+            || ' cannot be read'
+        ELSE 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")} || ' is of the unknown kind ' || e.kind END
+    FROM entry AS e
+    WHERE CASE WHEN e.kind IN ({_MESSAGE}, {_RECALLED})
+        THEN NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
+        ELSE e.kind NOT IN ({_MEMBERSHIP}, {_DELETED}) OR NOT json_valid(e.data) END
+    """,
+    # A message's entry stands with its receiver at the message's seq, or is its sender's copy.
+    f"""
+    SELECT 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")} || ' holds message ' || e.msg_id
+        || ', which does not belong there'
+    FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
+    WHERE e.kind = {_MESSAGE} AND NOT CASE WHEN m.target = e.t THEN m.seq = e.seq
+        ELSE m.sender = e.t AND m.peer = m.sender AND m.flags & {UNCOPIED} = 0 END
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || ' has no entry at seq ' || m.seq || ' of its receiver, ' || {_who("m.target")}
+    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
+    LEFT JOIN entry AS e ON e.t = m.target AND e.seq = m.seq
+    WHERE m.seq > t.floor AND (e.kind IS NOT {_MESSAGE} OR e.msg_id <> m.msg_id)
+    """,
+    # A copy's seq is stored nowhere else, so copies are counted per sender first, and looked for one by one only
+    # where the counts differ.
+    f"""
+    WITH owed AS (
+        SELECT sender, count(*) AS n FROM message
+        WHERE peer = sender AND target <> sender AND flags & {UNCOPIED} = 0 GROUP BY sender),
+    held AS (
+        SELECT e.t AS sender, count(*) AS n FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
+        WHERE e.kind = {_MESSAGE} AND m.sender = e.t AND m.target <> e.t GROUP BY e.t),
+    short AS MATERIALIZED (
+        SELECT o.sender FROM owed AS o CROSS JOIN timeline AS t ON t.id = o.sender AND t.floor = 0
+        LEFT JOIN held AS h ON h.sender = o.sender WHERE o.n <> coalesce(h.n, 0)),
+    copies AS MATERIALIZED (
+        SELECT e.msg_id AS msg_id, e.t AS t, count(*) AS n FROM entry AS e
+        WHERE e.kind = {_MESSAGE} AND e.t IN (SELECT sender FROM short) GROUP BY e.t, e.msg_id)
+    SELECT 'message ' || m.msg_id || ' has ' || coalesce(c.n, 'no') || CASE c.n WHEN 1 THEN ' entry' ELSE ' entries' END
+        || ' in the timeline of its sender, ' || {_who("m.sender")}
+    FROM message AS m LEFT JOIN copies AS c ON c.msg_id = m.msg_id AND c.t = m.sender
+    WHERE m.sender IN (SELECT sender FROM short) AND m.peer = m.sender AND m.target <> m.sender
+        AND m.flags & {UNCOPIED} = 0 AND c.n IS NOT 1
+    """,
+    # Ids rise with seq inside a conversation. Here they do so in the whole timeline, which needs no sorting to see.
+    f"""
+    WITH suspect AS MATERIALIZED (
+        SELECT DISTINCT t FROM (
+            SELECT t, msg_id, lag(msg_id) OVER (PARTITION BY t ORDER BY seq) AS before FROM entry
+            WHERE kind = {_MESSAGE}) WHERE msg_id <= before)
+    SELECT 'message ' || msg_id || ' at seq ' || seq || ' of ' || {_who("t")} || ' follows message ' || before
+        || ' of the same conversation: ids must rise'
+    FROM (
+        SELECT e.t AS t, e.seq AS seq, e.msg_id AS msg_id, lag(e.msg_id) OVER (
+            PARTITION BY e.t, CASE WHEN m.target = e.t THEN m.peer ELSE m.target END ORDER BY e.seq) AS before
+        FROM suspect AS s CROSS JOIN entry AS e ON e.t = s.t CROSS JOIN message AS m ON m.msg_id = e.msg_id
+        WHERE e.kind = {_MESSAGE})
+    WHERE msg_id <= before
+    """,
+    f"""
+    SELECT 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")} || ' recalls message ' || e.msg_id
+        || ', which is not recalled'
+    FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
+    WHERE e.kind = {_RECALLED} AND m.flags & {RECALLED} = 0
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || ' is recalled, but the timeline of ' || {_who("m.target")} || ' does not say so'
+    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
+    WHERE m.flags & {RECALLED} AND t.floor = 0
+        AND (m.target, m.msg_id) NOT IN (SELECT t, msg_id FROM entry WHERE kind = {_RECALLED})
+    """,
+    f"""
+    SELECT 'the reserved user system of app ' || a.app_id || ' has entries' FROM app AS a
+    CROSS JOIN timeline AS t ON t.id = a.system WHERE t.head > 0 OR t.kind <> {_USER}
+    """,
+)
+
+_MESSAGES = (
+    "SELECT 'the table meta has ' || count(*) || ' rows instead of one' FROM meta HAVING count(*) <> 1",
+    """
+    SELECT 'message ' || msg_id || ' lies above the counter of ids, which is at ' || next_msg_id
+    FROM meta CROSS JOIN message ON msg_id >= next_msg_id
+    """,
+    f"""
+    SELECT 'message ' || msg_id || CASE
+        WHEN flags & {RECALLED} AND body IS NOT NULL THEN ' is recalled but still has its text'
+        WHEN flags & {RECALLED} THEN ' is recalled but still shown'
+        WHEN body IS NULL THEN ' has no text and is not recalled'
+        ELSE ' is hidden and not recalled' END
+    FROM message WHERE CASE WHEN flags & {RECALLED} THEN body IS NOT NULL OR shown <> 0
+        ELSE body IS NULL OR shown <> 1 END
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || CASE
+        WHEN s.id IS NULL THEN ' has no sender'
+        WHEN t.id IS NULL THEN ' has no target'
+        WHEN s.app <> t.app THEN ' goes from one app to another'
+        WHEN s.kind <> {_USER} THEN ' was sent by a group'
+        ELSE ' does not fit its conversation' END
+    FROM message AS m LEFT JOIN timeline AS s ON s.id = m.sender LEFT JOIN timeline AS t ON t.id = m.target
+    WHERE NOT coalesce(s.app = t.app AND s.kind = {_USER}
+        AND m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END, false)
+    """,
+    """
+    WITH used AS (SELECT body, count(*) AS n FROM message WHERE body IS NOT NULL GROUP BY body)
+    SELECT 'text ' || b.id || ' counts ' || b.refs || ' messages, and ' || coalesce(u.n, 0) || ' have it'
+    FROM body AS b LEFT JOIN used AS u ON u.body = b.id WHERE b.refs <> coalesce(u.n, 0)
+    """,
+    """
+    SELECT 'message ' || m.msg_id || ' names text ' || m.body || ', which does not exist' FROM message AS m
+    WHERE m.body IS NOT NULL AND NOT EXISTS (SELECT 1 FROM body AS b WHERE b.id = m.body)
+    """,
+    f"""
+    SELECT 'transaction ' || d.key || ' of ' || {_who("d.sender")} || ' was answered by messages ' || d.first_msg_id
+        || ' to ' || d.last_msg_id || ', which were never given'
+    FROM meta CROSS JOIN dedup AS d ON d.first_msg_id < 1 OR d.last_msg_id < d.first_msg_id
+        OR d.last_msg_id >= next_msg_id
+    """,
+    """
+    SELECT 'transaction ' || key || ' has no sender: ' || sender || ' does not exist' FROM dedup
+    WHERE sender NOT IN (SELECT id FROM timeline)
+    """,
+)
+
+_CONVERSATIONS = (
+    f"""
+    WITH newest AS (
+        SELECT usr, opp, max(last) AS last FROM (
+            SELECT target AS usr, peer AS opp, max(msg_id) AS last FROM message WHERE peer = sender GROUP BY target, peer
+            UNION ALL
+            SELECT sender, target, max(msg_id) FROM message
+            WHERE peer = sender AND flags & {UNCOPIED} = 0 GROUP BY sender, target)
+        GROUP BY usr, opp)
+    SELECT 'the conversation of ' || {_who("n.usr")} || ' with ' || {_who("n.opp")} || ' ends with message ' || n.last
+        || CASE WHEN c.last IS NULL THEN ' and has no row' ELSE ', not ' || c.last END
+    FROM newest AS n LEFT JOIN conversation AS c ON c.usr = n.usr AND c.opp = n.opp WHERE c.last IS NOT n.last
+    UNION ALL
+    SELECT 'the conversation of ' || {_who("c.usr")} || ' with ' || {_who("c.opp")} || ' has no message'
+    FROM conversation AS c LEFT JOIN newest AS n ON n.usr = c.usr AND n.opp = c.opp WHERE n.last IS NULL
+    """,
+    f"""
+    SELECT 'the conversation of ' || {_who("usr")} || ' with ' || {_who("opp")} || ' is '
+        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted END
+        || ', and its newest message is ' || last
+    FROM conversation WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last
+    """,
+    f"""
+    WITH newest AS (SELECT target, max(msg_id) AS last FROM message WHERE peer = 0 GROUP BY target)
+    SELECT 'the newest message of ' || {_who("t.id")} || ' is ' || coalesce(n.last, 'none') || ', not ' || t.last
+    FROM timeline AS t LEFT JOIN newest AS n ON n.target = t.id
+    WHERE t.kind = {_GROUP} AND t.last <> coalesce(n.last, 0)
+    """,
+)
+
+_PARTIES = (
+    f"""
+    SELECT {_who("t.id")} || ' has no row of its own' FROM timeline AS t
+    WHERE NOT CASE t.kind WHEN {_USER} THEN EXISTS (SELECT 1 FROM user AS u WHERE u.id = t.id)
+        WHEN {_GROUP} THEN EXISTS (SELECT 1 FROM grp AS g WHERE g.id = t.id) ELSE false END
+    """,
+    f"""
+    SELECT {_who("s.usr")} || ' cannot have a stay in ' || {_who("s.grp")} FROM stay AS s
+    LEFT JOIN timeline AS u ON u.id = s.usr LEFT JOIN timeline AS g ON g.id = s.grp
+    WHERE NOT coalesce(u.kind = {_USER} AND g.kind = {_GROUP} AND u.app = g.app, false)
+    """,
+    f"""
+    SELECT 'the stay of ' || {_who("s.usr")} || ' in ' || {_who("s.grp")} || ' from seq ' || s.from_seq
+        || coalesce(' to ' || s.to_seq, '') || ' lies outside the timeline, whose head is ' || t.head
+    FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
+    WHERE NOT (1 <= s.from_seq AND s.from_seq <= coalesce(s.to_seq, t.head) AND coalesce(s.to_seq, 0) <= t.head)
+        OR NOT (s.from_msg BETWEEN 0 AND t.last + 1 AND coalesce(s.to_msg, 0) BETWEEN 0 AND t.last)
+    """,
+    f"""
+    SELECT {_who("s.usr")} || CASE
+        WHEN s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head) THEN
+            ' has delivered seq ' || s.delivered || ' of ' || {_who("s.grp")} || ', outside the stay'
+        WHEN s.read NOT BETWEEN 0 AND t.last THEN ' has read ' || {_who("s.grp")} || ' up to ' || s.read
+            || ', and its newest message is ' || t.last
+        ELSE ' has deleted ' || {_who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last END
+    FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
+    WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
+        OR s.read NOT BETWEEN 0 AND t.last OR s.deleted NOT BETWEEN 0 AND t.last
+    """,
+    f"""
+    SELECT {_who("usr")} || ' has ' || count(*) || ' open stays in ' || {_who("grp")} FROM stay
+    WHERE to_seq IS NULL GROUP BY usr, grp HAVING count(*) > 1
+    """,
+    # Two open ones are told above.
+    f"""
+    SELECT {_who("usr")} || ' has stays in ' || {_who("grp")} || ' that overlap at seq ' || from_seq FROM (
+        SELECT usr, grp, from_seq, to_seq, lag(to_seq) OVER (PARTITION BY usr, grp ORDER BY from_seq, id) AS before
+        FROM stay) WHERE from_seq <= before
+    """,
+    f"""
+    SELECT {_who("s.usr")} || ' has a stay in ' || {_who("s.grp")} || ' that no entry '
+        || CASE WHEN f.kind IS NOT {_MEMBERSHIP} THEN 'at seq ' || s.from_seq || ' begins'
+           ELSE 'at seq ' || s.to_seq || ' ends' END
+    FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
+    LEFT JOIN entry AS f ON f.t = s.grp AND f.seq = s.from_seq
+    LEFT JOIN entry AS l ON l.t = s.grp AND l.seq = s.to_seq
+    WHERE s.from_seq BETWEEN t.floor + 1 AND t.head AND f.kind IS NOT {_MEMBERSHIP}
+        OR s.to_seq BETWEEN t.floor + 1 AND t.head AND l.kind IS NOT {_MEMBERSHIP}
+    """,
+    f"""
+    WITH inside AS (SELECT grp, count(*) AS n FROM stay WHERE to_seq IS NULL GROUP BY grp)
+    SELECT {_who("g.id")} || CASE WHEN g.members <> coalesce(i.n, 0)
+        THEN ' counts ' || g.members || ' members, and ' || coalesce(i.n, 0) || ' are in it'
+        ELSE ' is destroyed and still has members' END
+    FROM grp AS g LEFT JOIN inside AS i ON i.grp = g.id
+    WHERE g.members <> coalesce(i.n, 0) OR (g.destroyed_at IS NOT NULL AND i.n > 0)
+    """,
+    f"""
+    SELECT {_who("u.id")} || ' has delivered seq ' || u.delivered || ', and the head of its timeline is ' || t.head
+    FROM user AS u CROSS JOIN timeline AS t ON t.id = u.id WHERE u.delivered NOT BETWEEN 0 AND t.head
+    """,
+    f"""
+    SELECT 'device ' || c.sn || ' of ' || {_who("c.usr")} || CASE
+        WHEN d.sn IS NULL THEN ' has a cursor, and is not kept'
+        WHEN t.id IS NULL THEN ' has a cursor in timeline ' || c.t || ', which does not exist'
+        ELSE ' has its cursor of ' || {_who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
+    FROM cursor AS c LEFT JOIN device AS d ON d.usr = c.usr AND d.sn = c.sn LEFT JOIN timeline AS t ON t.id = c.t
+    WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false)
+    """,
+)
+
+LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES)
+"""Every law; a store that keeps them all answers each with nothing."""

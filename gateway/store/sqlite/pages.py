@@ -1,0 +1,74 @@
+"""Reading timelines on SQLite: pages of entries, and what a device needs in order to attach.
+
+Every query answers with one row that holds one JSON array: one step of the statement, one return to Python.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.domain.model import Bearing, Deleted, Entry, EntryKind, Membership, Page, Standing, Stay
+from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, to_message
+
+_PAGE = f"""
+SELECT
+    (SELECT json_array(head, floor) FROM timeline WHERE id = ?1),
+    (SELECT json_group_array(json_array(seq, kind, data, json(msg))) FROM (
+        SELECT e.seq, e.kind, e.data, CASE WHEN m.msg_id IS NOT NULL THEN {MESSAGE_JSON} END AS msg,
+            sum(200 + coalesce(length(b.content) + length(b.attachment) + length(b.config) + length(b.ext), 0))
+                OVER (ORDER BY e.seq ROWS UNBOUNDED PRECEDING) AS size
+        FROM (SELECT * FROM entry WHERE t = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3) AS e
+        LEFT JOIN message AS m ON m.msg_id = e.msg_id
+        {MESSAGE_JOINS}
+        ORDER BY e.seq) WHERE size <= ?4 OR seq = ?2)
+"""
+_STANDING = """
+SELECT t.head, u.delivered, EXISTS (SELECT 1 FROM device WHERE usr = ?1 AND sn = ?2),
+    (SELECT json_group_array(json_array(s.grp, g.xid, s.from_seq, s.delivered))
+        FROM stay AS s CROSS JOIN timeline AS g ON g.id = s.grp WHERE s.usr = ?1 AND s.to_seq IS NULL)
+FROM timeline AS t JOIN user AS u ON u.id = t.id WHERE t.id = ?1
+"""
+_BEARINGS = """
+SELECT json_group_array(json_array(t.id, t.head, t.floor, coalesce(c.seq, -1)))
+FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.id = j.value
+LEFT JOIN cursor AS c ON c.usr = ?1 AND c.sn = ?2 AND c.t = t.id
+"""
+
+_membership = msgspec.json.Decoder(Membership)
+_deleted = msgspec.json.Decoder(Deleted)
+
+
+def page(conn: sqlite3.Connection, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
+    """Read entries from `from_seq` on, with head and floor, in one statement: one snapshot."""
+    about, entries = one(conn, _PAGE, (timeline_id, from_seq, limit, bytes_max))
+    head, floor = msgspec.json.decode(about)
+    return Page(entries=[_entry(row) for row in msgspec.json.decode(entries)], floor=floor, head=head)
+
+
+def _entry(row: list[Any]) -> Entry:
+    seq, kind, data, message = row
+    match EntryKind(kind):
+        case EntryKind.MESSAGE | EntryKind.RECALLED as told:
+            return Entry(seq=seq, kind=told, message=to_message(message))
+        case EntryKind.MEMBERSHIP as told:
+            return Entry(seq=seq, kind=told, membership=_membership.decode(data))
+        case EntryKind.DELETED as told:
+            return Entry(seq=seq, kind=told, deleted=_deleted.decode(data))
+
+
+def standing(conn: sqlite3.Connection, user_id: int, device_sn: int) -> Standing:
+    """Read a user's open stays, own head and *delivered*, and whether the device is kept, in one statement."""
+    head, delivered, kept, stays = one(conn, _STANDING, (user_id, device_sn))
+    return Standing(head, delivered, bool(kept), [Stay(*stay) for stay in msgspec.json.decode(stays)])
+
+
+def bearings(
+    conn: sqlite3.Connection, user_id: int, device_sn: int, timeline_ids: Sequence[int]
+) -> list[Bearing]:
+    """Read heads, floors and the device's cursors of the timelines it follows, in one statement."""
+    return [Bearing(*row) for row in table(conn, _BEARINGS, (user_id, device_sn, rows(timeline_ids)))]

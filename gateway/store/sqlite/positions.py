@@ -1,0 +1,229 @@
+"""Positions on SQLite: cursors, *delivered* and READ, and whose messages changed status by them (design §3)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
+from gateway.domain.errors import Kind
+from gateway.domain.limits import Limits
+from gateway.domain.model import EntryKind, Scope, Status
+from gateway.store.sqlite.lane import one, rows, table
+
+RECEIPT_RANGE = 1_000
+"""Receipts are looked for in this many newest entries of a range (design §4); older ones are implied or left out."""
+
+_CURSORS = """
+INSERT INTO cursor (usr, sn, t, seq)
+SELECT d.usr, d.sn, json_extract(j.value, '$[2]'), json_extract(j.value, '$[3]') FROM json_each(?) AS j
+CROSS JOIN device AS d ON d.usr = json_extract(j.value, '$[0]') AND d.sn = json_extract(j.value, '$[1]')
+WHERE true
+ON CONFLICT (usr, sn, t) DO UPDATE SET seq = max(seq, excluded.seq)
+"""
+_OWN_BEFORE = """
+SELECT json_group_array(json_array(u.id, u.delivered)) FROM json_each(?) AS j CROSS JOIN user AS u ON u.id = j.value
+"""
+_STAYS_BEFORE = """
+SELECT json_group_array(json_array(s.grp, s.usr, s.id, s.delivered)) FROM json_each(?) AS j
+CROSS JOIN stay AS s ON s.usr = json_extract(j.value, '$[0]') AND s.grp = json_extract(j.value, '$[1]')
+    AND s.to_seq IS NULL
+"""
+# Newest message per sender among the entries that came to be delivered, unless it was read before that.
+_OWN_CHANGES = f"""
+SELECT json_group_array(json_array(id, sender, sender_xid, msg_id)) FROM (
+    SELECT m.target AS id, m.sender AS sender, st.xid AS sender_xid, max(m.msg_id) AS msg_id FROM json_each(?) AS j
+    CROSS JOIN entry AS e ON e.t = json_extract(j.value, '$[0]')
+        AND e.seq > json_extract(j.value, '$[1]') AND e.seq <= json_extract(j.value, '$[2]')
+    CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.target = e.t AND m.sender <> e.t AND m.shown = 1
+    CROSS JOIN timeline AS st ON st.id = m.sender
+    LEFT JOIN conversation AS c ON c.usr = e.t AND c.opp = m.sender
+    WHERE e.kind = {EntryKind.MESSAGE:d} AND m.msg_id > coalesce(c.read, 0)
+    GROUP BY m.target, m.sender)
+"""
+# The same for groups. Other members count only with a stay around the message; `top` is the member who acked
+# furthest, whose own messages go by the second-furthest.
+_GROUP_CHANGES = f"""
+SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id)) FROM (
+    SELECT e.t AS grp, g.xid AS grp_xid, m.sender AS sender, max(m.msg_id) AS msg_id FROM json_each(?) AS j
+    CROSS JOIN entry AS e ON e.t = json_extract(j.value, '$[0]')
+        AND e.seq > json_extract(j.value, '$[1]') AND e.seq <= json_extract(j.value, '$[3]')
+    CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.shown = 1
+    CROSS JOIN timeline AS g ON g.id = e.t
+    WHERE e.kind = {EntryKind.MESSAGE:d}
+        AND e.seq <= CASE WHEN m.sender = json_extract(j.value, '$[2]') THEN json_extract(j.value, '$[4]')
+                          ELSE json_extract(j.value, '$[3]') END
+        AND NOT EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = e.t AND o.delivered >= e.seq AND o.from_seq <= e.seq
+            AND o.usr <> m.sender AND (o.to_seq IS NULL OR o.to_seq >= e.seq))
+        AND NOT EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = e.t AND o.read >= m.msg_id AND o.from_seq <= e.seq
+            AND o.usr <> m.sender AND (o.to_seq IS NULL OR o.to_seq >= e.seq))
+    GROUP BY e.t, m.sender)
+"""
+_MOVE_OWN = """
+UPDATE user SET delivered = j.seq
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS seq FROM json_each(?)) AS j
+WHERE user.id = j.id
+"""
+_MOVE_STAYS = """
+UPDATE stay SET delivered = j.seq
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS seq FROM json_each(?)) AS j
+WHERE stay.id = j.id
+"""
+
+
+def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
+    """Move cursors and *delivered* up by one flush of acks; return whose messages became DELIVERED."""
+    conn.execute(_CURSORS, (rows([(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks]),))
+    own: dict[int, Ack] = {}
+    group: dict[tuple[int, int], Ack] = {}
+    for ack in acks:
+        if ack.timeline_id == ack.user_id:
+            if ack.user_id not in own or own[ack.user_id].seq < ack.seq:
+                own[ack.user_id] = ack
+        else:
+            pair = (ack.timeline_id, ack.user_id)
+            if pair not in group or group[pair].seq < ack.seq:
+                group[pair] = ack
+    return [*_advance_own(conn, own), *_advance_groups(conn, group)]
+
+
+def _advance_own(conn: sqlite3.Connection, acks: dict[int, Ack]) -> list[StatusChange]:
+    if not acks:
+        return []
+    moved = [
+        (user_id, max(delivered, acks[user_id].seq - RECEIPT_RANGE), acks[user_id].seq)
+        for user_id, delivered in table(conn, _OWN_BEFORE, (rows(list(acks)),))
+        if delivered < acks[user_id].seq
+    ]
+    if not moved:
+        return []
+    changes = [
+        StatusChange(
+            sender,
+            acks[user_id].user_xid,
+            msg_id,
+            Status.DELIVERED,
+            acks[user_id].user_xid,
+            acks[user_id].device_sn,
+        )
+        for user_id, sender, _, msg_id in table(conn, _OWN_CHANGES, (rows(moved),))
+    ]
+    conn.execute(_MOVE_OWN, (rows([(user_id, seq) for user_id, _, seq in moved]),))
+    return changes
+
+
+def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) -> list[StatusChange]:
+    if not acks:
+        return []
+    stays: list[tuple[int, int]] = []
+    furthest: dict[int, list[Ack]] = {}
+    lowest: dict[int, int] = {}
+    for grp, usr, stay_id, delivered in table(conn, _STAYS_BEFORE, (rows([(u, g) for g, u in acks]),)):
+        ack = acks[grp, usr]
+        if ack.seq <= delivered:
+            continue
+        stays.append((stay_id, ack.seq))
+        lowest[grp] = min(lowest.get(grp, delivered), delivered)
+        two = [*furthest.get(grp, ()), ack]
+        two.sort(key=lambda a: -a.seq)
+        furthest[grp] = two[:2]
+    if not stays:
+        return []
+    asked = []
+    for grp, two in furthest.items():
+        top, second = two[0], two[1].seq if len(two) > 1 else 0
+        asked.append((grp, max(lowest[grp], top.seq - RECEIPT_RANGE), top.user_id, top.seq, second))
+    changes = []
+    for grp, grp_xid, sender, msg_id in table(conn, _GROUP_CHANGES, (rows(asked),)):
+        by = next(ack for ack in furthest[grp] if ack.user_id != sender)
+        changes.append(StatusChange(sender, grp_xid, msg_id, Status.DELIVERED, by.user_xid, by.device_sn))
+    conn.execute(_MOVE_STAYS, (rows(stays),))
+    return changes
+
+
+def keep(conn: sqlite3.Connection, devices: Sequence[Keep], limits: Limits) -> None:
+    """Write the rows of kept devices and their cursors, as given; evict what is beyond the user's limit."""
+    for device in devices:
+        conn.execute(
+            "INSERT INTO device (usr, sn, seen_at) VALUES (?1, ?2, ?3) ON CONFLICT (usr, sn) DO UPDATE SET seen_at = ?3",
+            (device.user_id, device.device_sn, device.at),
+        )
+        conn.execute(
+            """INSERT INTO cursor (usr, sn, t, seq)
+            SELECT ?1, ?2, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?3) WHERE true
+            ON CONFLICT (usr, sn, t) DO UPDATE SET seq = excluded.seq""",
+            (device.user_id, device.device_sn, rows(list(device.cursors.items()))),
+        )
+        kept = [
+            sn
+            for (sn,) in conn.execute(
+                "SELECT sn FROM device WHERE usr = ? ORDER BY seen_at, sn", (device.user_id,)
+            )
+        ]
+        excess = len(kept) - limits.devices_per_user_max
+        for sn in [sn for sn in kept if sn not in device.spared][: max(excess, 0)]:
+            conn.execute("DELETE FROM device WHERE usr = ? AND sn = ?", (device.user_id, sn))
+            conn.execute("DELETE FROM cursor WHERE usr = ? AND sn = ?", (device.user_id, sn))
+
+
+def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
+    """Move one READ position: `read = max(read, min(id given, the conversation's newest))` (design §3)."""
+    if mark.scope is Scope.GROUP:
+        return _read_group(conn, mark)
+    found = one(
+        conn,
+        "SELECT read, last FROM conversation WHERE usr = ? AND opp = ?",
+        (mark.user_id, mark.opposite_id),
+    )
+    if not found:
+        return ReadDone(0, moved=False, changes=[])
+    before, last = found
+    position = min(mark.msg_id or last, last)
+    if position <= before:
+        return ReadDone(before, moved=False, changes=[])
+    conn.execute(
+        "UPDATE conversation SET read = ? WHERE usr = ? AND opp = ?",
+        (position, mark.user_id, mark.opposite_id),
+    )
+    newest = one(
+        conn,
+        "SELECT max(msg_id) FROM message WHERE target = ? AND peer = ? AND shown = 1 AND msg_id > ? AND msg_id <= ?",
+        (mark.user_id, mark.opposite_id, before, position),
+    )[0]
+    changes = []
+    if newest and mark.user_id != mark.opposite_id:
+        changes.append(
+            StatusChange(mark.opposite_id, mark.user_xid, newest, Status.READ, mark.user_xid, mark.device_sn)
+        )
+    return ReadDone(position, moved=True, changes=changes)
+
+
+def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
+    found = one(
+        conn,
+        """SELECT s.id, s.read, t.last FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+        WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
+        (mark.user_id, mark.opposite_id),
+    )
+    if not found:
+        return Kind.NOT_A_MEMBER
+    stay_id, before, last = found
+    position = min(mark.msg_id or last, last)
+    if position <= before:
+        return ReadDone(before, moved=False, changes=[])
+    changes = [
+        StatusChange(sender, mark.opposite_xid, msg_id, Status.READ, mark.user_xid, mark.device_sn)
+        for sender, msg_id in conn.execute(
+            """SELECT sender, max(msg_id) FROM (
+                SELECT m.sender, m.msg_id, m.seq FROM message AS m
+                WHERE m.target = ?1 AND m.peer = 0 AND m.shown = 1 AND m.msg_id > ?2 AND m.msg_id <= ?3
+                ORDER BY m.msg_id DESC LIMIT ?5) AS m
+            WHERE m.sender <> ?4 AND NOT EXISTS (
+                SELECT 1 FROM stay AS o WHERE o.grp = ?1 AND o.read >= m.msg_id AND o.from_seq <= m.seq
+                    AND o.usr <> m.sender AND (o.to_seq IS NULL OR o.to_seq >= m.seq))
+            GROUP BY sender""",
+            (mark.opposite_id, before, position, mark.user_id, RECEIPT_RANGE),
+        ).fetchall()
+    ]
+    conn.execute("UPDATE stay SET read = ? WHERE id = ?", (position, stay_id))
+    return ReadDone(position, moved=True, changes=changes)

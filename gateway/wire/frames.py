@@ -1,0 +1,213 @@
+"""The frames of `gateway.v1`: JSON objects with an `op` (design §6).
+
+What a client sends is decoded into one of `ClientFrame`; what the server sends leaves as finished bytes, WebSocket
+header included, because one frame goes to many sockets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.domain.model import SAFE_MAX, Ctype, Entry, EntryKind, Membership, Message, Scope
+from gateway.wire.close import Close
+from gateway.wire.websocket import text_frame
+
+SUBPROTOCOL = "gateway.v1"
+TOKEN_PREFIX = "token."  # noqa: S105 - how a browser passes its token (design §6)
+USER_TIMELINE = "user"
+
+Ref = int | str | None
+
+
+class FrameError(ValueError):
+    """A frame that is not of the protocol; the sentence goes into the `bye`."""
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="hello"):
+    """Authenticates (where the handshake did not) and states the client's cursors."""
+
+    token: str
+    app_id: str = ""
+    device_sn: int = 0
+    epoch: str = ""
+    cursors: dict[str, int] = {}
+
+
+class AckFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ack"):
+    """Every entry of the timeline up to `seq` is held: DELIVERED."""
+
+    timeline: str
+    seq: int
+
+
+class ReadFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="read"):
+    """Everything in the conversation up to `msg_id` was seen: READ."""
+
+    ref: Ref = None
+    conversation_id: int = 0
+    msg_id: int = 0
+
+
+class SendFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="send"):
+    """Sends a message: the other members are the body of `POST /message/send` and are decoded as that."""
+
+    ref: Ref = None
+
+
+class RecallFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="recall"):
+    """Takes a message back."""
+
+    ref: Ref = None
+    conversation_id: int
+    msg_id: int
+
+
+class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ping"):
+    """Asks for a `pong`, to measure."""
+
+    ref: Ref = None
+
+
+ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | PingFrame
+
+_decoder = msgspec.json.Decoder(ClientFrame)
+_encode = msgspec.json.Encoder().encode
+
+
+def decode_frame(data: str | bytes) -> ClientFrame:
+    """Decode one text frame of a client. Raises `FrameError` with what is wrong."""
+    try:
+        frame = _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise FrameError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        message = f"not a JSON frame: {error}"
+        raise FrameError(message) from error
+    for number in _numbers(frame):
+        if not 0 <= number <= SAFE_MAX:
+            message = f"the number {number} is out of range"
+            raise FrameError(message)
+    return frame
+
+
+def _numbers(frame: ClientFrame) -> tuple[int, ...]:
+    match frame:
+        case Hello():
+            return (frame.device_sn, *frame.cursors.values())
+        case AckFrame():
+            return (frame.seq,)
+        case ReadFrame() | RecallFrame():
+            return (frame.conversation_id, frame.msg_id)
+        case SendFrame() | PingFrame():
+            return ()
+
+
+class _Xid(msgspec.Struct, frozen=True):
+    uid: int
+    device_sn: int
+
+
+class _Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    msg_id: int
+    from_xid: _Xid
+    to_xid: _Xid
+    content: str
+    ctype: str
+    attachment: str
+    config: str
+    ext: str
+    timestamp: int
+    conversation_id: int
+    is_system: bool = False
+
+
+class _MessageFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="message"):
+    timeline: str
+    seq: int
+    message: _Item
+
+
+def timeline_name(scope: Scope, xid: int) -> str:
+    """Return what the channel calls a timeline: `user`, or `g:` with the group's id."""
+    return USER_TIMELINE if scope is Scope.USER else f"g:{xid}"
+
+
+def frame(op: str, **members: Any) -> bytes:  # noqa: ANN401 - any member that JSON can carry
+    """Return a server frame of a given `op` as bytes."""
+    return text_frame(_encode({"op": op, **members}))
+
+
+def entry_frame(entry: Entry, timeline: str, owner_xid: int) -> bytes:
+    """Return the one frame that an entry yields on a timeline, for ever (design §3, Timeline).
+
+    `owner_xid` is the user or group the timeline is of: conversation ids are as that user sees them.
+    """
+    seq = entry.seq
+    message = entry.message
+    if message is not None:
+        conversation_id = message.conversation_for(owner_xid)
+        if entry.kind is EntryKind.RECALLED:
+            return frame(
+                "recalled", timeline=timeline, seq=seq, conversation_id=conversation_id, msg_id=message.msg_id
+            )
+        if message.recalled:
+            return frame(
+                "gone",
+                timeline=timeline,
+                seq=seq,
+                conversation_id=conversation_id,
+                msg_id=message.msg_id,
+                reason="recalled",
+            )
+        item = _item(message, conversation_id)
+        return text_frame(_encode(_MessageFrame(timeline=timeline, seq=seq, message=item)))
+    if entry.membership is not None:
+        return _group_frame(entry.membership, timeline, seq)
+    deleted = entry.deleted
+    assert deleted is not None, "an entry is a message, a membership or a deletion"  # noqa: S101
+    return frame(
+        "deleted",
+        timeline=timeline,
+        seq=seq,
+        conversation_id=deleted.conversation_xid,
+        msg_id=deleted.msg_id,
+    )
+
+
+def _item(message: Message, conversation_id: int) -> _Item:
+    return _Item(
+        msg_id=message.msg_id,
+        from_xid=_Xid(message.sender_xid, message.sender_sn),
+        to_xid=_Xid(message.target_xid, 0),
+        content=message.content,
+        ctype=Ctype(message.ctype).name,
+        attachment=message.attachment,
+        config=message.config,
+        ext=message.ext,
+        timestamp=message.at,
+        conversation_id=conversation_id,
+        is_system=message.notice,
+    )
+
+
+def _group_frame(membership: Membership, timeline: str, seq: int) -> bytes:
+    members: dict[str, Any] = {
+        "timeline": timeline,
+        "seq": seq,
+        "action": membership.action.value,
+        "group_id": membership.group_xid,
+        "user_ids": membership.user_xids,
+    }
+    if membership.from_seq:
+        members["from_seq"] = membership.from_seq
+    return frame("group", **members)
+
+
+def bye_frame(code: Close, reason: str, retry_after_ms: int | None = None) -> bytes:
+    """Return the `bye` that goes before a close."""
+    members: dict[str, Any] = {"code": int(code), "reason": reason}
+    if retry_after_ms is not None:
+        members["retry_after_ms"] = retry_after_ms
+    return frame("bye", **members)

@@ -1,0 +1,444 @@
+"""The session: what one connection has been sent, and the law that decides what it gets next (design §3, §4).
+
+    An entry is written to a device iff seq == sent + 1; lower is dropped, higher means fetch the gap from the
+    store.
+
+Live push, offline replay, a lost, repeated or reordered hint, a slow device and a bus outage are all this law.
+The session does no I/O and reads no clock: runs, pages, acks and ticks go in; effects come out, and the caller
+must carry them out in order. A run is written whole or from the middle on, never out of turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.domain.model import Action, Membership
+from gateway.wire.close import Close
+from gateway.wire.frames import USER_TIMELINE, frame
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Frames of one timeline with consecutive seqs from `first` on.
+
+    `fence` is the membership change that its last frame tells, if it tells one: a membership entry ends a run,
+    so that what follows it can be withheld.
+    """
+
+    first: int
+    frames: Sequence[bytes]
+    data: bytes
+    fence: Membership | None = None
+
+    @property
+    def last(self) -> int:
+        """Return the seq of the last frame."""
+        return self.first + len(self.frames) - 1
+
+
+class Write(msgspec.Struct, frozen=True):
+    """Write these bytes to the transport."""
+
+    data: bytes
+
+
+class Fetch(msgspec.Struct, frozen=True):
+    """Read the timeline's page from `from_seq` and give it to `page`, or call `page_failed`."""
+
+    timeline_id: int
+    from_seq: int
+
+
+class Follow(msgspec.Struct, frozen=True):
+    """Register for the timeline, then read its head and floor and call `prime`."""
+
+    timeline_id: int
+    group_xid: int
+    from_seq: int
+
+
+class Unfollow(msgspec.Struct, frozen=True):
+    """Stop giving this session the timeline's runs."""
+
+    timeline_id: int
+
+
+class Acked(msgspec.Struct, frozen=True):
+    """The device holds the timeline up to `seq`: to be committed."""
+
+    timeline_id: int
+    seq: int
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """Call `tick` at this time, at the latest."""
+
+    at: int
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """Send a WebSocket ping."""
+
+
+class End(msgspec.Struct, frozen=True):
+    """Say `bye` and close."""
+
+    code: Close
+    reason: str
+
+
+Effect = Write | Fetch | Follow | Unfollow | Acked | Wake | Ping | End
+
+FETCHES_MAX = 4
+"""Pages one session may have in flight: enough to keep a link busy, few enough to bound memory."""
+
+DAY_MS = 24 * 3600 * 1000
+"""A token that expires later than this after attaching is left to the regular ticks, a sooner one is not."""
+
+FETCH_RETRY_MS = 1_000
+"""How long to wait after a page could not be read, or had nothing of what is known to exist."""
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds a session lives by (milliseconds, entries)."""
+
+    unacked_max: int
+    page_max: int
+    heartbeat_ms: int
+    idle_timeout_ms: int
+    reorder_grace_ms: int
+
+
+class Track:
+    """One timeline as one session follows it.
+
+    `sent`: the law's counter. `head`: the greatest seq known to exist. `acked`: up to where the device has acked
+    on this connection. `gaps`: first and last seq of each `gap` told since. `fetching`: the seq a page in flight
+    starts at, or 0. `due`: no page is asked for before then. `settled`: nothing is missing, so that a run that
+    starts at `sent + 1` may be written at once. `goal`: the head at attach while `live` waits for it, else -1.
+    """
+
+    __slots__ = (
+        "acked",
+        "due",
+        "fetching",
+        "from_seq",
+        "gaps",
+        "goal",
+        "head",
+        "name",
+        "primed",
+        "sent",
+        "settled",
+        "timeline_id",
+    )
+
+    def __init__(self, timeline_id: int, name: str, from_seq: int) -> None:
+        self.timeline_id = timeline_id
+        self.name = name
+        self.from_seq = from_seq
+        # Nothing below its stay is owed to a device, and a late ack of an earlier stay must do no harm.
+        self.sent = self.acked = from_seq - 1
+        self.head = 0
+        self.gaps: tuple[tuple[int, int], ...] = ()
+        self.goal = -1
+        self.due = 0
+        self.primed = False
+        self.fetching = 0
+        self.settled = False
+
+    @property
+    def unacked(self) -> int:
+        """Return how many entries no ack covers. A gap is none, however wide: nobody acks what never came."""
+        told = sum(last - max(first - 1, self.acked) for first, last in self.gaps)
+        return self.sent - self.acked - told
+
+
+class Session:
+    """The state of one authenticated connection."""
+
+    __slots__ = (
+        "_alarm", "_attach_head", "_behind", "_expires_at", "_fetches", "_goals", "_names", "_now", "_pace",
+        "_pinged", "ended", "heard_at", "lagging", "started", "tracks", "uid", "user_timeline",
+    )  # fmt: skip
+
+    def __init__(self, uid: int, user_timeline: int, pace: Pace, now: int, expires_at: int) -> None:
+        self.uid = uid
+        self.user_timeline = user_timeline
+        self._pace = pace
+        self.tracks: dict[int, Track] = {}
+        self._names: dict[str, Track] = {}
+        self._behind: dict[Track, None] = {}
+        self._fetches = 0
+        self._goals = 0
+        self._attach_head = 0
+        self._expires_at = expires_at
+        # The latest time that anybody told; pages, acks and effects come without one.
+        self._now = now
+        # When the next wake-up comes, 0 for never: one is enough, since each tick sees to the next.
+        self._alarm = 0
+        self.heard_at = now
+        self._pinged = False
+        self.lagging = False
+        self.started = False
+        self.ended = False
+
+    # -- attaching --------------------------------------------------------------------------------------
+
+    def attach(self, user_head: int, groups: Sequence[tuple[int, int, int]]) -> list[Track]:
+        """Take the snapshot of attaching: the user's head; timeline id, group xid and from_seq of each open stay.
+
+        Membership entries at or below that head change nothing. The caller registers every track, then primes it.
+        """
+        self._attach_head = user_head
+        tracks = [self._add(self.user_timeline, USER_TIMELINE, 1)]
+        tracks += [self._add(timeline_id, f"g:{xid}", from_seq) for timeline_id, xid, from_seq in groups]
+        return tracks
+
+    def _add(self, timeline_id: int, name: str, from_seq: int) -> Track:
+        track = Track(timeline_id, name, from_seq)
+        self.tracks[timeline_id] = track
+        self._names[name] = track
+        return track
+
+    def prime(self, timeline_id: int, start: int, head: int) -> list[Effect]:
+        """Tell where a followed timeline stands; `start` is where the device does. Effects only once started.
+
+        The head is news also where it comes twice: a group left and joined again at once is followed twice.
+        """
+        track = self.tracks.get(timeline_id)
+        if track is None:
+            return []
+        track.head = max(track.head, head)
+        if track.primed:
+            return self._go_on(track)
+        track.primed = True
+        if timeline_id == self.user_timeline:
+            # A membership change above the snapshot of the stays is obeyed when it is written, so it must be.
+            start = min(start, self._attach_head)
+        track.sent = track.acked = max(start, track.sent)
+        if not self.started:
+            track.goal = head
+            return []
+        return self._go_on(track)
+
+    def start(self) -> list[Effect]:
+        """All timelines are primed and `welcome` is written: begin the replay."""
+        self.started = True
+        self._goals = sum(track.sent < track.goal for track in self.tracks.values())
+        effects: list[Effect] = []
+        for track in list(self.tracks.values()):
+            if track.sent >= track.goal:
+                track.goal = -1
+            effects += self._go_on(track)
+        if not self._goals:
+            effects.append(Write(frame("live")))
+        if self._expires_at - self.heard_at <= DAY_MS:
+            effects.append(Wake(self._expires_at))
+        return effects
+
+    # -- the law ----------------------------------------------------------------------------------------
+
+    def offer(self, timeline_id: int, run: Run, now: int) -> list[Effect]:
+        """Take a run as it was committed, or as another node hinted it."""
+        track = self.tracks.get(timeline_id)
+        if track is None:
+            return []
+        track.head = max(track.head, run.last)
+        if not (track.primed and self.started) or self.lagging or run.first > track.sent + 1:
+            return self._miss(track, now)
+        effects = self._write(track, run)
+        return effects + self._go_on(track)
+
+    def hint(self, timeline_id: int, head: int, now: int) -> list[Effect]:
+        """Learn that a timeline reaches up to `head`, without its frames."""
+        track = self.tracks.get(timeline_id)
+        if track is None or head <= track.head:
+            return []
+        track.head = head
+        return self._miss(track, now)
+
+    def _miss(self, track: Track, now: int) -> list[Effect]:
+        """Note that the session is below the known head; what is only out of order gets a grace to arrive."""
+        if not (track.primed and self.started) or track.sent >= track.head:
+            return []
+        effects: list[Effect] = []
+        if track.settled and not self.lagging:
+            track.due = now + self._pace.reorder_grace_ms
+            effects.append(Wake(track.due))
+        track.settled = False
+        self._behind[track] = None
+        return effects + self._fetch_next(now)
+
+    def page(
+        self, timeline_id: int, from_seq: int, runs: Sequence[Run], floor: int, head: int
+    ) -> list[Effect]:
+        """Take a page that a `Fetch` asked for: dense runs from `from_seq` on, or a damaged or trimmed timeline."""
+        self._fetches -= 1
+        track = self.tracks.get(timeline_id)
+        if track is None or track.fetching != from_seq:
+            return self._fetch_next(0)
+        track.fetching = 0
+        track.head = max(track.head, head)
+        effects: list[Effect] = []
+        if floor > track.sent:
+            effects.append(self._gap(track, floor, "retention"))
+        for run in runs:
+            if run.first > track.sent + 1:
+                effects.append(self._gap(track, run.first - 1, "lost"))
+            effects += self._write(track, run)
+            if track.timeline_id not in self.tracks:
+                return effects + self._fetch_next(0)
+        if not runs and track.sent < head and from_seq == track.sent + 1:
+            effects.append(self._gap(track, head, "lost"))
+        return effects + self._go_on(track)
+
+    def page_failed(self, timeline_id: int, from_seq: int, now: int) -> list[Effect]:
+        """Learn that a page could not be read: it is asked for again after a while."""
+        self._fetches -= 1
+        track = self.tracks.get(timeline_id)
+        if track is None or track.fetching != from_seq:
+            return self._fetch_next(now)
+        track.fetching = 0
+        track.due = now + FETCH_RETRY_MS
+        return [Wake(track.due), *self._fetch_next(now)]
+
+    def _gap(self, track: Track, to: int, reason: str) -> Effect:
+        data = frame("gap", timeline=track.name, **{"from": track.sent + 1}, to=to, reason=reason)
+        track.sent = to
+        return Write(data)
+
+    def _write(self, track: Track, run: Run) -> list[Effect]:
+        last = run.last
+        if last <= track.sent:
+            return []
+        skip = track.sent + 1 - run.first
+        effects: list[Effect] = [Write(b"".join(run.frames[skip:]) if skip else run.data)]
+        track.sent = last
+        if run.fence is not None:
+            effects += self._obey(track, run.fence, last)
+        return effects
+
+    def _obey(self, track: Track, fence: Membership, seq: int) -> list[Effect]:
+        """Start or stop following as a membership entry says, at the moment it is written (design §3)."""
+        own = track.timeline_id == self.user_timeline
+        if own and seq <= self._attach_head:
+            return []
+        if fence.action is Action.JOINED:
+            if not own:
+                return []
+            known = self.tracks.get(fence.group_id)
+            effects = [] if known is None else self._drop(known)
+            self._add(fence.group_id, f"g:{fence.group_xid}", fence.from_seq)
+            return [*effects, Follow(fence.group_id, fence.group_xid, fence.from_seq)]
+        if not own and fence.action is not Action.DESTROYED and self.uid not in fence.user_xids:
+            return []
+        followed = self.tracks.get(fence.group_id)
+        return [] if followed is None else self._drop(followed)
+
+    def _drop(self, track: Track) -> list[Effect]:
+        del self.tracks[track.timeline_id]
+        del self._names[track.name]
+        self._behind.pop(track, None)
+        effects: list[Effect] = [Unfollow(track.timeline_id)]
+        return effects + self._reached(track)
+
+    def _reached(self, track: Track) -> list[Effect]:
+        """Count down to `live`: once, when every timeline followed at attach has reached the head read then."""
+        if track.goal < 0:
+            return []
+        track.goal = -1
+        self._goals -= 1
+        return [] if self._goals else [Write(frame("live"))]
+
+    def _go_on(self, track: Track) -> list[Effect]:
+        if track.timeline_id not in self.tracks:
+            return self._fetch_next(0)
+        effects: list[Effect] = []
+        if 0 <= track.goal <= track.sent:
+            effects += self._reached(track)
+        if track.sent >= track.head:
+            track.settled = True
+            track.due = 0
+            self._behind.pop(track, None)
+        else:
+            track.settled = False
+            self._behind[track] = None
+        return effects + self._fetch_next(0)
+
+    def _fetch_next(self, now: int) -> list[Effect]:
+        """Ask for pages of timelines that are behind, as far as windows, fetches in flight and the transport allow.
+
+        `now` is 0 where the caller knows of no time: then a grace that is running goes on.
+        """
+        effects: list[Effect] = []
+        if self.lagging or self.ended:
+            return effects
+        pace = self._pace
+        for track in self._behind:
+            if self._fetches >= FETCHES_MAX:
+                break
+            if track.fetching or track.due > now:
+                continue
+            if track.sent - track.acked + pace.page_max > pace.unacked_max:
+                continue
+            track.due = 0
+            track.fetching = track.sent + 1
+            self._fetches += 1
+            effects.append(Fetch(track.timeline_id, track.sent + 1))
+        return effects
+
+    # -- what the client and the transport say ----------------------------------------------------------
+
+    def ack(self, name: str, seq: int) -> list[Effect]:
+        """Take an ack. Above *sent* it breaks the protocol; of a timeline not followed (any more) it is ignored."""
+        track = self._names.get(name)
+        if track is None:
+            return []
+        if not track.primed or seq > track.sent:
+            return self.end(Close.PROTOCOL, f"ack of {name} at {seq}, which was not sent")
+        if seq <= track.acked:
+            return []
+        track.acked = seq
+        return [Acked(track.timeline_id, seq), *self._fetch_next(0)]
+
+    def lag(self) -> None:
+        """Learn that the transport is full: no more live writes until it has drained."""
+        self.lagging = True
+
+    def drained(self, now: int) -> list[Effect]:
+        """Learn that the transport took everything: read on from the store."""
+        self.lagging = False
+        self.heard(now)
+        return self._fetch_next(now)
+
+    def heard(self, now: int) -> None:
+        """Any byte that comes or drains is a sign of life."""
+        self.heard_at = now
+        self._pinged = False
+
+    def tick(self, now: int) -> list[Effect]:
+        """Let time pass: pings, the end of silence, and graces that ran out."""
+        if now >= self._expires_at:
+            return self.end(Close.TOKEN_EXPIRED, "the token has expired")
+        silent = now - self.heard_at
+        if silent >= self._pace.idle_timeout_ms:
+            return self.end(Close.IDLE, f"nothing heard for {silent} ms")
+        effects = self._fetch_next(now)
+        if silent >= self._pace.heartbeat_ms and not self._pinged:
+            self._pinged = True
+            effects.append(Ping())
+        return effects
+
+    def end(self, code: Close, reason: str) -> list[Effect]:
+        """End the session; nothing is written after its `bye`."""
+        if self.ended:
+            return []
+        self.ended = True
+        return [End(code, reason)]
+
+    @property
+    def cursors(self) -> dict[str, int]:
+        """Return where each followed timeline starts on this connection, as `welcome` tells it."""
+        return {track.name: track.sent for track in self.tracks.values()}

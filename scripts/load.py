@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Puts a gateway under load over real sockets and says what it cost and whether anything was lost.
+
+    .venv/bin/python scripts/load.py --spawn --devices 1000 --messages 20000
+    .venv/bin/python scripts/load.py --spawn --devices 1000 --messages 20000 --to group --senders 8
+    .venv/bin/python scripts/load.py --spawn --devices 10000 --idle
+    .venv/bin/python scripts/load.py --url http://127.0.0.1:8080 --data ./data --pid 1234
+
+Exit code 0: everything that was answered reached every device it was owed to, once and in order. 1: something
+did not. 2: the run could not begin. Only loopback addresses are ever spoken to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import ipaddress
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+
+# A program is started by its path: make the project's own modules importable from wherever that is.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.loadlib.crowd import Target
+from scripts.loadlib.report import Report, save, show
+from scripts.loadlib.scenario import Options, Scenario
+from scripts.loadlib.server import Signer, Spawned, machine, signer_of
+
+_OK, _DIRTY, _NOT_BEGUN = 0, 1, 2
+_FILES_BESIDE = 100
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one load and return the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        options = _options(given)
+        _allow_files(options.devices + options.senders + _FILES_BESIDE)
+        report = _spawned(given, options) if given.spawn else _pointed(given, options)
+    except (ValueError, RuntimeError, OSError) as why:
+        print(why, file=sys.stderr)
+        return _NOT_BEGUN
+    show(report)
+    if given.json is not None:
+        save(report, given.json)
+    return _DIRTY if report.failures else _OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    server = parser.add_argument_group("the server")
+    where = server.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--spawn", action="store_true", help="start one of our own, on core 0, with the load on core 1"
+    )
+    where.add_argument("--url", help="use one that runs: http://127.0.0.1:8080")
+    server.add_argument("--pid", type=int, default=0, help="its process, to measure it (with --url)")
+    server.add_argument("--data", type=Path, help="its data folder, to read the app's secret (with --url)")
+    server.add_argument("--app", default="demo", help="the app (default: demo)")
+    server.add_argument("--kid", help="the id of the app's key (with --url, instead of --data)")
+    server.add_argument("--secret", help="the app's key in base64 (with --url, instead of --data)")
+    server.add_argument("--folder", type=Path, help="where --spawn makes its temporary data folder")
+    server.add_argument("--no-pin", action="store_true", help="leave the choice of cores to the system")
+    load = parser.add_argument_group("the load")
+    load.add_argument("--devices", type=int, default=1_000, help="users with one device each (default: 1000)")
+    load.add_argument("--senders", type=int, default=256, help="calls at a time (default: 256)")
+    load.add_argument("--messages", type=int, default=20_000, help="sends in all (default: 20000)")
+    load.add_argument("--rate", type=float, default=0.0, help="sends per second; 0: flat out (default)")
+    load.add_argument("--to", choices=("users", "group"), default="users", help="users (default) or group")
+    load.add_argument(
+        "--group-size", type=int, default=0, help="members of each group (default: all devices)"
+    )
+    load.add_argument("--text-bytes", type=int, default=100, help="length of each message (default: 100)")
+    load.add_argument("--no-transaction-ids", action="store_true", help="send without transaction_id")
+    load.add_argument(
+        "--no-ack", action="store_true", help="devices never ack, so one that lags never catches up"
+    )
+    load.add_argument("--ack-ms", type=int, default=500, help="how long a device gathers acks (default: 500)")
+    load.add_argument("--idle", action="store_true", help="only connect, and measure memory")
+    load.add_argument("--hold", type=float, default=5.0, help="seconds to hold idle devices (default: 5)")
+    end = parser.add_argument_group("the end")
+    end.add_argument(
+        "--linger", type=float, default=30.0, help="seconds to wait for stragglers (default: 30)"
+    )
+    end.add_argument(
+        "--timeout", type=float, default=600.0, help="seconds to connect and send for at most (default: 600)"
+    )
+    end.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
+    return parser
+
+
+def _options(given: argparse.Namespace) -> Options:
+    group_size = given.group_size or given.devices
+    if min(given.devices, given.senders, given.messages, group_size, given.ack_ms) < 1:
+        raise ValueError("devices, senders, messages, group size and ack time must be at least 1")
+    if group_size > given.devices:
+        raise ValueError("a group cannot have more members than there are devices")
+    return Options(
+        devices=given.devices,
+        senders=given.senders,
+        messages=given.messages,
+        rate=given.rate,
+        to_group=given.to == "group",
+        group_size=group_size,
+        text_bytes=given.text_bytes,
+        transaction_ids=not given.no_transaction_ids,
+        acks=not given.no_ack,
+        ack_ms=given.ack_ms,
+        idle=given.idle,
+        hold_s=given.hold,
+        linger_s=given.linger,
+        timeout_s=given.timeout,
+    )
+
+
+def _spawned(given: argparse.Namespace, options: Options) -> Report:
+    """Run against a server that lives as long as the run."""
+    cores = sorted(os.sched_getaffinity(0))
+    pin = not given.no_pin and len(cores) > 1
+    with tempfile.TemporaryDirectory(prefix="gateway-load-", dir=given.folder) as folder:
+        data = Path(folder) / "data"
+        server = Spawned(data, {cores[0]} if pin else None)
+        try:
+            server.wait_ready()
+            if pin:
+                os.sched_setaffinity(0, set(cores[1:2]))
+            target = Target("127.0.0.1", server.port, server.pid, signer_of(data, given.app), machine(data))
+            report = _run(options, target)
+        finally:
+            code = server.stop()
+        if code:
+            report.failures.append(f"the server ended with exit code {code}")
+        return report
+
+
+def _pointed(given: argparse.Namespace, options: Options) -> Report:
+    """Run against a server that somebody else started."""
+    host, port = _loopback(given.url)
+    if given.kid and given.secret:
+        signer = Signer(given.app, given.kid, given.secret)
+    elif given.data is not None:
+        signer = signer_of(given.data, given.app)
+    else:
+        raise ValueError("--url needs --data, or --kid and --secret, to make tokens with")
+    return _run(options, Target(host, port, given.pid, signer, machine(given.data)))
+
+
+def _loopback(url: str) -> tuple[str, int]:
+    """Take an address of this machine apart. Raises `ValueError` for any other."""
+    parts = urlsplit(url)
+    host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
+    try:
+        ours = ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        ours = False
+    if parts.scheme != "http" or not ours:
+        raise ValueError(f"{url} is not an http URL of a loopback address (127.0.0.1, say)")
+    return host, parts.port or 80
+
+
+def _allow_files(count: int) -> None:
+    """Raise the limit on open files as far as this run needs. A server started later inherits it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        raise ValueError(f"this takes {count:,} open files, and the limit is {hard:,}")
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+def _run(options: Options, target: Target) -> Report:
+    # A collection in the middle would be measured as the server's latency, and there are hardly any cycles.
+    gc.disable()
+    return uvloop.run(Scenario(options, target).run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""One load run: connect the devices, send, wait for what is owed, measure."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+import time
+from collections import Counter
+from typing import NamedTuple
+
+from scripts.loadlib.crowd import Crowd, Target
+from scripts.loadlib.device import Plan, Reader
+from scripts.loadlib.histogram import Histogram
+from scripts.loadlib.ledger import Ledger
+from scripts.loadlib.report import Connecting, Report, Sending, failures_of, latency_of, progress
+from scripts.loadlib.sender import Draft, Principal, Pump
+from scripts.loadlib.server import Cost, cost_of
+
+_POLL_S = 0.02
+_PROGRESS_S = 1.0
+
+
+class Options(NamedTuple):
+    """What to do."""
+
+    devices: int
+    senders: int
+    messages: int
+    rate: float
+    to_group: bool
+    group_size: int
+    text_bytes: int
+    transaction_ids: bool
+    acks: bool
+    ack_ms: int
+    idle: bool
+    hold_s: float
+    linger_s: float
+    timeout_s: float
+
+
+class Scenario:
+    """Runs once."""
+
+    def __init__(self, options: Options, target: Target) -> None:
+        self._options = options
+        self._target = target
+        self._crowd = Crowd(target, options.devices)
+        self._ledger = Ledger()
+        self._end_to_end = Histogram()
+        run_id = secrets.token_hex(4)
+        self._random = random.Random(run_id)  # noqa: S311 - it spreads load
+        self._plan = Plan(Reader(run_id), self._ledger, self._end_to_end, options.acks)
+        self._pump = Pump(
+            run_id=run_id,
+            messages=options.messages,
+            rate=options.rate,
+            text_bytes=options.text_bytes,
+            draft=self._group_draft if options.to_group else self._user_draft,
+            ledger=self._ledger,
+        )
+        self._failures: list[str] = []
+        self._deadline = 0.0
+
+    async def run(self) -> Report:
+        """Do it all. Raises `RuntimeError` or `OSError` where it cannot even begin."""
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + self._options.timeout_s
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        helpers = [asyncio.create_task(self._tell_progress())]
+        if self._options.acks:
+            helpers.append(asyncio.create_task(self._crowd.keep_acking(self._options.ack_ms)))
+        sending = None
+        try:
+            if not self._options.idle:
+                await self._prepare()
+            connecting = await self._connect()
+            if not self._options.idle and not self._failures:
+                sending = await self._send()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            self._crowd.close()
+        return Report(
+            machine=self._target.machine,
+            scenario=self._name(),
+            connecting=connecting,
+            sending=sending,
+            failures=self._failures,
+        )
+
+    def _name(self) -> str:
+        options = self._options
+        if options.idle:
+            return f"{options.devices:,} idle devices"
+        speed = f"at {options.rate:,.0f}/s" if options.rate else "flat out"
+        whom = f"groups of {options.group_size:,}" if options.to_group else "users"
+        return (
+            f"{options.messages:,} sends {speed} by {options.senders:,} callers to {whom}, "
+            f"{options.devices:,} devices{'' if options.acks else ' that never ack'}"
+        )
+
+    def _stop(self) -> None:
+        self._failures.append("stopped by a signal")
+        self._deadline = 0.0
+        self._pump.stop()
+
+    # -- the phases
+
+    async def _prepare(self) -> None:
+        if self._options.to_group:
+            await self._crowd.make_groups(self._options.group_size)
+        await self._crowd.open_callers(self._options.senders)
+
+    async def _connect(self) -> Connecting:
+        crowd, pid = self._crowd, self._target.pid
+        before = cost_of(pid)
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await crowd.connect(self._plan)
+        except OSError as why:
+            # A TimeoutError is one of these too.
+            self._failures.append(
+                f"only {crowd.connected:,} of {crowd.devices:,} devices became live: {why!r}"
+            )
+        seconds = time.monotonic() - started
+        cpu_s = cost_of(pid).cpu_s - before.cpu_s
+        if self._options.idle and not self._failures:
+            await asyncio.sleep(self._options.hold_s)
+            self._note_cuts()
+        count = max(1, crowd.connected)
+        return Connecting(
+            devices=crowd.connected,
+            seconds=seconds,
+            server_cpu_us_per_connect=cpu_s * 1e6 / count,
+            memory_kb_per_connection=(cost_of(pid).pss_kb - before.pss_kb) / count,
+        )
+
+    async def _send(self) -> Sending:
+        loop = asyncio.get_running_loop()
+        pump, ledger = self._pump, self._ledger
+        before = cost_of(self._target.pid)
+        load_cpu_s = time.process_time()
+        pump.start(self._crowd.callers)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await pump.finished.wait()
+        except TimeoutError:
+            if not self._failures:
+                self._failures.append("out of time while sending")
+            pump.stop()
+        patience = loop.time() + self._options.linger_s
+        # An event would be set by every delivery, and asking costs nothing next to counting them.
+        while not ledger.complete() and loop.time() < patience:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+        after = cost_of(self._target.pid)
+        self._note_cuts()
+        self._failures += failures_of(ledger.totals(), pump.refused.total(), pump.unanswered + pump.in_flight)
+        return self._sum_up(before, after, time.process_time() - load_cpu_s)
+
+    def _note_cuts(self) -> None:
+        cuts = Counter(link.cut for link in self._crowd.links if link.cut)
+        self._failures += [f"{count:,} devices were cut off: {why}" for why, count in cuts.items()]
+
+    def _sum_up(self, before: Cost, after: Cost, load_cpu_s: float) -> Sending:
+        pump, ledger = self._pump, self._ledger
+        totals = ledger.totals()
+        sending_s = max(1e-9, (pump.last_ns - pump.started_ns) / 1e9)
+        seconds = max(sending_s, (ledger.last_ns - pump.started_ns) / 1e9)
+        cpu_us = (after.cpu_s - before.cpu_s) * 1e6
+        return Sending(
+            totals=totals._asdict(),
+            refused=dict(pump.refused),
+            unanswered=pump.unanswered + pump.in_flight,
+            send=latency_of(pump.latency),
+            end_to_end=latency_of(self._end_to_end),
+            sends_per_s=totals.answered / sending_s,
+            deliveries_per_s=ledger.received / seconds,
+            seconds=seconds,
+            server_cpu_us_per_send=cpu_us / max(1, totals.answered),
+            server_cpu_us_per_delivery=cpu_us / max(1, ledger.received),
+            server_cpu_percent=cpu_us / 1e4 / seconds,
+            load_cpu_percent=load_cpu_s * 100 / seconds,
+        )
+
+    # -- what is sent
+
+    def _user_draft(self, who: Principal, index: int) -> Draft:
+        target = self._crowd.uid(self._random.randrange(self._crowd.devices))
+        # The sender's own device gets a copy; a message to oneself is one entry.
+        timelines = (f"u:{target}",) if target == who.uid else (f"u:{target}", f"u:{who.uid}")
+        return Draft(timelines, self._body(1, target, index), b'"}')
+
+    def _group_draft(self, who: Principal, index: int) -> Draft:
+        group_id = self._crowd.group_of(who.uid)
+        return Draft((f"g:{group_id}",), self._body(2, group_id, index), b'"}')
+
+    def _body(self, kind: int, target: int, index: int) -> bytes:
+        once = b',"transaction_id":%d' % (index + 1) if self._options.transaction_ids else b""
+        return b'{"type":%d,"targets":[%d],"content_type":0%s,"content":"' % (kind, target, once)
+
+    # -- meanwhile
+
+    async def _tell_progress(self) -> None:
+        started = time.monotonic()
+        last_answered, last_received, last_cpu_s = 0, 0, cost_of(self._target.pid).cpu_s
+        while True:
+            await asyncio.sleep(_PROGRESS_S)
+            answered, received = self._ledger.answered, self._ledger.received
+            cpu_s = cost_of(self._target.pid).cpu_s
+            progress(
+                f"{time.monotonic() - started:6.0f} s   {self._crowd.connected:,} devices"
+                f"   {answered:,} sends (+{answered - last_answered:,})"
+                f"   {received:,} deliveries (+{received - last_received:,})"
+                f"   server CPU {(cpu_s - last_cpu_s) * 100 / _PROGRESS_S:.0f} %"
+            )
+            last_answered, last_received, last_cpu_s = answered, received, cpu_s

@@ -1,0 +1,163 @@
+"""The gateway under load: started here or already running, its tokens, and what it costs."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jwt
+import msgspec
+
+_READY_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 20.0
+_TOKEN_TTL_S = 24 * 3600
+_GATEWAY = [sys.executable, "-m", "gateway"]
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Signer(msgspec.Struct, frozen=True):
+    """What it takes to make tokens of an app."""
+
+    app_id: str
+    kid: str
+    secret: str
+
+    def token(self, uid: int) -> str:
+        """Return a user's token, good for a day."""
+        now = int(time.time())
+        claims = {"app": self.app_id, "sub": str(uid), "role": 1, "iat": now, "exp": now + _TOKEN_TTL_S}
+        key = base64.b64decode(self.secret)
+        return jwt.encode(claims, key, algorithm="HS512", headers={"kid": self.kid})
+
+
+def signer_of(data: Path, app_id: str) -> Signer:
+    """Ask the command line for the app's newest key. Raises `RuntimeError` with what it said."""
+    command = [*_GATEWAY, "app", "show", "--data", str(data), app_id, "--json", "--secret"]
+    said = subprocess.run(command, capture_output=True, cwd=_ROOT, check=False, timeout=30)
+    if said.returncode:
+        raise RuntimeError(f"gateway app show: {said.stderr.decode().strip()}")
+    return msgspec.json.decode(said.stdout, type=Signer)
+
+
+class Spawned:
+    """A gateway of our own on a free port of 127.0.0.1, its data in `data`, its log beside it."""
+
+    def __init__(self, data: Path, cores: set[int] | None) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.data = data
+        self._log = data.with_name("server.log")
+        before = os.sched_getaffinity(0)
+        # A child inherits the affinity, and a limit on open files, that we have when it starts.
+        if cores is not None:
+            os.sched_setaffinity(0, cores)
+        try:
+            with self._log.open("wb") as log:
+                command = [*_GATEWAY, "serve", "--data", str(data), "--port", str(self.port)]
+                self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=_ROOT)
+        finally:
+            os.sched_setaffinity(0, before)
+        self.pid = self._process.pid
+
+    def wait_ready(self) -> None:
+        """Return when it takes calls. Raises `RuntimeError` with the end of its log when it does not."""
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+                connection.request("GET", "/readyz")
+                ready = connection.getresponse().status == http.client.OK
+                connection.close()
+                if ready:
+                    return
+            time.sleep(0.05)
+        tail = self._log.read_text(errors="replace")[-2_000:]
+        raise RuntimeError(f"the server did not become ready:\n{tail}")
+
+    def stop(self) -> int:
+        """Stop it, by force if it takes too long, and return its exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+class Cost(NamedTuple):
+    """What a process and its children have used: seconds of CPU so far, and memory as PSS in kB now."""
+
+    cpu_s: float
+    pss_kb: int
+
+
+def cost_of(pid: int) -> Cost:
+    """Read what a process and its children have used; zeros for one that is gone."""
+    cpu_s = 0.0
+    pss_kb = 0
+    for one in _family(pid):
+        with contextlib.suppress(OSError):
+            cpu_s += _cpu_s(one)
+            pss_kb += _pss_kb(one)
+    return Cost(cpu_s, pss_kb)
+
+
+def _family(pid: int) -> list[int]:
+    family = [pid]
+    for one in family:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                family += [int(child) for child in children.read_text().split()]
+    return family
+
+
+def _cpu_s(pid: int) -> float:
+    # The name in brackets may hold spaces; utime and stime are fields 14 and 15 and count all threads.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _pss_kb(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def machine(data: Path | None) -> str:
+    """Name the machine in one line: processor, cores, system, Python, and the disk the data is on."""
+    cpu = platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                cpu = line.partition(":")[2].strip()
+                break
+    parts = [
+        f"{cpu}, {os.cpu_count()} cores",
+        f"{platform.system()} {platform.release()}",
+        f"Python {platform.python_version()}",
+    ]
+    if data is not None:
+        parts.append(f"data on {_file_system(data)}")
+    return " · ".join(parts)
+
+
+def _file_system(folder: Path) -> str:
+    """The type of the file system that holds a folder: on a tmpfs a commit costs nothing."""
+    best = ("", "?")
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, mount, kind, *_ = line.split()
+        if folder.resolve().is_relative_to(mount) and len(mount) >= len(best[0]):
+            best = (mount, kind)
+    return best[1]
