@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import secrets
 import socket
 from contextlib import suppress
@@ -29,7 +28,7 @@ from gateway.core.service import Core
 from gateway.core.tasks import Tasks
 from gateway.core.writer import Writer
 from gateway.domain.errors import Problem
-from gateway.edge.server import Switch, build_app
+from gateway.edge.server import HTTP_LOG, Switch, build_app
 from gateway.edge.socket import Channel
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
@@ -116,7 +115,12 @@ class Gateway:
             cors_origins=edge.cors_origins,
         )
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=2.0, keepalive_timeout=75.0
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=2.0,
+            keepalive_timeout=75.0,
+            logger=HTTP_LOG,
         )
         await self._runner.setup()
         await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
@@ -124,6 +128,7 @@ class Gateway:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         await self._control.start()
         self._tasks.start(self.hub.run(), "ticks")
+        self._tasks.start(self.hub.run_sweep(), "sweep")
         self._tasks.start(self.receipts.run(), "acks")
 
     async def readiness(self) -> list[str]:
@@ -161,9 +166,8 @@ class Gateway:
     def _say_bye(self) -> None:
         for connection in self.hub.connections:
             # Jittered, so that a fleet of clients does not come back in one moment.
-            self.hub.close(
-                connection, Close.DRAINING, "the gateway is shutting down", random.randint(100, 3000)
-            )  # noqa: S311
+            later_ms = 100 + secrets.randbelow(2_900)
+            self.hub.close(connection, Close.DRAINING, "the gateway is shutting down", later_ms)
 
     async def _release(self) -> None:
         await self._control.stop()
@@ -194,5 +198,5 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         message = f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0).lower()}"
         raise ListenError(message) from error
-    listener.setblocking(False)
+    listener.settimeout(0)
     return listener

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -50,7 +51,7 @@ DEMO_APP = "demo"
 DEMO_USERS = ("alice", "bob")
 
 
-class Stop(Exception):  # noqa: N818 - it is how a command ends, not always an error
+class Stop(Exception):
     """Ends a command with one sentence and an exit code."""
 
     def __init__(self, sentence: str, code: int = 2) -> None:
@@ -65,6 +66,10 @@ def main() -> None:
     except Stop as stop:
         print(f"gateway: {stop}", file=sys.stderr)
         sys.exit(stop.code)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `gateway listen … | head -1`; Python's own flush would fail too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _config(
@@ -167,14 +172,13 @@ async def _greet(
         return
     grants = [await do(Order(verb="token", app=DEMO_APP, user=user)) for user in DEMO_USERS]
     command = _command(config)
-    console.print(
-        f"\nListen as bob, in a second terminal:\n\n  {command('listen')} --app {DEMO_APP} --user bob"
-    )
-    console.print(
+    # What is to be pasted is printed as it is: to rich, a path may look like markup.
+    print(f"\nListen as bob, in a second terminal:\n\n  {command('listen')} --app {DEMO_APP} --user bob")
+    print(
         f"\nSend to bob, in a third:\n\n  {command('send')} --app {DEMO_APP} --from alice --to bob 'Hello, Bob!'"
     )
     body = f'{{"type":1,"targets":[{grants[1]["xid"]}],"content_type":0,"content":"Hello by REST"}}'
-    console.print("\nor, as a backend does, with alice's token:\n", markup=False)
+    print("\nor, as a backend does, with alice's token:\n")
     print(
         f"  curl -s {url}/message/send -H 'app_id: {DEMO_APP}' -H 'access-token: {grants[0]['token']}' -d '{body}'\n"
     )
@@ -185,9 +189,13 @@ async def _greet(
 def _command(config: Config) -> Callable[[str], str]:
     """Say how this very program is called again from here, with the same data."""
     program = Path(sys.argv[0])
-    shown = os.path.relpath(program) if program.is_absolute() else str(program)
-    if not program.exists():
+    if program.name == "__main__.py" or not os.access(program, os.X_OK):
         shown = f"{shlex.quote(sys.executable)} -m gateway"
+    elif shutil.which(program.name) == str(program):
+        shown = program.name
+    else:
+        # Always with a folder before it: without one the shell would look elsewhere.
+        shown = shlex.quote(f"{os.path.relpath(program.parent)}/{program.name}")
     data = "" if config.server.data == Config().server.data else f" --data {shlex.quote(config.server.data)}"
     return lambda name: f"{shown} {name}{data}"
 
@@ -284,7 +292,9 @@ def _grant(config: Config, app: str, user: str, url: str | None) -> tuple[str, s
 def listen(
     app: AppOption,
     user: UserOption,
-    device_sn: Annotated[int, typer.Option("--device-sn", help="The device; 0: the gateway assigns one.")] = 0,
+    device_sn: Annotated[
+        int, typer.Option("--device-sn", help="The device; 0: the gateway assigns one.")
+    ] = 0,
     url: UrlOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
@@ -315,7 +325,9 @@ def send(
     app: AppOption,
     to: Annotated[str, typer.Option("--to", help="The receiver: a user's id or name.")] = "",
     group: Annotated[int, typer.Option("--group", help="The receiving group's id.")] = 0,
-    sender: Annotated[str, typer.Option("--from", help="The sender's id or name [default: the app's administrator].")] = "",
+    sender: Annotated[
+        str, typer.Option("--from", help="The sender's id or name [default: the app's administrator].")
+    ] = "",
     transaction_id: Annotated[int, typer.Option(help="Executes once, however often it is sent.")] = 0,
     url: UrlOption = None,
     config: ConfigOption = None,
@@ -327,10 +339,16 @@ def send(
     loaded = _config(config, data)
     target = group or _ask(loaded, Order(verb="find", app=app, user=to))["xid"]
     token, found, _ = _grant(loaded, app, sender, url)
-    print(asyncio.run(_send(found, app, token, Scope.GROUP if group else Scope.USER, target, text, transaction_id)))
+    print(
+        asyncio.run(
+            _send(found, app, token, Scope.GROUP if group else Scope.USER, target, text, transaction_id)
+        )
+    )
 
 
-async def _send(url: str, app: str, token: str, scope: Scope, target: int, text: str, transaction_id: int) -> int:
+async def _send(
+    url: str, app: str, token: str, scope: Scope, target: int, text: str, transaction_id: int
+) -> int:
     import aiohttp
 
     from gateway.client.errors import RestError
@@ -356,7 +374,7 @@ def check(config: ConfigOption = None, data: DataOption = None) -> None:
     for sentence in broken:
         print(sentence)
     if broken:
-        raise Stop(f"{len(broken)} laws are broken", 1)
+        raise Stop(f"the store breaks its laws: {len(broken)} findings", 1)
     print("the store keeps all its laws")
 
 

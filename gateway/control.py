@@ -90,9 +90,17 @@ class ControlServer:
 
 def ask(config: Config, order: Order) -> dict[str, Any]:
     """Have an order carried out, by the gateway that owns the folder or here. Raises `Problem` or `StoreError`."""
-    folder = Path(config.server.data)
+    told = ask_running(Path(config.server.data), order)
+    return _opened(asyncio.run(_do_here(config, order))) if told is None else told
+
+
+def ask_running(folder: Path, order: Order) -> dict[str, Any] | None:
+    """Have an order carried out by the gateway that owns the folder; None where none runs. Raises `Problem`."""
     line = _ask_running(folder, msgspec.json.encode(order) + b"\n")
-    reply = _replies.decode(line) if line else asyncio.run(_do_here(config, order))
+    return _opened(_replies.decode(line)) if line else None
+
+
+def _opened(reply: Reply) -> dict[str, Any]:
     if reply.kind is not None:
         raise Problem(reply.kind, reply.sentence)
     return reply.data

@@ -32,9 +32,10 @@ class MemoryBus:
         """Hand the hints to every other node that has subscribed."""
         for node in self._shared.nodes:
             if node is not self:
-                node._hear(hints)
+                node.hear(hints)
 
-    def _hear(self, hints: Sequence[Hint]) -> None:
+    def hear(self, hints: Sequence[Hint]) -> None:
+        """Take what another node published."""
         wanted = [hint for hint in hints if hint.timeline_id in self._topics]
         if wanted and self._on_hints:
             self._on_hints(wanted)

@@ -62,7 +62,6 @@ class Cursors:
             marks.clear()
             marks.update(told)
         self.epoch = epoch
-        self._stated = {}
         self._sent = dict(cursors)
         self._starts = {}
 

@@ -53,7 +53,10 @@ class Attaching:
         )
 
     async def attach(self, app: App, user: User, claim: Claim, sink: Sink, expires_at: int) -> Connection:
-        """Attach a device and begin its replay; at `expires_at` (ms) it is told `bye`. Raises `Problem`; the hub knows nothing of the connection then."""
+        """Attach a device and begin its replay; at `expires_at` (ms) it is told `bye`.
+
+        Raises `Problem`; the hub knows nothing of the connection then.
+        """
         if user.id == app.system_id:
             raise Problem(Kind.FORBIDDEN, "the app's reserved user has no devices")
         device_sn = claim.device_sn or self._free_sn(user.id)
@@ -61,14 +64,16 @@ class Attaching:
         if device_sn not in devices and len(devices) >= self._limits.devices_per_user_max:
             most = self._limits.devices_per_user_max
             raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")
-        standing = await self._store.standing(user.id, device_sn)
         ticks = self._ticks()
         # From here on time is measured by a clock that does not jump.
         session = Session(user.xid, user.id, self._pace, ticks, ticks + expires_at - self._now())
         connection = Connection(app, user, device_sn, session, sink)
-        connection.kept = standing.kept
+        # At once, so that the next one that attaches is counted and replaced with this one in mind.
         self._hub.admit(connection)
         try:
+            await self._receipts.settle(user.id, device_sn)
+            standing = await self._store.standing(user.id, device_sn)
+            connection.kept = standing.kept
             await self._begin(connection, standing, claim)
         except BaseException:
             self._hub.detach(connection)
@@ -86,7 +91,8 @@ class Attaching:
         groups = [(stay.group_id, stay.group_xid, stay.from_seq) for stay in standing.stays]
         owners = {stay.group_id: stay.group_xid for stay in standing.stays}
         for track in session.attach(standing.head, groups):
-            # Registered before the heads are read: what is committed in between reaches us one way or the other.
+            # Registered before the heads are read: what is committed in between reaches us one way or the
+            # other.
             await hub.register(connection, track, owners.get(track.timeline_id, user.xid))
         bearings = await self._store.bearings(user.id, connection.device_sn, list(session.tracks))
         if session.ended:

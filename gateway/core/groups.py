@@ -255,8 +255,6 @@ class Groups:
         async with turn:
             for _ in range(_TRIES):
                 group, facts = await self._facts(principal, group_xid)
-                if facts.version != group.facts_version:
-                    continue
                 user_xids = judge(group, facts)
                 if not user_xids and action is not Action.DESTROYED:
                     return Changed([])
@@ -266,7 +264,7 @@ class Groups:
                     group_xid=group_xid,
                     action=action,
                     user_xids=user_xids,
-                    judged=facts.version,
+                    judged=group.facts_version,
                     at=self._clock_ms(),
                     create=not principal.app.registered,
                 )
@@ -276,7 +274,10 @@ class Groups:
         raise Problem(Kind.OVERLOADED, f"group {group_xid} changes too fast", retry_after_ms=_RETRY_AFTER_MS)
 
     async def _facts(self, principal: Principal, group_xid: int) -> tuple[Group, Facts]:
-        """A group and what it means to the asker; two reads, so that a change may lie between them."""
+        """A group and what it means to the asker: two reads, the one whose version judges first.
+
+        A change that lies between them makes what is judged by them stale.
+        """
         principal.confine(group_xid, "group_id")
         app = principal.app.id
         group = await self._store.group(app, group_xid)

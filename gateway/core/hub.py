@@ -1,6 +1,7 @@
 """The hub: the sessions of this node, and how committed entries reach them (design §4, Rules of dispatch).
 
-Fan-out never awaits a peer: a run's bytes object is written to each transport without waiting, and a transport that is
+Fan-out never awaits a peer: a run's bytes object is written to each transport without waiting, and a
+transport that is
 full turns its session to reading from the store, at its own pace.
 """
 
@@ -15,7 +16,7 @@ from gateway.bus.base import Bus, Hint
 from gateway.core.tasks import Tasks
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import App, Entry, User
+from gateway.domain.model import App, Entry, Page, User
 from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.frames import entry_frame
@@ -56,7 +57,7 @@ class Sink(Protocol):
 class Connection:
     """A device that is attached: its session, its transport, and what the node must remember of it."""
 
-    __slots__ = ("app", "buffered_before", "device_sn", "kept", "session", "sink", "starts", "user")
+    __slots__ = ("alarms", "app", "buffered_before", "device_sn", "kept", "session", "sink", "starts", "user")
 
     def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
         self.app = app
@@ -67,6 +68,7 @@ class Connection:
         self.kept = False
         self.starts: dict[int, int] = {}
         self.buffered_before = 0
+        self.alarms: tuple[asyncio.TimerHandle, ...] = ()
 
 
 class Topic:
@@ -98,6 +100,15 @@ def make_runs(entries: Iterable[Entry], topic: Topic) -> list[Run]:
     if frames:
         runs.append(Run(first, frames, b"".join(frames)))
     return runs
+
+
+def _is_damaged(page: Page, from_seq: int) -> bool:
+    """Whether entries above the floor are missing from a page (design §3, Timeline)."""
+    first = max(from_seq, page.floor + 1)
+    if not page.entries:
+        return first <= page.head
+    above = sum(entry.seq >= first for entry in page.entries)
+    return page.entries[-1].seq - first + 1 > above
 
 
 class Hub:
@@ -143,6 +154,10 @@ class Hub:
         for timeline_id in list(connection.session.tracks):
             self._unregister(connection, timeline_id)
         self._lagging.pop(connection, None)
+        for alarm in connection.alarms:
+            # One is set for when the token expires: until then it would hold all of the connection.
+            alarm.cancel()
+        connection.alarms = ()
         devices = self._devices.get(connection.user.id)
         if devices is not None and devices.get(connection.device_sn) is connection:
             del devices[connection.device_sn]
@@ -238,8 +253,7 @@ class Hub:
                 case Unfollow(timeline_id):
                     self._unregister(connection, timeline_id)
                 case Wake(at):
-                    delay = max(at - self._now(), 0) / 1000
-                    asyncio.get_running_loop().call_later(delay, self._wake, connection)
+                    self._wake_at(connection, at)
                 case Ping():
                     connection.sink.ping()
                 case End(code, reason):
@@ -259,6 +273,13 @@ class Hub:
         """End a connection with a `bye`."""
         self.detach(connection)
         connection.sink.close(code, reason, retry_after_ms)
+
+    def _wake_at(self, connection: Connection, at: int) -> None:
+        if not connection.session.ended:
+            loop = asyncio.get_running_loop()
+            alarm = loop.call_later(max(at - self._now(), 0) / 1000, self._wake, connection)
+            waiting = (other for other in connection.alarms if other.when() > loop.time())
+            connection.alarms = (*waiting, alarm)
 
     def _wake(self, connection: Connection) -> None:
         if not connection.session.ended:
@@ -292,7 +313,6 @@ class Hub:
         self._tasks.start(self._read_page(timeline_id, from_seq), "fetch")
 
     async def _read_page(self, timeline_id: int, from_seq: int) -> None:
-        topic = self._topics.get(timeline_id)
         try:
             page = await self._store.page(
                 timeline_id, from_seq, self.page_max, self._limits.replay_page_bytes_max
@@ -303,9 +323,11 @@ class Hub:
                 if not connection.session.ended:
                     self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
             return
+        # Not before: whoever asked first may have gone, and the topic may be another's by now.
+        topic = self._topics.get(timeline_id)
         runs = [] if topic is None else make_runs(page.entries, topic)
-        if page.entries and page.entries[0].seq > max(from_seq, page.floor + 1):
-            log.error("timeline %d has lost entries from seq %d on", timeline_id, from_seq)
+        if _is_damaged(page, from_seq):
+            log.error("timeline %d has lost entries at or after seq %d", timeline_id, from_seq)
         for connection in self._fetching.pop((timeline_id, from_seq)):
             if not connection.session.ended:
                 effects = connection.session.page(timeline_id, from_seq, runs, page.floor, page.head)
@@ -339,6 +361,12 @@ class Hub:
             self._drain_timer = loop.call_later(pause_s, self._look_at_lagging, min(pause_s * 2, 0.05))
 
     # -- time -------------------------------------------------------------------------------------------
+
+    async def run_sweep(self) -> None:
+        """Sweep for as long as the node lives: what no hint and no connect has healed, this does."""
+        while True:
+            await asyncio.sleep(self._limits.sweep_ms / 1000)
+            await self.sweep()
 
     async def run(self) -> None:
         """Tick all sessions for as long as the node lives: pings, silence."""

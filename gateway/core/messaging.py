@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from gateway.core.facts import FactsBook
 from gateway.core.hub import Hub
 from gateway.core.principal import Principal
 from gateway.core.writer import Writer
@@ -58,6 +59,7 @@ class Messaging:
         self._writer = writer
         self._limits = limits
         self._now = clock_ms
+        self._facts = FactsBook(store, limits)
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
         """Send to all targets or to none; return the first and last `msg_id` once they are committed."""
@@ -119,7 +121,7 @@ class Messaging:
                     case Refused(kind, sentence):
                         raise Problem(kind, sentence)
                     case Stale() | Changed():
-                        continue
+                        self._facts.forget(principal.app, order.targets, sender)
             raise Problem(Kind.OVERLOADED, "the group changes too fast; try again", retry_after_ms=200)
         except Problem as problem:
             refusal = problem
@@ -135,10 +137,10 @@ class Messaging:
     async def _judge(
         self, principal: Principal, order: Order, sender: int, *, notice: bool
     ) -> tuple[int, ...]:
-        """Judge a group send by fresh facts; return the versions it was judged by. Users need no judging."""
+        """Judge a group send; return the versions of the facts it was judged by. Users need no judging."""
         if order.scope is Scope.USER:
             return ()
-        facts = await self._store.facts(principal.app.id, order.targets, sender)
+        facts = await self._facts.of(principal.app, order.targets, sender)
         versions = []
         for target, fact in zip(order.targets, facts, strict=True):
             if fact is None:
@@ -169,14 +171,12 @@ class Messaging:
             if not facts.member and not principal.admin_alone:
                 raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {conversation_xid}")
             owner = facts.owner
-        elif principal.admin_alone:
-            if conversation_xid not in (message.sender_xid, message.target_xid):
+        else:
+            parties = (message.sender_xid, message.target_xid)
+            party = me in parties and not principal.admin_alone
+            # A stranger who names a party is told below that it may not, not that there is no message.
+            if conversation_xid not in ((message.conversation_for(me),) if party else parties):
                 raise unknown
-        elif me not in (
-            message.sender_xid,
-            message.target_xid,
-        ) or conversation_xid != message.conversation_for(me):
-            raise unknown
         rules.check_recall(
             message, me, self._now(), app.recall_window_ms, unbounded=owner or principal.admin_alone
         )
@@ -186,8 +186,11 @@ class Messaging:
 
 
 def _digest(order: Order, *, notice: bool) -> str:
-    """Digest every member but the transaction id, after coercion: what "the same" means for a repeat."""
-    told = msgspec.structs.replace(order, transaction_id=0)
+    """Digest every member but the transaction id, after coercion: what "the same" means for a repeat.
+
+    The sender is part of the key, so that naming it and leaving it to the default are the same.
+    """
+    told = msgspec.structs.replace(order, transaction_id=0, from_xid=0)
     return hashlib.blake2b(_digest_encoder.encode((notice, told)), digest_size=16).hexdigest()
 
 

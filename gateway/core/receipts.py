@@ -13,7 +13,7 @@ from gateway.core.writer import Lane
 from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Status
+from gateway.domain.model import Scope, Status
 from gateway.store.base import Store
 from gateway.wire.frames import frame
 
@@ -32,6 +32,7 @@ class Receipts:
         self._limits = limits
         self._now = clock_ms
         self._acks: dict[tuple[Connection, int], int] = {}
+        self._unsettled: set[tuple[int, int]] = set()
         self._due = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._reads: Lane[ReadMark, ReadDone | Kind] = Lane(self._flush_reads, _take_reads)
@@ -42,7 +43,16 @@ class Receipts:
     def ack(self, connection: Connection, timeline_id: int, seq: int) -> None:
         """Note that a device holds a timeline up to `seq`; committed with the next flush."""
         self._acks[connection, timeline_id] = seq
+        self._unsettled.add((connection.user.id, connection.device_sn))
         self._due.set()
+
+    async def settle(self, user_id: int, device_sn: int) -> None:
+        """Commit what a device has acked on an earlier connection: now that it is back, it starts from there.
+
+        Committed any later, it would undo the cursors that the device states.
+        """
+        if (user_id, device_sn) in self._unsettled:
+            await self.flush()
 
     async def run(self) -> None:
         """Flush for as long as the node lives."""
@@ -65,14 +75,18 @@ class Receipts:
                 for key, seq in acks.items():
                     self._acks[key] = max(seq, self._acks.get(key, 0))
                 self._due.set()
+            self._unsettled = {
+                (connection.user.id, connection.device_sn) for connection, _ in self._acks
+            }
 
     async def _commit(self, acks: dict[tuple[Connection, int], int]) -> None:
         new = {connection for connection, _ in acks if not connection.kept}
         if new:
             await self.keep([*new])
+        now = self._now()
         changes = await self._store.advance(
             [
-                Ack(connection.user.id, connection.user.xid, connection.device_sn, timeline_id, seq)
+                Ack(connection.user.id, connection.user.xid, connection.device_sn, timeline_id, seq, now)
                 for (connection, timeline_id), seq in acks.items()
             ]
         )
@@ -112,17 +126,17 @@ class Receipts:
         app, me = principal.app, principal.user
         if not conversation_xid:
             message = await self._store.message(app.id, msg_id)
-            if message is None:
+            # Whoever is no party learns nothing; of a group's message the store asks whether one is in it.
+            if message is None or (
+                message.scope is Scope.USER and me.xid not in (message.sender_xid, message.target_xid)
+            ):
                 raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
             conversation_xid = message.conversation_for(me.xid)
-            group = message.target_xid == conversation_xid and message.sender_xid != me.xid
-            if me.xid not in (message.sender_xid, message.target_xid) and not group:
-                raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
         opposite = await self._store.party(app.id, conversation_xid)
         if opposite is None:
             return
         mark = ReadMark(me.id, me.xid, opposite.id, opposite.xid, opposite.scope, msg_id, device_sn)
-        done = await asyncio.shield(self._reads.submit(mark))
+        done = await self._reads.submit(mark)
         if isinstance(done, Kind):
             raise Problem(done, f"not a member of group {conversation_xid}")
         if done.moved:

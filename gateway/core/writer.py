@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 class Lane(Generic[A, R]):
     """A queue with one flush under way at a time; what comes meanwhile is the next flush.
 
-    `flush` takes the list of what waited and answers in the same order. Its failure is the answer of all of them.
+    `flush` takes the list of what waited and answers in the same order. Its failure is the answer of all of
+    them.
     A caller that goes away leaves what it asked for in the queue.
     """
 
@@ -56,7 +57,7 @@ class Lane(Generic[A, R]):
     async def _flush_one(self, taken: list[tuple[A, asyncio.Future[R]]]) -> None:
         try:
             answers = await self._flush([asked for asked, _ in taken])
-        except Exception as error:  # noqa: BLE001 - whatever went wrong is every caller's answer
+        except Exception as error:
             if not isinstance(error, Problem):
                 log.exception("a flush failed")
                 error = Problem(Kind.INTERNAL, "the gateway failed; the outcome is unknown")
@@ -103,7 +104,8 @@ class Writer:
             raise Problem(Kind.OVERLOADED, "too many sends wait for the store", retry_after_ms=1000)
         self._rows += draft.rows
         self._bytes += draft.size
-        return await asyncio.shield(self._lane.submit(draft))
+        # A caller that is cancelled cancels its future only: the draft stays in the batch.
+        return await self._lane.submit(draft)
 
     def _cut(self, waiting: deque[tuple[Draft, asyncio.Future[Answer]]]) -> int:
         """Say how many of those that wait make the next batch; membership drafts are a batch of their own."""

@@ -1,6 +1,7 @@
 """What is asked of the store in one batch, and what it answers per draft (design §4).
 
-A draft names parties by `xid`, since a party may not exist yet; answers name timelines by `id`, since dispatch does.
+A draft names parties by `xid`, since a party may not exist yet; answers name timelines by `id`, since
+dispatch does.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class CreateDraft(msgspec.Struct, frozen=True, kw_only=True):
 class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
     """Users join, leave or are kicked, or the group ends (`user_xids` empty: whoever is in it).
 
-    Judged by `judged`, the group's `facts_version`. Users for whom nothing would change are answered, not refused.
+    Judged by `judged`, the group's `facts_version`. Users for whom nothing would change are answered, not
+    refused.
     """
 
     app: int
@@ -191,12 +193,14 @@ class Ack(msgspec.Struct, frozen=True):
     device_sn: int
     timeline_id: int
     seq: int
+    at: int = 0
 
 
 class Keep(msgspec.Struct, frozen=True):
     """Makes a device kept: its row, and a cursor for every timeline it follows (design §3, Device).
 
-    `cursors` are set as they are, also downwards. `spared` are devices that are connected and may not be evicted.
+    `cursors` are set as they are, also downwards. `spared` are devices that are connected and may not be
+    evicted.
     """
 
     user_id: int

@@ -41,7 +41,7 @@ class Kind(enum.Enum):
     INTERNAL = "internal"
 
 
-class Problem(Exception):  # noqa: N818 - the glossary's word (design §8)
+class Problem(Exception):
     """A refusal that the caller is told: `kind` decides the code, `sentence` is for a person.
 
     Nothing of the refused call has been done when it is raised.

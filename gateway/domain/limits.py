@@ -63,6 +63,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     auth_timeout_ms: int = 10_000
     ack_flush_ms: int = 200
     reorder_grace_ms: int = 20
+    sweep_ms: int = 10_000
     drain_ms: int = 10_000
     token_ttl_max_s: int = 10 * 365 * 24 * 3600
 

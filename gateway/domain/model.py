@@ -1,7 +1,7 @@
 """The nouns of the gateway (design §3) as plain values: no behaviour, no I/O, no clock.
 
 `xid` is the number an app knows a user or group by; `id` is the store's own number of the same row and never
-leaves the gateway. Times are milliseconds since 1970; `seq` counts inside one timeline, `msg_id` in one store.
+leaves the gateway. Times are milliseconds since 1970; `seq` counts in one timeline, `msg_id` in one store.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Action(enum.Enum):
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant. `keys` are its token secrets by `kid`; `signing_kid` names the one new tokens are signed with."""
+    """A tenant. `keys` are its token secrets by `kid`; new tokens are signed with that of `signing_kid`."""
 
     id: int
     app_id: str

@@ -38,8 +38,8 @@ def check_body(ctype: int, content: str, attachment: str, ext: str, config: str,
 
 
 def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:
-    """Check who may recall when (lanying.md, recall): the sender within the window, or whoever is `unbounded`."""
-    if unbounded or message.recalled and message.sender_xid == actor_xid:
+    """Check who may recall when (lanying.md, recall): the sender in the window, or an `unbounded` actor."""
+    if unbounded or (message.recalled and message.sender_xid == actor_xid):
         return
     if message.sender_xid != actor_xid:
         raise Problem(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError, HttpVersion11
 from aiohttp.typedefs import Handler
 
 from gateway.core.service import Core
@@ -18,6 +20,15 @@ from gateway.edge.ops import Readiness, ops_routes
 _HEADERS = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
 _BODILESS = frozenset({"GET"})
 _EMPTY: dict[str, str] = {}
+
+
+HTTP_LOG = logging.getLogger("gateway.http")
+"""Where aiohttp's server says what went wrong. What never became a request is answered with a 400 and not logged:
+anybody can send as much of it as they like."""
+
+HTTP_LOG.addFilter(
+    lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+)
 
 
 class Switch:
@@ -47,10 +58,10 @@ def build_app(
     app = web.Application(client_max_size=limits.body_bytes_max, middlewares=middlewares)
     if cors_origins:
         app.on_response_prepare.append(letting_in(cors_origins))
-    app.add_routes(
-        web.RouteDef(verb, path, _endpoint(verb, call, core, limits, switch), {})
-        for verb, path, call in ROUTES
-    )
+    for verb, path, call in ROUTES:
+        app.router.add_route(
+            verb, path, _endpoint(verb, call, core, limits, switch), expect_handler=_expected
+        )
     app.add_routes([*ops_routes(readiness), web.get("/ws", channel, allow_head=False)])
     return app
 
@@ -70,6 +81,14 @@ def _endpoint(verb: str, call: Call, core: Core, limits: Limits, switch: Switch)
             return _response(refusal(problem))
 
     return handle
+
+
+async def _expected(request: web.Request) -> None:
+    """Tell who waits for it to send the body. Other expectations are not looked at: aiohttp's 417 is no envelope."""
+    if request.version == HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # As in aiohttp's own handler: these bytes are no part of the response.
+        request.writer.output_size = 0
 
 
 def _response(reply: Reply) -> web.Response:

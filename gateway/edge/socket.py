@@ -1,7 +1,8 @@
 """The device channel on aiohttp: one WebSocket per device (design §6).
 
 aiohttp reads and answers the handshake; what the hub sends goes to the transport as finished bytes, past
-`WebSocketResponse`, so that a fan-out neither awaits a peer nor frames a message more than once. Compression is off,
+`WebSocketResponse`, so that a fan-out neither awaits a peer nor frames a message more than once. Compression
+is off,
 which is what makes that sound: every frame stands by itself.
 """
 
@@ -85,9 +86,11 @@ class SocketSink:
         self.write(ping_frame())
 
     def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
-        """Say `bye`, close, and cut the socket where the peer does not answer."""
-        self.write(bye_frame(code, reason, retry_after_ms))
-        self.closing = self._tasks.start(self._close(code, reason), "close")
+        """Say `bye`, close, and cut the socket where the peer does not answer. Once: the first reason holds."""
+        # A connection that was ended while it attached is refused as well: nothing follows its first `bye`.
+        if self.closing is None:
+            self.write(bye_frame(code, reason, retry_after_ms))
+            self.closing = self._tasks.start(self._close(code, reason), "close")
 
     async def _close(self, code: Close, reason: str) -> None:
         cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
@@ -134,6 +137,10 @@ class Channel:
             raise web.HTTPForbidden(text="this origin is not allowed")
         if self.draining or self._open >= self._limits.connections_max:
             raise web.HTTPServiceUnavailable(text="no new connections now", headers={"Retry-After": "1"})
+        offered = request.headers.get("Sec-WebSocket-Protocol")
+        if offered is not None and SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
+            # aiohttp would log what was offered, and a token may be among it.
+            raise web.HTTPBadRequest(text=f"this channel speaks {SUBPROTOCOL}: offer it, or no subprotocol")
         response = _Response(
             protocols=(SUBPROTOCOL,),
             autoping=False,
@@ -179,7 +186,7 @@ class Channel:
             return await self._attach(app_id, token, Claim(device_sn=device_sn), sink)
         try:
             async with asyncio.timeout(self._limits.auth_timeout_ms / 1000):
-                hello = decode_frame(_text(await response.receive()))
+                hello = decode_frame(await _first_text(response))
         except TimeoutError:
             raise Problem(Kind.AUTH_TIMEOUT, "nothing said in time") from None
         if not isinstance(hello, Hello):
@@ -220,7 +227,7 @@ class Channel:
                     connection.sink.write(reply)
                     hub.watch(connection)
             # A peer that does not take what it is sent is not heard either: nothing of it can pile up here.
-            while session.lagging and not session.ended:
+            while session.lagging and not session.ended:  # noqa: ASYNC110 - an Event each would cost idle ones
                 await asyncio.sleep(LAG_PAUSE_S)
 
     async def _take(self, principal: Principal, connection: Connection, text: str) -> bytes | None:
@@ -271,6 +278,14 @@ class _GoneError(Exception):
     """The peer is gone, with or without a word."""
 
 
+async def _first_text(response: _Response) -> str:
+    """Wait for the first frame; client libraries may ping before it by themselves."""
+    while (message := await response.receive()).type in {WSMsgType.PING, WSMsgType.PONG}:
+        if message.type is WSMsgType.PING:
+            await response.pong(message.data)
+    return _text(message)
+
+
 def _text(message: WSMessage) -> str:
     if message.type is WSMsgType.TEXT:
         text: str = message.data
@@ -299,7 +314,7 @@ def _offered_token(request: web.Request) -> str | None:
 def _device_sn(text: str | None) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= DEVICE_SN_MAX):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(DEVICE_SN_MAX)) and int(text) <= DEVICE_SN_MAX):
         message = f"device_sn: a number from 0 to {DEVICE_SN_MAX}"
         raise FrameError(message)
     return int(text)

@@ -2,14 +2,15 @@
 
 Promises of every engine:
 
-- **Durable.** When `append`, `advance`, `keep`, `read` or an app/user call returns, its effect survives `kill -9` and power loss.
-- **Atomic per call.** A batch is one transaction. A draft that is refused leaves no trace and disturbs no neighbour.
-- **Dense.** Entries of one timeline are numbered 1, 2, 3 … in commit order, and in batch order inside one batch.
+- **Durable.** When a call that changes something returns, its effect survives `kill -9` and power loss.
+- **Atomic per call.** A batch is one transaction. A refused draft leaves no trace and disturbs no neighbour.
+- **Dense.** Entries of a timeline are numbered 1, 2, 3 … in commit order, in a batch in the batch's order.
 - **Rising ids.** Inside one conversation `msg_id` rises in commit order.
 - **Snapshots.** Each read answers from one snapshot.
 
-Errors: `Problem(STORE_FAILED)` when the store cannot do its work now (disk full, I/O error, closing): nothing of the
-call was kept, and a later call may succeed. Data is never the reason for a raised error: a bad draft is `Refused`.
+Errors: `Problem(STORE_FAILED)` when the store cannot do its work now (disk full, I/O error, closing): nothing
+of the call was kept, and a later call may succeed. Data is never the reason for a raised error: a bad draft is
+`Refused`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         epoch TEXT NOT NULL,
         next_msg_id INTEGER NOT NULL,
-        last_batch TEXT NOT NULL
+        last_batch TEXT NOT NULL,
+        probes INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE app (
         id INTEGER PRIMARY KEY,
@@ -31,7 +32,7 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         created_at INTEGER NOT NULL,
         PRIMARY KEY (app, kid)
     ) STRICT, WITHOUT ROWID;
-    -- Also the table of xids: whatever an app knows by a number has its row here, whether it gets entries or not.
+    -- Also the table of xids: whatever an app knows by a number has its row here, entries or none.
     CREATE TABLE timeline (
         id INTEGER PRIMARY KEY,
         app INTEGER NOT NULL REFERENCES app (id),
@@ -78,8 +79,9 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         joined_at INTEGER NOT NULL
     ) STRICT;
     CREATE UNIQUE INDEX stay_open ON stay (usr, grp) WHERE to_seq IS NULL;
-    CREATE INDEX stay_read ON stay (grp, read, from_seq, usr);
-    CREATE INDEX stay_delivered ON stay (grp, delivered, from_seq, usr);
+    -- to_seq, and shown below: an index that holds all a query asks for spares the row behind it.
+    CREATE INDEX stay_read ON stay (grp, read, from_seq, usr, to_seq);
+    CREATE INDEX stay_delivered ON stay (grp, delivered, from_seq, usr, to_seq);
     CREATE TABLE device (
         usr INTEGER NOT NULL,
         sn INTEGER NOT NULL,
@@ -96,6 +98,8 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE body (
         id INTEGER PRIMARY KEY,
         refs INTEGER NOT NULL,
+        -- Bytes of the four texts: a page is cut by it without reading them.
+        size INTEGER NOT NULL,
         content TEXT NOT NULL,
         attachment TEXT NOT NULL,
         config TEXT NOT NULL,
@@ -114,7 +118,7 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         body INTEGER,
         shown INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX message_shown ON message (target, peer, msg_id, sender) WHERE shown = 1;
+    CREATE INDEX message_shown ON message (target, peer, msg_id, sender, flags, shown) WHERE shown = 1;
     CREATE TABLE entry (
         t INTEGER NOT NULL,
         seq INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-"""Close codes in closed ranges: 4000–4499 mean come back (with backoff), 4500–4999 mean do not (design §6)."""
+"""Close codes in closed ranges: 4000 to 4499 mean come back (with backoff), 4500 to 4999 don't (§6)."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ _BY_KIND = {
 
 
 def close_for(kind: Kind) -> Close:
-    """Return the close code of a problem that ends a connection; what a client did wrong itself is `PROTOCOL`."""
+    """Return the close code of a problem that ends a connection; a client's own mistake is `PROTOCOL`."""
     return _BY_KIND.get(kind, Close.PROTOCOL)

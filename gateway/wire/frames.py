@@ -1,7 +1,7 @@
 """The frames of `gateway.v1`: JSON objects with an `op` (design §6).
 
-What a client sends is decoded into one of `ClientFrame`; what the server sends leaves as finished bytes, WebSocket
-header included, because one frame goes to many sockets.
+What a client sends is decoded into one of `ClientFrame`; what the server sends leaves as finished bytes,
+WebSocket header included, because one frame goes to many sockets.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from gateway.wire.websocket import text_frame
 SUBPROTOCOL = "gateway.v1"
 TOKEN_PREFIX = "token."  # noqa: S105 - how a browser passes its token (design §6)
 USER_TIMELINE = "user"
+
+SENTENCE_MAX = 100
+"""Characters of a `FrameError`: its sentence may quote the client, and goes into a `bye` and a close."""
 
 Ref = int | str | None
 
@@ -72,7 +75,7 @@ class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="
 
 ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | PingFrame
 
-_decoder = msgspec.json.Decoder(ClientFrame)
+_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -81,15 +84,18 @@ def decode_frame(data: str | bytes) -> ClientFrame:
     try:
         frame = _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise FrameError(str(error)) from error
+        raise FrameError(_sentence(str(error))) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        message = f"not a JSON frame: {error}"
-        raise FrameError(message) from error
+        raise FrameError(_sentence(f"not a JSON frame: {error}")) from error
     for number in _numbers(frame):
         if not 0 <= number <= SAFE_MAX:
-            message = f"the number {number} is out of range"
-            raise FrameError(message)
+            raise FrameError(_sentence(f"out of range: the number {number}"))
     return frame
+
+
+def _sentence(text: str) -> str:
+    ascii_only = text.encode("ascii", "backslashreplace").decode()
+    return ascii_only if len(ascii_only) <= SENTENCE_MAX else f"{ascii_only[:SENTENCE_MAX]}..."
 
 
 def _numbers(frame: ClientFrame) -> tuple[int, ...]:
@@ -166,7 +172,7 @@ def entry_frame(entry: Entry, timeline: str, owner_xid: int) -> bytes:
     if entry.membership is not None:
         return _group_frame(entry.membership, timeline, seq)
     deleted = entry.deleted
-    assert deleted is not None, "an entry is a message, a membership or a deletion"  # noqa: S101
+    assert deleted is not None, "an entry is a message, a membership or a deletion"
     return frame(
         "deleted",
         timeline=timeline,

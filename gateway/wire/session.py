@@ -1,11 +1,11 @@
-"""The session: what one connection has been sent, and the law that decides what it gets next (design §3, §4).
+"""The session: what one connection has been sent, and the law that decides what is next (design §3, §4).
 
     An entry is written to a device iff seq == sent + 1; lower is dropped, higher means fetch the gap from the
     store.
 
-Live push, offline replay, a lost, repeated or reordered hint, a slow device and a bus outage are all this law.
-The session does no I/O and reads no clock: runs, pages, acks and ticks go in; effects come out, and the caller
-must carry them out in order. A run is written whole or from the middle on, never out of turn.
+Live push, offline replay, a lost, repeated or reordered hint, a slow device and a bus outage are all this
+law. The session does no I/O and reads no clock: runs, pages, acks and ticks go in; effects come out, and the
+caller must carry them out in order. A run is written whole or from the middle on, never out of turn.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gateway.wire.frames import USER_TIMELINE, frame
 class Run(msgspec.Struct, frozen=True):
     """Frames of one timeline with consecutive seqs from `first` on.
 
-    `fence` is the membership change that its last frame tells, if it tells one: a membership entry ends a run,
-    so that what follows it can be withheld.
+    `fence` is the membership change that its last frame tells, if it tells one: a membership entry ends a
+    run, so that what follows it can be withheld.
     """
 
     first: int
@@ -113,10 +113,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class Track:
     """One timeline as one session follows it.
 
-    `sent`: the law's counter. `head`: the greatest seq known to exist. `acked`: up to where the device has acked
-    on this connection. `gaps`: first and last seq of each `gap` told since. `fetching`: the seq a page in flight
-    starts at, or 0. `due`: no page is asked for before then. `settled`: nothing is missing, so that a run that
-    starts at `sent + 1` may be written at once. `goal`: the head at attach while `live` waits for it, else -1.
+    `sent`: the law's counter. `head`: the greatest seq known to exist. `acked`: up to where the device has
+    acked on this connection. `gaps`: first and last seq of each `gap` told since. `fetching`: the seq a page
+    in flight starts at, or 0. `due`: no page is asked for before then. `settled`: nothing is missing, so that
+    a run that starts at `sent + 1` may be written at once. `goal`: the head at attach while `live` waits for
+    it, else -1.
     """
 
     __slots__ = (
@@ -187,9 +188,10 @@ class Session:
     # -- attaching --------------------------------------------------------------------------------------
 
     def attach(self, user_head: int, groups: Sequence[tuple[int, int, int]]) -> list[Track]:
-        """Take the snapshot of attaching: the user's head; timeline id, group xid and from_seq of each open stay.
+        """Take the snapshot of attaching: the user's head; (timeline id, xid, from_seq) of each open stay.
 
-        Membership entries at or below that head change nothing. The caller registers every track, then primes it.
+        Membership entries at or below that head change nothing. The caller registers every track, then
+        primes it.
         """
         self._attach_head = user_head
         tracks = [self._add(self.user_timeline, USER_TIMELINE, 1)]
@@ -211,17 +213,15 @@ class Session:
         if track is None:
             return []
         track.head = max(track.head, head)
-        if track.primed:
-            return self._go_on(track)
-        track.primed = True
-        if timeline_id == self.user_timeline:
-            # A membership change above the snapshot of the stays is obeyed when it is written, so it must be.
-            start = min(start, self._attach_head)
-        track.sent = track.acked = max(start, track.sent)
-        if not self.started:
-            track.goal = head
-            return []
-        return self._go_on(track)
+        if not track.primed:
+            track.primed = True
+            if timeline_id == self.user_timeline:
+                # A membership change above the snapshot of the stays is obeyed when written, so it must be.
+                start = min(start, self._attach_head)
+            track.sent = track.acked = max(start, track.sent)
+            if not self.started:
+                track.goal = head
+        return self._go_on(track) if self.started else []
 
     def start(self) -> list[Effect]:
         """All timelines are primed and `welcome` is written: begin the replay."""
@@ -242,43 +242,45 @@ class Session:
 
     def offer(self, timeline_id: int, run: Run, now: int) -> list[Effect]:
         """Take a run as it was committed, or as another node hinted it."""
+        self._now = max(self._now, now)
         track = self.tracks.get(timeline_id)
         if track is None:
             return []
         track.head = max(track.head, run.last)
         if not (track.primed and self.started) or self.lagging or run.first > track.sent + 1:
-            return self._miss(track, now)
+            return self._miss(track)
         effects = self._write(track, run)
         return effects + self._go_on(track)
 
     def hint(self, timeline_id: int, head: int, now: int) -> list[Effect]:
         """Learn that a timeline reaches up to `head`, without its frames."""
+        self._now = max(self._now, now)
         track = self.tracks.get(timeline_id)
         if track is None or head <= track.head:
             return []
         track.head = head
-        return self._miss(track, now)
+        return self._miss(track)
 
-    def _miss(self, track: Track, now: int) -> list[Effect]:
+    def _miss(self, track: Track) -> list[Effect]:
         """Note that the session is below the known head; what is only out of order gets a grace to arrive."""
         if not (track.primed and self.started) or track.sent >= track.head:
             return []
         effects: list[Effect] = []
         if track.settled and not self.lagging:
-            track.due = now + self._pace.reorder_grace_ms
-            effects.append(Wake(track.due))
+            effects = self._postpone(track, self._pace.reorder_grace_ms)
         track.settled = False
         self._behind[track] = None
-        return effects + self._fetch_next(now)
+        return effects + self._fetch_next()
 
     def page(
         self, timeline_id: int, from_seq: int, runs: Sequence[Run], floor: int, head: int
     ) -> list[Effect]:
-        """Take a page that a `Fetch` asked for: dense runs from `from_seq` on, or a damaged or trimmed timeline."""
+        """Take a page that a `Fetch` asked for: its runs are dense but for damage and retention."""
         self._fetches -= 1
         track = self.tracks.get(timeline_id)
         if track is None or track.fetching != from_seq:
-            return self._fetch_next(0)
+            # Of a stay that has ended since; its place among the fetches is free again.
+            return self._fetch_next()
         track.fetching = 0
         track.head = max(track.head, head)
         effects: list[Effect] = []
@@ -288,26 +290,42 @@ class Session:
             if run.first > track.sent + 1:
                 effects.append(self._gap(track, run.first - 1, "lost"))
             effects += self._write(track, run)
-            if track.timeline_id not in self.tracks:
-                return effects + self._fetch_next(0)
-        if not runs and track.sent < head and from_seq == track.sent + 1:
-            effects.append(self._gap(track, head, "lost"))
+            if timeline_id not in self.tracks:
+                return effects + self._fetch_next()
+        if track.sent < from_seq:
+            if track.sent < head:
+                effects.append(self._gap(track, head, "lost"))
+            elif track.sent < track.head:
+                # It knows less than was announced: asking again at once would go round in circles.
+                effects += self._postpone(track, FETCH_RETRY_MS)
         return effects + self._go_on(track)
 
     def page_failed(self, timeline_id: int, from_seq: int, now: int) -> list[Effect]:
         """Learn that a page could not be read: it is asked for again after a while."""
+        self._now = max(self._now, now)
         self._fetches -= 1
         track = self.tracks.get(timeline_id)
         if track is None or track.fetching != from_seq:
-            return self._fetch_next(now)
+            return self._fetch_next()
         track.fetching = 0
-        track.due = now + FETCH_RETRY_MS
-        return [Wake(track.due), *self._fetch_next(now)]
+        return self._postpone(track, FETCH_RETRY_MS) + self._fetch_next()
+
+    def _postpone(self, track: Track, pause_ms: int) -> list[Effect]:
+        """Ask for no page of the timeline for a while."""
+        track.due = self._now + pause_ms
+        return self._wake_by(track.due)
+
+    def _wake_by(self, at: int) -> list[Effect]:
+        if 0 < self._alarm <= at:
+            return []
+        self._alarm = at
+        return [Wake(at)]
 
     def _gap(self, track: Track, to: int, reason: str) -> Effect:
-        data = frame("gap", timeline=track.name, **{"from": track.sent + 1}, to=to, reason=reason)
+        first = track.sent + 1
         track.sent = to
-        return Write(data)
+        track.gaps = (*track.gaps, (first, to))
+        return Write(frame("gap", timeline=track.name, **{"from": first}, to=to, reason=reason))
 
     def _write(self, track: Track, run: Run) -> list[Effect]:
         last = run.last
@@ -345,7 +363,7 @@ class Session:
         return effects + self._reached(track)
 
     def _reached(self, track: Track) -> list[Effect]:
-        """Count down to `live`: once, when every timeline followed at attach has reached the head read then."""
+        """Count down to `live`: once, when all followed at attach has reached the heads read then."""
         if track.goal < 0:
             return []
         track.goal = -1
@@ -354,7 +372,7 @@ class Session:
 
     def _go_on(self, track: Track) -> list[Effect]:
         if track.timeline_id not in self.tracks:
-            return self._fetch_next(0)
+            return self._fetch_next()
         effects: list[Effect] = []
         if 0 <= track.goal <= track.sent:
             effects += self._reached(track)
@@ -365,13 +383,10 @@ class Session:
         else:
             track.settled = False
             self._behind[track] = None
-        return effects + self._fetch_next(0)
+        return effects + self._fetch_next()
 
-    def _fetch_next(self, now: int) -> list[Effect]:
-        """Ask for pages of timelines that are behind, as far as windows, fetches in flight and the transport allow.
-
-        `now` is 0 where the caller knows of no time: then a grace that is running goes on.
-        """
+    def _fetch_next(self) -> list[Effect]:
+        """Ask for pages of what is behind, as far as windows, fetches in flight and the transport allow."""
         effects: list[Effect] = []
         if self.lagging or self.ended:
             return effects
@@ -379,11 +394,10 @@ class Session:
         for track in self._behind:
             if self._fetches >= FETCHES_MAX:
                 break
-            if track.fetching or track.due > now:
+            if track.fetching or track.due > self._now:
                 continue
-            if track.sent - track.acked + pace.page_max > pace.unacked_max:
+            if track.unacked + pace.page_max > pace.unacked_max:
                 continue
-            track.due = 0
             track.fetching = track.sent + 1
             self._fetches += 1
             effects.append(Fetch(track.timeline_id, track.sent + 1))
@@ -392,16 +406,17 @@ class Session:
     # -- what the client and the transport say ----------------------------------------------------------
 
     def ack(self, name: str, seq: int) -> list[Effect]:
-        """Take an ack. Above *sent* it breaks the protocol; of a timeline not followed (any more) it is ignored."""
+        """Take an ack. Above *sent* it breaks the protocol; of a timeline not followed it is ignored."""
         track = self._names.get(name)
         if track is None:
             return []
-        if not track.primed or seq > track.sent:
+        if seq > track.sent:
             return self.end(Close.PROTOCOL, f"ack of {name} at {seq}, which was not sent")
         if seq <= track.acked:
             return []
         track.acked = seq
-        return [Acked(track.timeline_id, seq), *self._fetch_next(0)]
+        track.gaps = tuple(gap for gap in track.gaps if gap[1] > seq)
+        return [Acked(track.timeline_id, seq), *self._fetch_next()]
 
     def lag(self) -> None:
         """Learn that the transport is full: no more live writes until it has drained."""
@@ -411,21 +426,27 @@ class Session:
         """Learn that the transport took everything: read on from the store."""
         self.lagging = False
         self.heard(now)
-        return self._fetch_next(now)
+        return self._fetch_next()
 
     def heard(self, now: int) -> None:
         """Any byte that comes or drains is a sign of life."""
-        self.heard_at = now
+        self._now = self.heard_at = max(self._now, now)
         self._pinged = False
 
     def tick(self, now: int) -> list[Effect]:
         """Let time pass: pings, the end of silence, and graces that ran out."""
+        self._now = max(self._now, now)
         if now >= self._expires_at:
             return self.end(Close.TOKEN_EXPIRED, "the token has expired")
         silent = now - self.heard_at
         if silent >= self._pace.idle_timeout_ms:
             return self.end(Close.IDLE, f"nothing heard for {silent} ms")
-        effects = self._fetch_next(now)
+        effects = self._fetch_next()
+        # Also where a timer went off too early: whoever still has to wait is woken again.
+        self._alarm = 0
+        due = [track.due for track in self._behind if track.due > self._now]
+        if due:
+            effects += self._wake_by(min(due))
         if silent >= self._pace.heartbeat_ms and not self._pinged:
             self._pinged = True
             effects.append(Ping())

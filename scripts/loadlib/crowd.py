@@ -12,6 +12,7 @@ from scripts.loadlib.sender import Caller, Principal
 from scripts.loadlib.server import Signer
 
 _CONNECTS_AT_ONCE = 64
+_LIVE_TIMEOUT_S = 30
 _GROUP_PAGE = 1_000
 _PORTS_PER_ADDRESS = 25_000
 _ACK_SLICES = 20
@@ -109,7 +110,10 @@ class Crowd:
             link = DeviceLink(plan, uid, self._handshake(uid))
             self.links.append(link)
             await self._dial(link, index)
-            await link.live.wait()
+            try:
+                await asyncio.wait_for(link.live.wait(), _LIVE_TIMEOUT_S)
+            except TimeoutError:
+                raise TimeoutError(f"a device was not live after {_LIVE_TIMEOUT_S} s") from None
             if link.cut:
                 raise ConnectionError(link.cut)
             self.connected += 1

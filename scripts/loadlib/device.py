@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic_ns
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -197,9 +197,9 @@ class DeviceLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the upgrade."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._handshake)
+        # uvloop's transports are asyncio's in all but their class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._handshake)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it is gone; whoever waits for `live` waits in vain."""

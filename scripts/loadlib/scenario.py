@@ -75,7 +75,7 @@ class Scenario:
             helpers.append(asyncio.create_task(self._crowd.keep_acking(self._options.ack_ms)))
         sending = None
         try:
-            if not self._options.idle:
+            async with asyncio.timeout_at(self._deadline):
                 await self._prepare()
             connecting = await self._connect()
             if not self._options.idle and not self._failures:
@@ -112,6 +112,8 @@ class Scenario:
     # -- the phases
 
     async def _prepare(self) -> None:
+        if self._options.idle:
+            return
         if self._options.to_group:
             await self._crowd.make_groups(self._options.group_size)
         await self._crowd.open_callers(self._options.senders)
@@ -123,11 +125,9 @@ class Scenario:
         try:
             async with asyncio.timeout_at(self._deadline):
                 await crowd.connect(self._plan)
-        except OSError as why:
-            # A TimeoutError is one of these too.
-            self._failures.append(
-                f"only {crowd.connected:,} of {crowd.devices:,} devices became live: {why!r}"
-            )
+        except OSError as cause:
+            why = str(cause) or "out of time"
+            self._failures.append(f"only {crowd.connected:,} of {crowd.devices:,} devices became live: {why}")
         seconds = time.monotonic() - started
         cpu_s = cost_of(pid).cpu_s - before.cpu_s
         if self._options.idle and not self._failures:

@@ -35,7 +35,14 @@ class Signer(msgspec.Struct, frozen=True):
     def token(self, uid: int) -> str:
         """Return a user's token, good for a day."""
         now = int(time.time())
-        claims = {"app": self.app_id, "sub": str(uid), "role": 1, "iat": now, "exp": now + _TOKEN_TTL_S}
+        claims = {
+            "app": self.app_id,
+            "sub": str(uid),
+            "cluster": "gateway",
+            "role": 1,
+            "iat": now,
+            "exp": now + _TOKEN_TTL_S,
+        }
         key = base64.b64decode(self.secret)
         return jwt.encode(claims, key, algorithm="HS512", headers={"kid": self.kid})
 

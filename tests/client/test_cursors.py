@@ -77,7 +77,41 @@ def test_a_forgotten_entry_in_hand_is_not_settled() -> None:
     marks.state()
     marks.attach("e1", {"user": 4})
     assert marks.settle(entry(6)) is None
+    assert marks.cursors == {"user": 4}
     assert [marks.judge(entry(seq)) for seq in (5, 6)] == [Verdict.NEW, Verdict.NEW]
+
+
+def test_an_entry_in_hand_of_another_epoch_hides_nothing() -> None:
+    """A seq means another entry after a restore, even where the numbers go on."""
+    marks = attached({"user": 5})
+    assert marks.judge(entry(6)) is Verdict.NEW
+    marks.hold(entry(6))
+    marks.state()
+    marks.attach("e2", {"user": 5})
+    assert marks.judge(entry(6)) is Verdict.NEW
+    assert marks.settle(entry(6)) is None
+
+
+def test_what_this_connection_was_not_sent_is_not_to_be_acked() -> None:
+    """An entry in hand from before is done with, but may be acked only when it has come again."""
+    marks = attached({"user": 5})
+    assert marks.judge(entry(6)) is Verdict.NEW
+    marks.hold(entry(6))
+    marks.state()
+    marks.attach("e1", {"user": 5})
+    assert marks.settle(entry(6)) is None
+    assert (marks.cursors, marks.ackable("user")) == ({"user": 6}, 5)
+    assert marks.judge(entry(6)) is Verdict.REPEATED
+    assert marks.ackable("user") == 6
+
+
+def test_a_joined_counts_on_its_own_connection_only() -> None:
+    """After coming back, `welcome` says where each timeline starts, and nothing older does."""
+    marks = attached({"user": 0})
+    assert marks.judge(joined(1, 5, from_seq=30)) is Verdict.NEW
+    marks.state()
+    marks.attach("e1", {"user": 1, "g:5": 20})
+    assert marks.judge(entry(30, "g:5")) is Verdict.GAP
 
 
 def test_a_rejoined_group_starts_at_its_new_stay() -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
+import pytest
+
+from gateway.client import device as device_module
 from tests.client.stage import Stage, entry, seqs, take, welcome
 
 
@@ -52,6 +56,19 @@ async def test_acks_every_half_window_before_live(stage: Stage) -> None:
         await take(device, 6)
         assert await connection.hear() == {"op": "ack", "timeline": "user", "seq": 2}
         assert await connection.hear() == {"op": "ack", "timeline": "user", "seq": 4}
+
+
+async def test_acks_nothing_small_before_live(stage: Stage) -> None:
+    """While the replay may still go on, having read all that came is no reason to ack."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome(), entry(1))
+        await take(device, 2)
+        waiting = asyncio.create_task(take(device, 1))
+        pinging = asyncio.create_task(device.ping())
+        assert await connection.hear() == {"op": "ping"}
+        await connection.say({"op": "pong"}, {"op": "live"})
+        await asyncio.gather(waiting, pinging)
 
 
 async def test_acks_when_it_has_caught_up(stage: Stage) -> None:
@@ -149,6 +166,24 @@ async def test_a_frame_that_is_none_is_a_breach(stage: Stage) -> None:
         await (await stage.accept()).say_raw("[]")
         await stage.accept()
         assert device.tally["malformed"] == 3
+
+
+async def test_holds_no_more_than_its_inbox(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that is slow makes the device stop reading, not pile up."""
+    monkeypatch.setattr(device_module, "_INBOX_MAX", 2)
+    async with stage.device() as device:
+        await (await stage.accept()).say(welcome(), *(entry(seq) for seq in range(1, 9)))
+        for _ in range(9):
+            await take(device, 1)
+            assert len(device._inbox) <= 2
+
+
+async def test_leaves_a_session_it_was_given_open(stage: Stage) -> None:
+    """Closing a device closes only what it opened itself."""
+    async with aiohttp.ClientSession() as session:
+        async with stage.device(session=session):
+            await stage.accept()
+        assert not session.closed
 
 
 async def test_close_ends_the_loop(stage: Stage) -> None:

@@ -64,6 +64,26 @@ async def test_a_call_without_an_answer_is_lost(stage: Stage) -> None:
             await sending
 
 
+async def test_a_pong_belongs_to_a_ping_of_its_connection(stage: Stage) -> None:
+    """A ping that was lost with its connection does not eat the next one's answer."""
+    async with stage.device() as device:
+        first = await stage.accept()
+        await first.say(welcome())
+        lost = asyncio.create_task(device.ping())
+        await first.hear()
+        first.cut()
+        with pytest.raises(LostError):
+            await lost
+        second = await stage.accept()
+        await second.hear()
+        await second.say(welcome())
+        pinging = asyncio.create_task(device.ping())
+        await second.hear()
+        await second.say({"op": "pong"})
+        async with asyncio.timeout(WAIT_S):
+            assert await pinging >= 0.0
+
+
 async def test_a_call_waits_for_the_connection(stage: Stage) -> None:
     """A call made between two connections is said on the next one."""
     async with stage.device() as device:

@@ -45,7 +45,13 @@ async def test_an_entry_in_hand_comes_once(stage: Stage) -> None:
         second = await stage.accept()
         assert (await second.hear() or {})["cursors"] == {"user": 0}
         waiting = asyncio.create_task(take(device, 3))
-        await second.say(welcome({"user": 0}), entry(1), {"op": "live"})
+        await second.say(welcome({"user": 0}), {"op": "live"})
+        # The loop waits for more when the repeat comes: nothing but the repeat itself can get it acked.
+        pinging = asyncio.create_task(device.ping())
+        assert await second.hear() == {"op": "ping"}
+        await second.say({"op": "pong"})
+        await pinging
+        await second.say(entry(1))
         assert await second.hear() == {"op": "ack", "timeline": "user", "seq": 1}
         await second.say(entry(2))
         assert seqs(await waiting) == [2]
@@ -92,6 +98,45 @@ async def test_forgets_everything_of_another_epoch(stage: Stage) -> None:
         assert device.cursors == {"user": 0}
 
 
+async def test_drops_what_nobody_had_read_of_another_epoch(stage: Stage) -> None:
+    """Entries that wait unread when the connection breaks come again, or were of a store that is no more."""
+    async with stage.device() as device:
+        first = await stage.accept()
+        await first.say(welcome(), *(entry(seq) for seq in range(1, 4)))
+        pinging = asyncio.create_task(device.ping())
+        await first.hear()
+        await first.say({"op": "pong"})
+        await pinging
+        await take(device, 1)
+        first.cut()
+        second = await stage.accept()
+        await second.hear()
+        await second.say(welcome(epoch="e2"), {"op": "live"})
+        pinging = asyncio.create_task(device.ping())
+        await second.hear()
+        await second.say({"op": "pong"})
+        await pinging
+        assert [frame["op"] for frame in await take(device, 2)] == ["welcome", "live"]
+
+
+async def test_acks_nothing_that_hello_has_said(stage: Stage) -> None:
+    """What `hello` stated is acked by it: the new connection starts with nothing to ack."""
+    async with stage.device() as device:
+        first = await stage.accept()
+        await first.say(welcome(), entry(1), {"op": "note"})
+        await take(device, 3)
+        first.cut()
+        second = await stage.accept()
+        assert (await second.hear() or {})["cursors"] == {"user": 1}
+        await second.say(welcome({"user": 1}), {"op": "live"})
+        await take(device, 2)
+        waiting = asyncio.create_task(take(device, 1))
+        pinging = asyncio.create_task(device.ping())
+        assert await second.hear() == {"op": "ping"}
+        await second.say({"op": "pong"}, entry(2))
+        await asyncio.gather(waiting, pinging)
+
+
 async def test_stays_away_as_long_as_it_is_told(stage: Stage) -> None:
     """`bye.retry_after_ms` is waited for in full, whatever the backoff says."""
     naps = Naps()
@@ -110,14 +155,19 @@ async def test_backs_off_further_each_time(stage: Stage) -> None:
     async with stage.device(sleep=naps, backoff=backoff, rng=random.Random(1)):
         for _ in range(3):
             await (await stage.accept()).close(4001)
-        advanced = await stage.accept()
-        await advanced.say(welcome(), entry(1))
-        await advanced.close(4001)
+        for gift in (entry(1), {"op": "live"}):
+            await (await stage.accept()).close(4001)
+            advanced = await stage.accept()
+            await advanced.say(welcome(), gift)
+            await advanced.close(4001)
         await stage.accept()
     assert 1.0 <= naps.taken[0] <= 2.0
     assert 2.0 <= naps.taken[1] <= 4.0
     assert 4.0 <= naps.taken[2] <= 8.0
-    assert 0.5 <= naps.taken[3] <= 1.0
+    assert 8.0 <= naps.taken[3] <= 16.0
+    assert 0.5 <= naps.taken[4] <= 1.0
+    assert 1.0 <= naps.taken[5] <= 2.0
+    assert 0.5 <= naps.taken[6] <= 1.0
 
 
 def test_backoff_is_bounded() -> None:

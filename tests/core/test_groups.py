@@ -10,27 +10,11 @@ import pytest
 
 from gateway.core.groups import PRIVATE, PUBLIC, Groups, Outcome
 from gateway.core.principal import Principal
-from gateway.domain.drafts import Answer, Draft, MembershipDraft, Stale
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, Group
+from gateway.domain.model import SAFE_MAX
+from tests.core.grouping import MEMBER, OWNER, STRANGER, make, members_of
 from tests.core.stage import Stage, open_stage, refused
-
-OWNER, MEMBER, STRANGER = 118, 119, 120
-
-
-async def make(
-    stage: Stage, members: Sequence[int] = (MEMBER,), *, kind: int = PRIVATE, owner: int = OWNER
-) -> Group:
-    group, _ = await stage.groups.create(
-        await stage.user(owner), name="g", description="d", avatar="a", kind=kind, members=members
-    )
-    return group
-
-
-async def members_of(stage: Stage, group: Group) -> list[int]:
-    return [member.xid for member in await stage.store.members(group.id, 0, 10_000)]
-
 
 Do = Callable[[Groups, Principal, int], Awaitable[object]]
 DO: dict[str, Do] = {
@@ -340,52 +324,3 @@ class TestGoing:
         """Two who end it at the same time both get what they asked for."""
         group, owner, admin = await make(stage), await stage.user(OWNER), await stage.admin()
         await asyncio.gather(stage.groups.destroy(owner, group.xid), stage.groups.destroy(admin, group.xid))
-
-
-class TestJudgedAgain:
-    """Facts that change between judging and committing."""
-
-    async def test_changes_at_once_all_happen(self, stage: Stage) -> None:
-        """Many calls about one group at the same time each do what they were asked for."""
-        group, owner = await make(stage), await stage.user(OWNER)
-        await asyncio.gather(*(stage.groups.invite(owner, group.xid, [xid]) for xid in range(1, 31)))
-        assert await members_of(stage, group) == [*range(1, 31), OWNER, MEMBER]
-
-    async def test_changes_of_two_nodes_all_happen(self, stage: Stage) -> None:
-        """Two nodes that don't take turns are judged again, and both get there."""
-        group, owner = await make(stage), await stage.user(OWNER)
-        nodes = [Groups(stage.store, stage.writer.submit, stage.limits, stage.clock) for _ in range(3)]
-        await asyncio.gather(*(node.invite(owner, group.xid, [n]) for n, node in enumerate(nodes, 1)))
-        assert await members_of(stage, group) == [1, 2, 3, OWNER, MEMBER]
-
-    async def test_by_new_facts(self, stage: Stage) -> None:
-        """A call is judged by the facts it commits under: who was put out meanwhile may not invite."""
-        group, owner = await make(stage, kind=PUBLIC), await stage.user(OWNER)
-        member = await stage.user(MEMBER)
-        drafts: list[Draft] = []
-
-        async def overtaken(draft: Draft) -> Answer:
-            drafts.append(draft)
-            await stage.groups.kick(owner, group.xid, [MEMBER])
-            return await stage.writer.submit(draft)
-
-        groups = Groups(stage.store, overtaken, stage.limits, stage.clock)
-        with refused(Kind.NOT_A_MEMBER):
-            await groups.invite(member, group.xid, [7])
-        assert len(drafts) == 1
-
-    async def test_not_for_ever(self, stage: Stage) -> None:
-        """A group that never holds still is given up on, with a time to come back."""
-        group, owner = await make(stage), await stage.user(OWNER)
-        tries: list[Draft] = []
-
-        async def stale(draft: Draft) -> Answer:
-            assert isinstance(draft, MembershipDraft)
-            tries.append(draft)
-            return Stale()
-
-        groups = Groups(stage.store, stale, stage.limits, stage.clock)
-        with refused(Kind.OVERLOADED) as refusal:
-            await groups.invite(owner, group.xid, [7])
-        assert refusal.retry_after_ms
-        assert len(tries) < 20

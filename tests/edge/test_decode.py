@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.errors import Kind, Problem
@@ -335,16 +335,19 @@ class TestFuzz:
             assert problem.kind is Kind.BAD_PARAMETER  # noqa: PT017 - most go through
             problem.sentence.encode()
 
+    @settings(deadline=None)
     @given(st.binary() | st.text().map(str.encode))
     def test_bytes(self, body: bytes) -> None:
         """Any bytes."""
         self.use(body)
 
+    @settings(deadline=None)
     @given(st.dictionaries(st.sampled_from(["a", "s", "many", "yes", "x"]), JSON), st.booleans())
     def test_json(self, value: Any, ascii_only: bool) -> None:
         """Any JSON, NaN and surrogates included, raw or escaped."""
         self.use(json.dumps(value, ensure_ascii=ascii_only).encode(errors="surrogatepass"))
 
+    @settings(deadline=None)
     @given(st.dictionaries(st.sampled_from(["a", "s", "many"]), JSON), st.data())
     def test_cut_and_changed(self, value: Any, data: st.DataObject) -> None:
         """JSON cut off anywhere, with any byte put in."""
@@ -354,6 +357,7 @@ class TestFuzz:
             body[:at] + data.draw(st.binary(max_size=3)) + body[at : data.draw(st.integers(at, len(body)))]
         )
 
+    @settings(deadline=None)
     @given(st.integers() | st.floats() | st.text())
     def test_numbers_agree(self, value: float | str) -> None:
         """What is taken as a number is the number that was written."""

@@ -42,9 +42,10 @@ FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS h
 WHERE timeline.id = j.id
 """
 _BODIES = """
-INSERT INTO body (id, refs, content, attachment, config, ext)
+INSERT INTO body (id, refs, size, content, attachment, config, ext)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]') FROM json_each(?)
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]') FROM json_each(?)
 """
 _MESSAGES = """
 INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
@@ -76,19 +77,21 @@ _Party = list[int]
 
 
 def append_batch(
-    conn: sqlite3.Connection, batch: Sequence[Draft], batch_key: str, limits: Limits
-) -> list[Answer]:
-    """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then."""
+    conn: sqlite3.Connection, batch: Sequence[Draft], batch_key: str, limits: Limits, answers: list[Answer]
+) -> None:
+    """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
+
+    All `answers` are there before COMMIT, so that they are known even where its outcome has to be looked for.
+    """
     conn.execute("BEGIN IMMEDIATE")
     try:
-        answers = _append_all(conn, batch, limits)
+        answers += _append_all(conn, batch, limits)
         conn.execute("UPDATE meta SET last_batch = ?", (batch_key,))
         conn.execute("COMMIT")
     except BaseException:
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
-    return answers
 
 
 def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits) -> list[Answer]:
@@ -117,7 +120,7 @@ class _Run:
         self._known: dict[tuple[int, str], tuple[str, int, int]] = {}
         self._made: list[tuple[int, int, int, int]] = []
         self._moved: dict[int, _Party] = {}
-        self._bodies: list[tuple[int, int, str, str, str, str]] = []
+        self._bodies: list[tuple[int, int, int, str, str, str, str]] = []
         self._messages: list[tuple[int, ...]] = []
         self._entries: list[tuple[int, int, int]] = []
         self._conversations: dict[tuple[int, int], int] = {}
@@ -165,16 +168,21 @@ class _Run:
         if not sender and not draft.create:
             return Refused(Kind.USER_UNKNOWN, f"from_user_id: there is no user {draft.sender_xid}")
         for index, xid in enumerate(draft.targets):
-            party = self._parties.get((draft.app, xid))
-            if draft.scope is Scope.USER:
-                if party and party[_KIND] != Scope.USER:
-                    return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
-                if not party and not draft.create:
-                    return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
-            elif not party or party[_KIND] != Scope.GROUP:
-                return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {xid}")
-            elif party[_VERSION] != draft.judged[index]:
-                return Stale()
+            if (answer := self._judge_target(draft, index, xid)) is not None:
+                return answer
+        return None
+
+    def _judge_target(self, draft: MessageDraft, index: int, xid: int) -> Answer | None:
+        party = self._parties.get((draft.app, xid))
+        if draft.scope is Scope.USER:
+            if party and party[_KIND] != Scope.USER:
+                return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
+            if not party and not draft.create:
+                return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
+        elif not party or party[_KIND] != Scope.GROUP:
+            return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {xid}")
+        elif party[_VERSION] != draft.judged[index]:
+            return Stale()
         return None
 
     def _party(self, draft: MessageDraft, xid: int) -> _Party:
@@ -193,9 +201,9 @@ class _Run:
         sender_id = sender[_ID]
         body_id = self._next_body_id
         self._next_body_id += 1
-        self._bodies.append(
-            (body_id, len(draft.targets), draft.content, draft.attachment, draft.config, draft.ext)
-        )
+        texts = (draft.content, draft.attachment, draft.config, draft.ext)
+        size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+        self._bodies.append((body_id, len(draft.targets), size, *texts))
         first = self._next_msg_id
         flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
         p2p = draft.scope is Scope.USER

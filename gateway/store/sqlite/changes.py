@@ -1,4 +1,4 @@
-"""Drafts that are not messages: recalls, deletions, and who is in a group. One at a time, inside the batch's transaction."""
+"""Drafts that are not messages: recalls, deletions, who is in a group. One at a time, in the batch's transaction."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def _recall(conn: sqlite3.Connection, draft: RecallDraft) -> Answer:
         f"UPDATE message SET shown = 0, body = NULL, flags = flags | {RECALLED} WHERE msg_id = ?",
         (draft.msg_id,),
     )
-    if one(conn, "UPDATE body SET refs = refs - 1 WHERE id = ? RETURNING refs", (body_id,))[0] == 0:
-        conn.execute("DELETE FROM body WHERE id = ?", (body_id,))
+    conn.execute("UPDATE body SET refs = refs - 1 WHERE id = ?", (body_id,))
+    conn.execute("DELETE FROM body WHERE id = ? AND refs <= 0", (body_id,))
     message = to_message(msgspec.json.decode(row))
     message = msgspec.structs.replace(message, content="", attachment="", config="", ext="", recalled=True)
     timelines = [target_id]
@@ -143,7 +143,10 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
 
 
 class _User(msgspec.Struct):
-    """A user that a membership draft names, as the transaction found it. `stay_id` is 0 outside the group."""
+    """A user that a membership draft names, as the transaction found it.
+
+    `stay_id` is 0 outside the group, `id` is 0 where the user does not exist yet.
+    """
 
     xid: int
     id: int
@@ -160,8 +163,9 @@ def _users(
     *,
     make: bool,
 ) -> list[_User]:
-    """Find the users named, in the order named; make the missing ones, or refuse them one by one."""
-    xids = (draft.owner_xid, *draft.member_xids) if isinstance(draft, CreateDraft) else draft.user_xids
+    """Find the users named, each once, in the order named; refuse one by one whoever may not be or be made."""
+    named = (draft.owner_xid, *draft.member_xids) if isinstance(draft, CreateDraft) else draft.user_xids
+    xids = tuple(dict.fromkeys(named))
     found = {
         xid: (user_id, kind, head, stay_id, groups)
         for xid, user_id, kind, head, stay_id, groups in table(
@@ -174,7 +178,7 @@ def _users(
             if not (make and draft.create):
                 refused[xid] = Kind.USER_UNKNOWN if make else Kind.NOT_A_MEMBER
                 continue
-            users.append(_User(xid, make_user(conn, draft.app, xid, draft.at), 0, 0, 0))
+            users.append(_User(xid, 0, 0, 0, 0))
             continue
         user_id, kind, head, stay_id, groups = found[xid]
         if kind != Scope.USER:
@@ -209,13 +213,14 @@ def next_xid(conn: sqlite3.Connection, app: int) -> int:
 
 def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Answer:
     refused: dict[int, Kind] = {}
-    group_xid = next_xid(conn, draft.app)
     users = _users(conn, draft, 0, refused, make=True)
     if not users or users[0].xid != draft.owner_xid:
         return Refused(refused[draft.owner_xid], f"owner: {draft.owner_xid} cannot own a group")
     if users[0].groups >= limits.groups_per_user_max:
         return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
     users = _with_room(users, limits.group_members_max, limits, refused)
+    _make_missing(conn, draft, users)
+    group_xid = next_xid(conn, draft.app)
     group_id = one(
         conn,
         f"INSERT INTO timeline (app, xid, kind) VALUES (?, ?, {Scope.GROUP:d}) RETURNING id",
@@ -241,6 +246,13 @@ def _with_room(users: Iterable[_User], room: int, limits: Limits, refused: dict[
         else:
             kept.append(user)
     return kept
+
+
+def _make_missing(conn: sqlite3.Connection, draft: CreateDraft | MembershipDraft, users: list[_User]) -> None:
+    """Let those come into being who were not refused, and only those: a refused draft leaves no trace."""
+    for user in users:
+        if not user.id:
+            user.id = make_user(conn, draft.app, user.xid, draft.at)
 
 
 def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
@@ -270,6 +282,7 @@ def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits
     elif draft.action is Action.JOINED:
         users = [u for u in _users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
         users = _with_room(users, limits.group_members_max - members, limits, refused)
+        _make_missing(conn, draft, users)
     else:
         users = _users(conn, draft, draft.group_id, refused, make=False)
         refused.update((user.xid, Kind.NOT_A_MEMBER) for user in users if not user.stay_id)

@@ -1,4 +1,4 @@
-"""`gateway check`: does a store keep the laws? Reads only, in one snapshot, beside a running gateway or in a cold folder."""
+"""`gateway check`: does a store keep the laws? Reads only, in one snapshot, beside a running gateway or without one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_store(path: Path) -> list[str]:
         with closing(_open(path)) as conn:
             conn.execute("BEGIN")
             return _check(conn)
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, UnicodeError, OSError) as error:
         return [f"{path} cannot be read: {error}"]
 
 
@@ -43,6 +43,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _connect(path: Path, how: str) -> sqlite3.Connection:
     conn = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)
     try:
+        conn.text_factory = lambda text: text.decode(errors="replace")
         conn.execute("PRAGMA busy_timeout = 5000")
         # Groupings of a large store are sorted in this much memory before they go to a file.
         conn.execute("PRAGMA cache_size = -131072")
@@ -58,10 +59,9 @@ def _check(conn: sqlite3.Connection) -> list[str]:
     known = len(schema.SQLITE_MIGRATIONS)
     if version != known:
         return [f"the store has schema {version}, and this gateway checks schema {known} only"]
-    told = []
-    for (sentence,) in conn.execute(f"PRAGMA integrity_check({TOLD_MAX})"):
-        if sentence != "ok":
-            told.append(f"the file is damaged: {sentence}")
+    found = [line for (text,) in conn.execute(f"PRAGMA integrity_check({TOLD_MAX})") for line in text.splitlines()]
+    told = [f"the file is damaged: {line}" for line in found if line != "ok" and not line.startswith("***")]
+    del told[TOLD_MAX:]
     told += _ask(
         conn,
         """SELECT 'row ' || coalesce(rowid, '?') || ' of table ' || "table" || ' names a row of table ' || parent
@@ -76,9 +76,10 @@ def _ask(conn: sqlite3.Connection, law: str) -> list[str]:
     """Ask for the breaches of one law. Where damage keeps it from being read, that is the one told."""
     try:
         found = conn.execute(law).fetchmany(TOLD_MAX + 1)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, UnicodeError) as error:
         return [f"the file is damaged: {error}"]
-    told = [str(sentence) for (sentence,) in found]
+    # Names come from the store, and may hold anything.
+    told = [" ".join(str(sentence).split()) for (sentence,) in found]
     if len(told) > TOLD_MAX:
         told[TOLD_MAX:] = [f"and more like: {told[TOLD_MAX]}"]
     return told

@@ -13,7 +13,8 @@ from gateway.store.base import History, HistoryItem, Party, Recent
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, NOTICE, to_message
 
-# The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice lies in
+# The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice
+# lies in
 # its receiver's history only.
 _P2P = f"""
 SELECT json_group_array(json_array(json(msg), reach)) FROM (

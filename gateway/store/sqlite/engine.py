@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import itertools
 import logging
@@ -29,6 +30,7 @@ SQLITE_MIN = (3, 37, 0)
 """The first SQLite with STRICT tables."""
 
 _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowError)
+_DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
 class StoreError(RuntimeError):
@@ -46,6 +48,7 @@ class SqliteStore:
         self._readers = readers
         self._turn = itertools.cycle(range(len(readers)))
         self._doubtful = False
+        self._settling = asyncio.Lock()
         self._closed = False
         self._epoch = ""
 
@@ -55,16 +58,18 @@ class SqliteStore:
         if sqlite3.sqlite_version_info < SQLITE_MIN:
             message = f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}"
             raise StoreError(message)
-        path = folder.resolve() / "gateway.db"
-        lock = _take_lock(folder)
+        path, lock = _take_folder(folder)
         lanes: list[Lane] = []
         try:
+            # SQLite gives the files beside it the mode of this one.
+            os.close(_private(str(path), os.O_RDWR))
             lanes.append(await open_lane(path, readonly=False))
             await lanes[0].run(_migrate)
-            lanes += [await open_lane(path, readonly=True) for _ in range(limits.readers)]
+            for _ in range(limits.readers):
+                lanes.append(await open_lane(path, readonly=True))  # noqa: PERF401 - each is closed on a failure
             store = cls(path, limits, lock, lanes[0], lanes[1:])
             store._epoch = await store._read(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             await _close_all(lanes)
             lock.close()
             message = f"cannot open {path}: {error}"
@@ -84,12 +89,13 @@ class SqliteStore:
         """Finish what is under way; fold the log into the database; let go of the folder."""
         if not self._closed:
             self._closed = True
-            await _close_all([*self._readers, self._writer])
+            async with self._settling:
+                await _close_all([*self._readers, self._writer])
             self._lock.close()
 
     async def probe(self) -> None:
-        """Commit for real: the only proof that the store can."""
-        await self._write(lambda conn: conn.execute("UPDATE meta SET last_batch = last_batch"))
+        """Commit for real: the only proof that the store can. An update that changes nothing writes nothing."""
+        await self._write(lambda conn: conn.execute("UPDATE meta SET probes = 1 - probes"))
 
     # -- the writer's lane ------------------------------------------------------------------------------
 
@@ -124,10 +130,20 @@ class SqliteStore:
 
     async def _settle(self) -> None:
         """After a failure, open the writer anew and fold in the log, so that what is on disk is what we read."""
-        if self._closed:
-            raise Problem(Kind.STORE_FAILED, "the store is closed")
+        self._want_open()
         if not self._doubtful:
             return
+        async with self._settling:
+            # Whoever waited here finds it settled by who came first, or closed.
+            self._want_open()
+            if self._doubtful:
+                await self._reopen()
+
+    def _want_open(self) -> None:
+        if self._closed:
+            raise Problem(Kind.STORE_FAILED, "the store is closed")
+
+    async def _reopen(self) -> None:
         try:
             await self._writer.close()
         except (sqlite3.Error, ValueError) as error:
@@ -143,15 +159,18 @@ class SqliteStore:
         """Commit a batch; halve it until only a draft whose data SQLite refuses stands alone (design §4)."""
         await self._settle()
         key = secrets.token_hex(8)
+        answers: list[Answer] = []
         try:
-            return await self._writer.run(lambda conn: append_batch(conn, batch, key, self._limits))
+            await self._writer.run(lambda conn: append_batch(conn, batch, key, self._limits, answers))
+            return answers
         except _BAD_DATA as error:
             if len(batch) == 1:
-                return [Refused(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")]
+                return [_refuse(error)]
         except (sqlite3.Error, ValueError) as error:
             self._doubtful = True
             problem = self._failed(error)
-            await self._look_for(key, problem)
+            if answers and await self._is_committed(key, problem):
+                return answers
             raise problem from error
         middle = len(batch) // 2
         answers = await self.append(batch[:middle])
@@ -161,16 +180,15 @@ class SqliteStore:
             # The first half is committed and must be answered as such.
             return answers + [Refused(problem.kind, problem.sentence) for _ in batch[middle:]]
 
-    async def _look_for(self, key: str, problem: Problem) -> None:
-        """Learn the outcome of a batch whose COMMIT failed; a batch found committed is the worst lie we could tell."""
+    async def _is_committed(self, key: str, problem: Problem) -> bool:
+        """Learn the outcome of a batch whose COMMIT failed: "not kept" of a batch that was is the worst lie."""
         try:
             await self._settle()
             last = await self._writer.run(lambda conn: one(conn, "SELECT last_batch FROM meta")[0])
-        except (Problem, sqlite3.Error):
-            return
-        if last == key:
-            log.critical("a batch that failed to commit is in the store: its callers were told 503")
+        except (Problem, sqlite3.Error, ValueError):
             problem.sentence = "the store failed while committing; the outcome is unknown: ask again"
+            return False
+        return bool(last == key)
 
     # -- positions --------------------------------------------------------------------------------------
 
@@ -189,8 +207,7 @@ class SqliteStore:
     # -- reading ----------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._closed:
-            raise Problem(Kind.STORE_FAILED, "the store is closed")
+        self._want_open()
         try:
             return await self._readers[next(self._turn)].run(work)
         except (sqlite3.Error, ValueError) as error:
@@ -295,11 +312,22 @@ class SqliteStore:
         return await self._read(lambda conn: directory.list_joined(conn, user_id))
 
 
-def _take_lock(folder: Path) -> IO[str]:
-    """Own the folder by `flock` on a file of its own: the kernel lets go of it however the process ends."""
+def _refuse(error: Exception) -> Refused:
+    """Refuse the one draft that cannot be kept. A number given twice is never the draft's own: the tables are wrong."""
+    if getattr(error, "sqlite_errorname", "") in _DAMAGE:
+        log.error("a draft meets a damaged store, see `gateway check`: %s", error)
+        return Refused(Kind.INTERNAL, "the store is damaged here")
+    return Refused(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
+
+
+def _take_folder(folder: Path) -> tuple[Path, IO[str]]:
+    """Own the folder by `flock` on a file of its own: the kernel lets go of it however the process ends.
+
+    Returns the path of the database and the lock.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a+")
+        lock = os.fdopen(_private(str(folder / "lock"), os.O_RDWR), "r+", encoding="ascii")
     except OSError as error:
         message = f"cannot use the folder {folder}: {error.strerror}"
         raise StoreError(message) from error
@@ -314,7 +342,12 @@ def _take_lock(folder: Path) -> IO[str]:
     lock.truncate(0)
     lock.write(f"pid {os.getpid()}")
     lock.flush()
-    return lock
+    return folder.resolve() / "gateway.db", lock
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that nobody else on the machine may read, whatever the umask."""
+    return os.open(path, flags | os.O_CREAT, 0o600)
 
 
 async def _close_all(lanes: list[Lane]) -> None:

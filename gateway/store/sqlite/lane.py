@@ -18,13 +18,14 @@ _encode = msgspec.json.Encoder().encode
 class Lane(aiosqlite.Connection):
     """An aiosqlite connection that can run a whole piece of work in one visit to its thread.
 
-    Each visit costs a hand-over between threads, and beside a busy event loop each return from C costs up to a GIL
+    Each visit costs a hand-over between threads, and beside a busy event loop each return from C costs up to
+    a GIL
     switch interval. So a batch is one visit of few statements, not one visit per statement.
     """
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the connection's thread and return what it returns; visits are served in order."""
-        result: T = await self._execute(work, self._conn)
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
         return result
 
 
@@ -49,7 +50,9 @@ async def open_lane(path: Path, *, readonly: bool) -> Lane:
             conn.execute("PRAGMA synchronous = FULL")
         return conn
 
-    return await Lane(connect, iter_chunk_size=64)
+    lane = Lane(connect, iter_chunk_size=64)
+    await lane
+    return lane
 
 
 def rows(values: Any) -> str:  # noqa: ANN401 - any rows that JSON can carry

@@ -1,7 +1,7 @@
 """The laws of the store (design §3, §9) as questions to SQLite: each selects one sentence per breach, and nothing else.
 
-They look at sets, never at one row after the other from Python, so that millions of rows are read in seconds. What
-retention has removed is told by a timeline's floor, and is no breach.
+They look at sets, never at one row after the other from Python, so that millions of rows are read in seconds.
+What retention has removed is told by a timeline's floor, and is no breach.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ _ENTRIES = (
     LEFT JOIN entry AS e ON e.t = m.target AND e.seq = m.seq
     WHERE m.seq > t.floor AND (e.kind IS NOT {_MESSAGE} OR e.msg_id <> m.msg_id)
     """,
-    # A copy's seq is stored nowhere else, so copies are counted per sender first, and looked for one by one only
-    # where the counts differ.
+    # A copy's seq is stored nowhere else, so copies are counted per sender first, and looked for one by one
+    # only where the counts differ.
     f"""
     WITH owed AS (
         SELECT sender, count(*) AS n FROM message
@@ -91,7 +91,8 @@ _ENTRIES = (
     WHERE m.sender IN (SELECT sender FROM short) AND m.peer = m.sender AND m.target <> m.sender
         AND m.flags & {UNCOPIED} = 0 AND c.n IS NOT 1
     """,
-    # Ids rise with seq inside a conversation. Here they do so in the whole timeline, which needs no sorting to see.
+    # Ids rise with seq inside a conversation. Here they do so in the whole timeline, which needs no sorting to
+    # see.
     f"""
     WITH suspect AS MATERIALIZED (
         SELECT DISTINCT t FROM (
@@ -117,6 +118,12 @@ _ENTRIES = (
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
     WHERE m.flags & {RECALLED} AND t.floor = 0
         AND (m.target, m.msg_id) NOT IN (SELECT t, msg_id FROM entry WHERE kind = {_RECALLED})
+    UNION ALL
+    SELECT 'message ' || m.msg_id || ' is recalled, but the timeline of ' || {_who("m.sender")} || ' does not say so'
+    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.sender
+    WHERE m.flags & {RECALLED} AND t.floor = 0
+        AND m.peer = m.sender AND m.target <> m.sender AND m.flags & {UNCOPIED} = 0
+        AND (m.sender, m.msg_id) NOT IN (SELECT t, msg_id FROM entry WHERE kind = {_RECALLED})
     """,
     f"""
     SELECT 'the reserved user system of app ' || a.app_id || ' has entries' FROM app AS a
@@ -153,7 +160,7 @@ _MESSAGES = (
     """
     WITH used AS (SELECT body, count(*) AS n FROM message WHERE body IS NOT NULL GROUP BY body)
     SELECT 'text ' || b.id || ' counts ' || b.refs || ' messages, and ' || coalesce(u.n, 0) || ' have it'
-    FROM body AS b LEFT JOIN used AS u ON u.body = b.id WHERE b.refs <> coalesce(u.n, 0)
+    FROM body AS b LEFT JOIN used AS u ON u.body = b.id WHERE u.n IS NOT b.refs
     """,
     """
     SELECT 'message ' || m.msg_id || ' names text ' || m.body || ', which does not exist' FROM message AS m
@@ -175,7 +182,8 @@ _CONVERSATIONS = (
     f"""
     WITH newest AS (
         SELECT usr, opp, max(last) AS last FROM (
-            SELECT target AS usr, peer AS opp, max(msg_id) AS last FROM message WHERE peer = sender GROUP BY target, peer
+            SELECT target AS usr, peer AS opp, max(msg_id) AS last FROM message
+            WHERE peer = sender GROUP BY target, peer
             UNION ALL
             SELECT sender, target, max(msg_id) FROM message
             WHERE peer = sender AND flags & {UNCOPIED} = 0 GROUP BY sender, target)
@@ -189,7 +197,8 @@ _CONVERSATIONS = (
     """,
     f"""
     SELECT 'the conversation of ' || {_who("usr")} || ' with ' || {_who("opp")} || ' is '
-        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted END
+        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted
+        END
         || ', and its newest message is ' || last
     FROM conversation WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last
     """,
@@ -217,7 +226,13 @@ _PARTIES = (
         || coalesce(' to ' || s.to_seq, '') || ' lies outside the timeline, whose head is ' || t.head
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     WHERE NOT (1 <= s.from_seq AND s.from_seq <= coalesce(s.to_seq, t.head) AND coalesce(s.to_seq, 0) <= t.head)
-        OR NOT (s.from_msg BETWEEN 0 AND t.last + 1 AND coalesce(s.to_msg, 0) BETWEEN 0 AND t.last)
+    """,
+    f"""
+    SELECT 'the stay of ' || {_who("s.usr")} || ' in ' || {_who("s.grp")} || ' from message ' || s.from_msg
+        || coalesce(' to ' || s.to_msg, '') || ' does not fit the newest message, ' || t.last
+    FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
+    WHERE s.from_msg NOT BETWEEN 0 AND t.last + 1 OR s.to_msg NOT BETWEEN 0 AND t.last
+        OR (s.to_seq IS NULL) <> (s.to_msg IS NULL)
     """,
     f"""
     SELECT {_who("s.usr")} || CASE
@@ -225,7 +240,8 @@ _PARTIES = (
             ' has delivered seq ' || s.delivered || ' of ' || {_who("s.grp")} || ', outside the stay'
         WHEN s.read NOT BETWEEN 0 AND t.last THEN ' has read ' || {_who("s.grp")} || ' up to ' || s.read
             || ', and its newest message is ' || t.last
-        ELSE ' has deleted ' || {_who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last END
+        ELSE ' has deleted ' || {_who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last
+        END
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
         OR s.read NOT BETWEEN 0 AND t.last OR s.deleted NOT BETWEEN 0 AND t.last

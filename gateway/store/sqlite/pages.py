@@ -5,6 +5,7 @@ Every query answers with one row that holds one JSON array: one step of the stat
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -15,17 +16,24 @@ from gateway.domain.model import Bearing, Deleted, Entry, EntryKind, Membership,
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, to_message
 
+log = logging.getLogger(__name__)
+
+# Cut by size before any text is read: a page of few large messages must not cost the reading of many.
 _PAGE = f"""
 SELECT
     (SELECT json_array(head, floor) FROM timeline WHERE id = ?1),
-    (SELECT json_group_array(json_array(seq, kind, data, json(msg))) FROM (
-        SELECT e.seq, e.kind, e.data, CASE WHEN m.msg_id IS NOT NULL THEN {MESSAGE_JSON} END AS msg,
-            sum(200 + coalesce(length(b.content) + length(b.attachment) + length(b.config) + length(b.ext), 0))
-                OVER (ORDER BY e.seq ROWS UNBOUNDED PRECEDING) AS size
-        FROM (SELECT * FROM entry WHERE t = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3) AS e
+    (SELECT json_group_array(json_array(e.seq, e.kind, e.data, {MESSAGE_JSON}))
+        FROM (
+            SELECT * FROM (
+                SELECT e.seq, e.kind, e.data, e.msg_id, row_number() OVER pages AS number,
+                    sum(200 + length(e.data) + coalesce(b.size, 0)) OVER pages AS size
+                FROM (SELECT * FROM entry WHERE t = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3) AS e
+                LEFT JOIN message AS m ON m.msg_id = e.msg_id
+                LEFT JOIN body AS b ON b.id = m.body
+                WINDOW pages AS (ORDER BY e.seq ROWS UNBOUNDED PRECEDING))
+            WHERE size <= ?4 OR number = 1) AS e
         LEFT JOIN message AS m ON m.msg_id = e.msg_id
-        {MESSAGE_JOINS}
-        ORDER BY e.seq) WHERE size <= ?4 OR seq = ?2)
+        {MESSAGE_JOINS})
 """
 _STANDING = """
 SELECT t.head, u.delivered, EXISTS (SELECT 1 FROM device WHERE usr = ?1 AND sn = ?2),
@@ -45,15 +53,21 @@ _deleted = msgspec.json.Decoder(Deleted)
 
 def page(conn: sqlite3.Connection, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
     """Read entries from `from_seq` on, with head and floor, in one statement: one snapshot."""
-    about, entries = one(conn, _PAGE, (timeline_id, from_seq, limit, bytes_max))
-    head, floor = msgspec.json.decode(about)
-    return Page(entries=[_entry(row) for row in msgspec.json.decode(entries)], floor=floor, head=head)
+    about, found = one(conn, _PAGE, (timeline_id, from_seq, limit, bytes_max))
+    head, floor = msgspec.json.decode(about) if about else (0, 0)
+    # Sorted here, where it costs nothing: SQL promises no order to an aggregate.
+    entries = [entry for row in sorted(msgspec.json.decode(found)) if (entry := _entry(row)) is not None]
+    return Page(entries=entries, floor=floor, head=head)
 
 
-def _entry(row: list[Any]) -> Entry:
+def _entry(row: list[Any]) -> Entry | None:
+    """Build an entry; None where its message is missing, which is damage like a missing entry (design §3, Timeline)."""
     seq, kind, data, message = row
     match EntryKind(kind):
         case EntryKind.MESSAGE | EntryKind.RECALLED as told:
+            if message[0] is None:
+                log.error("seq %d of a timeline names a message that is not there", seq)
+                return None
             return Entry(seq=seq, kind=told, message=to_message(message))
         case EntryKind.MEMBERSHIP as told:
             return Entry(seq=seq, kind=told, membership=_membership.decode(data))

@@ -10,9 +10,13 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, Status
 from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.messages import NOTICE
 
 RECEIPT_RANGE = 1_000
 """Receipts are looked for in this many newest entries of a range (design §4); older ones are implied or left out."""
+
+SEEN_STEP_MS = 60_000
+"""How exactly it is kept when a device was last seen."""
 
 _CURSORS = """
 INSERT INTO cursor (usr, sn, t, seq)
@@ -20,6 +24,13 @@ SELECT d.usr, d.sn, json_extract(j.value, '$[2]'), json_extract(j.value, '$[3]')
 CROSS JOIN device AS d ON d.usr = json_extract(j.value, '$[0]') AND d.sn = json_extract(j.value, '$[1]')
 WHERE true
 ON CONFLICT (usr, sn, t) DO UPDATE SET seq = max(seq, excluded.seq)
+"""
+# Eviction asks who was unseen longest; to the minute is near enough, and spares a write per flush.
+_SEEN = """
+UPDATE device SET seen_at = j.at
+FROM (SELECT json_extract(value, '$[0]') AS usr, json_extract(value, '$[1]') AS sn,
+             json_extract(value, '$[2]') AS at FROM json_each(?2)) AS j
+WHERE device.usr = j.usr AND device.sn = j.sn AND device.seen_at + ?1 <= j.at
 """
 _OWN_BEFORE = """
 SELECT json_group_array(json_array(u.id, u.delivered)) FROM json_each(?) AS j CROSS JOIN user AS u ON u.id = j.value
@@ -29,30 +40,30 @@ SELECT json_group_array(json_array(s.grp, s.usr, s.id, s.delivered)) FROM json_e
 CROSS JOIN stay AS s ON s.usr = json_extract(j.value, '$[0]') AND s.grp = json_extract(j.value, '$[1]')
     AND s.to_seq IS NULL
 """
-# Newest message per sender among the entries that came to be delivered, unless it was read before that.
+# Newest message per sender among the entries that came to be delivered, unless it was read before that. A notice lies
+# in its receiver's history only, so its sender is not told of it.
 _OWN_CHANGES = f"""
 SELECT json_group_array(json_array(id, sender, sender_xid, msg_id)) FROM (
     SELECT m.target AS id, m.sender AS sender, st.xid AS sender_xid, max(m.msg_id) AS msg_id FROM json_each(?) AS j
     CROSS JOIN entry AS e ON e.t = json_extract(j.value, '$[0]')
         AND e.seq > json_extract(j.value, '$[1]') AND e.seq <= json_extract(j.value, '$[2]')
     CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.target = e.t AND m.sender <> e.t AND m.shown = 1
+        AND m.flags & {NOTICE} = 0
     CROSS JOIN timeline AS st ON st.id = m.sender
     LEFT JOIN conversation AS c ON c.usr = e.t AND c.opp = m.sender
     WHERE e.kind = {EntryKind.MESSAGE:d} AND m.msg_id > coalesce(c.read, 0)
     GROUP BY m.target, m.sender)
 """
-# The same for groups. Other members count only with a stay around the message; `top` is the member who acked
-# furthest, whose own messages go by the second-furthest.
+# The same for groups, per range of `_ranges`. Other members count only with a stay around the message.
 _GROUP_CHANGES = f"""
-SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id)) FROM (
-    SELECT e.t AS grp, g.xid AS grp_xid, m.sender AS sender, max(m.msg_id) AS msg_id FROM json_each(?) AS j
+SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
+    SELECT e.t AS grp, g.xid AS grp_xid, m.sender AS sender, max(m.msg_id) AS msg_id, e.seq AS seq
+    FROM json_each(?) AS j
     CROSS JOIN entry AS e ON e.t = json_extract(j.value, '$[0]')
-        AND e.seq > json_extract(j.value, '$[1]') AND e.seq <= json_extract(j.value, '$[3]')
-    CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.shown = 1
+        AND e.seq > json_extract(j.value, '$[1]') AND e.seq <= json_extract(j.value, '$[2]')
+    CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.shown = 1 AND m.sender <> json_extract(j.value, '$[3]')
     CROSS JOIN timeline AS g ON g.id = e.t
     WHERE e.kind = {EntryKind.MESSAGE:d}
-        AND e.seq <= CASE WHEN m.sender = json_extract(j.value, '$[2]') THEN json_extract(j.value, '$[4]')
-                          ELSE json_extract(j.value, '$[3]') END
         AND NOT EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = e.t AND o.delivered >= e.seq AND o.from_seq <= e.seq
             AND o.usr <> m.sender AND (o.to_seq IS NULL OR o.to_seq >= e.seq))
         AND NOT EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = e.t AND o.read >= m.msg_id AND o.from_seq <= e.seq
@@ -71,9 +82,14 @@ WHERE stay.id = j.id
 """
 
 
+_Move = tuple[int, int, Ack]
+"""(*delivered* before, after, by which ack) of one member of a group."""
+
+
 def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
     """Move cursors and *delivered* up by one flush of acks; return whose messages became DELIVERED."""
     conn.execute(_CURSORS, (rows([(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks]),))
+    conn.execute(_SEEN, (SEEN_STEP_MS, rows([(a.user_id, a.device_sn, a.at) for a in acks])))
     own: dict[int, Ack] = {}
     group: dict[tuple[int, int], Ack] = {}
     for ack in acks:
@@ -116,36 +132,59 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
     if not acks:
         return []
     stays: list[tuple[int, int]] = []
-    furthest: dict[int, list[Ack]] = {}
-    lowest: dict[int, int] = {}
+    moves: dict[int, list[_Move]] = {}
     for grp, usr, stay_id, delivered in table(conn, _STAYS_BEFORE, (rows([(u, g) for g, u in acks]),)):
         ack = acks[grp, usr]
-        if ack.seq <= delivered:
-            continue
-        stays.append((stay_id, ack.seq))
-        lowest[grp] = min(lowest.get(grp, delivered), delivered)
-        two = [*furthest.get(grp, ()), ack]
-        two.sort(key=lambda a: -a.seq)
-        furthest[grp] = two[:2]
+        if ack.seq > delivered:
+            stays.append((stay_id, ack.seq))
+            moves.setdefault(grp, []).append((delivered, ack.seq, ack))
     if not stays:
         return []
-    asked = []
-    for grp, two in furthest.items():
-        top, second = two[0], two[1].seq if len(two) > 1 else 0
-        asked.append((grp, max(lowest[grp], top.seq - RECEIPT_RANGE), top.user_id, top.seq, second))
+    asked = [(grp, *told) for grp, moved in moves.items() for told in _ranges(moved)]
     changes = []
-    for grp, grp_xid, sender, msg_id in table(conn, _GROUP_CHANGES, (rows(asked),)):
-        by = next(ack for ack in furthest[grp] if ack.user_id != sender)
+    for grp, grp_xid, sender, msg_id, seq in table(conn, _GROUP_CHANGES, (rows(asked),)):
+        by = next(ack for before, to, ack in moves[grp] if before < seq <= to and ack.user_id != sender)
         changes.append(StatusChange(sender, grp_xid, msg_id, Status.DELIVERED, by.user_xid, by.device_sn))
     conn.execute(_MOVE_STAYS, (rows(stays),))
     return changes
+
+
+def _ranges(moves: list[_Move]) -> list[tuple[int, int, int]]:
+    """Cut what the members of one group came to have by this flush into ranges (after, to, alone).
+
+    `alone` is the only member who came to have the range, whose own messages it does not count for; 0: several did.
+    However many acked, what they have in common is one range.
+    """
+    edges: dict[int, list[int]] = {}
+    for before, to, ack in moves:
+        edges.setdefault(before, []).append(ack.user_id)
+        edges.setdefault(to, []).append(-ack.user_id)
+    least = max(to for _, to, _ in moves) - RECEIPT_RANGE
+    inside: set[int] = set()
+    ranges: list[tuple[int, int, int]] = []
+    after = 0
+    for edge in sorted(edges):
+        if inside and edge > least:
+            alone = next(iter(inside)) if len(inside) == 1 else 0
+            if ranges and ranges[-1][1:] == (after, alone):
+                ranges[-1] = (ranges[-1][0], edge, alone)
+            else:
+                ranges.append((max(after, least), edge, alone))
+        for user_id in edges[edge]:
+            if user_id > 0:
+                inside.add(user_id)
+            else:
+                inside.discard(-user_id)
+        after = edge
+    return ranges
 
 
 def keep(conn: sqlite3.Connection, devices: Sequence[Keep], limits: Limits) -> None:
     """Write the rows of kept devices and their cursors, as given; evict what is beyond the user's limit."""
     for device in devices:
         conn.execute(
-            "INSERT INTO device (usr, sn, seen_at) VALUES (?1, ?2, ?3) ON CONFLICT (usr, sn) DO UPDATE SET seen_at = ?3",
+            """INSERT INTO device (usr, sn, seen_at) VALUES (?1, ?2, ?3)
+            ON CONFLICT (usr, sn) DO UPDATE SET seen_at = max(seen_at, ?3)""",
             (device.user_id, device.device_sn, device.at),
         )
         conn.execute(
@@ -161,7 +200,7 @@ def keep(conn: sqlite3.Connection, devices: Sequence[Keep], limits: Limits) -> N
             )
         ]
         excess = len(kept) - limits.devices_per_user_max
-        for sn in [sn for sn in kept if sn not in device.spared][: max(excess, 0)]:
+        for sn in [sn for sn in kept if sn not in device.spared and sn != device.device_sn][: max(excess, 0)]:
             conn.execute("DELETE FROM device WHERE usr = ? AND sn = ?", (device.user_id, sn))
             conn.execute("DELETE FROM cursor WHERE usr = ? AND sn = ?", (device.user_id, sn))
 
@@ -187,7 +226,10 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
     )
     newest = one(
         conn,
-        "SELECT max(msg_id) FROM message WHERE target = ? AND peer = ? AND shown = 1 AND msg_id > ? AND msg_id <= ?",
+        f"""SELECT max(msg_id) FROM (
+            SELECT msg_id, flags FROM message
+            WHERE target = ? AND peer = ? AND shown = 1 AND msg_id > ? AND msg_id <= ?
+            ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) WHERE flags & {NOTICE} = 0""",
         (mark.user_id, mark.opposite_id, before, position),
     )[0]
     changes = []

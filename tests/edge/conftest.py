@@ -1,0 +1,17 @@
+"""What the edge's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge.api import Api, open_api
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    """The application with an open app `demo`."""
+    async with open_api(tmp_path / "data") as opened:
+        yield opened

@@ -1,0 +1,255 @@
+"""The commands beside `gateway serve`, as a person or a script uses them: real processes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.servers import COMMAND, Program, ServerProcess, eventually, gateway, sentence
+
+TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that neither stop nor change it."""
+    with ServerProcess(tmp_path_factory.mktemp("cli") / "data") as running:
+        yield running
+
+
+# -- apps and tokens --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["beside a running server", "without one"])
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the app `demo`, with and without a server that owns it."""
+    if request.param == "without one":
+        folder = tmp_path_factory.mktemp("cold") / "data"
+        assert gateway("app", "create", "demo", "--data", folder).returncode == 0
+        return folder
+    running: ServerProcess = request.getfixturevalue("server")
+    return running.data
+
+
+def test_an_app_that_was_created_is_listed_and_shown(data: Path) -> None:
+    """The list has one app a line; the key stays unseen."""
+    created = gateway("app", "create", "shop", "--registered", "--data", data)
+    assert created.returncode == 0
+    assert re.search(r"^users +registered$", created.stdout, re.MULTILINE)
+    assert gateway("app", "list", "--data", data).stdout.splitlines() == ["demo", "shop"]
+    assert gateway("app", "show", "shop", "--data", data).stdout == created.stdout
+    assert "secret" not in created.stdout
+
+
+def test_what_cannot_be_done_is_one_sentence(data: Path) -> None:
+    """An app that exists already cannot be created."""
+    assert "there is an app demo already" in sentence(gateway("app", "create", "demo", "--data", data), 1)
+
+
+def test_the_secret_is_shown_where_it_is_asked_for(data: Path) -> None:
+    """It is the very key that tokens are signed with."""
+    shown = gateway("app", "show", "demo", "--secret", "--json", "--data", data)
+    told = json.loads(shown.stdout)
+    token = gateway("token", "--app", "demo", "--admin", "--data", data).stdout.strip()
+    jwt.decode(token, base64.b64decode(told["secret"]), algorithms=["HS512"])
+    assert jwt.get_unverified_header(token)["kid"] == told["kid"]
+
+
+def test_after_a_rotation_tokens_are_signed_by_the_new_key(data: Path) -> None:
+    """The new key signs, and the old one is still good."""
+    before = json.loads(gateway("app", "show", "demo", "--json", "--data", data).stdout)
+    rotated = gateway("app", "rotate-secret", "demo", "--data", data)
+    assert rotated.returncode == 0
+    after = json.loads(gateway("app", "show", "demo", "--json", "--data", data).stdout)
+    assert after["kid"] not in before["kids"]
+    assert set(after["kids"]) == {*before["kids"], after["kid"]}
+    token = gateway("token", "--app", "demo", "--user", "alice", "--data", data).stdout.strip()
+    assert jwt.get_unverified_header(token)["kid"] == after["kid"]
+
+
+def test_a_rotation_beside_a_running_server_breaks_no_token(server: ServerProcess) -> None:
+    """The server takes the old token and the new one, at once."""
+    old = server.token("alice")
+    assert server.get("/message/unread", old)[1]["code"] == 200
+    assert gateway("app", "rotate-secret", "demo", "--data", server.data).returncode == 0
+    new = gateway("token", "--app", "demo", "--user", "alice", "--data", server.data).stdout.strip()
+    assert jwt.get_unverified_header(old)["kid"] != jwt.get_unverified_header(new)["kid"]
+    assert [server.get("/message/unread", token)[1]["code"] for token in (old, new)] == [200, 200]
+
+
+def test_token_prints_a_token_and_nothing_else(data: Path) -> None:
+    """So that it can stand in $(…); it lives as long as was asked for."""
+    run = gateway("token", "--app", "demo", "--user", "4711", "--ttl", "60", "--data", data)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert TOKEN.fullmatch(run.stdout.removesuffix("\n"))
+    claims = jwt.decode(run.stdout.strip(), options={"verify_signature": False})
+    assert claims["sub"] == "4711"
+    assert claims["exp"] - claims["iat"] == 60
+
+
+@pytest.mark.parametrize("who", [(), ("--user", "alice", "--admin")])
+def test_token_wants_one_of_user_and_admin(server: ServerProcess, who: tuple[str, ...]) -> None:
+    """Neither and both are one sentence."""
+    assert "--user or --admin" in sentence(gateway("token", "--app", "demo", *who, "--data", server.data), 2)
+
+
+# -- listen and send --------------------------------------------------------------------------------------
+
+
+def test_listen_prints_frames_and_acks_them(server: ServerProcess) -> None:
+    """A message is one line of JSON; once it is printed, its sender sees it as DELIVERED."""
+    carol, dave = server.xid("carol"), server.xid("dave")
+    args = ("--app", "demo", "--user", "dave", "--device-sn", "7", "--data", server.data)
+    with Program(*COMMAND, "listen", *args) as listener:
+        welcome = json.loads(listener.expect('"welcome"'))
+        assert (welcome["uid"], welcome["device_sn"]) == (dave, 7)
+        sent = gateway(
+            "send", "--app", "demo", "--from", "carol", "--to", "dave", "ping", "--data", server.data
+        )
+        frame = json.loads(listener.expect('"message"'))
+        assert frame["message"]["msg_id"] == int(sent.stdout)
+        assert frame["message"]["content"] == "ping"
+        assert frame["message"]["from_xid"]["uid"] == carol
+        path, token = f"/message/conversation?opposite_id={dave}", server.token("carol")
+
+        def delivered() -> bool:
+            [message] = server.get(path, token)[1]["data"]["messages"]
+            return bool(message["status"] == "DELIVERED")
+
+        eventually(delivered, "the message is DELIVERED")
+
+
+def test_listen_comes_back_after_a_kill_and_resumes(tmp_path: Path) -> None:
+    """What was sent while it was away comes once, and what it had does not come again."""
+    with ServerProcess(tmp_path / "data") as server:
+        body = {"type": 1, "targets": [server.xid("bob")], "content_type": 0}
+        with Program(*COMMAND, "listen", "--app", "demo", "--user", "bob", "--data", server.data) as listener:
+            listener.expect('"live"')
+            server.post("/message/send", server.token("alice"), {**body, "content": "before"})
+            listener.expect("before")
+            server.kill9()
+            server.start()
+            server.post("/message/send", server.token("alice"), {**body, "content": "after"})
+
+            def seen(op: str) -> list[dict[str, Any]]:
+                return [frame for line in listener.lines if (frame := json.loads(line))["op"] == op]
+
+            eventually(
+                lambda: len(seen("live")) > 1 and len(seen("message")) > 1, "live again, with a message"
+            )
+            assert [frame["message"]["content"] for frame in seen("message")] == ["before", "after"]
+
+
+def test_listen_ends_quietly_by_ctrl_c(server: ServerProcess) -> None:
+    """No traceback, exit code 0."""
+    with Program(*COMMAND, "listen", "--app", "demo", "--user", "erin", "--data", server.data) as listener:
+        listener.expect('"live"')
+        listener.signal(signal.SIGINT)
+        assert listener.wait() == 0
+        assert all(json.loads(line)["op"] for line in listener.lines)
+
+
+def test_send_with_a_transaction_id_executes_once(server: ServerProcess) -> None:
+    """The repeat prints the first id; another text under it is one sentence."""
+    send = ("send", "--app", "demo", "--to", "4711", "--transaction-id", "5", "--data", server.data)
+    first, again = gateway(*send, "pay"), gateway(*send, "pay")
+    assert first.stdout == again.stdout != ""
+    assert "(code 60001)" in sentence(gateway(*send, "pay twice"), 1)
+
+
+def test_send_to_a_group_reaches_its_members(server: ServerProcess) -> None:
+    """`--group` takes the group's id."""
+    alice = server.token("alice")
+    made = server.post("/group/create", alice, {"name": "lunch", "user_list": [server.xid("bob")]})[1]
+    group = str(made["data"]["group_id"])
+    sent = gateway(
+        "send", "--app", "demo", "--from", "alice", "--group", group, "pizza", "--data", server.data
+    )
+    page = server.get(f"/message/conversation?opposite_id={group}", server.token("bob"))[1]["data"]
+    assert [message["msg_id"] for message in page["messages"]] == [int(sent.stdout)]
+
+
+def test_send_where_nothing_listens_is_one_sentence(server: ServerProcess) -> None:
+    """It names the URL that was tried."""
+    run = gateway(
+        "send", "--app", "demo", "--to", "bob", "x", "--url", "http://127.0.0.1:1", "--data", server.data
+    )
+    assert "no gateway answers at http://127.0.0.1:1" in sentence(run, 1)
+
+
+@pytest.mark.parametrize("whom", [(), ("--to", "bob", "--group", "7")])
+def test_send_wants_one_of_to_and_group(server: ServerProcess, whom: tuple[str, ...]) -> None:
+    """Neither and both are one sentence."""
+    assert "--to or --group" in sentence(
+        gateway("send", "--app", "demo", *whom, "x", "--data", server.data), 2
+    )
+
+
+# -- check and demo ---------------------------------------------------------------------------------------
+
+
+def test_check_beside_a_running_server_finds_nothing(server: ServerProcess) -> None:
+    """A store in use is checked as it is."""
+    check = gateway("check", "--data", server.data)
+    assert (check.returncode, check.stdout) == (0, "the store keeps all its laws\n")
+
+
+def test_check_says_what_is_broken(tmp_path: Path) -> None:
+    """An entry that is missing is named, and the exit code is 1."""
+    with ServerProcess(tmp_path / "data") as server:
+        for text in ("one", "two", "three"):
+            body = {"type": 1, "targets": [4712], "content_type": 0, "content": text}
+            assert server.post("/message/send", server.token(4711), body)[0] == 200
+        assert server.term() == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "gateway.db")) as conn, conn:
+        gone = conn.execute(
+            "DELETE FROM entry WHERE seq = 2 AND t = (SELECT id FROM timeline WHERE xid = 4712)"
+        )
+        assert gone.rowcount == 1
+    check = gateway("check", "--data", tmp_path / "data")
+    assert check.returncode == 1
+    assert "user 4712" in check.stdout
+    assert "seq 2" in check.stdout
+
+
+def test_check_without_a_store_says_so(tmp_path: Path) -> None:
+    """Nothing is made by looking."""
+    check = gateway("check", "--data", tmp_path / "data")
+    assert check.returncode == 1
+    assert "there is no store" in check.stdout
+    assert not (tmp_path / "data").exists()
+
+
+def test_demo_shows_every_step_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Exit code 0, a ✓ before every step, and an empty folder for temporary files."""
+    run = gateway("demo", env={"TMPDIR": str(tmp_path)})
+    assert run.returncode == 0, run.stdout + run.stderr
+    steps = [line for line in run.stdout.splitlines() if line]
+    assert len(steps) > 10
+    assert all(line.startswith("✓ ") for line in steps[:-1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_says_what_it_did_not_see(tmp_path: Path) -> None:
+    """A server that cannot start is one ✗, exit code 1."""
+    run = gateway("demo", env={"TMPDIR": str(tmp_path), "GATEWAY_LOG_LEVEL": "loud"})
+    assert run.returncode == 1
+    assert run.stdout.startswith("✗ Expected: A real server starts")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_traceback(server: ServerProcess) -> None:
+    """As in `gateway app list | head -0`."""
+    with Program("sh", "-c", f"{' '.join(COMMAND)} app list --data {server.data} | true") as program:
+        assert program.wait() == 0
+        assert program.lines == []
