@@ -124,17 +124,17 @@ def _options(given: argparse.Namespace) -> Options:
 
 def _spawned(given: argparse.Namespace, options: Options) -> Report:
     """Run against a server that lives as long as the run."""
-    cores = sorted(os.sched_getaffinity(0))
-    pin = not given.no_pin and len(cores) > 1
+    allowed = sorted(os.sched_getaffinity(0))
+    cores = None if given.no_pin or len(allowed) < 2 else (allowed[0], allowed[1])  # noqa: PLR2004 - one each
     with tempfile.TemporaryDirectory(prefix="gateway-load-", dir=given.folder) as folder:
         data = Path(folder) / "data"
-        server = Spawned(data, {cores[0]} if pin else None)
+        server = Spawned(data, cores[0] if cores else None)
         try:
             server.wait_ready()
-            if pin:
-                os.sched_setaffinity(0, set(cores[1:2]))
-            target = Target("127.0.0.1", server.port, server.pid, signer_of(data, given.app), machine(data))
-            report = _run(options, target)
+            if cores:
+                os.sched_setaffinity(0, {cores[1]})
+            signer = signer_of(data, given.app)
+            report = _run(options, Target("127.0.0.1", server.port, server.pid, signer, machine(data), cores))
         finally:
             code = server.stop()
         if code:

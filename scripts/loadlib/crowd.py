@@ -19,13 +19,17 @@ _ACK_SLICES = 20
 
 
 class Target(NamedTuple):
-    """The server: a loopback address, its process (0: not known), and who signs the tokens."""
+    """The server: a loopback address, its process (0: not known), and who signs the tokens.
+
+    `cores` are the ones that the server and the load are pinned to, None where they are not.
+    """
 
     host: str
     port: int
     pid: int
     signer: Signer
     machine: str
+    cores: tuple[int, int] | None = None
 
 
 class Crowd:

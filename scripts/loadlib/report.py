@@ -36,7 +36,11 @@ class Connecting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sending(msgspec.Struct, frozen=True, kw_only=True):
-    """What the messages took, from the first send to the last delivery."""
+    """What the messages took, from the first send to the last delivery.
+
+    `others_percent` is what other programs used of the server's and the load's core; None where the two were not
+    pinned to one each. Where it is not near zero the numbers say little.
+    """
 
     totals: dict[str, int]
     refused: dict[str, int]
@@ -50,6 +54,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     server_cpu_us_per_delivery: float
     server_cpu_percent: float
     load_cpu_percent: float
+    others_percent: tuple[float, float] | None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +119,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     connecting = report.connecting
     rows = [
         ("devices connected", f"{connecting.devices:,} in {connecting.seconds:.1f} s"),
-        ("server CPU per connect", f"{connecting.server_cpu_us_per_connect:.0f} µs"),
+        ("server CPU per connect", _cpu(connecting.server_cpu_us_per_connect)),
         ("server memory per connection", f"{connecting.memory_kb_per_connection:.1f} kB"),
     ]
     sending = report.sending
@@ -132,11 +137,19 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         ),
         ("deliveries per second", f"{sending.deliveries_per_s:,.0f}"),
         ("end to end p50 / p99 / max", _times(sending.end_to_end)),
-        ("server CPU per send", f"{sending.server_cpu_us_per_send:,.1f} µs"),
-        ("server CPU per delivery", f"{sending.server_cpu_us_per_delivery:,.2f} µs"),
+        ("server CPU per send", _cpu(sending.server_cpu_us_per_send)),
+        ("server CPU per delivery", _cpu(sending.server_cpu_us_per_delivery)),
         ("CPU of server / of load", f"{sending.server_cpu_percent:.0f} % / {sending.load_cpu_percent:.0f} %"),
     ]
+    if sending.others_percent is not None:
+        on_server, on_load = sending.others_percent
+        rows.append(("others on core of server / of load", f"{on_server:.0f} % / {on_load:.0f} %"))
     return rows
+
+
+def _cpu(us: float) -> str:
+    """Microseconds; a process that was not known, or is gone, has none."""
+    return f"{us:,.1f} µs" if us > 0 else "not measured"
 
 
 def _times(latency: Latency) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 import signal
@@ -16,7 +17,7 @@ from scripts.loadlib.histogram import Histogram
 from scripts.loadlib.ledger import Ledger
 from scripts.loadlib.report import Connecting, Report, Sending, failures_of, latency_of, progress
 from scripts.loadlib.sender import Draft, Principal, Pump
-from scripts.loadlib.server import Cost, cost_of
+from scripts.loadlib.server import core_busy_s, cost_of
 
 _POLL_S = 0.02
 _PROGRESS_S = 1.0
@@ -62,12 +63,14 @@ class Scenario:
             ledger=self._ledger,
         )
         self._failures: list[str] = []
-        self._deadline = 0.0
+        self._limit: asyncio.Timeout | None = None
+        self._stopped = False
+        self._impatient = False
 
     async def run(self) -> Report:
         """Do it all. Raises `RuntimeError` or `OSError` where it cannot even begin."""
         loop = asyncio.get_running_loop()
-        self._deadline = loop.time() + self._options.timeout_s
+        deadline = loop.time() + self._options.timeout_s
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
         helpers = [asyncio.create_task(self._tell_progress())]
@@ -75,12 +78,13 @@ class Scenario:
             helpers.append(asyncio.create_task(self._crowd.keep_acking(self._options.ack_ms)))
         sending = None
         try:
-            async with asyncio.timeout_at(self._deadline):
-                await self._prepare()
-            connecting = await self._connect()
+            await self._prepare(deadline)
+            connecting = await self._connect(deadline)
             if not self._options.idle and not self._failures:
-                sending = await self._send()
+                sending = await self._send(deadline)
         finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -105,25 +109,35 @@ class Scenario:
         )
 
     def _stop(self) -> None:
-        self._failures.append("stopped by a signal")
-        self._deadline = 0.0
-        self._pump.stop()
+        """End what goes on; a second signal ends the wait for stragglers too."""
+        self._impatient = self._stopped
+        if not self._stopped:
+            self._failures.append("stopped by a signal")
+        self._stopped = True
+        # A phase that has just ended cannot be cut short, and the next one will not begin.
+        with contextlib.suppress(RuntimeError):
+            if self._limit is not None:
+                self._limit.reschedule(0)
 
     # -- the phases
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, deadline: float) -> None:
         if self._options.idle:
             return
-        if self._options.to_group:
-            await self._crowd.make_groups(self._options.group_size)
-        await self._crowd.open_callers(self._options.senders)
+        try:
+            async with asyncio.timeout_at(deadline) as self._limit:
+                if self._options.to_group:
+                    await self._crowd.make_groups(self._options.group_size)
+                await self._crowd.open_callers(self._options.senders)
+        except TimeoutError:
+            raise RuntimeError("the callers and groups were not there in time") from None
 
-    async def _connect(self) -> Connecting:
+    async def _connect(self, deadline: float) -> Connecting:
         crowd, pid = self._crowd, self._target.pid
         before = cost_of(pid)
         started = time.monotonic()
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(deadline) as self._limit:
                 await crowd.connect(self._plan)
         except OSError as cause:
             why = str(cause) or "out of time"
@@ -141,38 +155,49 @@ class Scenario:
             memory_kb_per_connection=(cost_of(pid).pss_kb - before.pss_kb) / count,
         )
 
-    async def _send(self) -> Sending:
+    async def _send(self, deadline: float) -> Sending:
         loop = asyncio.get_running_loop()
         pump, ledger = self._pump, self._ledger
-        before = cost_of(self._target.pid)
-        load_cpu_s = time.process_time()
+        before = self._meter()
         pump.start(self._crowd.callers)
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(deadline) as self._limit:
                 await pump.finished.wait()
         except TimeoutError:
             if not self._failures:
                 self._failures.append("out of time while sending")
             pump.stop()
         patience = loop.time() + self._options.linger_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(patience) as self._limit:
+                await pump.finished.wait()
         # An event would be set by every delivery, and asking costs nothing next to counting them.
-        while not ledger.complete() and loop.time() < patience:  # noqa: ASYNC110
+        while not ledger.complete() and loop.time() < patience and not self._impatient:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
-        after = cost_of(self._target.pid)
+        used = [now - then for then, now in zip(before, self._meter(), strict=True)]
         self._note_cuts()
         self._failures += failures_of(ledger.totals(), pump.refused.total(), pump.unanswered + pump.in_flight)
-        return self._sum_up(before, after, time.process_time() - load_cpu_s)
+        return self._sum_up(*used)
 
     def _note_cuts(self) -> None:
         cuts = Counter(link.cut for link in self._crowd.links if link.cut)
         self._failures += [f"{count:,} devices were cut off: {why}" for why, count in cuts.items()]
 
-    def _sum_up(self, before: Cost, after: Cost, load_cpu_s: float) -> Sending:
+    def _meter(self) -> tuple[float, float, float, float]:
+        """CPU seconds so far: of the server, of the load, of the server's core and of the load's."""
+        server_s, load_s = cost_of(self._target.pid).cpu_s, time.process_time()
+        if (cores := self._target.cores) is None:
+            return server_s, load_s, 0.0, 0.0
+        return server_s, load_s, core_busy_s(cores[0]), core_busy_s(cores[1])
+
+    def _sum_up(self, server_s: float, load_s: float, server_core_s: float, load_core_s: float) -> Sending:
         pump, ledger = self._pump, self._ledger
         totals = ledger.totals()
         sending_s = max(1e-9, (pump.last_ns - pump.started_ns) / 1e9)
         seconds = max(sending_s, (ledger.last_ns - pump.started_ns) / 1e9)
-        cpu_us = (after.cpu_s - before.cpu_s) * 1e6
+        cpu_us = server_s * 1e6
+        # Ticks are coarse: a little less than nothing is nothing.
+        others = max(0.0, server_core_s - server_s), max(0.0, load_core_s - load_s)
         return Sending(
             totals=totals._asdict(),
             refused=dict(pump.refused),
@@ -185,7 +210,10 @@ class Scenario:
             server_cpu_us_per_send=cpu_us / max(1, totals.answered),
             server_cpu_us_per_delivery=cpu_us / max(1, ledger.received),
             server_cpu_percent=cpu_us / 1e4 / seconds,
-            load_cpu_percent=load_cpu_s * 100 / seconds,
+            load_cpu_percent=load_s * 100 / seconds,
+            others_percent=None
+            if self._target.cores is None
+            else (others[0] * 100 / seconds, others[1] * 100 / seconds),
         )
 
     # -- what is sent

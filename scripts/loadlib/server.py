@@ -59,7 +59,7 @@ def signer_of(data: Path, app_id: str) -> Signer:
 class Spawned:
     """A gateway of our own on a free port of 127.0.0.1, its data in `data`, its log beside it."""
 
-    def __init__(self, data: Path, cores: set[int] | None) -> None:
+    def __init__(self, data: Path, core: int | None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -67,8 +67,8 @@ class Spawned:
         self._log = data.with_name("server.log")
         before = os.sched_getaffinity(0)
         # A child inherits the affinity, and a limit on open files, that we have when it starts.
-        if cores is not None:
-            os.sched_setaffinity(0, cores)
+        if core is not None:
+            os.sched_setaffinity(0, {core})
         try:
             with self._log.open("wb") as log:
                 command = [*_GATEWAY, "serve", "--data", str(data), "--port", str(self.port)]
@@ -103,7 +103,7 @@ class Spawned:
 
 
 class Cost(NamedTuple):
-    """What a process and its children have used: seconds of CPU so far, and memory as PSS in kB now."""
+    """What a process and its children have used so far, and the memory they hold now (PSS, kB)."""
 
     cpu_s: float
     pss_kb: int
@@ -118,6 +118,16 @@ def cost_of(pid: int) -> Cost:
             cpu_s += _cpu_s(one)
             pss_kb += _pss_kb(one)
     return Cost(cpu_s, pss_kb)
+
+
+def core_busy_s(core: int) -> float:
+    """Seconds that a core has worked for programs so far, ours or others', or was taken by the host."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, steal = (int(ticks[index]) for index in (0, 1, 2, 7))
+            return (user + nice + system + steal) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _family(pid: int) -> list[int]:

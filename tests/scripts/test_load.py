@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from scripts import load
 from scripts.loadlib.device import Control, Reader, Run
 from scripts.loadlib.histogram import Histogram
+from scripts.loadlib.report import Report
 
 
 def frame(payload: bytes, opcode: int = 0x81) -> bytes:
@@ -117,3 +121,17 @@ def test_refuses_to_load_other_machines(url: str, capsys: pytest.CaptureFixture[
 def test_refuses_nonsense(arguments: list[str]) -> None:
     """Numbers that cannot work are refused before anything is started."""
     assert load.main(["--spawn", *arguments]) == 2
+
+
+def test_a_real_gateway_loses_nothing(tmp_path: Path) -> None:
+    """The program, against a gateway of its own: exit code 0 and a report that says why."""
+    saved = tmp_path / "report.json"
+    options = ["--devices", "4", "--messages", "40", "--senders", "3", "--no-pin", "--folder", str(tmp_path)]
+    program = [sys.executable, load.__file__, "--spawn", *options, "--json", str(saved)]
+    run = subprocess.run(program, capture_output=True, text=True, timeout=50, check=False)
+    assert run.returncode == 0, run.stderr
+    report = msgspec.json.decode(saved.read_bytes(), type=Report)
+    assert report.failures == []
+    assert report.sending is not None
+    assert report.sending.totals["delivered"] == report.sending.totals["owed"] >= 40
+    assert "clean" in run.stdout
