@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import shlex
@@ -11,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -23,6 +24,9 @@ from gateway.core.operator import Order
 from gateway.domain.errors import Problem
 from gateway.domain.model import Scope
 from gateway.store.sqlite.engine import StoreError
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
 
 T = TypeVar("T")
 
@@ -46,6 +50,9 @@ UrlOption = Annotated[
     str | None,
     typer.Option("--url", help="Where the gateway is [default: asked of the one that owns the data folder]."),
 ]
+
+GC_THRESHOLD = 20_000
+"""New objects that a collection waits for; a connection has about a hundred."""
 
 DEMO_APP = "demo"
 DEMO_USERS = ("alice", "bob")
@@ -134,6 +141,18 @@ async def _serve(config: Config) -> None:
         gateway = await Gateway.start(config)
     except (ListenError, StoreError) as error:
         raise Stop(str(error)) from error
+    except OSError as error:
+        raise Stop(f"cannot start in {config.server.data}: {error.strerror}") from error
+    try:
+        await _serve_until_told(gateway, config)
+    except Problem as problem:
+        raise Stop(f"cannot start: {problem.sentence}") from problem
+    finally:
+        # Also where the first start failed: threads of the store are alive that would keep the process for ever.
+        await gateway.stop()
+
+
+async def _serve_until_told(gateway: Gateway, config: Config) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -148,8 +167,12 @@ async def _serve(config: Config) -> None:
     if sys.stdout.isatty():
         await _greet(gateway.operator.do, config, gateway.url, first=first)
     logging.getLogger(__name__).info("listening on %s, data in %s", gateway.url, config.server.data)
+    # What is alive now stays: the collector need not look at it again, and need not look every 700 objects, for
+    # nearly all that a request makes is freed by its count. A tenth of the CPU under load was the collector's.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
     await stopping.wait()
-    await gateway.stop()
 
 
 async def _first_start(do: Callable[[Order], Coroutine[Any, Any, dict[str, Any]]]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from gateway.bus.base import Bus, Hint
@@ -39,7 +40,10 @@ log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """The transport of one connection, as the hub needs it. Nothing here waits."""
+    """The transport of one connection, as the hub needs it. Nothing here waits.
+
+    `write` and `ping` raise `RuntimeError` where the socket is gone and nobody has noticed yet; `close` never does.
+    """
 
     def write(self, data: bytes) -> None:
         """Queue finished frames."""
@@ -202,15 +206,22 @@ class Hub:
         full = self._limits.transport_buffer_bytes_max
         plain = run.fence is None
         slow: list[Connection] = []
+        gone: list[Connection] = []
         for connection, track in topic.followers.items():
             if plain and track.settled and track.sent == before and not connection.session.lagging:
                 track.sent = track.head = last
                 sink = connection.sink
-                sink.write(data)
+                try:
+                    sink.write(data)
+                except RuntimeError:
+                    gone.append(connection)
+                    continue
                 if sink.buffered() > full:
                     self._lag(connection)
             else:
                 slow.append(connection)
+        for connection in gone:
+            self.detach(connection)
         if slow:
             now = self._now()
             for connection in slow:
@@ -241,9 +252,7 @@ class Hub:
         for effect in effects:
             match effect:
                 case Write(data):
-                    if not connection.session.ended:
-                        connection.sink.write(data)
-                        self.watch(connection)
+                    self.write(connection, data)
                 case Fetch(timeline_id, from_seq):
                     self._fetch(connection, timeline_id, from_seq)
                 case Acked(timeline_id, seq):
@@ -255,16 +264,22 @@ class Hub:
                 case Wake(at):
                     self._wake_at(connection, at)
                 case Ping():
-                    connection.sink.ping()
+                    with suppress(RuntimeError):
+                        connection.sink.ping()
                 case End(code, reason):
                     self.close(connection, code, reason)
 
-    def watch(self, connection: Connection) -> None:
-        """After a write: a transport that holds too much makes the session lag."""
-        if (
-            connection.sink.buffered() > self._limits.transport_buffer_bytes_max
-            and not connection.session.lagging
-        ):
+    def write(self, connection: Connection, data: bytes) -> None:
+        """Write finished frames to one connection; a transport that holds too much makes its session lag."""
+        if connection.session.ended:
+            return
+        try:
+            connection.sink.write(data)
+        except RuntimeError:
+            self.detach(connection)
+            return
+        full = connection.sink.buffered() > self._limits.transport_buffer_bytes_max
+        if full and not connection.session.lagging:
             self._lag(connection)
 
     def close(

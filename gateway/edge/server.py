@@ -20,15 +20,14 @@ from gateway.edge.ops import Readiness, ops_routes
 _HEADERS = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
 _BODILESS = frozenset({"GET"})
 _EMPTY: dict[str, str] = {}
+_MALFORMED = (HttpProcessingError, web.RequestPayloadError)
 
 
 HTTP_LOG = logging.getLogger("gateway.http")
-"""Where aiohttp's server says what went wrong. What never became a request is answered with a 400 and not logged:
-anybody can send as much of it as they like."""
+"""Where aiohttp's server says what went wrong. What is no HTTP, or packed otherwise than it says, is answered and not
+logged: anybody can send as much of it as they like, and each would be a traceback."""
 
-HTTP_LOG.addFilter(
-    lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-)
+HTTP_LOG.addFilter(lambda record: not isinstance((record.exc_info or (None, None))[1], _MALFORMED))
 
 
 class Switch:

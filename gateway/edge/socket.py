@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
 from gateway.core.attaching import Attaching, Claim
 from gateway.core.directory import Directory
@@ -20,7 +21,6 @@ from gateway.core.hub import Connection, Hub
 from gateway.core.messaging import Messaging
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
-from gateway.core.tasks import Tasks
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX
@@ -53,30 +53,35 @@ LAG_PAUSE_S = 0.02
 """How often a connection that is not read, because its transport is full, looks whether it has drained."""
 
 
+_REASON_BYTES_MAX = 123
+_NORMAL = 1000
+
+_MALFORMED = frozenset({1002, 1003, 1007, 1009})
+"""Codes by which aiohttp closes, by itself, for what is no WebSocket frame or too large a one."""
+
+_ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
+
+
 class _Response(web.WebSocketResponse):
-    """A WebSocket that says `bye` before aiohttp closes it for an oversized or malformed frame."""
+    """A WebSocket whose end after a malformed frame is left to the channel, which says `bye` first."""
 
-    sink: SocketSink | None = None
+    malformed = False
 
-    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        if code in (1002, 1003, 1007, 1009) and self.sink is not None:
-            self.sink.write(
-                bye_frame(Close.PROTOCOL, "the frame is malformed, or larger than welcome.limits allows")
-            )
-            code = Close.PROTOCOL
+    async def close(self, *, code: int = _NORMAL, message: bytes = b"", drain: bool = True) -> bool:
+        if code in _MALFORMED:
+            self.malformed = True
+            return False
         return await super().close(code=code, message=message, drain=drain)
 
 
 class SocketSink:
-    """The `Sink` of one aiohttp WebSocket."""
+    """The `Sink` of one aiohttp WebSocket. After `close` nothing more is to be written."""
 
-    __slots__ = ("_response", "_tasks", "_transport", "buffered", "closing", "write")
+    __slots__ = ("_transport", "buffered", "closed", "write")
 
-    def __init__(self, transport: asyncio.Transport, response: _Response, tasks: Tasks) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._response = response
-        self._tasks = tasks
-        self.closing: asyncio.Task[None] | None = None
+        self.closed = False
         # The transport's own methods, bound once: the fan-out calls them once per delivery.
         self.write = transport.write
         self.buffered = transport.get_write_buffer_size
@@ -86,22 +91,40 @@ class SocketSink:
         self.write(ping_frame())
 
     def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
-        """Say `bye`, close, and cut the socket where the peer does not answer. Once: the first reason holds."""
-        # A connection that was ended while it attached is refused as well: nothing follows its first `bye`.
-        if self.closing is None:
-            self.write(bye_frame(code, reason, retry_after_ms))
-            self.closing = self._tasks.start(self._close(code, reason), "close")
+        """Say `bye` and close, once; the socket is cut where the peer does not answer in time."""
+        if not self.closed:
+            self.closed = True
+            with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
+                self.write(bye_frame(code, reason, retry_after_ms) + _close_frame(code, reason))
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
-    async def _close(self, code: Close, reason: str) -> None:
-        cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
-        try:
-            # RFC 6455 §5.5: a close reason has at most 123 bytes.
-            await self._response.close(code=code, message=reason.encode()[:120])
-        except (ConnectionError, RuntimeError) as error:
-            log.debug("closing a socket: %s", error)
-        finally:
-            cut.cancel()
+    async def answered(self, response: _Response) -> None:
+        """Wait until the peer has answered the close, or was cut for not doing so."""
+        if response.malformed:
+            # It may still be sending what was refused. Of a socket that is closed with bytes waiting to be
+            # read the kernel takes back what was written, so that they are read, and dropped.
+            if not self._transport.is_closing():
+                self._transport.write_eof()
+            while not self._transport.is_closing():  # noqa: ASYNC110 - of the dropped bytes nobody hears
+                await asyncio.sleep(LAG_PAUSE_S)
+        else:
+            while (await response.receive()).type not in _ENDS:
+                pass
+        self._transport.close()
+
+    def cut(self) -> None:
+        """Answer the close of a peer that goes, and end the socket whether it takes the rest or not."""
+        if not self._transport.is_closing():
+            self.write(_close_frame(_NORMAL))
             self._transport.close()
+        if self.buffered():
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+
+
+def _close_frame(code: int, reason: str = "") -> bytes:
+    """The close of RFC 6455 §5.5.1: at most 125 bytes, two of which are its code; the reason is UTF-8."""
+    told = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore").encode()
+    return bytes((0x88, 2 + len(told))) + code.to_bytes(2, "big") + told
 
 
 class Channel:
@@ -126,8 +149,8 @@ class Channel:
         self._limits = limits
         self._now = ticks_ms
         self._origins = frozenset(origins)
-        self._tasks = Tasks()
         self._open = 0
+        self._waiting: set[SocketSink] = set()
         self.draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -144,15 +167,15 @@ class Channel:
         response = _Response(
             protocols=(SUBPROTOCOL,),
             autoping=False,
+            autoclose=False,
             compress=False,
-            timeout=CLOSE_TIMEOUT_S,
             max_msg_size=self._limits.frame_bytes_max,
         )
         await response.prepare(request)
         transport = request.transport
         if transport is None:
             return response
-        sink = response.sink = SocketSink(transport, response, self._tasks)
+        sink = SocketSink(transport)
         self._open += 1
         connection: Connection | None = None
         try:
@@ -163,14 +186,15 @@ class Channel:
         except FrameError as error:
             sink.close(Close.PROTOCOL, str(error), None)
         except (ConnectionError, _GoneError):
-            transport.close()
+            if not sink.closed:
+                sink.cut()
         finally:
             self._open -= 1
             if connection is not None:
                 self._hub.detach(connection)
-        if sink.closing is not None:
+        if sink.closed:
             # When the handler returns, aiohttp cuts the socket: the close that was begun must end first.
-            await asyncio.wait([sink.closing])
+            await sink.answered(response)
         return response
 
     # -- authentication ---------------------------------------------------------------------------------
@@ -184,11 +208,16 @@ class Channel:
         token = request.headers.get("access-token") or _offered_token(request)
         if token:
             return await self._attach(app_id, token, Claim(device_sn=device_sn), sink)
+        self._waiting.add(sink)
         try:
             async with asyncio.timeout(self._limits.auth_timeout_ms / 1000):
                 hello = decode_frame(await _first_text(response))
         except TimeoutError:
             raise Problem(Kind.AUTH_TIMEOUT, "nothing said in time") from None
+        finally:
+            self._waiting.discard(sink)
+        if sink.closed:
+            raise _GoneError
         if not isinstance(hello, Hello):
             message = "the first frame must be hello, or the handshake must carry the token"
             raise FrameError(message)
@@ -209,7 +238,7 @@ class Channel:
 
     async def _serve(self, principal: Principal, connection: Connection, response: _Response) -> None:
         session, hub = connection.session, self._hub
-        while not session.ended:
+        while True:
             message = await response.receive()
             if session.ended:
                 return
@@ -224,8 +253,7 @@ class Channel:
                     hub.perform(connection, session.end(Close.PROTOCOL, str(error)))
                     return
                 if reply is not None and not session.ended:
-                    connection.sink.write(reply)
-                    hub.watch(connection)
+                    hub.write(connection, reply)
             # A peer that does not take what it is sent is not heard either: nothing of it can pile up here.
             while session.lagging and not session.ended:  # noqa: ASYNC110 - an Event each would cost idle ones
                 await asyncio.sleep(LAG_PAUSE_S)
@@ -270,8 +298,9 @@ class Channel:
                 return frame("ok", ref=ref)
 
     async def close(self) -> None:
-        """End what closes are still under way."""
-        await self._tasks.stop()
+        """Say `bye` to whoever has not authenticated yet: the hub knows nothing of them."""
+        for sink in self._waiting:
+            sink.close(Close.DRAINING, "the gateway is shutting down", 1000)
 
 
 class _GoneError(Exception):
@@ -292,6 +321,8 @@ def _text(message: WSMessage) -> str:
         return text
     if message.type is WSMsgType.BINARY:
         raise FrameError(f"{SUBPROTOCOL} has text frames only")
+    if isinstance(message.data, WebSocketError):
+        raise FrameError("the frame is malformed, or larger than welcome.limits allows")
     raise _GoneError
 
 

@@ -9,8 +9,8 @@ Promises of every engine:
 - **Snapshots.** Each read answers from one snapshot.
 
 Errors: `Problem(STORE_FAILED)` when the store cannot do its work now (disk full, I/O error, closing): nothing
-of the call was kept, and a later call may succeed. Data is never the reason for a raised error: a bad draft is
-`Refused`.
+of the call was kept, and a later call may succeed. Data that an engine cannot keep makes a draft `Refused`, alone,
+and any other call a `Problem(BAD_PARAMETER)`.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE UNIQUE INDEX stay_open ON stay (usr, grp) WHERE to_seq IS NULL;
     -- to_seq, and shown below: an index that holds all a query asks for spares the row behind it.
-    CREATE INDEX stay_read ON stay (grp, read, from_seq, usr, to_seq);
-    CREATE INDEX stay_delivered ON stay (grp, delivered, from_seq, usr, to_seq);
+    CREATE INDEX stay_read ON stay (grp, read DESC, from_seq, usr, to_seq);
+    CREATE INDEX stay_delivered ON stay (grp, delivered DESC, from_seq, usr, to_seq);
     CREATE TABLE device (
         usr INTEGER NOT NULL,
         sn INTEGER NOT NULL,

@@ -208,10 +208,10 @@ class TestReading:
 
     @pytest.mark.parametrize("verb", ["POST", "PUT"])
     async def test_recall(self, api: Api, verb: str) -> None:
-        """A sender takes a message back, and again the same answer; a stranger has no such message."""
+        """A sender takes a message back, and again the same answer; a stranger may not."""
         msg_id = await send(api)
         recalled = {"conversation_id": BOB, "msg_id": str(msg_id)}
-        assert await api.code(verb, "/message/recall", recalled, token=await api.token(7)) == 60003
+        assert await api.code(verb, "/message/recall", recalled, token=await api.token(7)) == 10010
         for _ in range(2):
             assert await api.data(verb, "/message/recall", recalled, token=await api.token(ALICE)) is True
 

@@ -59,7 +59,9 @@ def _check(conn: sqlite3.Connection) -> list[str]:
     known = len(schema.SQLITE_MIGRATIONS)
     if version != known:
         return [f"the store has schema {version}, and this gateway checks schema {known} only"]
-    found = [line for (text,) in conn.execute(f"PRAGMA integrity_check({TOLD_MAX})") for line in text.splitlines()]
+    found = [
+        line for (text,) in conn.execute(f"PRAGMA integrity_check({TOLD_MAX})") for line in text.splitlines()
+    ]
     told = [f"the file is damaged: {line}" for line in found if line != "ok" and not line.startswith("***")]
     del told[TOLD_MAX:]
     told += _ask(

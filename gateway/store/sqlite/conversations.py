@@ -12,10 +12,10 @@ from gateway.domain.model import SAFE_MAX, Message, Scope, Status, User
 from gateway.store.base import History, HistoryItem, Party, Recent
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, NOTICE, to_message
+from gateway.store.sqlite.stays import others_reach
 
-# The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice
-# lies in
-# its receiver's history only.
+# The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice lies
+# in its receiver's history only.
 _P2P = f"""
 SELECT json_group_array(json_array(json(msg), reach)) FROM (
     SELECT {MESSAGE_JSON} AS msg, CASE
@@ -40,11 +40,8 @@ SELECT json_group_array(json_array(json(msg), reach)) FROM (
 _GROUP = f"""
 SELECT json_group_array(json_array(json(msg), reach)) FROM (
     SELECT {MESSAGE_JSON} AS msg, CASE WHEN m.sender = ?1 THEN
-            CASE WHEN EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = ?2 AND o.read >= m.msg_id AND o.from_seq <= m.seq
-                    AND o.usr <> ?1 AND (o.to_seq IS NULL OR o.to_seq >= m.seq)) THEN 2
-                 WHEN EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = ?2 AND o.delivered >= m.seq
-                    AND o.from_seq <= m.seq AND o.usr <> ?1 AND (o.to_seq IS NULL OR o.to_seq >= m.seq)) THEN 1
-                 ELSE 0 END
+            CASE WHEN {others_reach("read", "?2", "m.msg_id", "m.seq", "?1")} THEN 2
+                 WHEN {others_reach("delivered", "?2", "m.seq", "m.seq", "?1")} THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq <= ?7 THEN 1 ELSE 0 END END AS reach
     FROM (
         SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4

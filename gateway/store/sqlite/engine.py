@@ -100,7 +100,7 @@ class SqliteStore:
     # -- the writer's lane ------------------------------------------------------------------------------
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as one transaction. A failure of the store is a `Problem`; bad data is raised as it is."""
+        """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone."""
 
         def visit(conn: sqlite3.Connection) -> T:
             conn.execute("BEGIN IMMEDIATE")
@@ -116,9 +116,9 @@ class SqliteStore:
         await self._settle()
         try:
             return await self._writer.run(visit)
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, ValueError) as error:
-            if isinstance(error, _BAD_DATA):
-                raise
+        except _BAD_DATA as error:
+            raise _bad_data(error) from error
+        except (sqlite3.Error, ValueError) as error:
             self._doubtful = True
             raise self._failed(error) from error
 
@@ -210,6 +210,8 @@ class SqliteStore:
         self._want_open()
         try:
             return await self._readers[next(self._turn)].run(work)
+        except _BAD_DATA as error:
+            raise _bad_data(error) from error
         except (sqlite3.Error, ValueError) as error:
             raise self._failed(error) from error
 
@@ -310,6 +312,10 @@ class SqliteStore:
     async def joined(self, user_id: int) -> list[int]:
         """List a user's groups."""
         return await self._read(lambda conn: directory.list_joined(conn, user_id))
+
+
+def _bad_data(error: Exception) -> Problem:
+    return Problem(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
 
 
 def _refuse(error: Exception) -> Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -48,10 +49,18 @@ async def open_lane(path: Path, *, readonly: bool) -> Lane:
             # FULL: every commit is on disk before it returns (design promise 1).
             conn.execute("PRAGMA journal_mode = WAL")
             conn.execute("PRAGMA synchronous = FULL")
+            # What is deleted is overwritten: the text of a recalled message must not stay in the file's free
+            # space. Some builds of SQLite do so by themselves, others don't.
+            conn.execute("PRAGMA secure_delete = ON")
         return conn
 
     lane = Lane(connect, iter_chunk_size=64)
-    await lane
+    try:
+        await lane
+    except BaseException:
+        # Its thread still has a word to say to this loop, which may end with the caller's sentence.
+        await asyncio.to_thread(lane._thread.join)  # noqa: SLF001
+        raise
     return lane
 
 

@@ -11,6 +11,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, Status
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE
+from gateway.store.sqlite.stays import others_reach
 
 RECEIPT_RANGE = 1_000
 """Receipts are looked for in this many newest entries of a range (design §4); older ones are implied or left out."""
@@ -64,10 +65,8 @@ SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
     CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.shown = 1 AND m.sender <> json_extract(j.value, '$[3]')
     CROSS JOIN timeline AS g ON g.id = e.t
     WHERE e.kind = {EntryKind.MESSAGE:d}
-        AND NOT EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = e.t AND o.delivered >= e.seq AND o.from_seq <= e.seq
-            AND o.usr <> m.sender AND (o.to_seq IS NULL OR o.to_seq >= e.seq))
-        AND NOT EXISTS (SELECT 1 FROM stay AS o WHERE o.grp = e.t AND o.read >= m.msg_id AND o.from_seq <= e.seq
-            AND o.usr <> m.sender AND (o.to_seq IS NULL OR o.to_seq >= e.seq))
+        AND NOT {others_reach("delivered", "e.t", "e.seq", "e.seq", "m.sender")}
+        AND NOT {others_reach("read", "e.t", "m.msg_id", "e.seq", "m.sender")}
     GROUP BY e.t, m.sender)
 """
 _MOVE_OWN = """
@@ -143,7 +142,8 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
     asked = [(grp, *told) for grp, moved in moves.items() for told in _ranges(moved)]
     changes = []
     for grp, grp_xid, sender, msg_id, seq in table(conn, _GROUP_CHANGES, (rows(asked),)):
-        by = next(ack for before, to, ack in moves[grp] if before < seq <= to and ack.user_id != sender)
+        covering = (ack for before, to, ack in moves[grp] if before < seq <= to and ack.user_id != sender)
+        by = next(covering, moves[grp][0][2])
         changes.append(StatusChange(sender, grp_xid, msg_id, Status.DELIVERED, by.user_xid, by.device_sn))
     conn.execute(_MOVE_STAYS, (rows(stays),))
     return changes
@@ -256,13 +256,11 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
     changes = [
         StatusChange(sender, mark.opposite_xid, msg_id, Status.READ, mark.user_xid, mark.device_sn)
         for sender, msg_id in conn.execute(
-            """SELECT sender, max(msg_id) FROM (
+            f"""SELECT sender, max(msg_id) FROM (
                 SELECT m.sender, m.msg_id, m.seq FROM message AS m
                 WHERE m.target = ?1 AND m.peer = 0 AND m.shown = 1 AND m.msg_id > ?2 AND m.msg_id <= ?3
                 ORDER BY m.msg_id DESC LIMIT ?5) AS m
-            WHERE m.sender <> ?4 AND NOT EXISTS (
-                SELECT 1 FROM stay AS o WHERE o.grp = ?1 AND o.read >= m.msg_id AND o.from_seq <= m.seq
-                    AND o.usr <> m.sender AND (o.to_seq IS NULL OR o.to_seq >= m.seq))
+            WHERE m.sender <> ?4 AND NOT {others_reach("read", "?1", "m.msg_id", "m.seq", "m.sender")}
             GROUP BY sender""",
             (mark.opposite_id, before, position, mark.user_id, RECEIPT_RANGE),
         ).fetchall()

@@ -1,0 +1,41 @@
+"""What the device channel's tests share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.config import Edge
+from tests.channel.stage import LIMITS, Stage, open_stage
+
+Start = Callable[..., Awaitable[Stage]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Start]:
+    """Starts a gateway with some limits of its own; nothing may have failed when the test is over."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(edge: Edge = Edge(), **limits: int) -> Stage:  # noqa: B008 - frozen
+            bounds = msgspec.structs.replace(LIMITS, **limits)
+            return await stack.enter_async_context(open_stage(tmp_path / "data", bounds, edge))
+
+        yield opened
+    records = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.get_records("teardown")]
+    bad = [
+        record
+        for record in records
+        if record.levelno >= logging.ERROR or record.exc_info or record.name.startswith("asyncio")
+    ]
+    assert not bad, [record.getMessage() for record in bad]
+
+
+@pytest.fixture
+async def stage(start: Start) -> Stage:
+    """A gateway with the limits of the stage."""
+    return await start()

@@ -1,0 +1,182 @@
+"""What attaching costs, and what becomes of a connection while it attaches (issue: attaching costs two queries)."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from gateway.core.hub import Connection
+from gateway.domain.model import Bearing
+from gateway.wire.close import Close
+from tests.channel.stage import ALICE, APP, BOB, CAROL, Frame, Stage, ops, seqs, until
+
+GROUPS = 500
+
+
+async def join_groups(stage: Stage, uid: int, count: int) -> list[int]:
+    """Make groups with this member, who has got everything in them; return their ids."""
+    owner = await stage.principal(CAROL)
+    groups = stage.gateway.core.groups
+    made = await asyncio.gather(
+        *(
+            groups.create(owner, name="", description="", avatar="", kind=0, members=(uid,))
+            for _ in range(count)
+        )
+    )
+    await stage.sql(
+        "UPDATE stay SET delivered = (SELECT head FROM timeline WHERE id = grp) "
+        "WHERE usr = (SELECT id FROM timeline WHERE xid = ?)",
+        uid,
+    )
+    await stage.sql(
+        "UPDATE user SET delivered = (SELECT head FROM timeline WHERE timeline.id = user.id) "
+        "WHERE id = (SELECT id FROM timeline WHERE xid = ?)",
+        uid,
+    )
+    return [group.xid for group, _ in made]
+
+
+def count_queries(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the visits to the store from now on, and what pages were read."""
+    store, counted = stage.gateway.store, Counter[str]()
+
+    def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*args: Any) -> Any:
+            counted[name] += 1
+            return real(*args)
+
+        return count
+
+    for name in ("_read", "_write", "append", "page"):
+        monkeypatch.setattr(store, name, counting(name, getattr(store, name)))
+    return counted
+
+
+async def test_attaching_with_500_groups_costs_two_queries(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stays and head, then heads and cursors: two reads, no write, whatever the number of groups."""
+    await join_groups(stage, BOB, GROUPS)
+    token = await stage.token(BOB)
+    counted = count_queries(stage, monkeypatch)
+    peer = await stage.connect(BOB, token=token)
+    assert await peer.hear() == {"op": "live"}
+    assert len(peer.welcome["cursors"]) == GROUPS + 1
+    assert counted == {"_read": 2}
+
+
+async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 500 groups only the three with something new are read."""
+    groups = await join_groups(stage, BOB, GROUPS)
+    for group in groups[:3]:
+        await stage.send(CAROL, group, scope=2)
+    token = await stage.token(BOB)
+    counted = count_queries(stage, monkeypatch)
+    frames = await (await stage.connect(BOB, token=token)).until("live")
+    assert {frame.get("timeline") for frame in frames} == {f"g:{group}" for group in groups[:3]} | {None}
+    assert counted == {"_read": 5, "page": 3}
+
+
+async def hold_bearings(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Make the next second query of attaching wait; return what tells that it does, and what lets it go on."""
+    waits, may_go = asyncio.Event(), asyncio.Event()
+    bearings = stage.gateway.store.bearings
+
+    async def slow(user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
+        monkeypatch.setattr(stage.gateway.store, "bearings", bearings)
+        found = await bearings(user_id, device_sn, timeline_ids)
+        waits.set()
+        await may_go.wait()
+        return found
+
+    monkeypatch.setattr(stage.gateway.store, "bearings", slow)
+    return waits, may_go
+
+
+async def test_what_is_committed_while_attaching_arrives(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message committed after the heads were read, before the replay began, comes in its place."""
+    await stage.send(ALICE, BOB)
+    waits, may_go = await hold_bearings(stage, monkeypatch)
+    connecting = asyncio.create_task(stage.connect(BOB))
+    await waits.wait()
+    await stage.send(ALICE, BOB)
+    may_go.set()
+    peer = await connecting
+    assert seqs(await peer.take(3)) == [1, 2]
+
+
+async def test_group_joined_while_attaching_is_followed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A membership entry above the snapshot of the stays is obeyed when it is written."""
+    waits, may_go = await hold_bearings(stage, monkeypatch)
+    connecting = asyncio.create_task(stage.connect(BOB))
+    await waits.wait()
+    group = await stage.group(ALICE, BOB)
+    await stage.send(ALICE, group, scope=2)
+    may_go.set()
+    peer = await connecting
+    frames: list[Frame] = []
+    while seqs(frames, f"g:{group}") != [1, 2]:
+        frames.append(await peer.hear())
+    assert seqs(frames) == [1]
+
+
+async def test_device_replaced_while_it_attaches_hears_one_bye(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that a newer one overtakes is told so, once, and leaves nothing."""
+    waits, may_go = await hold_bearings(stage, monkeypatch)
+    older = await stage.raw(BOB, 1)
+    await waits.wait()
+    newer = await stage.connect(BOB, 1)
+    may_go.set()
+    await newer.until("live")
+    frames, code, _ = await older.end()
+    assert (ops(frames), code) == (["bye"], Close.REPLACED)
+    assert len(stage.hub.connections) == 1
+
+
+async def test_device_that_goes_while_it_attaches_leaves_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that is cut in the middle of attaching is forgotten."""
+    headers = {"access-token": await stage.token(BOB)}
+    waits, may_go = await hold_bearings(stage, monkeypatch)
+    peer = await stage.open({"app_id": APP}, headers=headers)
+    await waits.wait()
+    peer.cut()
+    may_go.set()
+    await until(lambda: stage.empty)
+    assert stage.empty
+
+
+async def test_detached_connection_is_freed(stage: Stage) -> None:
+    """No timer holds a connection until its token expires."""
+    peer = await stage.connect(BOB, 1234567, token=await stage.token(BOB, ttl_s=3600))
+    await peer.until("live")
+    await peer.close()
+    await until(lambda: stage.empty)
+    gc.collect()
+    assert not [held for held in gc.get_objects() if type(held) is Connection and held.device_sn == 1234567]
+
+
+async def test_store_that_fails_while_attaching_sends_the_device_back_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that cannot answer is no reason to stay away for good."""
+    headers = {"access-token": await stage.token(BOB)}
+    await stage.connect(BOB, 2)
+    monkeypatch.setattr(stage.gateway.store, "_closed", True)
+    peer = await stage.open({"app_id": APP}, headers=headers)
+    ended = await peer.end()
+    monkeypatch.undo()
+    assert ended.code == Close.STORE_FAILED
+    assert ended.bye["code"] == Close.STORE_FAILED

@@ -1,0 +1,247 @@
+"""What a store should hold, in plain lists: slow, small, and without a thought of SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.domain.model import Action, Status
+
+
+@dataclass
+class Sent:
+    """A message. `opposite` is its target, a user or a group."""
+
+    msg_id: int
+    sender: int
+    target: int
+    in_group: bool
+    seq: int
+    notice: bool
+    recalled: bool = False
+
+
+@dataclass
+class Stay:
+    group: int
+    user: int
+    from_seq: int
+    from_msg: int
+    read: int
+    deleted: int
+    delivered: int
+    to_seq: int = 0
+
+    def around(self, message: Sent) -> bool:
+        return (
+            self.group == message.target
+            and self.user != message.sender
+            and self.from_seq <= message.seq
+            and (not self.to_seq or message.seq <= self.to_seq)
+        )
+
+
+Entry = tuple[str, int]
+Change = tuple[int, int, int]
+"""(sender, conversation as the sender sees it, newest message whose status changed)."""
+
+
+@dataclass
+class Model:
+    """One app. Timelines, users and groups are known by xid."""
+
+    timelines: dict[int, list[Entry]] = field(default_factory=dict)
+    messages: dict[int, Sent] = field(default_factory=dict)
+    stays: list[Stay] = field(default_factory=list)
+    versions: dict[int, int] = field(default_factory=dict)
+    destroyed: set[int] = field(default_factory=set)
+    delivered: dict[int, int] = field(default_factory=dict)
+    read: dict[tuple[int, int], int] = field(default_factory=dict)
+    deleted: dict[tuple[int, int], int] = field(default_factory=dict)
+    keys: dict[tuple[int, str], tuple[str, int, int]] = field(default_factory=dict)
+    next_msg_id: int = 1
+
+    def add(self, xid: int, kind: str, what: int = 0) -> int:
+        self.timelines.setdefault(xid, []).append((kind, what))
+        return len(self.timelines[xid])
+
+    def head(self, xid: int) -> int:
+        return len(self.timelines.get(xid, []))
+
+    # -- drafts -----------------------------------------------------------------------------------------
+
+    def text(
+        self, sender: int, targets: tuple[int, ...], key: str, digest: str, *, notice: bool, judged: int = -1
+    ) -> str:
+        """Append a message; `judged` is a group's version, where it is to a group."""
+        known = self.keys.get((sender, key)) if key else None
+        if known is not None:
+            return "Repeated" if known[0] == digest else "Refused"
+        in_group = judged >= 0
+        if in_group and self.versions[targets[0]] != judged:
+            return "Stale"
+        first = self.next_msg_id
+        self.timelines.setdefault(sender, [])
+        for target in targets:
+            msg_id = self.next_msg_id
+            self.next_msg_id += 1
+            seq = self.add(target, "MESSAGE", msg_id)
+            self.messages[msg_id] = Sent(msg_id, sender, target, in_group, seq, notice)
+            if not in_group and not notice and sender != target:
+                self.add(sender, "MESSAGE", msg_id)
+        if key:
+            self.keys[sender, key] = (digest, first, self.next_msg_id - 1)
+        return "Appended"
+
+    def recall(self, msg_id: int) -> str:
+        message = self.messages.get(msg_id)
+        if message is None:
+            return "Refused"
+        if not message.recalled:
+            message.recalled = True
+            self.add(message.target, "RECALLED", msg_id)
+            if not message.in_group and not message.notice and message.sender != message.target:
+                self.add(message.sender, "RECALLED", msg_id)
+        return "Changed"
+
+    def delete(self, user: int, opposite: int) -> str:
+        if opposite in self.versions:
+            stay = self.stay(opposite, user)
+            if stay is None:
+                return "Refused"
+            before, last = stay.deleted, self.last(user, opposite)
+            stay.deleted = max(before, last)
+        else:
+            before, last = self.deleted.get((user, opposite), 0), self.last(user, opposite)
+            self.deleted[user, opposite] = last
+        if last > before:
+            self.add(user, "DELETED", last)
+        return "Changed"
+
+    def change(self, group: int, action: Action, users: tuple[int, ...], judged: int) -> str:
+        if group in self.destroyed:
+            return "Refused"
+        if self.versions[group] != judged:
+            return "Stale"
+        joins = action is Action.JOINED
+        if action is Action.DESTROYED:
+            self.destroyed.add(group)
+            users = tuple(stay.user for stay in self.stays if stay.group == group and not stay.to_seq)
+        else:
+            users = tuple(user for user in users if (self.stay(group, user) is None) == joins)
+            if not users:
+                return "Changed"
+        seq = self.add(group, "MEMBERSHIP")
+        self.versions[group] += 1
+        last = self.last(0, group)
+        for user in users:
+            self.add(user, "MEMBERSHIP")
+            stay = self.stay(group, user)
+            if stay is not None:
+                stay.to_seq = seq
+            else:
+                self.stays.append(Stay(group, user, seq, last + 1, last, last, seq - 1))
+        return "Changed"
+
+    # -- positions --------------------------------------------------------------------------------------
+
+    def ack(self, user: int, timeline: int, seq: int) -> None:
+        if timeline == user:
+            self.delivered[user] = max(self.delivered.get(user, 0), seq)
+        elif (stay := self.stay(timeline, user)) is not None:
+            stay.delivered = max(stay.delivered, seq)
+
+    def mark(self, user: int, opposite: int, msg_id: int) -> int | None:
+        """Move a READ position; return it, or None where it is refused."""
+        last = self.last(user, opposite)
+        position = min(msg_id or last, last)
+        if opposite in self.versions:
+            stay = self.stay(opposite, user)
+            if stay is None:
+                return None
+            stay.read = max(stay.read, position)
+            return stay.read
+        self.read[user, opposite] = max(self.read.get((user, opposite), 0), position)
+        return self.read[user, opposite]
+
+    # -- what is seen of it -----------------------------------------------------------------------------
+
+    def stay(self, group: int, user: int) -> Stay | None:
+        for stay in self.stays:
+            if (stay.group, stay.user, stay.to_seq) == (group, user, 0):
+                return stay
+        return None
+
+    def conversation(self, user: int, opposite: int) -> list[Sent]:
+        """Every message that lies in it, recalled or not, oldest first."""
+        if opposite in self.versions:
+            return [message for message in self.messages.values() if message.target == opposite]
+        return [
+            message
+            for message in self.messages.values()
+            if (message.sender, message.target) == (opposite, user)
+            or ((message.sender, message.target) == (user, opposite) and not message.notice)
+        ]
+
+    def last(self, user: int, opposite: int) -> int:
+        return max((message.msg_id for message in self.conversation(user, opposite)), default=0)
+
+    def status(self, message: Sent, asker: int) -> Status:
+        """As the asker sees it."""
+        if message.in_group:
+            stays = [stay for stay in self.stays if stay.around(message)]
+            if message.sender != asker:
+                stay = self.stay(message.target, asker)
+                stays = [] if stay is None else [stay]
+            if any(stay.read >= message.msg_id for stay in stays):
+                return Status.READ
+            return Status(any(stay.delivered >= message.seq for stay in stays))
+        if self.read.get((message.target, message.sender), 0) >= message.msg_id:
+            return Status.READ
+        return Status(self.delivered.get(message.target, 0) >= message.seq)
+
+    def statuses(self) -> dict[int, Status]:
+        """Of every message that its sender may look at."""
+        return {
+            message.msg_id: self.status(message, message.sender)
+            for message in self.messages.values()
+            if not message.recalled
+            and message.sender != message.target
+            and (message.in_group or not message.notice)
+        }
+
+    def changes(self, before: dict[int, Status], status: Status) -> set[Change]:
+        """Whom to tell after a move: per sender and conversation the newest message that came to `status`."""
+        newest: dict[tuple[int, int], int] = {}
+        for msg_id, now in self.statuses().items():
+            if now is status and before[msg_id] is not status:
+                message = self.messages[msg_id]
+                newest[message.sender, message.target] = msg_id
+        return {(*pair, msg_id) for pair, msg_id in newest.items()}
+
+    def hidden(self, user: int, opposite: int) -> int:
+        """Up to where a user does not see a conversation."""
+        stay = self.stay(opposite, user)
+        if stay is not None:
+            return max(stay.deleted, stay.from_msg - 1)
+        return self.deleted.get((user, opposite), 0)
+
+    def history(self, user: int, opposite: int) -> list[tuple[int, Status]] | None:
+        """Newest first, with status; None where it is refused."""
+        if opposite in self.versions and self.stay(opposite, user) is None:
+            return None
+        below = self.hidden(user, opposite)
+        shown = [m for m in self.conversation(user, opposite) if not m.recalled and m.msg_id > below]
+        return [(message.msg_id, self.status(message, user)) for message in reversed(shown)]
+
+    def recent(self, user: int) -> list[tuple[int, int]]:
+        """Conversations with something to see, newest first, with the number of unread messages."""
+        found = []
+        for opposite in self.timelines:
+            if shown := self.history(user, opposite):
+                read = self.read.get((user, opposite), 0)
+                if (stay := self.stay(opposite, user)) is not None:
+                    read = stay.read
+                others = [msg_id for msg_id, _ in shown if self.messages[msg_id].sender != user]
+                unread = sum(msg_id > read for msg_id in others)
+                found.append((self.last(user, opposite), opposite, unread))
+        return [(opposite, unread) for _, opposite, unread in sorted(found, reverse=True)]

@@ -1,0 +1,260 @@
+"""A store with one app in it, and short words for what its tests ask again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gateway.domain.drafts import (
+    Ack,
+    Answer,
+    Appended,
+    Changed,
+    CreateDraft,
+    DeleteDraft,
+    Draft,
+    MembershipDraft,
+    MessageDraft,
+    ReadDone,
+    ReadMark,
+    RecallDraft,
+    StatusChange,
+)
+from gateway.domain.errors import Kind
+from gateway.domain.limits import Limits
+from gateway.domain.model import Action, App, Entry, Facts, Scope, User
+from gateway.store.base import History, Party, Recent, Store
+from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.check import check_store
+
+NOW = 1_700_000_000_000
+LIMITS = Limits()
+MIB = 1024 * 1024
+
+
+async def open_store(engine: str, folder: Path, limits: Limits) -> Store:
+    """Open the store of an engine; a new engine joins the suite here and in `check`."""
+    assert engine == "sqlite"
+    return await SqliteStore.open(folder, limits)
+
+
+def check(engine: str, folder: Path) -> list[str]:
+    """Ask the engine which of the store's laws are broken."""
+    assert engine == "sqlite"
+    return check_store(folder)
+
+
+class Stage:
+    """An open store. Users and groups are named by their xids; `system` is the app's reserved user's."""
+
+    def __init__(self, engine: str, folder: Path, limits: Limits = LIMITS) -> None:
+        self.engine = engine
+        self.folder = folder
+        self.limits = limits
+        self.store: Store
+        self.app: App
+
+    async def __aenter__(self) -> Self:
+        self.store = await open_store(self.engine, self.folder, self.limits)
+        made = await self.store.create_app("demo", "k1", b"x" * 64, registered=False, at=NOW)
+        assert made is not None
+        self.app = made
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.store.close()
+
+    async def restart(self, limits: Limits | None = None) -> None:
+        """Close the store and open it again, with other limits where given."""
+        await self.store.close()
+        self.store = await open_store(self.engine, self.folder, limits or self.limits)
+
+    def check(self) -> list[str]:
+        """Which laws are broken."""
+        return check(self.engine, self.folder)
+
+    # -- drafts -----------------------------------------------------------------------------------------
+
+    def text(self, sender: int, *targets: int, **members: Any) -> MessageDraft:
+        """A text to users; `members` are other members of the draft."""
+        told: dict[str, Any] = {
+            "app": self.app.id,
+            "sender_xid": sender,
+            "sender_sn": 0,
+            "scope": Scope.USER,
+            "targets": targets,
+            "ctype": 0,
+            "content": "hello",
+            "attachment": "",
+            "config": "",
+            "ext": "",
+            "at": NOW,
+        }
+        return MessageDraft(**{**told, **members})
+
+    async def group_text(self, sender: int, *targets: int, **members: Any) -> MessageDraft:
+        """A text to groups, judged by the facts of this moment."""
+        facts = await self.store.facts(self.app.id, targets, sender)
+        judged = tuple(fact.version if fact else 0 for fact in facts)
+        return self.text(sender, *targets, **{"scope": Scope.GROUP, "judged": judged, **members})
+
+    async def append(self, draft: Draft) -> Answer:
+        """Append one draft alone."""
+        [answer] = await self.store.append([draft])
+        return answer
+
+    async def send(self, sender: int, *targets: int, **members: Any) -> Appended:
+        """Send a text to users."""
+        answer = await self.append(self.text(sender, *targets, **members))
+        assert isinstance(answer, Appended), answer
+        return answer
+
+    async def say(self, sender: int, *targets: int, **members: Any) -> Appended:
+        """Send a text to groups."""
+        answer = await self.append(await self.group_text(sender, *targets, **members))
+        assert isinstance(answer, Appended), answer
+        return answer
+
+    async def recall(self, msg_id: int) -> Changed:
+        """Recall a message."""
+        answer = await self.append(RecallDraft(app=self.app.id, msg_id=msg_id, at=NOW))
+        assert isinstance(answer, Changed), answer
+        return answer
+
+    async def deletion(self, xid: int, opposite: int) -> DeleteDraft:
+        """A conversation that a user hides."""
+        party = await self.party(opposite)
+        return DeleteDraft(
+            app=self.app.id,
+            user_id=await self.id(xid),
+            opposite_id=party.id,
+            opposite_xid=party.xid,
+            scope=party.scope,
+            at=NOW,
+        )
+
+    async def delete(self, xid: int, opposite: int) -> Answer:
+        """Hide a conversation from a user."""
+        return await self.append(await self.deletion(xid, opposite))
+
+    # -- groups -----------------------------------------------------------------------------------------
+
+    def creation(self, owner: int, *members: int, **told: Any) -> CreateDraft:
+        """A new group."""
+        named: dict[str, Any] = {"name": "g", "description": "", "avatar": "", "type": 0, "at": NOW}
+        return CreateDraft(app=self.app.id, owner_xid=owner, member_xids=members, **{**named, **told})
+
+    async def group(self, owner: int, *members: int) -> int:
+        """Make a group and return its xid."""
+        answer = await self.append(self.creation(owner, *members))
+        assert isinstance(answer, Changed), answer
+        assert answer.refused == {}
+        return answer.xid
+
+    async def membership(self, group: int, action: Action, *users: int, **told: Any) -> MembershipDraft:
+        """A change of who is in a group, judged by the facts of this moment."""
+        facts = await self.facts(group)
+        draft = MembershipDraft(
+            app=self.app.id,
+            group_id=(await self.party(group)).id,
+            group_xid=group,
+            action=action,
+            user_xids=users,
+            judged=facts.version,
+            at=NOW,
+        )
+        return MembershipDraft(
+            **{name: told.get(name, getattr(draft, name)) for name in draft.__struct_fields__}
+        )
+
+    async def change(self, group: int, action: Action, *users: int) -> Changed:
+        """Change who is in a group."""
+        answer = await self.append(await self.membership(group, action, *users))
+        assert isinstance(answer, Changed), answer
+        return answer
+
+    async def join(self, group: int, *users: int) -> Changed:
+        """Let users join a group."""
+        return await self.change(group, Action.JOINED, *users)
+
+    async def kick(self, group: int, *users: int) -> Changed:
+        """Put users out of a group."""
+        return await self.change(group, Action.KICKED, *users)
+
+    async def facts(self, group: int, xid: int = 0) -> Facts:
+        """Read what judging a draft of `xid` to a group needs."""
+        [found] = await self.store.facts(self.app.id, [group], xid)
+        assert found is not None
+        return found
+
+    # -- who and what is there --------------------------------------------------------------------------
+
+    async def party(self, xid: int) -> Party:
+        """Find a user or group."""
+        found = await self.store.party(self.app.id, xid)
+        assert found is not None, f"there is no {xid}"
+        return found
+
+    async def id(self, xid: int) -> int:
+        """Find the id of a user's or group's timeline."""
+        return (await self.party(xid)).id
+
+    async def user(self, xid: int) -> User:
+        """Find or make a user."""
+        found = await self.store.ensure_user(self.app.id, xid, NOW)
+        assert isinstance(found, User)
+        return found
+
+    async def users(self, *xids: int) -> None:
+        """Make users in this order."""
+        for xid in xids:
+            await self.user(xid)
+
+    async def entries(self, xid: int) -> list[Entry]:
+        """Read all entries of a user's or group's timeline."""
+        page = await self.store.page(await self.id(xid), 1, 100_000, 1000 * MIB)
+        assert [entry.seq for entry in page.entries] == list(range(page.floor + 1, page.head + 1))
+        return page.entries
+
+    async def history(self, xid: int, opposite: int, start: int = 0, limit: int = 100) -> History:
+        """Page a conversation."""
+        found = await self.store.history(await self.user(xid), await self.party(opposite), start, limit)
+        assert isinstance(found, History), found
+        return found
+
+    async def shown(self, xid: int, opposite: int) -> list[int]:
+        """List the ids of a conversation as a user sees it, newest first."""
+        return [item.message.msg_id for item in (await self.history(xid, opposite)).items]
+
+    async def statuses(self, xid: int, opposite: int) -> dict[int, str]:
+        """Read the status of each message of a conversation, as a user sees it."""
+        items = (await self.history(xid, opposite)).items
+        return {item.message.msg_id: item.status.name for item in items}
+
+    async def recent(self, xid: int, group: int = 0) -> list[Recent]:
+        """List the recent conversations of a user."""
+        return await self.store.recent(await self.id(xid), await self.id(group) if group else 0)
+
+    # -- positions --------------------------------------------------------------------------------------
+
+    async def acked(self, xid: int, timeline: int, seq: int, sn: int = 1) -> Ack:
+        """An ack of a device: it holds the timeline of `timeline` up to `seq`."""
+        return Ack(await self.id(xid), xid, sn, await self.id(timeline), seq)
+
+    async def ack(self, xid: int, timeline: int, seq: int, sn: int = 1) -> list[StatusChange]:
+        """Advance by one ack."""
+        return await self.store.advance([await self.acked(xid, timeline, seq, sn)])
+
+    async def mark(self, xid: int, opposite: int, msg_id: int = 0, sn: int = 0) -> ReadMark:
+        """A READ of a user."""
+        party = await self.party(opposite)
+        return ReadMark(await self.id(xid), xid, party.id, party.xid, party.scope, msg_id, sn)
+
+    async def read(self, xid: int, opposite: int, msg_id: int = 0, sn: int = 0) -> ReadDone:
+        """Read a conversation up to `msg_id`, or its newest."""
+        [done] = await self.store.read([await self.mark(xid, opposite, msg_id, sn)])
+        assert not isinstance(done, Kind), done
+        return done

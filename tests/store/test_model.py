@@ -1,0 +1,193 @@
+"""Whatever is asked of a store in whatever order, it holds what the model says, and keeps the laws."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.drafts import Draft, RecallDraft
+from gateway.domain.errors import Kind
+from gateway.domain.model import Action, Status
+from gateway.store.base import History
+from tests.store.model import Model
+from tests.store.stage import MIB, NOW, Stage
+
+USERS = (1, 2, 3, 4)
+GROUPS = 2
+
+users = st.sampled_from(USERS)
+groups = st.integers(0, GROUPS - 1)
+anyone = st.integers(0, len(USERS) + GROUPS - 1)
+some = st.lists(users, min_size=1, max_size=3, unique=True).map(tuple)
+back = st.integers(0, 12)
+keys = st.sampled_from(["", "", "", "k", "l"])
+
+drafts = st.one_of(
+    st.tuples(
+        st.just("text"), users, some, keys, st.sampled_from("ab"), st.sampled_from([False, False, True])
+    ),
+    st.tuples(st.just("text"), users, some, st.just(""), st.just(""), st.just(False)),
+    st.tuples(st.just("say"), users, groups, keys),
+    st.tuples(st.just("recall"), back),
+    st.tuples(st.just("delete"), users, anyone),
+    st.tuples(st.just("change"), groups, st.sampled_from([Action.JOINED, Action.KICKED, Action.LEFT]), some),
+    st.tuples(st.just("end"), groups, st.integers(0, 3)),
+)
+acks = st.lists(st.tuples(users, st.integers(-1, GROUPS - 1), back), min_size=1, max_size=6)
+steps = st.one_of(
+    st.tuples(st.just("batch"), st.lists(drafts, min_size=1, max_size=8)),
+    st.tuples(st.just("batch"), st.lists(drafts, min_size=1, max_size=8)),
+    st.tuples(st.just("acks"), acks),
+    st.tuples(st.just("read"), users, anyone, back),
+    st.tuples(st.just("restart")),
+)
+
+
+class Run:
+    """A store and its model, step by step."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.model = Model()
+        self.groups: list[int] = []
+
+    async def begin(self) -> None:
+        await self.stage.users(*USERS)
+        for user in USERS:
+            self.model.timelines[user] = []
+        for _ in range(GROUPS):
+            group = await self.stage.group(*USERS[:3])
+            self.model.versions[group] = 0
+            self.model.change(group, Action.JOINED, USERS[:3], 0)
+            self.groups.append(group)
+
+    def opposite(self, index: int) -> int:
+        return [*USERS, *self.groups][index]
+
+    async def draft(self, asked: tuple[Any, ...], versions: dict[int, int]) -> tuple[Draft, str] | None:
+        """Make the draft that is asked for; what comes of it the model says."""
+        stage, model = self.stage, self.model
+        match asked:
+            case "text", sender, targets, key, digest, notice:
+                members = {"key": key, "digest": digest, "notice": notice, "copied": not notice}
+                draft: Draft = stage.text(sender, *targets, **members)
+                return draft, model.text(sender, targets, key, digest, notice=notice)
+            case "say", sender, index, key:
+                group = self.groups[index]
+                if await stage.store.group(stage.app.id, group) is None:
+                    return None
+                draft = await stage.group_text(sender, group, key=key, digest="g")
+                return draft, model.text(sender, (group,), key, "g", notice=False, judged=versions[group])
+            case "recall", ago:
+                msg_id = max(model.next_msg_id - 1 - ago, 1)
+                return RecallDraft(app=stage.app.id, msg_id=msg_id, at=NOW), model.recall(msg_id)
+            case "delete", user, index:
+                opposite = self.opposite(index)
+                return await stage.deletion(user, opposite), model.delete(user, opposite)
+            case "change", index, action, who:
+                return await self.membership(index, action, who, versions)
+            case "end", index, 0:
+                return await self.membership(index, Action.DESTROYED, (), versions)
+            case _:
+                return None
+
+    async def membership(
+        self, index: int, action: Action, who: tuple[int, ...], versions: dict[int, int]
+    ) -> tuple[Draft, str] | None:
+        group = self.groups[index]
+        if await self.stage.store.group(self.stage.app.id, group) is None:
+            return None
+        draft = await self.stage.membership(group, action, *who)
+        return draft, self.model.change(group, action, who, versions[group])
+
+    async def batch(self, asked: list[tuple[Any, ...]]) -> None:
+        versions = dict(self.model.versions)
+        made = [found for one in asked if (found := await self.draft(one, versions)) is not None]
+        answers = await self.stage.store.append([draft for draft, _ in made])
+        assert [type(answer).__name__ for answer in answers] == [expected for _, expected in made]
+
+    async def acks(self, asked: list[tuple[int, int, int]]) -> None:
+        before = self.model.statuses()
+        sent = []
+        for user, index, ago in asked:
+            timeline = user if index < 0 else self.groups[index]
+            seq = max(self.model.head(timeline) - ago, 0)
+            sent.append(await self.stage.acked(user, timeline, seq))
+            self.model.ack(user, timeline, seq)
+        changes = await self.stage.store.advance(sent)
+        await self.compare_changes(changes, before, Status.DELIVERED)
+
+    async def read(self, user: int, index: int, ago: int) -> None:
+        before = self.model.statuses()
+        opposite = self.opposite(index)
+        msg_id = max(self.model.next_msg_id - 1 - ago, 0)
+        [done] = await self.stage.store.read([await self.stage.mark(user, opposite, msg_id)])
+        position = self.model.mark(user, opposite, msg_id)
+        if isinstance(done, Kind):
+            assert position is None
+        else:
+            assert done.msg_id == position
+            await self.compare_changes(done.changes, before, Status.READ)
+
+    async def compare_changes(self, changes: list[Any], before: dict[int, Status], status: Status) -> None:
+        xids = {await self.stage.id(user): user for user in USERS}
+        told = [(xids[change.sender_id], change.conversation_xid, change.msg_id) for change in changes]
+        assert len(told) == len(set(told))
+        assert set(told) == self.model.changes(before, status)
+        for change in changes:
+            assert change.status is status
+            assert change.by_xid != xids[change.sender_id]
+
+    async def compare(self) -> None:
+        """Every timeline, history and list is as the model has it."""
+        store, model = self.stage.store, self.model
+        for xid, expected in model.timelines.items():
+            page = await store.page(await self.stage.id(xid), 1, 10_000, MIB)
+            assert [entry.seq for entry in page.entries] == list(range(1, page.head + 1))
+            told = []
+            for entry in page.entries:
+                what = 0
+                if entry.message is not None:
+                    what = entry.message.msg_id
+                    assert entry.message.recalled == model.messages[what].recalled
+                    assert bool(entry.message.content) != entry.message.recalled
+                elif entry.deleted is not None:
+                    what = entry.deleted.msg_id
+                told.append((entry.kind.name, what))
+            assert told == expected
+        for user in USERS:
+            asker = await self.stage.user(user)
+            for opposite in model.timelines:
+                found = await store.history(asker, await self.stage.party(opposite), 0, 1000)
+                shown = None
+                if isinstance(found, History):
+                    shown = [(item.message.msg_id, item.status) for item in found.items]
+                assert shown == model.history(user, opposite)
+            recent = await self.stage.recent(user)
+            assert [(one.conversation_xid, one.unread) for one in recent] == model.recent(user)
+
+
+async def run(engine: str, asked: list[tuple[Any, ...]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with Stage(engine, Path(folder) / "data") as stage:
+            story = Run(stage)
+            await story.begin()
+            for name, *rest in asked:
+                if name == "restart":
+                    await stage.restart()
+                else:
+                    await getattr(story, name)(*rest)
+            await story.compare()
+        assert stage.check() == []
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(asked=st.lists(steps, min_size=1, max_size=14))
+def test_a_store_holds_what_the_model_says(asked: list[tuple[Any, ...]]) -> None:
+    """Timelines, statuses, receipts, histories and counts, after any mix of batches, acks and reads."""
+    asyncio.run(run("sqlite", asked))

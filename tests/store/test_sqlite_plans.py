@@ -1,0 +1,153 @@
+"""Every statement of the engine searches an index: none grows slower with the number of messages, users or groups."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.domain.drafts import Keep
+from gateway.domain.model import Action
+from gateway.store.sqlite.lane import Lane
+from tests.store.stage import MIB, NOW, Stage
+
+ONE_ROW = {"meta", "app", "a"}
+"""Tables that may be scanned: one row of meta, and the list of all apps."""
+
+SUBQUERIES = {"r": "recent"}
+"""What a subquery is called where it is read, if not by its own name."""
+
+
+class Listener:
+    """A connection that notes what it is asked."""
+
+    def __init__(self, conn: sqlite3.Connection, asked: dict[str, Any]) -> None:
+        self._conn = conn
+        self._asked = asked
+
+    def execute(self, sql: str, params: Any = ()) -> sqlite3.Cursor:
+        self._asked[sql] = params
+        return self._conn.execute(sql, params)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conn, name)
+
+
+async def use_everything(stage: Stage) -> None:
+    """Go through every call of the port."""
+    store, app = stage.store, stage.app.id
+    await stage.send(11, 12, key="7", digest="d")
+    await stage.send(11, 12, 13, key="8", digest="d")
+    await stage.send(12, 11, notice=True, copied=False)
+    group = await stage.group(11, 12)
+    await stage.join(group, 13, 14)
+    await stage.say(11, group)
+    await stage.say(12, group)
+    user, other, in_group = await stage.user(12), await stage.party(11), await stage.party(group)
+    await store.keep([Keep(user.id, sn, NOW, {user.id: 0, in_group.id: 0}, ()) for sn in range(25)])
+    await store.advance(
+        [await stage.acked(12, 12, 3), await stage.acked(12, group, 4), await stage.acked(13, group, 3)]
+    )
+    await stage.read(12, 11)
+    await stage.read(12, group)
+    for opposite in (11, group):
+        await stage.history(12, opposite)
+    await stage.recent(12)
+    await stage.recent(12, group)
+    await stage.recall(1)
+    for opposite in (11, group):
+        await stage.delete(12, opposite)
+    await store.page(user.id, 1, 100, MIB)
+    await store.standing(user.id, 1)
+    await store.bearings(user.id, 1, [user.id, in_group.id])
+    await store.message(app, 1)
+    await store.transaction(app, 11, "7")
+    await store.add_key("demo", "k2", b"y", NOW)
+    await store.apps()
+    await store.register(app, "alice", "", NOW)
+    await store.user_named(app, "alice")
+    await store.ensure_user(app, 99, NOW)
+    await store.members(in_group.id, 0, 10)
+    await store.joined(user.id)
+    await store.group(app, group)
+    await store.party(app, other.xid)
+    await store.probe()
+    await stage.kick(group, 13)
+    await stage.change(group, Action.LEFT, 14)
+    await stage.change(group, Action.DESTROYED)
+
+
+def scans(conn: sqlite3.Connection, sql: str, params: Any) -> list[str]:
+    """The steps of a statement's plan that go through a whole table."""
+    plan = [step for _, _, _, step in conn.execute(f"EXPLAIN QUERY PLAN {sql}", params)]
+    made = {match[1] for step in plan if (match := re.match(r"(?:CO-ROUTINE|MATERIALIZE) (\S+)", step))}
+    found = []
+    for step in plan:
+        match = re.match(r"SCAN (\S+)", step)
+        small = match is not None and (
+            "VIRTUAL TABLE" in step
+            or step == "SCAN CONSTANT ROW"
+            or match[1] in made | ONE_ROW
+            or SUBQUERIES.get(match[1]) in made
+        )
+        if (match and not small) or "AUTOMATIC" in step:
+            found.append(step)
+    return found
+
+
+async def test_no_statement_goes_through_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all that the port's calls ask, EXPLAIN QUERY PLAN tells index searches only."""
+    asked: dict[str, Any] = {}
+    real = Lane.run
+
+    async def listen(lane: Lane, work: Callable[[Any], Any]) -> Any:
+        return await real(lane, lambda conn: work(Listener(conn, asked)))
+
+    async with Stage("sqlite", tmp_path / "data") as stage:
+        monkeypatch.setattr(Lane, "run", listen)
+        await use_everything(stage)
+        monkeypatch.undo()
+    told = {}
+    with closing(sqlite3.connect(tmp_path / "data" / "gateway.db")) as conn:
+        for sql, params in asked.items():
+            if sql.split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
+                told[" ".join(sql.split())] = scans(conn, sql, params)
+    assert len(told) > 50
+    assert {sql: steps for sql, steps in told.items() if steps} == {}
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT * FROM message WHERE at = 1", ["SCAN message"]),
+        ("SELECT * FROM entry AS e WHERE msg_id = 1", ["SCAN e"]),
+        ("UPDATE stay SET read = 1 WHERE usr = 1 AND to_seq IS NULL", []),
+        ("UPDATE stay SET read = 1 WHERE usr = 1", ["SCAN stay"]),
+    ],
+)
+async def test_a_scan_would_be_seen(tmp_path: Path, sql: str, found: list[str]) -> None:
+    """The test above can fail."""
+    async with Stage("sqlite", tmp_path / "data"):
+        with closing(sqlite3.connect(tmp_path / "data" / "gateway.db")) as conn:
+            assert scans(conn, sql, ()) == found
+
+
+@pytest.mark.parametrize("query", ["history", "unread"])
+async def test_conversations_are_counted_in_the_index_alone(tmp_path: Path, query: str) -> None:
+    """The index of shown messages holds all that finding and counting them needs: no row behind it is read."""
+    sql = {
+        "history": """SELECT msg_id FROM message WHERE target = 1 AND peer = 2 AND shown = 1 AND msg_id > 3
+            AND flags & 1 = 0 ORDER BY msg_id DESC LIMIT 20""",
+        "unread": """SELECT sum(sender <> 1) FROM message WHERE target = 1 AND peer = 0 AND shown = 1 AND msg_id > 3""",
+    }[query]
+    async with Stage("sqlite", tmp_path / "data"):
+        with closing(sqlite3.connect(tmp_path / "data" / "gateway.db")) as conn:
+            [step] = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    assert step.startswith(
+        "SEARCH message USING COVERING INDEX message_shown (target=? AND peer=? AND msg_id>?"
+    )
