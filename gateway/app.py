@@ -159,6 +159,7 @@ class Gateway:
                 await self.writer.close()
                 await self.receipts.close()
                 self._say_bye()
+                await self.channel.close()
                 if self._runner:
                     await self._runner.cleanup()
         await self._release()
@@ -171,7 +172,6 @@ class Gateway:
 
     async def _release(self) -> None:
         await self._control.stop()
-        await self.channel.close()
         await self._tasks.stop()
         await self.hub.stop()
         self.directory.close()

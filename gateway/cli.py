@@ -176,13 +176,18 @@ async def _serve_until_told(gateway: Gateway, config: Config) -> None:
 
 
 async def _first_start(do: Callable[[Order], Coroutine[Any, Any, dict[str, Any]]]) -> bool:
-    """Make the app and the users that a newcomer meets, in a folder that has no app yet."""
-    if (await do(Order(verb="list")))["apps"]:
+    """Make the app and the users that a newcomer meets, in a folder that has no other app yet.
+
+    Each step may have been the last of a start that was killed, so each is made sure of anew.
+    """
+    apps = (await do(Order(verb="list")))["apps"]
+    if apps not in ([], [DEMO_APP]):
         return False
-    await do(Order(verb="create", app=DEMO_APP))
+    if not apps:
+        await do(Order(verb="create", app=DEMO_APP))
     for user in DEMO_USERS:
         await do(Order(verb="token", app=DEMO_APP, user=user))
-    return True
+    return not apps
 
 
 async def _greet(

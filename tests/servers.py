@@ -198,6 +198,8 @@ class ServerProcess:
     def _ready(self) -> bool:
         assert not self.program.ended, f"the server has ended: {self.log[-20:]}"
         try:
+            # The last that a first start makes; asking for a token of his would make him.
+            ask_running(self.data, Order(verb="find", app="demo", user="bob"))
             told = ask_running(self.data, Order(verb="token", app="demo"))
         except (Problem, OSError):
             return False

@@ -75,9 +75,7 @@ class Receipts:
                 for key, seq in acks.items():
                     self._acks[key] = max(seq, self._acks.get(key, 0))
                 self._due.set()
-            self._unsettled = {
-                (connection.user.id, connection.device_sn) for connection, _ in self._acks
-            }
+            self._unsettled = {(connection.user.id, connection.device_sn) for connection, _ in self._acks}
 
     async def _commit(self, acks: dict[tuple[Connection, int], int]) -> None:
         new = {connection for connection, _ in acks if not connection.kept}

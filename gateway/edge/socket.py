@@ -24,7 +24,7 @@ from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX
-from gateway.edge.facades.native.decode import decode_send
+from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send
 from gateway.edge.facades.native.envelope import code_of
 from gateway.wire.close import Close, close_for
 from gateway.wire.frames import (
@@ -42,7 +42,7 @@ from gateway.wire.frames import (
     decode_frame,
     frame,
 )
-from gateway.wire.websocket import ping_frame
+from gateway.wire.websocket import close_frame, ping_frame
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,6 @@ LAG_PAUSE_S = 0.02
 """How often a connection that is not read, because its transport is full, looks whether it has drained."""
 
 
-_REASON_BYTES_MAX = 123
 _NORMAL = 1000
 
 _MALFORMED = frozenset({1002, 1003, 1007, 1009})
@@ -95,7 +94,7 @@ class SocketSink:
         if not self.closed:
             self.closed = True
             with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
-                self.write(bye_frame(code, reason, retry_after_ms) + _close_frame(code, reason))
+                self.write(bye_frame(code, reason, retry_after_ms) + close_frame(code, reason))
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     async def answered(self, response: _Response) -> None:
@@ -115,16 +114,10 @@ class SocketSink:
     def cut(self) -> None:
         """Answer the close of a peer that goes, and end the socket whether it takes the rest or not."""
         if not self._transport.is_closing():
-            self.write(_close_frame(_NORMAL))
+            self.write(close_frame(_NORMAL))
             self._transport.close()
         if self.buffered():
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
-
-
-def _close_frame(code: int, reason: str = "") -> bytes:
-    """The close of RFC 6455 §5.5.1: at most 125 bytes, two of which are its code; the reason is UTF-8."""
-    told = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore").encode()
-    return bytes((0x88, 2 + len(told))) + code.to_bytes(2, "big") + told
 
 
 class Channel:
@@ -285,15 +278,18 @@ class Channel:
     ) -> bytes:
         if self.draining:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
+        body = text.encode()
         match asked:
             case SendFrame(ref=ref):
-                order = decode_send(text.encode(), self._limits)
+                order = decode_send(body, self._limits)
                 first, last = await self._messaging.send(principal, order, connection.device_sn)
                 return frame("ok", ref=ref, msg_ids=list(range(first, last + 1)))
-            case ReadFrame(ref=ref, conversation_id=conversation_id, msg_id=msg_id):
+            case ReadFrame(ref=ref):
+                conversation_id, msg_id = decode_read(body, self._limits)
                 await self._receipts.read(principal, conversation_id, msg_id, connection.device_sn)
                 return frame("ok", ref=ref)
-            case RecallFrame(ref=ref, conversation_id=conversation_id, msg_id=msg_id):
+            case RecallFrame(ref=ref):
+                conversation_id, msg_id = decode_recall(body, self._limits)
                 await self._messaging.recall(principal, conversation_id, msg_id)
                 return frame("ok", ref=ref)
 
@@ -345,7 +341,12 @@ def _offered_token(request: web.Request) -> str | None:
 def _device_sn(text: str | None) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(DEVICE_SN_MAX)) and int(text) <= DEVICE_SN_MAX):
+    if not (
+        text.isascii()
+        and text.isdigit()
+        and len(text) <= len(str(DEVICE_SN_MAX))
+        and int(text) <= DEVICE_SN_MAX
+    ):
         message = f"device_sn: a number from 0 to {DEVICE_SN_MAX}"
         raise FrameError(message)
     return int(text)

@@ -46,11 +46,9 @@ class AckFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="a
 
 
 class ReadFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="read"):
-    """Everything in the conversation up to `msg_id` was seen: READ."""
+    """Everything in the conversation up to `msg_id` was seen: READ. Its other members are decoded as REST's are."""
 
     ref: Ref = None
-    conversation_id: int = 0
-    msg_id: int = 0
 
 
 class SendFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="send"):
@@ -60,11 +58,9 @@ class SendFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="
 
 
 class RecallFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="recall"):
-    """Takes a message back."""
+    """Takes a message back: the other members are the body of `POST /message/recall`."""
 
     ref: Ref = None
-    conversation_id: int
-    msg_id: int
 
 
 class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ping"):
@@ -104,9 +100,7 @@ def _numbers(frame: ClientFrame) -> tuple[int, ...]:
             return (frame.device_sn, *frame.cursors.values())
         case AckFrame():
             return (frame.seq,)
-        case ReadFrame() | RecallFrame():
-            return (frame.conversation_id, frame.msg_id)
-        case SendFrame() | PingFrame():
+        case ReadFrame() | RecallFrame() | SendFrame() | PingFrame():
             return ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 _TEXT = 0x81
+_CLOSE = 0x88
 _PING = b"\x89\x00"
 _SHORT_MAX = 125
 _MEDIUM_MAX = 0xFFFF
@@ -18,6 +19,12 @@ def text_frame(payload: bytes) -> bytes:
     if size <= _MEDIUM_MAX:
         return struct.pack("!BBH", _TEXT, 126, size) + payload
     return struct.pack("!BBQ", _TEXT, 127, size) + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Return a close (RFC 6455 §5.5.1): at most 125 bytes, two of them its code; a longer reason is cut, as UTF-8."""
+    told = reason.encode()[: _SHORT_MAX - 2].decode(errors="ignore").encode()
+    return struct.pack("!BBH", _CLOSE, 2 + len(told), code) + told
 
 
 def ping_frame() -> bytes:

@@ -75,6 +75,17 @@ async def test_message_to_oneself_cannot_be_read_by_others(stage: Stage) -> None
     assert (answer["op"], answer["code"]) == ("error", 60003)
 
 
+async def test_numbers_of_a_read_may_be_strings(stage: Stage) -> None:
+    """The members of a read are those of REST: ids may come as strings."""
+    msg_id = await stage.send(ALICE, BOB, "hi")
+    bob = await stage.live(BOB)
+    assert await bob.ask(op="read", ref=1, conversation_id=str(ALICE), msg_id=str(msg_id)) == {
+        "op": "ok",
+        "ref": 1,
+    }
+    assert await stage.status(ALICE, BOB, msg_id) == "READ"
+
+
 async def test_read_of_nothing_is_an_error(stage: Stage) -> None:
     """Neither member given is 10002, and the connection stays."""
     peer = await stage.live(BOB)

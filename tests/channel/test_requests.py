@@ -121,6 +121,35 @@ async def test_recall_is_answered_and_told(stage: Stage) -> None:
     assert (await stage.call("GET", "/message/conversation", BOB, params=query))["data"]["messages"] == []
 
 
+async def test_numbers_of_a_recall_may_be_strings(stage: Stage) -> None:
+    """The members of a recall are those of REST: ids may come as strings."""
+    msg_id = await stage.send(ALICE, BOB, "hi")
+    answer = await (await stage.live(ALICE)).ask(
+        op="recall", ref=1, conversation_id=str(BOB), msg_id=str(msg_id)
+    )
+    assert answer == {"op": "ok", "ref": 1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "member"),
+    [
+        ({"op": "recall", "conversation_id": None, "msg_id": 1}, "conversation_id"),
+        ({"op": "recall", "conversation_id": 1, "msg_id": "x"}, "msg_id"),
+        ({"op": "recall", "conversation_id": 2**53, "msg_id": 1}, "conversation_id"),
+        ({"op": "read", "conversation_id": -1}, "conversation_id"),
+        ({"op": "read", "msg_id": 1.5}, "msg_id"),
+    ],
+)
+async def test_bad_members_of_a_request_are_named(stage: Stage, asked: Frame, member: str) -> None:
+    """A wrong member is an `error` that names it, and the connection stays."""
+    alice = await stage.live(ALICE)
+    answer = await alice.ask(**asked, ref="r")
+    assert (answer["op"], answer["ref"], answer["code"]) == ("error", "r", 10002)
+    assert member in answer["message"]
+    await alice.say(op="ping", ref=1)
+    assert (await alice.hear())["op"] == "pong"
+
+
 async def test_recall_of_another_ones_message_is_refused(stage: Stage) -> None:
     """The receiver cannot take a message back."""
     msg_id = await stage.send(ALICE, BOB)

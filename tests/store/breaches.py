@@ -1,7 +1,7 @@
 """How each law of a store is broken by hand, and what is told of it: see `test_sqlite_check.py`.
 
-In the store that is harmed, timeline 1 is the user `system`, 2 to 4 are users 11 to 13, and 5 is a group of these three,
-of which 13 was kicked and came back.
+In the store that is harmed, timeline 1 is the user `system`, 2 to 4 are users 11 to 13, and 5 is a group of these
+three, of which 13 was kicked and came back.
 """
 
 from __future__ import annotations

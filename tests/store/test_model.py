@@ -186,7 +186,7 @@ async def run(engine: str, asked: list[tuple[Any, ...]]) -> None:
         assert stage.check() == []
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(asked=st.lists(steps, min_size=1, max_size=14))
 def test_a_store_holds_what_the_model_says(asked: list[tuple[Any, ...]]) -> None:
     """Timelines, statuses, receipts, histories and counts, after any mix of batches, acks and reads."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,6 +39,7 @@ GROUPS = {2: 12, 3: 13, 4: 14, 5: 15, 6: 16}
 PACE = Pace(unacked_max=6, page_max=3, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)
 NEVER = 10**15
 ROOMY = 10**9
+Stage = Literal["snapshot", "registered", "read", "primed", "live"]
 TIMELINE_NAMES = {USER: "user"} | {timeline_id: f"g:{xid}" for timeline_id, xid in GROUPS.items()}
 IDS = {name: timeline_id for timeline_id, name in TIMELINE_NAMES.items()}
 
@@ -227,7 +228,7 @@ class Node:
         """Begin a connection: read the snapshot of stays and head."""
         world = self.world
         self.session = Session(UID, USER, PACE, self.now, NEVER)
-        self.stage = "snapshot"
+        self.stage: Stage = "snapshot"
         self.attach_head = world.lines[USER].head
         self.snapshot = {timeline_id: line.head for timeline_id, line in world.lines.items()}
         self.tracks = self.session.attach(
@@ -256,7 +257,9 @@ class Node:
             case "registered":
                 cursors = self.cursors | {
                     # A cursor of a group lies in a stay that the snapshot knows.
-                    timeline_id: min(seq, lines[USER].head if timeline_id == USER else self.snapshot[timeline_id])
+                    timeline_id: min(
+                        seq, lines[USER].head if timeline_id == USER else self.snapshot[timeline_id]
+                    )
                     for timeline_id, seq in stated.items()
                 }
                 self.bearings = {
@@ -280,6 +283,8 @@ class Node:
             case "primed":
                 self.stage = "live"
                 self.perform(self.session.start(), "start")
+            case "live":
+                pass
 
     # -- dispatch, as gateway/core/hub.py does it -------------------------------------------------------
 
@@ -434,7 +439,8 @@ class Node:
                     self._judge_entry(one, members, cause)
 
     def _judge_fetch(self, fetch: Fetch) -> None:
-        assert self.stage == "live" and not self.session.ended, "pages are read for who is here"
+        assert self.stage == "live", "pages are read for who has been welcomed"
+        assert not self.session.ended, "pages are read for who is still here"
         seen = self.seen.get(fetch.timeline_id)
         assert seen is not None, "a page of a timeline that is not followed"
         assert seen.primed, "a page before the head is known"
@@ -553,7 +559,9 @@ class Node:
             return
         assert self.live, "live comes"
         for timeline_id, seen in self.seen.items():
-            assert seen.sent >= self.known[timeline_id], f"{TIMELINE_NAMES[timeline_id]} stays behind what is known"
+            assert seen.sent >= self.known[timeline_id], (
+                f"{TIMELINE_NAMES[timeline_id]} stays behind what is known"
+            )
         self.sweep()
         self.settle()
         self.room = ROOMY
@@ -563,4 +571,6 @@ class Node:
         assert all(track.settled for track in self.session.tracks.values()), "the fan-out's short way is open"
         for timeline_id in followed:
             self.dispatch(self.world.send(timeline_id, 1))
-            assert self.seen[timeline_id].sent == lines[timeline_id].head, "at rest, live pushes go out at once"
+            assert self.seen[timeline_id].sent == lines[timeline_id].head, (
+                "at rest, live pushes go out at once"
+            )

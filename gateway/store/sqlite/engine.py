@@ -10,6 +10,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -48,6 +49,7 @@ class SqliteStore:
         self._readers = readers
         self._turn = itertools.cycle(range(len(readers)))
         self._doubtful = False
+        self._failing = False
         self._settling = asyncio.Lock()
         self._closed = False
         self._epoch = ""
@@ -115,15 +117,25 @@ class SqliteStore:
 
         await self._settle()
         try:
-            return await self._writer.run(visit)
+            done = await self._writer.run(visit)
         except _BAD_DATA as error:
             raise _bad_data(error) from error
         except (sqlite3.Error, ValueError) as error:
             self._doubtful = True
             raise self._failed(error) from error
+        self._works()
+        return done
+
+    def _works(self) -> None:
+        if self._failing:
+            log.info("the store works again")
+            self._failing = False
 
     def _failed(self, error: Exception) -> Problem:
-        log.error("the store failed: %s", error)
+        # Every caller is told; the log is told once, until a commit says that it is over.
+        if not self._failing:
+            log.error("the store failed: %s", error)
+            self._failing = True
         return Problem(
             Kind.STORE_FAILED, "the store cannot keep anything now; try again", retry_after_ms=1000
         )
@@ -162,6 +174,7 @@ class SqliteStore:
         answers: list[Answer] = []
         try:
             await self._writer.run(lambda conn: append_batch(conn, batch, key, self._limits, answers))
+            self._works()
             return answers
         except _BAD_DATA as error:
             if len(batch) == 1:
@@ -345,9 +358,15 @@ def _take_folder(folder: Path) -> tuple[Path, IO[str]]:
         lock.close()
         message = f"the folder {folder} is in use by another gateway process" + (owner and f" ({owner})")
         raise StoreError(message) from error
-    lock.truncate(0)
-    lock.write(f"pid {os.getpid()}")
-    lock.flush()
+    try:
+        lock.truncate(0)
+        lock.write(f"pid {os.getpid()}")
+        lock.flush()
+    except OSError as error:
+        with suppress(OSError):
+            lock.close()
+        message = f"cannot use the folder {folder}: {error.strerror}"
+        raise StoreError(message) from error
     return folder.resolve() / "gateway.db", lock
 
 

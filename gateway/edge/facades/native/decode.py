@@ -7,7 +7,7 @@ import msgspec
 from gateway.core.messaging import Order
 from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import INT64_MAX, Ctype, Scope
+from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Scope
 from gateway.edge.decode import Body, Number, identifier, identifiers, number
 
 _SCOPES = {int(scope): scope for scope in Scope}
@@ -76,6 +76,19 @@ def decode_recall(body: bytes, limits: Limits) -> tuple[int, int]:
     """
     asked = _recall.decode(body, limits)
     return identifier(asked.conversation_id, "conversation_id"), identifier(asked.msg_id, "msg_id")
+
+
+def decode_read(body: bytes, limits: Limits) -> tuple[int, int]:
+    """The members of a device's `read`, of which one may be missing (0), as in `GET /message/ack`.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _recall.decode(body, limits)
+    return (
+        number(asked.conversation_id, "conversation_id", 0, SAFE_MAX, 0),
+        number(asked.msg_id, "msg_id", 0, SAFE_MAX, 0),
+    )
 
 
 def _transaction_id(value: Number) -> int:
