@@ -127,9 +127,9 @@ class Gateway:
         host, port = listener.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         await self._control.start()
-        self._tasks.start(self.hub.run(), "ticks")
-        self._tasks.start(self.hub.run_sweep(), "sweep")
-        self._tasks.start(self.receipts.run(), "acks")
+        self._tasks.keep(self.hub.run, "ticks")
+        self._tasks.keep(self.hub.run_sweep, "sweep")
+        self._tasks.keep(self.receipts.run, "acks")
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""

@@ -34,6 +34,7 @@ class Receipts:
         self._acks: dict[tuple[Connection, int], int] = {}
         self._unsettled: set[tuple[int, int]] = set()
         self._due = asyncio.Event()
+        self._stuck = False
         self._flushing = asyncio.Lock()
         self._reads: Lane[ReadMark, ReadDone | Kind] = Lane(self._flush_reads, _take_reads)
         hub.on_ack = self.ack
@@ -70,8 +71,11 @@ class Receipts:
                 return
             try:
                 await self._commit(acks)
+                self._stuck = False
             except Problem as problem:
-                log.warning("acks wait for the store: %s", problem.sentence)
+                if not self._stuck:
+                    log.warning("acks wait for the store: %s", problem.sentence)
+                self._stuck = True
                 for key, seq in acks.items():
                     self._acks[key] = max(seq, self._acks.get(key, 0))
                 self._due.set()

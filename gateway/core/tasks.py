@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,18 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._done)
         return task
+
+    def keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str, pause_s: float = 1.0) -> None:
+        """Run `work`, which never ends by itself, for as long as the owner lives: if it fails, it is begun anew."""
+        self.start(self._again(work, name, pause_s), name)
+
+    async def _again(self, work: Callable[[], Coroutine[Any, Any, None]], name: str, pause_s: float) -> None:
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("the task %s failed, and is begun anew", name)
+            await asyncio.sleep(pause_s)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
