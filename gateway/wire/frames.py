@@ -100,7 +100,7 @@ def _numbers(frame: ClientFrame) -> tuple[int, ...]:
             return (frame.device_sn, *frame.cursors.values())
         case AckFrame():
             return (frame.seq,)
-        case ReadFrame() | RecallFrame() | SendFrame() | PingFrame():
+        case _:
             return ()
 
 

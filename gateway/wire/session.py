@@ -113,15 +113,16 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class Track:
     """One timeline as one session follows it.
 
-    `sent`: the law's counter. `head`: the greatest seq known to exist. `acked`: up to where the device has
-    acked on this connection. `gaps`: first and last seq of each `gap` told since. `fetching`: the seq a page
-    in flight starts at, or 0. `due`: no page is asked for before then. `settled`: nothing is missing, so that
-    a run that starts at `sent + 1` may be written at once. `goal`: the head at attach while `live` waits for
-    it, else -1.
+    `base`: the greatest seq that was there when the stays were read. `sent`: the law's counter. `head`: the
+    greatest seq known to exist. `acked`: up to where the device has acked on this connection. `gaps`: first and
+    last seq of each `gap` told since. `fetching`: the seq a page in flight starts at, or 0. `due`: no page is
+    asked for before then. `settled`: nothing is missing, so that a run that starts at `sent + 1` may be written
+    at once. `goal`: the head at attach while `live` waits for it, else -1.
     """
 
     __slots__ = (
         "acked",
+        "base",
         "due",
         "fetching",
         "from_seq",
@@ -139,6 +140,7 @@ class Track:
         self.timeline_id = timeline_id
         self.name = name
         self.from_seq = from_seq
+        self.base = from_seq
         # Nothing below its stay is owed to a device, and a late ack of an earlier stay must do no harm.
         self.sent = self.acked = from_seq - 1
         self.head = 0
@@ -221,6 +223,7 @@ class Session:
             track.sent = track.acked = max(start, track.sent)
             if not self.started:
                 track.goal = head
+                track.base = self._attach_head if timeline_id == self.user_timeline else head
         return self._go_on(track) if self.started else []
 
     def start(self) -> list[Effect]:
@@ -285,17 +288,19 @@ class Session:
         track.head = max(track.head, head)
         effects: list[Effect] = []
         if floor > track.sent:
-            effects.append(self._gap(track, floor, "retention"))
+            effects += self._gap(track, floor, "retention")
         for run in runs:
             if run.first > track.sent + 1:
-                effects.append(self._gap(track, run.first - 1, "lost"))
+                effects += self._gap(track, run.first - 1, "lost")
+            if self.ended:
+                return effects
             effects += self._write(track, run)
             if timeline_id not in self.tracks:
                 return effects + self._fetch_next()
         if track.sent < from_seq:
             if track.sent < head:
-                effects.append(self._gap(track, head, "lost"))
-            elif track.sent < track.head:
+                effects += self._gap(track, head, "lost")
+            else:
                 # It knows less than was announced: asking again at once would go round in circles.
                 effects += self._postpone(track, FETCH_RETRY_MS)
         return effects + self._go_on(track)
@@ -321,11 +326,18 @@ class Session:
         self._alarm = at
         return [Wake(at)]
 
-    def _gap(self, track: Track, to: int, reason: str) -> Effect:
+    def _gap(self, track: Track, to: int, reason: str) -> list[Effect]:
+        """Tell what is no more, and go on after it.
+
+        What came after the stays were read may have told who comes and goes: where that is gone unsent, only
+        attaching again knows what this device may see.
+        """
+        if to > track.base:
+            return self.end(Close.STORE_FAILED, f"{track.name} has lost entries that were not sent yet")
         first = track.sent + 1
         track.sent = to
         track.gaps = (*track.gaps, (first, to))
-        return Write(frame("gap", timeline=track.name, **{"from": first}, to=to, reason=reason))
+        return [Write(frame("gap", timeline=track.name, **{"from": first}, to=to, reason=reason))]
 
     def _write(self, track: Track, run: Run) -> list[Effect]:
         last = run.last

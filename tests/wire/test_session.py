@@ -452,6 +452,41 @@ def test_lost_rows_at_the_end() -> None:
     assert session.page(USER, 1, [], 0, 4) == [gap(1, 4, "lost"), LIVE, Fetch(USER, 5)]
 
 
+def gone(timeline: str) -> End:
+    return End(Close.STORE_FAILED, f"{timeline} has lost entries that were not sent yet")
+
+
+def test_retention_that_overtakes_the_connection() -> None:
+    """What retention took of what came after attaching may have told of a kick: the device must come back."""
+    session, _ = attached((GROUP, 77, 1), starts=(0, 0), heads=(0, 3))
+    assert session.page(GROUP, 1, [run(5, 6)], 4, 6) == [gone("g:77")]
+    assert session.ended
+
+
+def test_fresh_rows_that_are_lost() -> None:
+    """Rows that are lost may have told of a kick where they came after attaching; what is above is withheld."""
+    session, _ = attached((GROUP, 77, 1), starts=(0, 0), heads=(0, 3))
+    assert session.page(GROUP, 1, [run(1, 3), run(5, 6)], 0, 6) == [written(1, 3), gone("g:77")]
+
+
+def test_fresh_rows_that_are_lost_at_the_end() -> None:
+    """Rows that are lost at the end of a page end the connection as others do."""
+    session, _ = attached(starts=(3,), heads=(4,), user_head=3)
+    assert session.page(USER, 4, [], 0, 4) == [gone("user")]
+
+
+def test_rows_lost_in_a_group_just_joined() -> None:
+    """In a group that was joined on this connection nothing but its first entry may be missing."""
+    session, _ = attached()
+    session.offer(USER, run(1, 1, change(Action.JOINED, UID, from_seq=10)), 0)
+    session.prime(GROUP, 9, 13)
+    assert session.page(GROUP, 10, [run(11, 11), run(13, 13)], 0, 13) == [
+        gap(10, 10, "lost", "g:77"),
+        written(11, 11),
+        gone("g:77"),
+    ]
+
+
 def test_page_that_knows_less_than_a_hint() -> None:
     """A page that ends below what was announced is asked for again after a while, not in circles."""
     session, _ = attached(starts=(4,), heads=(9,))

@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway.domain.model import Action
 from gateway.wire.close import Close
-from tests.wire.world import PACE, ROOMY, TIMELINE_NAMES, USER, Commit, Node, World
+from tests.wire.node import PACE, ROOMY, Node
+from tests.wire.world import TIMELINE_NAMES, USER, Commit, World
 
 GROUP_A = USER + 1
 
@@ -102,18 +103,18 @@ class LawMachine(RuleBasedStateMachine):
 
     # -- what the store loses ---------------------------------------------------------------------------
 
-    @rule(timeline_id=lines, above=st.integers(1, 6))
-    def expire(self, timeline_id: int, above: int) -> None:
+    @rule(timeline_id=lines, above=st.integers(1, 6), fresh=few)
+    def expire(self, timeline_id: int, above: int, fresh: int) -> None:
         line = self.world.lines[timeline_id]
-        line.floor = max(line.floor, min(line.floor + above, self.node.unsafe(timeline_id) - 1))
+        spared = self.node.spared(timeline_id, fresh=fresh == 3)
+        line.floor = max(line.floor, min(line.floor + above, spared - 1, line.head))
 
-    @rule(timeline_id=lines, ahead=st.integers(1, 5), count=st.integers(1, 3))
-    def damage(self, timeline_id: int, ahead: int, count: int) -> None:
+    @rule(timeline_id=lines, ahead=st.integers(1, 5), count=st.integers(1, 3), fresh=few)
+    def damage(self, timeline_id: int, ahead: int, count: int, fresh: int) -> None:
         line, seen = self.world.lines[timeline_id], self.node.seen.get(timeline_id)
         first = ahead + (seen.sent if seen else 0)
-        line.lost |= {
-            seq for seq in range(first, first + count) if seq <= line.head and seq not in line.fences
-        }
+        spared = self.node.spared(timeline_id, fresh=fresh == 3)
+        line.lost |= set(range(first, min(first + count, spared, line.head + 1)))
 
     # -- pages, and following ---------------------------------------------------------------------------
 
@@ -212,7 +213,7 @@ class LawMachine(RuleBasedStateMachine):
 # On a busy machine this takes longer than the limit of a common test.
 TestSessionLaw = pytest.mark.timeout(240)(LawMachine.TestCase)
 TestSessionLaw.settings = settings(
-    max_examples=400,
+    max_examples=320,
     stateful_step_count=80,
     deadline=None,
     derandomize=True,

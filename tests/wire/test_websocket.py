@@ -1,10 +1,10 @@
-"""RFC 6455 §5.2: the three lengths of a frame's header."""
+"""RFC 6455 §5.2 and §5.5: the lengths of a frame's header, and the two control frames."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.wire.websocket import ping_frame, text_frame
+from gateway.wire.websocket import close_frame, ping_frame, text_frame
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,20 @@ def test_text_frame(size: int, header: bytes) -> None:
 def test_ping_frame() -> None:
     """A ping is whole, unmasked and empty."""
     assert ping_frame() == b"\x89\x00"
+
+
+def test_close_frame() -> None:
+    """A close is its code, and why in UTF-8."""
+    assert close_frame(4502) == b"\x88\x02\x11\x96"
+    assert close_frame(4000, "h\u00e9") == b"\x88\x05\x0f\xa0h\xc3\xa9"
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [("x" * 123, 123), ("x" * 124, 123), ("\u00e9" * 62, 122), ("\U0001f600" * 300, 120)],
+)
+def test_long_reasons_are_cut(reason: str, kept: int) -> None:
+    """A control frame holds 125 bytes; a longer reason is cut between two characters."""
+    data = close_frame(4000, reason)
+    assert data[1] == 2 + kept == len(data) - 2
+    assert reason.startswith(data[4:].decode())

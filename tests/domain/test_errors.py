@@ -1,0 +1,35 @@
+"""The one family of problems."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.errors import Kind, Problem, bad
+
+
+def test_problem_carries_its_kind_and_sentence() -> None:
+    """A problem says what went wrong, once for machines and once for people."""
+    problem = Problem(Kind.GROUP_FULL, "the group is full")
+    assert (problem.kind, problem.sentence, str(problem)) == (
+        Kind.GROUP_FULL,
+        "the group is full",
+        "the group is full",
+    )
+    assert problem.retry_after_ms is None
+
+
+def test_problem_carries_advice() -> None:
+    """A problem that goes away says when."""
+    assert Problem(Kind.OVERLOADED, "too much", retry_after_ms=500).retry_after_ms == 500
+
+
+def test_bad_names_the_member() -> None:
+    """A wrong member is named."""
+    problem = bad("targets", "too many")
+    assert (problem.kind, problem.sentence) == (Kind.BAD_PARAMETER, "targets: too many")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_kinds_are_named_as_they_are_written(kind: Kind) -> None:
+    """A kind's value is its name, so that logs and code have one word for it."""
+    assert kind.value == kind.name.lower()

@@ -1,0 +1,110 @@
+"""What a body may hold, and who may take a message back (lanying.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.domain.model import Ctype, Message, Scope
+from gateway.domain.rules import check_body, check_recall
+
+LIMITS = Limits(content_bytes_max=12, attachment_bytes_max=8, ext_bytes_max=6, config_bytes_max=4)
+WINDOW_MS, SENT_AT, SENDER, OTHER = 60_000, 1_000_000, 5, 6
+
+
+def check(ctype: int, **members: str) -> None:
+    body = {"content": "", "attachment": "", "ext": "", "config": "", **members}
+    check_body(ctype, body["content"], body["attachment"], body["ext"], body["config"], LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("ctype", "member"),
+    [
+        (Ctype.TEXT, "content"),
+        (Ctype.IMAGE, "attachment"),
+        (Ctype.AUDIO, "attachment"),
+        (Ctype.VIDEO, "attachment"),
+        (Ctype.FILE, "attachment"),
+    ],
+)
+def test_what_a_type_wants(ctype: Ctype, member: str) -> None:
+    """A text wants content, and a picture, sound, film or file wants its attachment; the error names it."""
+    check(ctype, **{member: "x"})
+    with pytest.raises(Problem, match=f"^{member}: ") as caught:
+        check(ctype, ext="x")
+    assert caught.value.kind is Kind.BAD_PARAMETER
+
+
+@pytest.mark.parametrize("ctype", [Ctype.LOCATION, Ctype.COMMAND, Ctype.FORWARD])
+def test_what_may_be_empty(ctype: Ctype) -> None:
+    """A location, a command or a forward wants nothing."""
+    check(ctype)
+
+
+@pytest.mark.parametrize(("member", "most"), [("content", 12), ("attachment", 8), ("ext", 6), ("config", 4)])
+def test_sizes(member: str, most: int) -> None:
+    """A member may be as long as its limit and no longer; the error names it."""
+    check(Ctype.FORWARD, **{member: "x" * most})
+    with pytest.raises(Problem, match=f"^{member}: longer than {most} bytes$") as caught:
+        check(Ctype.FORWARD, **{member: "x" * (most + 1)})
+    assert caught.value.kind is Kind.BAD_PARAMETER
+
+
+@pytest.mark.parametrize(("letter", "size"), [("\u00e9", 2), ("\u20ac", 3), ("\U0001f600", 4)])
+def test_sizes_are_bytes(letter: str, size: int) -> None:
+    """Sizes are bytes of UTF-8, not characters."""
+    check(Ctype.TEXT, content=letter * (12 // size))
+    with pytest.raises(Problem, match=r"^content: longer than 12 bytes$"):
+        check(Ctype.TEXT, content=letter * (12 // size) + "x")
+
+
+def recall(actor_xid: int, now: int, *, unbounded: bool = False, **changed: Any) -> None:
+    members: dict[str, Any] = {
+        "msg_id": 1,
+        "scope": Scope.USER,
+        "sender_xid": SENDER,
+        "sender_sn": 0,
+        "target_xid": OTHER,
+        "ctype": 0,
+        "content": "x",
+        "attachment": "",
+        "config": "",
+        "ext": "",
+        "at": SENT_AT,
+    }
+    message = Message(**{**members, **changed})
+    check_recall(message, actor_xid, now, WINDOW_MS, unbounded=unbounded)
+
+
+@pytest.mark.parametrize("age_ms", [0, WINDOW_MS, -5_000])
+def test_sender_recalls(age_ms: int) -> None:
+    """The sender may recall within the window, its last moment and a clock that jumped back included."""
+    recall(SENDER, SENT_AT + age_ms)
+
+
+def test_sender_recalls_too_late() -> None:
+    """After the window the sender may not recall any more, and is told how long it was."""
+    with pytest.raises(Problem, match=r" for 60 s ") as caught:
+        recall(SENDER, SENT_AT + WINDOW_MS + 1)
+    assert caught.value.kind is Kind.RECALL_TOO_LATE
+
+
+@pytest.mark.parametrize("recalled", [False, True])
+def test_others_may_not_recall(recalled: bool) -> None:
+    """A receiver or a stranger may not recall, not even what has been recalled."""
+    with pytest.raises(Problem) as caught:
+        recall(OTHER, SENT_AT, recalled=recalled)
+    assert caught.value.kind is Kind.FORBIDDEN
+
+
+def test_recall_again() -> None:
+    """The sender's second recall is as good as the first, however late."""
+    recall(SENDER, SENT_AT + WINDOW_MS + 1, recalled=True)
+
+
+def test_unbounded_recall() -> None:
+    """Whoever is unbounded, a group's owner or an admin, recalls anybody's message at any time."""
+    recall(OTHER, SENT_AT + WINDOW_MS + 1, unbounded=True)
