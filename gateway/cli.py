@@ -6,8 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -16,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
-from rich.console import Console
 
 from gateway.config import Config, ConfigError, load_config
 from gateway.control import ask
 from gateway.core.operator import Order
 from gateway.domain.errors import Problem
 from gateway.domain.model import Scope
+from gateway.greeting import first_start, greet
 from gateway.store.sqlite.engine import StoreError
 
 if TYPE_CHECKING:
@@ -53,9 +51,6 @@ UrlOption = Annotated[
 
 GC_THRESHOLD = 20_000
 """New objects that a collection waits for; a connection has about a hundred."""
-
-DEMO_APP = "demo"
-DEMO_USERS = ("alice", "bob")
 
 
 class Stop(Exception):
@@ -163,9 +158,9 @@ async def _serve_until_told(gateway: Gateway, config: Config) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    first = await _first_start(gateway.operator.do)
+    first = await first_start(gateway.operator.do)
     if sys.stdout.isatty():
-        await _greet(gateway.operator.do, config, gateway.url, first=first)
+        await greet(gateway.operator.do, config, gateway.url, first=first)
     logging.getLogger(__name__).info("listening on %s, data in %s", gateway.url, config.server.data)
     # What is alive now stays: the collector need not look at it again, and need not look every 700 objects, for
     # nearly all that a request makes is freed by its count. A tenth of the CPU under load was the collector's.
@@ -173,59 +168,6 @@ async def _serve_until_told(gateway: Gateway, config: Config) -> None:
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
     await stopping.wait()
-
-
-async def _first_start(do: Callable[[Order], Coroutine[Any, Any, dict[str, Any]]]) -> bool:
-    """Make the app and the users that a newcomer meets, in a folder that has no other app yet.
-
-    Each step may have been the last of a start that was killed, so each is made sure of anew.
-    """
-    apps = (await do(Order(verb="list")))["apps"]
-    if apps not in ([], [DEMO_APP]):
-        return False
-    if not apps:
-        await do(Order(verb="create", app=DEMO_APP))
-    for user in DEMO_USERS:
-        await do(Order(verb="token", app=DEMO_APP, user=user))
-    return not apps
-
-
-async def _greet(
-    do: Callable[[Order], Coroutine[Any, Any, dict[str, Any]]], config: Config, url: str, *, first: bool
-) -> None:
-    """Print what a newcomer needs, ready to paste. Only ever to a terminal: it holds a token."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"\n[bold]The gateway listens on {url}[/bold]")
-    if not first and DEMO_APP not in (await do(Order(verb="list")))["apps"]:
-        return
-    grants = [await do(Order(verb="token", app=DEMO_APP, user=user)) for user in DEMO_USERS]
-    command = _command(config)
-    # What is to be pasted is printed as it is: to rich, a path may look like markup.
-    print(f"\nListen as bob, in a second terminal:\n\n  {command('listen')} --app {DEMO_APP} --user bob")
-    print(
-        f"\nSend to bob, in a third:\n\n  {command('send')} --app {DEMO_APP} --from alice --to bob 'Hello, Bob!'"
-    )
-    body = f'{{"type":1,"targets":[{grants[1]["xid"]}],"content_type":0,"content":"Hello by REST"}}'
-    print("\nor, as a backend does, with alice's token:\n")
-    print(
-        f"  curl -s {url}/message/send -H 'app_id: {DEMO_APP}' -H 'access-token: {grants[0]['token']}' -d '{body}'\n"
-    )
-    for name, grant in zip(DEMO_USERS, grants, strict=True):
-        print(f"  {name} is user {grant['xid']}, with the token {grant['token']}\n")
-
-
-def _command(config: Config) -> Callable[[str], str]:
-    """Say how this very program is called again from here, with the same data."""
-    program = Path(sys.argv[0])
-    if program.name == "__main__.py" or not os.access(program, os.X_OK):
-        shown = f"{shlex.quote(sys.executable)} -m gateway"
-    elif shutil.which(program.name) == str(program):
-        shown = program.name
-    else:
-        # Always with a folder before it: without one the shell would look elsewhere.
-        shown = shlex.quote(f"{os.path.relpath(program.parent)}/{program.name}")
-    data = "" if config.server.data == Config().server.data else f" --data {shlex.quote(config.server.data)}"
-    return lambda name: f"{shown} {name}{data}"
 
 
 # -- apps and tokens ------------------------------------------------------------------------------------

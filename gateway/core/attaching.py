@@ -8,14 +8,16 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.hub import Connection, Hub, Sink
+from gateway.core.connection import Connection, Sink
+from gateway.core.hub import Hub
 from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX, App, Bearing, Standing, User
 from gateway.store.base import Store
+from gateway.wire.effects import Write
 from gateway.wire.frames import frame
-from gateway.wire.session import Pace, Session, Write
+from gateway.wire.session import Pace, Session
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

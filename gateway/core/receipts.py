@@ -7,7 +7,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from gateway.core.hub import Connection, Hub
+from gateway.core.connection import Connection
+from gateway.core.hub import Hub
 from gateway.core.principal import Principal
 from gateway.core.writer import Lane
 from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange

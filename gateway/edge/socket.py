@@ -16,8 +16,9 @@ from contextlib import suppress
 from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
 from gateway.core.attaching import Attaching, Claim
+from gateway.core.connection import Connection
 from gateway.core.directory import Directory
-from gateway.core.hub import Connection, Hub
+from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts

@@ -17,7 +17,7 @@ from aiohttp import WSMsgType
 
 from gateway.app import Gateway
 from gateway.config import Config, Edge, Server
-from gateway.core.hub import Connection
+from gateway.core.connection import Connection
 from gateway.core.principal import Principal
 from gateway.domain.limits import Limits
 from gateway.wire.frames import SUBPROTOCOL

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.hub import Connection
+from gateway.core.connection import Connection
 from gateway.domain.model import Bearing
 from gateway.wire.close import Close
 from tests.channel.stage import ALICE, APP, BOB, CAROL, Frame, Stage, ops, seqs, until

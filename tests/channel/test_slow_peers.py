@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from gateway.core.hub import Connection
+from gateway.core.connection import Connection
 from gateway.core.messaging import Order
 from gateway.domain.model import Scope
 from gateway.wire.close import Close

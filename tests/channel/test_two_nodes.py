@@ -13,9 +13,10 @@ from gateway.bus.base import Hint
 from gateway.bus.memory import MemoryBus, MemoryHub
 from gateway.clock import now_ms, ticks_ms
 from gateway.core.attaching import Attaching, Claim
+from gateway.core.connection import Connection
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
-from gateway.core.hub import Connection, Hub
+from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging, Order, announce
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.domain.model import Action, Membership
+from gateway.wire.effects import Run
 from gateway.wire.frames import frame
-from gateway.wire.session import Run
 
 USER, UID, OTHER = 1, 100, 101
 GROUPS = {2: 12, 3: 13, 4: 14, 5: 15, 6: 16}

@@ -1,0 +1,89 @@
+"""A device that is attached, the timelines that somebody here follows, and the runs that go between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+from gateway.domain.model import App, Entry, Page, User
+from gateway.wire.close import Close
+from gateway.wire.effects import Run
+from gateway.wire.frames import entry_frame
+from gateway.wire.session import Session, Track
+
+
+class Sink(Protocol):
+    """The transport of one connection, as the hub needs it. Nothing here waits.
+
+    `write` and `ping` raise `RuntimeError` where the socket is gone and nobody has noticed yet; `close` never does.
+    """
+
+    def write(self, data: bytes) -> None:
+        """Queue finished frames."""
+
+    def buffered(self) -> int:
+        """Return how many bytes the peer has not taken yet."""
+
+    def ping(self) -> None:
+        """Queue a WebSocket ping."""
+
+    def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
+        """Say `bye` and close; the socket is gone soon after, whatever the peer does."""
+
+
+class Connection:
+    """A device that is attached: its session, its transport, and what the node must remember of it."""
+
+    __slots__ = ("alarms", "app", "buffered_before", "device_sn", "kept", "session", "sink", "starts", "user")
+
+    def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
+        self.app = app
+        self.user = user
+        self.device_sn = device_sn
+        self.session = session
+        self.sink = sink
+        self.kept = False
+        self.starts: dict[int, int] = {}
+        self.buffered_before = 0
+        self.alarms: tuple[asyncio.TimerHandle, ...] = ()
+
+
+class Topic:
+    """One timeline that somebody on this node follows."""
+
+    __slots__ = ("followers", "name", "owner_xid")
+
+    def __init__(self, name: str, owner_xid: int) -> None:
+        self.name = name
+        self.owner_xid = owner_xid
+        self.followers: dict[Connection, Track] = {}
+
+
+def make_runs(entries: Iterable[Entry], topic: Topic) -> list[Run]:
+    """Encode entries of one timeline into runs: consecutive seqs, a membership entry last."""
+    runs: list[Run] = []
+    first = 0
+    frames: list[bytes] = []
+    for entry in entries:
+        if frames and entry.seq != first + len(frames):
+            runs.append(Run(first, frames, b"".join(frames)))
+            frames = []
+        if not frames:
+            first = entry.seq
+        frames.append(entry_frame(entry, topic.name, topic.owner_xid))
+        if entry.membership is not None:
+            runs.append(Run(first, frames, b"".join(frames), entry.membership))
+            frames = []
+    if frames:
+        runs.append(Run(first, frames, b"".join(frames)))
+    return runs
+
+
+def is_damaged(page: Page, from_seq: int) -> bool:
+    """Whether entries above the floor are missing from a page (design §3, Timeline)."""
+    first = max(from_seq, page.floor + 1)
+    if not page.entries:
+        return first <= page.head
+    above = sum(entry.seq >= first for entry in page.entries)
+    return page.entries[-1].seq - first + 1 > above
