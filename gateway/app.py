@@ -135,6 +135,8 @@ class Gateway:
         """Return why this node is not ready; empty when it can commit and takes connections."""
         if self._draining:
             return ["shutting down"]
+        if self.channel.full:
+            return [f"{self._config.limits.connections_max} devices are connected, and no more are taken"]
         at, reason = self._probed
         if now_ms() - at >= PROBE_MS or now_ms() < at:
             try:
@@ -158,13 +160,15 @@ class Gateway:
                     await site.stop()
                 await self.writer.close()
                 await self.receipts.close()
-                self._say_bye()
-                await self.channel.close()
+                await self._say_bye()
                 if self._runner:
                     await self._runner.cleanup()
+        # Also where the store was too slow to flush in time: nobody is cut off without a word.
+        await self._say_bye()
         await self._release()
 
-    def _say_bye(self) -> None:
+    async def _say_bye(self) -> None:
+        await self.channel.close()
         for connection in self.hub.connections:
             # Jittered, so that a fleet of clients does not come back in one moment.
             later_ms = 100 + secrets.randbelow(2_900)

@@ -6,9 +6,11 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -125,7 +127,23 @@ def serve(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    _allow_files(loaded)
     _run(lambda: _serve(loaded))
+
+
+def _allow_files(config: Config) -> None:
+    """Take as many open files as the system lets us have: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with suppress(OSError, ValueError):  # Some systems have a lower ceiling than they say.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed < config.limits.connections_max:
+        logging.getLogger(__name__).info(
+            "the system allows %d open files, so fewer connections than limits.connections_max = %d",
+            allowed,
+            config.limits.connections_max,
+        )
 
 
 async def _serve(config: Config) -> None:

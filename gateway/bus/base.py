@@ -1,9 +1,9 @@
 """The bus port: carries hints to the *other* nodes.
 
 Promises: at most once, in any order, to every other node that has subscribed to the topic and is reached. A
-hint may be
-lost without a word; the store has the truth and the law of the session heals (design §3, §4). `publish` never raises
-and never waits for a peer. Every (re)connect is reported, so that a node compares its heads with the store.
+hint may be lost without a word; the store has the truth and the law of the session heals (design §3, §4).
+`publish` never raises and never waits for a peer. Every (re)connect is reported, so that a node compares its
+heads with the store.
 """
 
 from __future__ import annotations

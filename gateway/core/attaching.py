@@ -117,6 +117,9 @@ class Attaching:
                     self._receipts.ack(
                         connection, bearing.timeline_id, connection.starts[bearing.timeline_id]
                     )
+        elif standing.kept:
+            # Says nothing new of what it holds, but that it was seen: eviction takes the longest unseen.
+            self._receipts.ack(connection, user.id, connection.starts[user.id])
         for bearing in bearings:
             session.prime(bearing.timeline_id, connection.starts[bearing.timeline_id], bearing.head)
         if session.ended:

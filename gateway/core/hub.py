@@ -81,12 +81,16 @@ class Hub:
     async def register(self, connection: Connection, track: Track, owner_xid: int) -> None:
         """Give a connection's track the runs of its timeline from now on; heads are to be read after this."""
         topic = self._topics.get(track.timeline_id)
-        if topic is None:
-            topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid)
+        if topic is not None:
             topic.followers[connection] = track
+            await topic.heard.wait()
+            return
+        topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid)
+        topic.followers[connection] = track
+        try:
             await self._bus.subscribe(track.timeline_id)
-        else:
-            topic.followers[connection] = track
+        finally:
+            topic.heard.set()
 
     def _unregister(self, connection: Connection, timeline_id: int) -> None:
         topic = self._topics.get(timeline_id)
@@ -242,15 +246,17 @@ class Hub:
             page = await self._store.page(
                 timeline_id, from_seq, self.page_max, self._limits.replay_page_bytes_max
             )
-        except Problem:
+            # Not before: whoever asked first may have gone, and the topic may be another's by now.
+            topic = self._topics.get(timeline_id)
+            runs = [] if topic is None else make_runs(page.entries, topic)
+        except Exception as error:
+            if not isinstance(error, Problem):
+                log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
             now = self._now()
             for connection in self._fetching.pop((timeline_id, from_seq)):
                 if not connection.session.ended:
                     self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
             return
-        # Not before: whoever asked first may have gone, and the topic may be another's by now.
-        topic = self._topics.get(timeline_id)
-        runs = [] if topic is None else make_runs(page.entries, topic)
         if is_damaged(page, from_seq):
             log.error("timeline %d has lost entries at or after seq %d", timeline_id, from_seq)
         for connection in self._fetching.pop((timeline_id, from_seq)):

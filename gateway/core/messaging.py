@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -31,6 +32,8 @@ from gateway.store.base import Store
 JUDGE_TRIES = 5
 """How often a draft may be judged again because a group changed meanwhile, before the caller is told to come back."""
 
+log = logging.getLogger(__name__)
+
 _digest_encoder = msgspec.msgpack.Encoder()
 
 
@@ -49,6 +52,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     config: str = ""
     from_xid: int = 0
     transaction_id: int = 0
+
+
+_UNDIGESTED = frozenset({"transaction_id", "from_xid"})
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Order)}
 
 
 class Messaging:
@@ -190,7 +197,12 @@ def _digest(order: Order, *, notice: bool) -> str:
 
     The sender is part of the key, so that naming it and leaving it to the default are the same.
     """
-    told = msgspec.structs.replace(order, transaction_id=0, from_xid=0)
+    # Members that have their default are left out, so that a member added later changes no stored digest.
+    told = [
+        (name, value)
+        for name, value in msgspec.structs.asdict(order).items()
+        if name not in _UNDIGESTED and value != _DEFAULTS.get(name)
+    ]
     return hashlib.blake2b(_digest_encoder.encode((notice, told)), digest_size=16).hexdigest()
 
 
@@ -213,10 +225,14 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
                         entries.setdefault(place.timeline_id, []).append(place.entry)
             case Repeated() | Stale() | Refused():
                 pass
-    for timeline_id, run in entries.items():
-        hub.dispatch(timeline_id, run)
     if heads:
         hub.publish(heads)
+    for timeline_id, run in entries.items():
+        try:
+            hub.dispatch(timeline_id, run)
+        except Exception:
+            # One timeline's trouble is not another's; its own devices find the entries in the store.
+            log.exception("dispatching timeline %d failed", timeline_id)
 
 
 def _collect(

@@ -68,8 +68,8 @@ class Passwords:
         return await self._run(lambda: _matches(password, record or self._nobody))
 
     def close(self) -> None:
-        """Finish what is under way and let the thread go."""
-        self._thread.shutdown(wait=True)
+        """Refuse what waits, as `DRAINING`; the one check under way ends by itself, and nobody waits for it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], T]) -> T:
         if not self._room.acquire(blocking=False):
@@ -81,7 +81,12 @@ class Passwords:
             raise Problem(Kind.DRAINING, "the gateway is stopping") from None
         future.add_done_callback(lambda _: self._room.release())
         # A caller that goes away does not take its place in the queue with it: the work still waits there.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        try:
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            if future.cancelled():
+                raise Problem(Kind.DRAINING, "the gateway is stopping") from None
+            raise
 
 
 def _hashed(password: str, cost: Cost, salt: bytes) -> bytes:

@@ -11,8 +11,7 @@ from gateway.domain.model import App, User
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The user a request acts as, and what lets it.
 
-    `admin` is the token's role. `as_user`: an admin token that acts for the user named in the `user_id`
-    header.
+    `admin` is the token's role. `as_user`: an admin token that acts for the user of the `user_id` header.
     `group_xid`: an admin token that acts as that group's owner, for that group only (0: none).
     """
 

@@ -20,6 +20,8 @@ from gateway.wire.frames import frame
 
 log = logging.getLogger(__name__)
 
+_Place = tuple[int, int, int]
+
 READS_MAX = 500
 """READ marks of one transaction."""
 
@@ -32,8 +34,10 @@ class Receipts:
         self._hub = hub
         self._limits = limits
         self._now = clock_ms
-        self._acks: dict[tuple[Connection, int], int] = {}
+        # By user, device and timeline: one entry each, however often a device comes back while the store fails.
+        self._acks: dict[_Place, tuple[Connection, int]] = {}
         self._unsettled: set[tuple[int, int]] = set()
+        self._keeping = asyncio.Lock()
         self._due = asyncio.Event()
         self._stuck = False
         self._flushing = asyncio.Lock()
@@ -44,17 +48,20 @@ class Receipts:
 
     def ack(self, connection: Connection, timeline_id: int, seq: int) -> None:
         """Note that a device holds a timeline up to `seq`; committed with the next flush."""
-        self._acks[connection, timeline_id] = seq
+        self._acks[connection.user.id, connection.device_sn, timeline_id] = (connection, seq)
         self._unsettled.add((connection.user.id, connection.device_sn))
         self._due.set()
 
     async def settle(self, user_id: int, device_sn: int) -> None:
         """Commit what a device has acked on an earlier connection: now that it is back, it starts from there.
 
-        Committed any later, it would undo the cursors that the device states.
+        Committed any later, it would undo the cursors that the device states. And whom a `keep` under way spares
+        was settled before this device was here: it must end before the store is asked what it holds of the device.
         """
         if (user_id, device_sn) in self._unsettled:
             await self.flush()
+        async with self._keeping:
+            pass
 
     async def run(self) -> None:
         """Flush for as long as the node lives."""
@@ -77,20 +84,22 @@ class Receipts:
                 if not self._stuck:
                     log.warning("acks wait for the store: %s", problem.sentence)
                 self._stuck = True
-                for key, seq in acks.items():
-                    self._acks[key] = max(seq, self._acks.get(key, 0))
+                self._acks = acks | self._acks
                 self._due.set()
-            self._unsettled = {(connection.user.id, connection.device_sn) for connection, _ in self._acks}
+            except BaseException:
+                self._acks = acks | self._acks
+                raise
+            self._unsettled = {(user_id, device_sn) for user_id, device_sn, _ in self._acks}
 
-    async def _commit(self, acks: dict[tuple[Connection, int], int]) -> None:
-        new = {connection for connection, _ in acks if not connection.kept}
+    async def _commit(self, acks: dict[_Place, tuple[Connection, int]]) -> None:
+        new = {connection for connection, _ in acks.values() if not connection.kept}
         if new:
             await self.keep([*new])
         now = self._now()
         changes = await self._store.advance(
             [
                 Ack(connection.user.id, connection.user.xid, connection.device_sn, timeline_id, seq, now)
-                for (connection, timeline_id), seq in acks.items()
+                for (_, _, timeline_id), (connection, seq) in acks.items()
             ]
         )
         self._tell(changes)
@@ -98,18 +107,19 @@ class Receipts:
     async def keep(self, connections: Sequence[Connection]) -> None:
         """Make devices kept, with a cursor for every timeline they follow, at this connection's starting points."""
         now = self._now()
-        await self._store.keep(
-            [
-                Keep(
-                    connection.user.id,
-                    connection.device_sn,
-                    now,
-                    dict(connection.starts),
-                    tuple(self._hub.devices_of(connection.user.id)),
-                )
-                for connection in connections
-            ]
-        )
+        async with self._keeping:
+            await self._store.keep(
+                [
+                    Keep(
+                        connection.user.id,
+                        connection.device_sn,
+                        now,
+                        dict(connection.starts),
+                        tuple(self._hub.devices_of(connection.user.id)),
+                    )
+                    for connection in connections
+                ]
+            )
         for connection in connections:
             connection.kept = True
 

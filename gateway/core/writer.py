@@ -21,8 +21,7 @@ log = logging.getLogger(__name__)
 class Lane(Generic[A, R]):
     """A queue with one flush under way at a time; what comes meanwhile is the next flush.
 
-    `flush` takes the list of what waited and answers in the same order. Its failure is the answer of all of
-    them.
+    `flush` takes the list of what waited and answers in the same order. Its failure answers all of them.
     A caller that goes away leaves what it asked for in the queue.
     """
 

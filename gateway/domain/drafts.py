@@ -1,6 +1,6 @@
 """What is asked of the store in one batch, and what it answers per draft (design §4).
 
-A draft names parties by `xid`, since a party may not exist yet; answers name timelines by `id`, since
+A draft names parties by `xid`, since a party may not exist yet; answers name timelines by `id`, as
 dispatch does.
 """
 

@@ -28,7 +28,6 @@ class Kind(enum.Enum):
     DEVICES_FULL = "devices_full"
     OWNER_CANNOT_LEAVE = "owner_cannot_leave"
     OWNER_ONLY = "owner_only"
-    ADMIN_ONLY = "admin_only"
     TRANSACTION_CONFLICT = "transaction_conflict"
     RECALL_TOO_LATE = "recall_too_late"
     MESSAGE_UNKNOWN = "message_unknown"

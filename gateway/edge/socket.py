@@ -2,8 +2,7 @@
 
 aiohttp reads and answers the handshake; what the hub sends goes to the transport as finished bytes, past
 `WebSocketResponse`, so that a fan-out neither awaits a peer nor frames a message more than once. Compression
-is off,
-which is what makes that sound: every frame stands by itself.
+is off, which is what makes that sound: every frame stands by itself.
 """
 
 from __future__ import annotations
@@ -147,12 +146,17 @@ class Channel:
         self._waiting: set[SocketSink] = set()
         self.draining = False
 
+    @property
+    def full(self) -> bool:
+        """Whether as many devices are connected as may be."""
+        return self._open >= self._limits.connections_max
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one device from its handshake to its end."""
         origin = request.headers.get("Origin")
         if self._origins and origin is not None and origin not in self._origins:
             raise web.HTTPForbidden(text="this origin is not allowed")
-        if self.draining or self._open >= self._limits.connections_max:
+        if self.draining or self.full:
             raise web.HTTPServiceUnavailable(text="no new connections now", headers={"Retry-After": "1"})
         offered = request.headers.get("Sec-WebSocket-Protocol")
         if offered is not None and SUBPROTOCOL not in (name.strip() for name in offered.split(",")):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.model import SAFE_MAX, Ctype, Entry, EntryKind, Membership, Message, Scope
+from gateway.domain.model import SAFE_MAX, Ctype, Entry, EntryKind, Membership, Message
 from gateway.wire.close import Close
 from gateway.wire.websocket import text_frame
 
@@ -127,11 +127,6 @@ class _MessageFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", t
     timeline: str
     seq: int
     message: _Item
-
-
-def timeline_name(scope: Scope, xid: int) -> str:
-    """Return what the channel calls a timeline: `user`, or `g:` with the group's id."""
-    return USER_TIMELINE if scope is Scope.USER else f"g:{xid}"
 
 
 def frame(op: str, **members: Any) -> bytes:  # noqa: ANN401 - any member that JSON can carry

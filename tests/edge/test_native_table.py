@@ -58,7 +58,6 @@ def test_http_statuses(kind: Kind) -> None:
         (Kind.GROUP_UNKNOWN, 20001),
         (Kind.NOT_A_MEMBER, 20002),
         (Kind.OWNER_CANNOT_LEAVE, 20004),
-        (Kind.ADMIN_ONLY, 20012),
         (Kind.OWNER_ONLY, 20013),
         (Kind.TRANSACTION_CONFLICT, 60001),
         (Kind.RECALL_TOO_LATE, 60002),

@@ -34,7 +34,6 @@ from gateway.wire.frames import (
     decode_frame,
     entry_frame,
     frame,
-    timeline_name,
 )
 
 # -- from the client --------------------------------------------------------------------------------------
@@ -367,9 +366,3 @@ def test_bye_with_advice() -> None:
     """A `bye` says when to come back where that is known, even if it is at once."""
     expected = '{"op":"bye","code":4000,"reason":"drain","retry_after_ms":0}'
     assert payload(bye_frame(Close.DRAINING, "drain", 0)) == expected
-
-
-def test_timeline_names() -> None:
-    """Timelines are named `user` and `g:<group_id>`."""
-    assert timeline_name(Scope.USER, 5) == "user"
-    assert timeline_name(Scope.GROUP, 77) == "g:77"

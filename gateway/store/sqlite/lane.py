@@ -19,9 +19,8 @@ _encode = msgspec.json.Encoder().encode
 class Lane(aiosqlite.Connection):
     """An aiosqlite connection that can run a whole piece of work in one visit to its thread.
 
-    Each visit costs a hand-over between threads, and beside a busy event loop each return from C costs up to
-    a GIL
-    switch interval. So a batch is one visit of few statements, not one visit per statement.
+    Each visit costs a hand-over between threads, and beside a busy event loop each return from C costs up to a
+    GIL switch interval. So a batch is one visit of few statements, not one visit per statement.
     """
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -61,18 +61,22 @@ def page(conn: sqlite3.Connection, timeline_id: int, from_seq: int, limit: int, 
 
 
 def _entry(row: list[Any]) -> Entry | None:
-    """Build an entry; None where its message is missing, which is damage like a missing entry (design §3, Timeline)."""
+    """Build an entry; None where it cannot be read, which is damage like a missing one (design §3, Timeline)."""
     seq, kind, data, message = row
-    match EntryKind(kind):
-        case EntryKind.MESSAGE | EntryKind.RECALLED as told:
-            if message[0] is None:
-                log.error("seq %d of a timeline names a message that is not there", seq)
-                return None
-            return Entry(seq=seq, kind=told, message=to_message(message))
-        case EntryKind.MEMBERSHIP as told:
-            return Entry(seq=seq, kind=told, membership=_membership.decode(data))
-        case EntryKind.DELETED as told:
-            return Entry(seq=seq, kind=told, deleted=_deleted.decode(data))
+    try:
+        match EntryKind(kind):
+            case EntryKind.MESSAGE | EntryKind.RECALLED as told:
+                if message[0] is None:
+                    log.error("seq %d of a timeline names a message that is not there", seq)
+                    return None
+                return Entry(seq=seq, kind=told, message=to_message(message))
+            case EntryKind.MEMBERSHIP as told:
+                return Entry(seq=seq, kind=told, membership=_membership.decode(data))
+            case EntryKind.DELETED as told:
+                return Entry(seq=seq, kind=told, deleted=_deleted.decode(data))
+    except ValueError as error:  # msgspec's errors are among them.
+        log.error("seq %d of a timeline cannot be read: %s", seq, error)  # noqa: TRY400 - damage, not a bug to trace
+        return None
 
 
 def standing(conn: sqlite3.Connection, user_id: int, device_sn: int) -> Standing:

@@ -28,7 +28,6 @@ CODES: dict[Kind, tuple[int, int]] = {
     Kind.GROUPS_FULL: (20008, OK),
     Kind.OWNER_CANNOT_LEAVE: (20004, OK),
     Kind.OWNER_ONLY: (20013, OK),
-    Kind.ADMIN_ONLY: (20012, OK),
     Kind.TRANSACTION_CONFLICT: (60001, OK),
     Kind.RECALL_TOO_LATE: (60002, OK),
     Kind.MESSAGE_UNKNOWN: (60003, OK),
