@@ -45,15 +45,17 @@ FAILURES = (MissedError, RestError, CallError, ClosedError, LostError, aiohttp.C
 class Server:
     """`gateway serve` as a process of its own, on one folder and, once it has one, on one port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Path | None) -> None:
         self.url = ""
+        self._config = () if config is None else ("--config", str(config))
         self._data = folder / "data"
         self._log = folder / "log"
         self._process: Process | None = None
 
     async def start(self) -> None:
         """Start it, and learn over its control socket when and where it answers."""
-        args = ("serve", "--data", str(self._data), "--port", self.url.rpartition(":")[2] or "0")
+        port = self.url.rpartition(":")[2] or "0"
+        args = ("serve", "--data", str(self._data), "--port", port, *self._config)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*GATEWAY, *args, stdout=log, stderr=log)
         while not (told := self.token("")):
@@ -275,13 +277,13 @@ def _same(what: str, seen: object, expected: object) -> None:
         raise MissedError(f"{what}: {seen!r} instead of {expected!r}")
 
 
-async def _demo(console: Console) -> bool:
+async def _demo(console: Console, config: Path | None, parent: Path | None) -> bool:
     task = asyncio.current_task()
     assert task is not None
     # Asked to stop, it still has to clean up.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
-        server = Server(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="gateway-demo-", dir=parent) as folder:
+        server = Server(Path(folder), config)
         async with aiohttp.ClientSession() as backend:
             demo = Demo(server, backend)
             try:
@@ -291,9 +293,9 @@ async def _demo(console: Console) -> bool:
                 await server.kill()
 
 
-def run_demo() -> int:
-    """Run the demo; return 0 if every step was seen, and 1 otherwise."""
+def run_demo(config: Path | None = None, parent: Path | None = None) -> int:
+    """Run the demo, in a temporary folder inside `parent`; return 0 if every step was seen, and 1 otherwise."""
     try:
-        return 0 if asyncio.run(_demo(Console(soft_wrap=True, highlight=False))) else 1
+        return 0 if asyncio.run(_demo(Console(soft_wrap=True, highlight=False), config, parent)) else 1
     except asyncio.CancelledError:
         return 1

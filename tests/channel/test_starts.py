@@ -218,6 +218,22 @@ async def test_connected_device_is_never_evicted(start: Start) -> None:
     assert [await stage.cursors(BOB, device_sn) for device_sn in (1, 2, 3)] == [[1], [], [3]]
 
 
+async def test_a_device_that_comes_is_seen(start: Start) -> None:
+    """Attaching counts as being seen, also where there is nothing to ack."""
+    stage = await start(devices_per_user_max=2)
+    await stage.send_many(ALICE, BOB, 3)
+    for device_sn in (1, 2):
+        await (await stage.hello(BOB, device_sn, cursors={"user": 3})).close()
+    await until(lambda: not stage.hub.connections)
+    await stage.acked()
+    await stage.sql("UPDATE device SET seen_at = seen_at - 100000 * (4 - sn)")
+    await (await stage.live(BOB, 1)).close()
+    await until(lambda: not stage.hub.connections)
+    await stage.acked()
+    await stage.hello(BOB, 3, cursors={"user": 3})
+    assert [await stage.cursors(BOB, device_sn) for device_sn in (1, 2, 3)] == [[3], [], [3]]
+
+
 async def test_two_devices_attach_at_the_same_time_up_to_the_limit(start: Start) -> None:
     """A storm of new devices of one user does not get past `devices_per_user_max`."""
     stage = await start(devices_per_user_max=3)

@@ -124,6 +124,15 @@ async def test_a_page_skips_an_entry_without_its_message(
     assert "names a message that is not there" in caplog.text
 
 
+async def test_a_page_skips_an_entry_that_cannot_be_read(
+    damaged: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told as lost, like one that is missing, and nobody waits for it for ever."""
+    await harm(damaged, "UPDATE entry SET kind = 3, data = '{}' WHERE seq = 2")
+    assert await seqs(damaged, 2) == [1, 3, 4, 5]
+    assert "cannot be read" in caplog.text
+
+
 async def test_a_recall_without_a_text_is_done(damaged: Stage) -> None:
     """What should be wiped is gone already."""
     await harm(damaged, "DELETE FROM body WHERE id = 2")
