@@ -377,7 +377,6 @@ def demo(
     """Show, in a temporary folder and with a real server, that nothing is lost: narrated, under 15 seconds."""
     from gateway.demo import run_demo
 
-    _config(config, None)  # Whatever is wrong with it is said here, and not by the demo's server.
     if data is not None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     sys.exit(run_demo(config, data))
