@@ -127,7 +127,6 @@ def serve(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    _allow_files(loaded)
     _run(lambda: _serve(loaded))
 
 
@@ -180,6 +179,7 @@ async def _serve_until_told(gateway: Gateway, config: Config) -> None:
     if sys.stdout.isatty():
         await greet(gateway.operator.do, config, gateway.url, first=first)
     logging.getLogger(__name__).info("listening on %s, data in %s", gateway.url, config.server.data)
+    _allow_files(config)
     # What is alive now stays: the collector need not look at it again, and need not look every 700 objects, for
     # nearly all that a request makes is freed by its count. A tenth of the CPU under load was the collector's.
     gc.collect()
