@@ -52,14 +52,14 @@ class Connection:
 class Topic:
     """One timeline that somebody on this node follows."""
 
-    __slots__ = ("followers", "heard", "name", "owner_xid")
+    __slots__ = ("followers", "name", "owner_xid", "unheard")
 
     def __init__(self, name: str, owner_xid: int) -> None:
         self.name = name
         self.owner_xid = owner_xid
         self.followers: dict[Connection, Track] = {}
-        self.heard = asyncio.Event()
-        """Set once the bus has confirmed that this node hears the timeline."""
+        # Until the bus has confirmed that this node hears the timeline; not kept longer, as it has half a kilobyte.
+        self.unheard: asyncio.Event | None = asyncio.Event()
 
 
 def make_runs(entries: Iterable[Entry], topic: Topic) -> list[Run]:

@@ -83,14 +83,18 @@ class Hub:
         topic = self._topics.get(track.timeline_id)
         if topic is not None:
             topic.followers[connection] = track
-            await topic.heard.wait()
+            if topic.unheard is not None:
+                await topic.unheard.wait()
             return
         topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid)
         topic.followers[connection] = track
+        unheard = topic.unheard
         try:
             await self._bus.subscribe(track.timeline_id)
         finally:
-            topic.heard.set()
+            topic.unheard = None
+            if unheard is not None:
+                unheard.set()
 
     def _unregister(self, connection: Connection, timeline_id: int) -> None:
         topic = self._topics.get(timeline_id)
