@@ -58,6 +58,22 @@ class EntryKind(enum.IntEnum):
     DELETED = 4
 
 
+class State(enum.IntEnum):
+    """Whether a user may act. A deleted one is nobody any more, but its id stays taken."""
+
+    NORMAL = 0
+    FROZEN = 1
+    DELETED = 2
+
+
+class Gone(enum.Enum):
+    """Why a message's text is no more (`reason` of a `gone` frame, design §6)."""
+
+    RECALLED = "recalled"
+    EXPIRED = "expired"
+    ERASED = "erased"
+
+
 class Action(enum.Enum):
     """What a membership entry says; creation is `joined` too (design §6)."""
 
@@ -65,6 +81,15 @@ class Action(enum.Enum):
     LEFT = "left"
     KICKED = "kicked"
     DESTROYED = "destroyed"
+
+
+class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tenant may use; 0: no bound of its own. `message_bytes_max` is of the four texts together."""
+
+    sends_per_s: int = 0
+    connections_max: int = 0
+    message_bytes_max: int = 0
+    storage_bytes_max: int = 0
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,19 +103,30 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     recall_window_ms: int
     signing_kid: str
     keys: dict[str, bytes]
+    limits: AppLimits = AppLimits()
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A user of an app. `password` is a scrypt record, empty where none was set."""
+    """A user of an app. `password` is a scrypt record, empty where none was set.
+
+    Tokens issued before `valid_from_ms` are no longer good.
+    """
 
     id: int
     xid: int
     name: str
     password: str
+    state: State = State.NORMAL
+    valid_from_ms: int = 0
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """A group, as its members see it. `facts_version` rises with every change of who may do what."""
+    """A group, as its members see it. `facts_version` rises with every change of who may do what.
+
+    `apply_approval`: 0 whoever applies is in, 1 the owner or an admin decides, 2 nobody may. `invite_confirm`: who is
+    invited decides. `member_invitation`: members may invite. `ban_all_until` (ms, 0: no): only owner and admins
+    speak. `history_visible`: who joins may page back to before. `read_ack`: reads are told to senders.
+    """
 
     id: int
     xid: int
@@ -103,6 +139,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     facts_version: int
     created_at: int
     updated_at: int
+    ext: str = ""
+    apply_approval: int = 0
+    invite_confirm: bool = False
+    member_invitation: bool = False
+    ban_all_until: int = 0
+    history_visible: bool = False
+    read_ack: bool = True
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,18 +156,27 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What judging a group draft needs to know of one (group, user): read together, true for `version`."""
+    """What judging a group draft needs to know of one (group, user): read together, true for `version`.
+
+    `banned_until` (of this user) and `ban_all_until` (of all but owner and admins) are ms since 1970, 0: no ban.
+    """
 
     group_id: int
     version: int
     owner: bool
     member: bool
+    admin: bool = False
+    type: int = 0
+    banned_until: int = 0
+    ban_all_until: int = 0
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One stored message, to one target. `notice`: a system notification, in the receiver's timeline only.
 
-    `recalled`: its text is gone, in which case the four strings are empty.
+    `gone`: why its text is no more, in which case the four strings are empty. `related` is the message it appends to
+    or replaces, `expires_at` when its text goes (ms); 0: none. `group_xid` (0: none): it went to `target_xid` alone,
+    but lies in that group's conversation.
     """
 
     msg_id: int
@@ -139,11 +191,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     ext: str
     at: int
     notice: bool = False
-    recalled: bool = False
+    gone: Gone | None = None
     seq: int = 0
+    related: int = 0
+    expires_at: int = 0
+    group_xid: int = 0
 
     def conversation_for(self, asker_xid: int) -> int:
         """Return the id of the conversation this message lies in, as the asker sees it (= `opposite_id`)."""
+        if self.group_xid:
+            return self.group_xid
         if self.scope is Scope.GROUP or self.sender_xid == asker_xid:
             return self.target_xid
         return self.sender_xid
@@ -159,6 +216,16 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     from_seq: int = 0
 
 
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """A message was taken back; the conversation is as the owner of the timeline sees it.
+
+    It says all there is to say, for the message itself may be removed before it (retention).
+    """
+
+    conversation_xid: int
+    msg_id: int
+
+
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     """A user's deletion of a conversation: everything up to `msg_id` is hidden from that user."""
 
@@ -167,11 +234,12 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One seq of a timeline. Exactly one of the three is set: a recall's entry names the message recalled."""
+    """One seq of a timeline. Exactly one of the four is set."""
 
     seq: int
     kind: EntryKind
     message: Message | None = None
+    recalled: Recalled | None = None
     membership: Membership | None = None
     deleted: Deleted | None = None
 

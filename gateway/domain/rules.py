@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Message
+from gateway.domain.model import Ctype, Gone, Message
 
 REFUSALS = frozenset(
     {
         Kind.BAD_PARAMETER,
         Kind.FORBIDDEN,
+        Kind.FROZEN,
+        Kind.BLOCKED,
+        Kind.BANNED,
+        Kind.ALL_BANNED,
         Kind.USER_UNKNOWN,
         Kind.GROUP_UNKNOWN,
         Kind.NOT_A_MEMBER,
@@ -39,7 +43,7 @@ def check_body(ctype: int, content: str, attachment: str, ext: str, config: str,
 
 def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:
     """Check who may recall when (lanying.md, recall): the sender in the window, or an `unbounded` actor."""
-    if unbounded or (message.recalled and message.sender_xid == actor_xid):
+    if unbounded or (message.gone is Gone.RECALLED and message.sender_xid == actor_xid):
         return
     if message.sender_xid != actor_xid:
         raise Problem(

@@ -1,7 +1,8 @@
 """The tables (design §9), as numbered migrations applied at start; a newer schema is refused.
 
-Numbers written in more than one place: `kind` of a timeline is `Scope`, `kind` of an entry is `EntryKind`;
-`message.flags` is 1 for a notice; a message is `shown` until it is recalled, and then it has no body.
+Numbers written in more than one place: `kind` of a timeline is `Scope`, its `state` is `State`, `kind` of an entry
+is `EntryKind`; `message.flags` is 1 for a notice (the others: `sqlite/messages.py`). A message is `shown` until its
+text is gone; one that appends to another or replaces it is never shown by itself.
 """
 
 from __future__ import annotations
@@ -144,5 +145,104 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         last_msg_id INTEGER NOT NULL,
         PRIMARY KEY (sender, key)
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    -- What one tenant may use; 0: no bound of its own. stored_bytes: of its texts, and 300 for each message.
+    ALTER TABLE app ADD COLUMN sends_per_s INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE app ADD COLUMN connections_max INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE app ADD COLUMN message_bytes_max INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE app ADD COLUMN storage_bytes_max INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE app ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE app SET stored_bytes =
+        (SELECT 300 * count(*) FROM message AS m JOIN timeline AS t ON t.id = m.target WHERE t.app = app.id)
+        + coalesce((SELECT sum(size) FROM (
+            SELECT max(b.size) AS size FROM message AS m JOIN body AS b ON b.id = m.body
+            JOIN timeline AS t ON t.id = m.target WHERE t.app = app.id GROUP BY m.body)), 0);
+    ALTER TABLE timeline ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
+    -- Tokens issued before valid_from_ms are no longer good.
+    ALTER TABLE user ADD COLUMN valid_from_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE user ADD COLUMN nickname TEXT NOT NULL DEFAULT '';
+    ALTER TABLE user ADD COLUMN avatar TEXT NOT NULL DEFAULT '';
+    ALTER TABLE user ADD COLUMN public_info TEXT NOT NULL DEFAULT '';
+    ALTER TABLE user ADD COLUMN private_info TEXT NOT NULL DEFAULT '';
+    ALTER TABLE device ADD COLUMN platform INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE device ADD COLUMN user_agent TEXT NOT NULL DEFAULT '';
+    CREATE TABLE block (
+        usr INTEGER NOT NULL,
+        blocked INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (usr, blocked)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX block_by ON block (blocked, usr);
+    ALTER TABLE grp ADD COLUMN ext TEXT NOT NULL DEFAULT '';
+    ALTER TABLE grp ADD COLUMN apply_approval INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN invite_confirm INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN member_invitation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN ban_all_until INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN history_visible INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN read_ack INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX grp_type ON grp (type, id) WHERE destroyed_at IS NULL;
+    ALTER TABLE stay ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE ban (
+        grp INTEGER NOT NULL,
+        usr INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (grp, usr)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE grp_block (
+        grp INTEGER NOT NULL,
+        usr INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (grp, usr)
+    ) STRICT, WITHOUT ROWID;
+    -- Who asks to be let into a group (kind 1), and who is asked to come (kind 2). state 0 is open, 1 yes, 2 no.
+    CREATE TABLE request (
+        id INTEGER PRIMARY KEY,
+        grp INTEGER NOT NULL,
+        usr INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        inviter INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        state INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX request_open ON request (grp, usr, kind) WHERE state = 0;
+    CREATE INDEX request_grp ON request (grp, kind, id);
+    CREATE INDEX request_usr ON request (usr, kind, id);
+    ALTER TABLE message ADD COLUMN related INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE message ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX message_related ON message (related, msg_id) WHERE related > 0;
+    CREATE INDEX message_expiry ON message (expires_at, msg_id) WHERE expires_at > 0 AND body IS NOT NULL;
+    -- The entry of a recall says all there is to say, for its message may be removed before it.
+    UPDATE entry SET data = (
+        SELECT json_object(
+            'conversation_xid', CASE WHEN t.kind = 2 OR m.sender = entry.t THEN t.xid ELSE s.xid END,
+            'msg_id', m.msg_id)
+        FROM message AS m JOIN timeline AS t ON t.id = m.target JOIN timeline AS s ON s.id = m.sender
+        WHERE m.msg_id = entry.msg_id)
+    WHERE kind = 2 AND EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = entry.msg_id);
+    CREATE INDEX dedup_last ON dedup (last_msg_id);
+    -- Retention has removed every message up to swept_to; it last ran at swept_at, and stopped itself at halted_at.
+    ALTER TABLE meta ADD COLUMN swept_to INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE meta ADD COLUMN swept_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE meta ADD COLUMN halted_at INTEGER NOT NULL DEFAULT 0;
+    -- Work that does not fit a batch. progress is where the next page starts, ends_at the last of all pages.
+    CREATE TABLE job (
+        id INTEGER PRIMARY KEY,
+        app INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        key TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        data TEXT NOT NULL,
+        progress INTEGER NOT NULL,
+        ends_at INTEGER NOT NULL,
+        done INTEGER NOT NULL,
+        finished INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX job_open ON job (id) WHERE finished = 0;
+    CREATE UNIQUE INDEX job_key ON job (app, kind, key) WHERE key <> '';
     """,
 )

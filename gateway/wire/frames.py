@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.model import SAFE_MAX, Ctype, Entry, EntryKind, Membership, Message
+from gateway.domain.model import SAFE_MAX, Ctype, Entry, Membership, Message
 from gateway.wire.close import Close
 from gateway.wire.encoding import Encoding, FrameError
 
@@ -146,16 +146,7 @@ def entry_frame(encoding: Encoding, entry: Entry, timeline: str, owner_xid: int)
     message = entry.message
     if message is not None:
         conversation_id = message.conversation_for(owner_xid)
-        if entry.kind is EntryKind.RECALLED:
-            return frame(
-                encoding,
-                "recalled",
-                timeline=timeline,
-                seq=seq,
-                conversation_id=conversation_id,
-                msg_id=message.msg_id,
-            )
-        if message.recalled:
+        if message.gone is not None:
             return frame(
                 encoding,
                 "gone",
@@ -163,14 +154,24 @@ def entry_frame(encoding: Encoding, entry: Entry, timeline: str, owner_xid: int)
                 seq=seq,
                 conversation_id=conversation_id,
                 msg_id=message.msg_id,
-                reason="recalled",
+                reason=message.gone.value,
             )
         item = _item(message, conversation_id)
         return encoding.pack(_MessageFrame(timeline=timeline, seq=seq, message=item))
     if entry.membership is not None:
         return _group_frame(encoding, entry.membership, timeline, seq)
+    recalled = entry.recalled
+    if recalled is not None:
+        return frame(
+            encoding,
+            "recalled",
+            timeline=timeline,
+            seq=seq,
+            conversation_id=recalled.conversation_xid,
+            msg_id=recalled.msg_id,
+        )
     deleted = entry.deleted
-    assert deleted is not None, "an entry is a message, a membership or a deletion"
+    assert deleted is not None, "an entry is a message, a recall, a membership or a deletion"
     return frame(
         encoding,
         "deleted",

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Message, Scope
+from gateway.domain.model import Ctype, Gone, Message, Scope
 from gateway.domain.rules import check_body, check_recall
 
 LIMITS = Limits(content_bytes_max=12, attachment_bytes_max=8, ext_bytes_max=6, config_bytes_max=4)
@@ -92,17 +92,17 @@ def test_sender_recalls_too_late() -> None:
     assert caught.value.kind is Kind.RECALL_TOO_LATE
 
 
-@pytest.mark.parametrize("recalled", [False, True])
-def test_others_may_not_recall(recalled: bool) -> None:
+@pytest.mark.parametrize("gone", [None, *Gone])
+def test_others_may_not_recall(gone: Gone | None) -> None:
     """A receiver or a stranger may not recall, not even what has been recalled."""
     with pytest.raises(Problem) as caught:
-        recall(OTHER, SENT_AT, recalled=recalled)
+        recall(OTHER, SENT_AT, gone=gone)
     assert caught.value.kind is Kind.FORBIDDEN
 
 
 def test_recall_again() -> None:
     """The sender's second recall is as good as the first, however late."""
-    recall(SENDER, SENT_AT + WINDOW_MS + 1, recalled=True)
+    recall(SENDER, SENT_AT + WINDOW_MS + 1, gone=Gone.RECALLED)
 
 
 def test_unbounded_recall() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.drafts import Draft, RecallDraft
 from gateway.domain.errors import Kind
-from gateway.domain.model import Action, Status
+from gateway.domain.model import Action, Gone, Status
 from gateway.store.base import History
 from tests.store.model import Model
 from tests.store.stage import MIB, NOW, Stage
@@ -154,8 +154,10 @@ class Run:
                 what = 0
                 if entry.message is not None:
                     what = entry.message.msg_id
-                    assert entry.message.recalled == model.messages[what].recalled
-                    assert bool(entry.message.content) != entry.message.recalled
+                    assert (entry.message.gone is Gone.RECALLED) == model.messages[what].recalled
+                    assert bool(entry.message.content) == (entry.message.gone is None)
+                elif entry.recalled is not None:
+                    what = entry.recalled.msg_id
                 elif entry.deleted is not None:
                     what = entry.deleted.msg_id
                 told.append((entry.kind.name, what))

@@ -15,6 +15,7 @@ import pytest
 from gateway.domain.drafts import Changed
 from gateway.domain.limits import Limits
 from gateway.domain.model import User
+from gateway.store.schema import SQLITE_MIGRATIONS
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.engine import StoreError
 from tests.store.faulty import lanes
@@ -43,7 +44,7 @@ async def test_a_folder_is_free_after_closing(stage: Stage) -> None:
         with pytest.raises(StoreError, match="schema 99, newer than this gateway's"):
             await SqliteStore.open(stage.folder, LIMITS)
     with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA user_version = 1")
+        conn.execute(f"PRAGMA user_version = {len(SQLITE_MIGRATIONS)}")
     stage.store = await SqliteStore.open(stage.folder, LIMITS)
 
 

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.domain.model import SAFE_MAX, Action, Deleted, Entry, EntryKind, Membership, Message, Scope
+from gateway.domain.model import (
+    SAFE_MAX,
+    Action,
+    Deleted,
+    Entry,
+    EntryKind,
+    Gone,
+    Membership,
+    Message,
+    Recalled,
+    Scope,
+)
 from gateway.wire.close import Close
 from gateway.wire.effects import Fetch, Write
 from gateway.wire.encoding import ENCODINGS, JSON, MSGPACK, SENTENCE_MAX, Encoding, FrameError
@@ -50,7 +61,7 @@ messages = st.builds(
     ext=st.text(),
     at=ids,
     notice=st.booleans(),
-    recalled=st.booleans(),
+    gone=st.none() | st.sampled_from(Gone),
 )
 memberships = st.builds(
     Membership,
@@ -61,28 +72,18 @@ memberships = st.builds(
     from_seq=st.integers(0, SAFE_MAX),
 )
 entries = (
-    st.builds(
-        Entry,
-        seq=ids,
-        kind=st.sampled_from([EntryKind.MESSAGE, EntryKind.RECALLED]),
-        message=messages,
-        membership=st.none(),
-        deleted=st.none(),
-    )
+    st.builds(Entry, seq=ids, kind=st.just(EntryKind.MESSAGE), message=messages)
     | st.builds(
         Entry,
         seq=ids,
-        kind=st.just(EntryKind.MEMBERSHIP),
-        message=st.none(),
-        membership=memberships,
-        deleted=st.none(),
+        kind=st.just(EntryKind.RECALLED),
+        recalled=st.builds(Recalled, conversation_xid=ids, msg_id=ids),
     )
+    | st.builds(Entry, seq=ids, kind=st.just(EntryKind.MEMBERSHIP), membership=memberships)
     | st.builds(
         Entry,
         seq=ids,
         kind=st.just(EntryKind.DELETED),
-        message=st.none(),
-        membership=st.none(),
         deleted=st.builds(Deleted, conversation_xid=ids, msg_id=ids),
     )
 )

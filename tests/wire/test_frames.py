@@ -15,8 +15,10 @@ from gateway.domain.model import (
     Deleted,
     Entry,
     EntryKind,
+    Gone,
     Membership,
     Message,
+    Recalled,
     Scope,
 )
 from gateway.wire.close import Close
@@ -301,15 +303,18 @@ def test_strings_are_kept() -> None:
 
 def test_recalled() -> None:
     """The recall's own entry names the message, in the conversation as this user sees it."""
-    entry = Entry(seq=8, kind=EntryKind.RECALLED, message=message(content="", recalled=True))
+    entry = Entry(seq=8, kind=EntryKind.RECALLED, recalled=Recalled(conversation_xid=5, msg_id=9001))
     expected = '{"op":"recalled","timeline":"user","seq":8,"conversation_id":5,"msg_id":9001}'
     assert payload(entry_frame(JSON, entry, "user", 6)) == expected
 
 
-def test_gone() -> None:
-    """In the place of a message that was recalled is a `gone`, without a word of it."""
-    entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(content="", recalled=True))
-    expected = '{"op":"gone","timeline":"user","seq":4,"conversation_id":6,"msg_id":9001,"reason":"recalled"}'
+@pytest.mark.parametrize("why", Gone)
+def test_gone(why: Gone) -> None:
+    """In the place of a message whose text is no more is a `gone` that says why, without a word of it."""
+    entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(content="", gone=why))
+    expected = (
+        f'{{"op":"gone","timeline":"user","seq":4,"conversation_id":6,"msg_id":9001,"reason":"{why.value}"}}'
+    )
     assert payload(entry_frame(JSON, entry, "user", 5)) == expected
 
 

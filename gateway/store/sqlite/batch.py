@@ -16,6 +16,7 @@ from gateway.domain.model import EntryKind, Scope
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
+from gateway.store.sqlite.texts import ROW_BYTES, count
 
 _PARTIES = """
 SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last))
@@ -125,6 +126,7 @@ class _Run:
         self._entries: list[tuple[int, int, int]] = []
         self._conversations: dict[tuple[int, int], int] = {}
         self._dedup: list[tuple[int, str, str, int, int]] = []
+        self._stored: dict[int, int] = {}
         self._next_msg_id: int = one(conn, "SELECT next_msg_id FROM meta")[0]
         self._next_body_id: int = one(conn, "SELECT coalesce(max(id), 0) + 1 FROM body")[0]
         self._next_id = 0
@@ -204,6 +206,8 @@ class _Run:
         texts = (draft.content, draft.attachment, draft.config, draft.ext)
         size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
         self._bodies.append((body_id, len(draft.targets), size, *texts))
+        stored = size + ROW_BYTES * len(draft.targets)
+        self._stored[draft.app] = self._stored.get(draft.app, 0) + stored
         first = self._next_msg_id
         flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
         p2p = draft.scope is Scope.USER
@@ -258,4 +262,5 @@ class _Run:
             conn.execute(_DEDUP, (rows(self._dedup),))
         moved = [(party[_ID], party[_HEAD], party[_LAST]) for party in self._moved.values()]
         conn.execute(_HEADS, (rows(moved),))
+        count(conn, self._stored)
         conn.execute("UPDATE meta SET next_msg_id = ?", (self._next_msg_id,))

@@ -20,7 +20,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Scope
+from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import (
     MESSAGE_JOINS,
@@ -29,6 +29,7 @@ from gateway.store.sqlite.messages import (
     UNCOPIED,
     to_message,
 )
+from gateway.store.sqlite.texts import wipe
 
 _USERS = """
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.head,
@@ -84,32 +85,27 @@ def _place(
 def _recall(conn: sqlite3.Connection, draft: RecallDraft) -> Answer:
     found = one(
         conn,
-        f"""SELECT m.target, m.sender, m.flags, m.body, {MESSAGE_JSON} FROM message AS m {MESSAGE_JOINS}
+        f"""SELECT m.target, m.sender, m.flags, {MESSAGE_JSON} FROM message AS m {MESSAGE_JOINS}
         WHERE m.msg_id = ? AND tt.app = ?""",
         (draft.msg_id, draft.app),
     )
     if not found:
         return Refused(Kind.MESSAGE_UNKNOWN, f"there is no message {draft.msg_id}")
-    target_id, sender_id, flags, body_id, row = found
+    target_id, sender_id, flags, row = found
     if flags & RECALLED:
         return Changed([])
-    conn.execute(
-        f"UPDATE message SET shown = 0, body = NULL, flags = flags | {RECALLED} WHERE msg_id = ?",
-        (draft.msg_id,),
-    )
-    conn.execute("UPDATE body SET refs = refs - 1 WHERE id = ?", (body_id,))
-    conn.execute("DELETE FROM body WHERE id = ? AND refs <= 0", (body_id,))
+    wipe(conn, [draft.msg_id], RECALLED)
     message = to_message(msgspec.json.decode(row))
-    message = msgspec.structs.replace(message, content="", attachment="", config="", ext="", recalled=True)
     timelines = [target_id]
     if message.scope is Scope.USER and sender_id != target_id and not flags & UNCOPIED:
         timelines.append(sender_id)
     placed = []
     for timeline_id in timelines:
-        seq, scope, xid = _place(conn, timeline_id, EntryKind.RECALLED, draft.msg_id, "")
-        placed.append(
-            Placed(timeline_id, scope, xid, Entry(seq=seq, kind=EntryKind.RECALLED, message=message))
-        )
+        owner_xid = message.target_xid if timeline_id == target_id else message.sender_xid
+        fact = Recalled(conversation_xid=message.conversation_for(owner_xid), msg_id=draft.msg_id)
+        data = msgspec.json.encode(fact).decode()
+        seq, scope, xid = _place(conn, timeline_id, EntryKind.RECALLED, draft.msg_id, data)
+        placed.append(Placed(timeline_id, scope, xid, Entry(seq=seq, kind=EntryKind.RECALLED, recalled=fact)))
     return Changed(placed)
 
 

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from gateway.domain.errors import Kind
-from gateway.domain.model import GIVEN_XID_FIRST, SYSTEM_NAME, App, Facts, Group, Member, Scope, User
+from gateway.domain.model import (
+    GIVEN_XID_FIRST,
+    SYSTEM_NAME,
+    App,
+    AppLimits,
+    Facts,
+    Group,
+    Member,
+    Scope,
+    State,
+    User,
+)
 from gateway.store.base import Party, Remembered
 from gateway.store.sqlite.changes import make_user, next_xid
 from gateway.store.sqlite.lane import one, rows, table
@@ -14,23 +28,26 @@ from gateway.store.sqlite.lane import one, rows, table
 RECALL_WINDOW_MS = 24 * 3600 * 1000
 """How long a sender may recall, for a new app (lanying.md, recall)."""
 
-_APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid
+_APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid,
+    a.sends_per_s, a.connections_max, a.message_bytes_max, a.storage_bytes_max
 FROM app AS a JOIN timeline AS t ON t.id = a.system"""
-_USER = (
-    "SELECT u.id, t.xid, coalesce(u.name, ''), u.password FROM user AS u JOIN timeline AS t ON t.id = u.id"
-)
+_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+FROM user AS u JOIN timeline AS t ON t.id = u.id"""
 _GROUP = """
 SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t.facts_version, g.created_at,
-    g.updated_at
+    g.updated_at, g.ext, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until, g.history_visible,
+    g.read_ack
 FROM timeline AS t JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
 WHERE t.app = ? AND t.xid = ? AND g.destroyed_at IS NULL
 """
 _FACTS = """
-SELECT json_group_array(json_array(t.xid, g.id, t.facts_version, g.owner = u.id,
-    EXISTS (SELECT 1 FROM stay AS s WHERE s.usr = u.id AND s.grp = g.id AND s.to_seq IS NULL)))
+SELECT json_group_array(json_array(t.xid, g.id, t.facts_version, g.owner = u.id, s.id IS NOT NULL,
+    coalesce(s.admin, 0), g.type, coalesce(b.until, 0), g.ban_all_until))
 FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 CROSS JOIN grp AS g ON g.id = t.id AND g.destroyed_at IS NULL
 LEFT JOIN timeline AS u ON u.app = ?1 AND u.xid = ?2
+LEFT JOIN stay AS s ON s.usr = u.id AND s.grp = g.id AND s.to_seq IS NULL
+LEFT JOIN ban AS b ON b.grp = g.id AND b.usr = u.id
 """
 
 
@@ -77,8 +94,8 @@ def list_apps(conn: sqlite3.Connection) -> list[App]:
     return [_app(conn, row) for row in conn.execute(f"{_APP} ORDER BY a.id").fetchall()]
 
 
-def _app(conn: sqlite3.Connection, row: tuple[int, str, int, int, int, int, str]) -> App:
-    app, app_id, system, system_xid, registered, recall_window_ms, signing_kid = row
+def _app(conn: sqlite3.Connection, row: tuple[Any, ...]) -> App:
+    app, app_id, system, system_xid, registered, recall_window_ms, signing_kid, *bounds = row
     keys = dict(conn.execute("SELECT kid, secret FROM app_key WHERE app = ?", (app,)).fetchall())
     return App(
         id=app,
@@ -89,6 +106,7 @@ def _app(conn: sqlite3.Connection, row: tuple[int, str, int, int, int, int, str]
         recall_window_ms=recall_window_ms,
         signing_kid=signing_kid,
         keys=keys,
+        limits=AppLimits(**dict(zip(AppLimits.__struct_fields__, bounds, strict=True))),
     )
 
 
@@ -112,8 +130,10 @@ def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | Non
     return _user(found) if found else None
 
 
-def _user(row: tuple[int, int, str, str]) -> User:
-    return User(id=row[0], xid=row[1], name=row[2], password=row[3])
+def _user(row: tuple[int, int, str, str, int, int]) -> User:
+    return User(
+        id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
+    )
 
 
 def ensure_user(conn: sqlite3.Connection, app: int, xid: int, at: int) -> User | Kind:
@@ -137,7 +157,7 @@ def find_group(conn: sqlite3.Connection, app: int, xid: int) -> Group | None:
     found = one(conn, _GROUP, (app, xid))
     if not found:
         return None
-    return Group(**dict(zip(Group.__struct_fields__, found, strict=True)))
+    return msgspec.convert(dict(zip(Group.__struct_fields__, found, strict=True)), Group, strict=False)
 
 
 def find_facts(
@@ -145,8 +165,10 @@ def find_facts(
 ) -> list[Facts | None]:
     """Read what judging needs, for each group named."""
     found = {
-        xid: Facts(group_id, version, bool(owner), bool(member))
-        for xid, group_id, version, owner, member in table(conn, _FACTS, (app, user_xid, rows(group_xids)))
+        xid: Facts(group_id, version, bool(owner), bool(member), bool(admin), *rest)
+        for xid, group_id, version, owner, member, admin, *rest in table(
+            conn, _FACTS, (app, user_xid, rows(group_xids))
+        )
     }
     return [found.get(xid) for xid in group_xids]
 

@@ -7,7 +7,8 @@ What retention has removed is told by a timeline's floor, and is no breach.
 from __future__ import annotations
 
 from gateway.domain.model import EntryKind, Scope
-from gateway.store.sqlite.messages import RECALLED, UNCOPIED
+from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
+from gateway.store.sqlite.texts import ROW_BYTES
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
@@ -46,14 +47,15 @@ _ENTRIES = (
     """,
     f"""
     SELECT CASE
-        WHEN e.kind IN ({_MESSAGE}, {_RECALLED}) THEN 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")}
-            || ' names message ' || e.msg_id || ', which does not exist'
-        WHEN e.kind IN ({_MEMBERSHIP}, {_DELETED}) THEN 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")}
-            || ' cannot be read'
+        WHEN e.kind = {_MESSAGE} OR e.kind = {_RECALLED} AND json_valid(e.data) THEN 'the entry at seq ' || e.seq
+            || ' of ' || {_who("e.t")} || ' names message ' || e.msg_id || ', which does not exist'
+        WHEN e.kind IN ({_RECALLED}, {_MEMBERSHIP}, {_DELETED}) THEN 'the entry at seq ' || e.seq
+            || ' of ' || {_who("e.t")} || ' cannot be read'
         ELSE 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")} || ' is of the unknown kind ' || e.kind END
     FROM entry AS e
-    WHERE CASE WHEN e.kind IN ({_MESSAGE}, {_RECALLED})
-        THEN NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
+    WHERE CASE WHEN e.kind = {_MESSAGE} THEN NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
+        WHEN e.kind = {_RECALLED} THEN NOT json_valid(e.data) OR e.msg_id > (SELECT swept_to FROM meta)
+            AND NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
         ELSE e.kind NOT IN ({_MEMBERSHIP}, {_DELETED}) OR NOT json_valid(e.data) END
     """,
     # A message's entry stands with its receiver at the message's seq, or is its sender's copy.
@@ -139,11 +141,11 @@ _MESSAGES = (
     """,
     f"""
     SELECT 'message ' || msg_id || CASE
-        WHEN flags & {RECALLED} AND body IS NOT NULL THEN ' is recalled but still has its text'
-        WHEN flags & {RECALLED} THEN ' is recalled but still shown'
-        WHEN body IS NULL THEN ' has no text and is not recalled'
-        ELSE ' is hidden and not recalled' END
-    FROM message WHERE CASE WHEN flags & {RECALLED} THEN body IS NOT NULL OR shown <> 0
+        WHEN flags & {GONE} AND body IS NOT NULL THEN ' is gone but still has its text'
+        WHEN flags & {GONE} THEN ' is gone but still shown'
+        WHEN body IS NULL THEN ' has no text and is not gone'
+        ELSE ' is hidden and not gone' END
+    FROM message WHERE CASE WHEN flags & {GONE} THEN body IS NOT NULL OR shown <> 0
         ELSE body IS NULL OR shown <> 1 END
     """,
     f"""
@@ -285,6 +287,19 @@ _PARTIES = (
         ELSE ' has its cursor of ' || {_who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
     FROM cursor AS c LEFT JOIN device AS d ON d.usr = c.usr AND d.sn = c.sn LEFT JOIN timeline AS t ON t.id = c.t
     WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false)
+    """,
+    f"""
+    WITH held AS (
+        SELECT t.app AS app, {ROW_BYTES} * count(*) AS size FROM message AS m JOIN timeline AS t ON t.id = m.target
+        GROUP BY t.app
+        UNION ALL
+        SELECT app, sum(size) FROM (
+            SELECT t.app AS app, max(b.size) AS size FROM message AS m JOIN body AS b ON b.id = m.body
+            JOIN timeline AS t ON t.id = m.target GROUP BY m.body) GROUP BY app)
+    SELECT 'app ' || a.app_id || ' counts ' || a.stored_bytes || ' bytes, and ' || coalesce(sum(h.size), 0)
+        || ' are stored'
+    FROM app AS a LEFT JOIN held AS h ON h.app = a.id GROUP BY a.id
+    HAVING a.stored_bytes <> coalesce(sum(h.size), 0)
     """,
 )
 

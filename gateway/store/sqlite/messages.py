@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.domain.model import Message, Scope
+from gateway.domain.model import Gone, Message, Scope
 
-NOTICE, RECALLED, UNCOPIED = 1, 2, 4
-"""`message.flags`: a system notification · its text is gone by a recall · the sender's timeline has no entry of it."""
+NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED = 1, 2, 4, 8, 16
+"""`message.flags`: a system notification · its text is gone by a recall · the sender's timeline has no entry of it ·
+its text is gone by its time · with its sender."""
 
+GONE = RECALLED | EXPIRED | ERASED
+"""Any of these: the message has no body, and is not shown."""
+
+# The peer of a message to a user is its sender; where it is a group, the message went to some of its members only.
 MESSAGE_JSON = """json_array(m.msg_id, tt.kind, st.xid, m.device_sn, tt.xid, m.ctype, b.content, b.attachment,
-    b.config, b.ext, m.at, m.flags, m.seq)"""
+    b.config, b.ext, m.at, m.flags, m.seq, m.related, m.expires_at,
+    CASE WHEN m.peer IN (0, m.sender) THEN 0 ELSE (SELECT xid FROM timeline WHERE id = m.peer) END)"""
 """A message as one JSON value, for queries that join by `MESSAGE_JOINS`."""
 
 MESSAGE_JOINS = """
@@ -36,6 +42,15 @@ def to_message(row: list[Any]) -> Message:
         ext=row[9] or "",
         at=row[10],
         notice=bool(flags & NOTICE),
-        recalled=bool(flags & RECALLED),
+        gone=_gone(flags) if flags & GONE else None,
         seq=row[12],
+        related=row[13],
+        expires_at=row[14],
+        group_xid=row[15],
     )
+
+
+def _gone(flags: int) -> Gone:
+    if flags & RECALLED:
+        return Gone.RECALLED
+    return Gone.ERASED if flags & ERASED else Gone.EXPIRED

@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.model import Bearing, Deleted, Entry, EntryKind, Membership, Page, Standing, Stay
+from gateway.domain.model import (
+    Bearing,
+    Deleted,
+    Entry,
+    EntryKind,
+    Membership,
+    Page,
+    Recalled,
+    Standing,
+    Stay,
+)
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, to_message
 
@@ -32,7 +42,7 @@ SELECT
                 LEFT JOIN body AS b ON b.id = m.body
                 WINDOW pages AS (ORDER BY e.seq ROWS UNBOUNDED PRECEDING))
             WHERE size <= ?4 OR number = 1) AS e
-        LEFT JOIN message AS m ON m.msg_id = e.msg_id
+        LEFT JOIN message AS m ON m.msg_id = e.msg_id AND e.kind = {EntryKind.MESSAGE:d}
         {MESSAGE_JOINS})
 """
 _STANDING = """
@@ -48,6 +58,7 @@ LEFT JOIN cursor AS c ON c.usr = ?1 AND c.sn = ?2 AND c.t = t.id
 """
 
 _membership = msgspec.json.Decoder(Membership)
+_recalled = msgspec.json.Decoder(Recalled)
 _deleted = msgspec.json.Decoder(Deleted)
 
 
@@ -65,11 +76,13 @@ def _entry(row: list[Any]) -> Entry | None:
     seq, kind, data, message = row
     try:
         match EntryKind(kind):
-            case EntryKind.MESSAGE | EntryKind.RECALLED as told:
+            case EntryKind.MESSAGE as told:
                 if message[0] is None:
                     log.error("seq %d of a timeline names a message that is not there", seq)
                     return None
                 return Entry(seq=seq, kind=told, message=to_message(message))
+            case EntryKind.RECALLED as told:
+                return Entry(seq=seq, kind=told, recalled=_recalled.decode(data))
             case EntryKind.MEMBERSHIP as told:
                 return Entry(seq=seq, kind=told, membership=_membership.decode(data))
             case EntryKind.DELETED as told:

@@ -9,6 +9,7 @@ import msgspec
 from gateway.domain.errors import Kind, Problem
 
 OK = 200
+TOO_MANY = 429
 UNAVAILABLE = 503
 
 CODES: dict[Kind, tuple[int, int]] = {
@@ -19,6 +20,10 @@ CODES: dict[Kind, tuple[int, int]] = {
     Kind.TOKEN_EXPIRED: (402, OK),
     Kind.APP_UNKNOWN: (40000, OK),
     Kind.FORBIDDEN: (10010, OK),
+    Kind.FROZEN: (10010, OK),
+    Kind.BANNED: (10010, OK),
+    Kind.ALL_BANNED: (10010, OK),
+    Kind.BLOCKED: (10006, OK),
     Kind.DEVICES_FULL: (10010, OK),
     Kind.USER_UNKNOWN: (10000, OK),
     Kind.USER_EXISTS: (10004, OK),
@@ -27,10 +32,18 @@ CODES: dict[Kind, tuple[int, int]] = {
     Kind.GROUP_FULL: (20007, OK),
     Kind.GROUPS_FULL: (20008, OK),
     Kind.OWNER_CANNOT_LEAVE: (20004, OK),
+    Kind.HEIR_NOT_A_MEMBER: (20005, OK),
+    Kind.ADMIN_ONLY: (20012, OK),
     Kind.OWNER_ONLY: (20013, OK),
+    Kind.APPLICATION_GONE: (20014, OK),
+    Kind.INVITATION_GONE: (20015, OK),
+    Kind.ALREADY_A_MEMBER: (20017, OK),
+    Kind.GROUP_BLOCKED: (20018, OK),
     Kind.TRANSACTION_CONFLICT: (60001, OK),
     Kind.RECALL_TOO_LATE: (60002, OK),
     Kind.MESSAGE_UNKNOWN: (60003, OK),
+    Kind.RATE_LIMITED: (60004, TOO_MANY),
+    Kind.STORAGE_FULL: (60005, OK),
     Kind.PATH_UNKNOWN: (404, 404),
     Kind.METHOD_UNKNOWN: (405, 405),
     Kind.TOO_LARGE: (413, 413),
@@ -107,7 +120,7 @@ def refusal(problem: Problem) -> Reply:
     """The answer to a call that was refused."""
     code, status = CODES[problem.kind]
     body = _encoder.encode(_Envelope(code, problem.sentence, None))
-    if status != UNAVAILABLE:
+    if status not in {UNAVAILABLE, TOO_MANY}:
         return Reply(status, body)
     retry_after_ms = problem.retry_after_ms or _RETRY_AFTER_MS
     return Reply(status, body, -(-retry_after_ms // 1000))

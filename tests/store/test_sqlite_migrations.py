@@ -1,0 +1,62 @@
+"""Stores of older gateways: each migration brings what is there into the newer shape, and loses nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from gateway.domain.model import Recalled
+from gateway.store.schema import SQLITE_MIGRATIONS
+from gateway.store.sqlite.check import check_store
+from tests.store.stage import LIMITS, Stage, open_store
+
+OLD = """
+INSERT INTO meta (one, epoch, next_msg_id, last_batch) VALUES (1, 'e', 5, '');
+INSERT INTO app VALUES (1, 'demo', 1, 0, 1000, 1000000000001, 'k', 1);
+INSERT INTO timeline (id, app, xid, kind, head, last, facts_version) VALUES
+    (1, 1, 1000000000000, 1, 0, 0, 0), (2, 1, 1, 1, 5, 2, 0), (3, 1, 2, 1, 4, 2, 0), (4, 1, 1000000000001, 2, 4, 4, 1);
+INSERT INTO user (id, app, name, created_at) VALUES (1, 1, 'system', 1), (2, 1, NULL, 1), (3, 1, NULL, 1);
+INSERT INTO grp VALUES (4, 2, 'g', '', '', 0, 1, 1, 1, NULL);
+INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at) VALUES (4, 2, 1, 1, 0, 0, 0, 1);
+INSERT INTO body VALUES (2, 1, 3, 'two', '', '', ''), (3, 1, 5, 'three', '', '', '');
+INSERT INTO message VALUES
+    (1, 3, 2, 2, 0, 1, 0, 2, 1, NULL, 0), (2, 3, 2, 2, 0, 2, 0, 0, 1, 2, 1),
+    (3, 4, 0, 2, 0, 2, 0, 0, 1, 3, 1), (4, 4, 0, 2, 0, 3, 0, 2, 1, NULL, 0);
+INSERT INTO entry VALUES
+    (2, 1, 1, 1, ''), (2, 2, 1, 2, ''), (2, 3, 2, 1, ''),
+    (2, 4, 3, 0, '{"action":"joined","group_id":4,"group_xid":1000000000001,"user_xids":[1],"from_seq":1}'),
+    (2, 5, 4, 2, '{"conversation_xid":2,"msg_id":2}'),
+    (3, 1, 1, 1, ''), (3, 2, 1, 2, ''), (3, 3, 2, 1, ''), (3, 4, 4, 2, '{"conversation_xid":1,"msg_id":2}'),
+    (4, 1, 3, 0, '{"action":"joined","group_id":4,"group_xid":1000000000001,"user_xids":[1],"from_seq":1}'),
+    (4, 2, 1, 3, ''), (4, 3, 1, 4, ''), (4, 4, 2, 4, '');
+INSERT INTO conversation VALUES (2, 3, 2, 0, 2), (3, 2, 2, 0, 2);
+"""
+
+
+async def test_a_store_of_schema_1(tmp_path: Path) -> None:
+    """Its recalls come to say their conversation, and its texts are counted."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+        conn.executescript(f"{SQLITE_MIGRATIONS[0]}; PRAGMA user_version = 1; {OLD}")
+    stage = Stage("sqlite", folder)
+    stage.store = await open_store("sqlite", folder, LIMITS)
+    try:
+        found = await stage.store.app("demo")
+        assert found is not None
+        stage.app = found
+        recalls = {
+            xid: [entry.recalled for entry in await stage.entries(xid) if entry.recalled] for xid in (1, 2)
+        }
+        assert recalls == {
+            1: [Recalled(conversation_xid=2, msg_id=1)],
+            2: [Recalled(conversation_xid=1, msg_id=1)],
+        }
+        group = [entry.recalled for entry in await stage.entries(1000000000001)]
+        assert group[-1] == Recalled(conversation_xid=1000000000001, msg_id=4)
+    finally:
+        await stage.store.close()
+    assert check_store(folder) == []
+    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+        assert conn.execute("SELECT stored_bytes FROM app").fetchone() == (4 * 300 + 3 + 5,)
