@@ -19,6 +19,7 @@ from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.erasing import Erasing
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -29,7 +30,9 @@ from gateway.core.receipts import Receipts
 from gateway.core.service import Core
 from gateway.core.tasks import Tasks
 from gateway.core.writer import Writer
+from gateway.domain.drafts import Job
 from gateway.domain.errors import Problem
+from gateway.domain.model import App, User
 from gateway.edge.server import HTTP_LOG, Switch, build_app
 from gateway.edge.socket import Channel
 from gateway.store.sqlite import SqliteStore
@@ -39,6 +42,9 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 4_096
 """Connections the kernel holds for us while we are busy; aiohttp's 128 throttles a storm to about 200 a second."""
+
+ERASE_WAIT_MS = 5_000
+"""How long an operator's command waits for an erasure before it asks again."""
 
 PROBE_MS = 1_000
 """How old the proof that the store can commit may be when `/readyz` is asked."""
@@ -84,7 +90,8 @@ class Gateway:
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
         )
-        self.operator = Operator(store, self.directory, lambda: self.url)
+        self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
+        self.operator = Operator(store, self.directory, lambda: self.url, self._erase)
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
@@ -135,6 +142,10 @@ class Gateway:
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+
+    async def _erase(self, app: App, user: User) -> Job:
+        """Erase a user for the operator, and tell after a while how far it has got."""
+        return await self.jobs.follow(await self._erasing.erase(app, user), ERASE_WAIT_MS)
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""

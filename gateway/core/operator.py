@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 
 from gateway.core.directory import Directory
+from gateway.domain.drafts import Job
 from gateway.domain.errors import Kind, Problem, bad
-from gateway.domain.model import App
+from gateway.domain.model import App, User
 from gateway.store.base import Store
 
 
@@ -24,13 +25,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     registered: bool = False
 
 
+Erase = Callable[[App, User], Coroutine[Any, Any, Job]]
+"""Erases a user: the job as far as it has got after a while, the same one however often it is asked for."""
+
+
 class Operator:
     """Carries out the orders. Every answer is a plain object; what is refused is a `Problem`."""
 
-    def __init__(self, store: Store, directory: Directory, url: Callable[[], str]) -> None:
+    def __init__(self, store: Store, directory: Directory, url: Callable[[], str], erase: Erase) -> None:
         self._store = store
         self._directory = directory
         self._url = url
+        self._erase = erase
 
     async def do(self, order: Order) -> dict[str, Any]:
         """Carry out one order."""
@@ -51,6 +57,14 @@ class Operator:
                     "expires_ms": grant.expires_ms,
                     "url": self._url(),
                 }
+            case "erase":
+                app = await self._app(order.app)
+                xid = await self._find(order.app, order.user)
+                found = await self._store.user(app.id, xid)
+                if isinstance(found, Kind):
+                    raise Problem(found, f"there is no user {order.user}")
+                job = await self._erase(app, found)
+                return {"xid": xid, "done": job.done, "finished": job.finished}
             case "find":
                 return {"xid": await self._find(order.app, order.user)}
             case _:
