@@ -26,7 +26,7 @@ FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.val
 
 def any_block(conn: sqlite3.Connection) -> bool:
     """Whether anybody has blocked anybody: what most stores are asked per batch, and all they are asked."""
-    return bool(one(conn, "SELECT EXISTS (SELECT 1 FROM block)")[0])
+    return bool(one(conn, "SELECT EXISTS (SELECT 1 FROM block WHERE usr > 0)")[0])
 
 
 def blocked_pairs(conn: sqlite3.Connection, pairs: Iterable[Pair]) -> set[Pair]:
