@@ -13,7 +13,7 @@ from gateway.domain.drafts import Answer, Appended, Draft, MessageDraft, Refused
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State
-from gateway.store.sqlite.blocks import any_block, between, blocked_pairs, sender_refused
+from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
@@ -129,7 +129,9 @@ class _Run:
         self._conversations: dict[tuple[int, int], int] = {}
         self._dedup: list[tuple[int, str, str, int, int]] = []
         self._stored: dict[int, int] = {}
-        self._next_msg_id: int = one(conn, "SELECT next_msg_id FROM meta")[0]
+        self._next_msg_id: int
+        self._any_block: int
+        self._next_msg_id, self._any_block = one(conn, f"SELECT next_msg_id, {ANY_BLOCK} FROM meta")
         self._next_body_id: int = one(conn, "SELECT coalesce(max(id), 0) + 1 FROM body")[0]
         self._next_id = 0
 
@@ -161,7 +163,7 @@ class _Run:
 
     def _read_blocks(self) -> None:
         """Read which P2P pairs have a block between them. Notices pass, and `system` cannot be blocked."""
-        if any_block(self._conn):
+        if self._any_block:
             self._blocked = blocked_pairs(
                 self._conn,
                 {

@@ -12,6 +12,9 @@ from gateway.store.sqlite.lane import one, rows, table
 
 Pair = tuple[int, int]
 
+ANY_BLOCK = "EXISTS (SELECT 1 FROM block WHERE usr > 0)"
+"""Whether anybody has blocked anybody: where nobody has, a batch asks for no more."""
+
 _BETWEEN = """
 SELECT json_group_array(json_array(a, b)) FROM (
     SELECT json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b FROM json_each(?)) AS j
@@ -22,11 +25,6 @@ _PARTIES = """
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state))
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 """
-
-
-def any_block(conn: sqlite3.Connection) -> bool:
-    """Whether anybody has blocked anybody: what most stores are asked per batch, and all they are asked."""
-    return bool(one(conn, "SELECT EXISTS (SELECT 1 FROM block WHERE usr > 0)")[0])
 
 
 def blocked_pairs(conn: sqlite3.Connection, pairs: Iterable[Pair]) -> set[Pair]:
@@ -68,11 +66,10 @@ def may_message(
         if state == State.DELETED:
             return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
         ids.append(target_id)
-    if any_block(conn):
-        blocked = blocked_pairs(conn, [(sender_id, target_id) for target_id in ids])
-        for xid, target_id in zip(target_xids, ids, strict=True):
-            if (sender_id, target_id) in blocked:
-                return between(sender_xid, xid)
+    blocked = blocked_pairs(conn, [(sender_id, target_id) for target_id in ids])
+    for xid, target_id in zip(target_xids, ids, strict=True):
+        if (sender_id, target_id) in blocked:
+            return between(sender_xid, xid)
     return None
 
 
