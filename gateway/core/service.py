@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
@@ -17,6 +18,7 @@ from gateway.core.users import Users
 class Core:
     """The services that every dialect calls."""
 
+    broadcasts: Broadcasts
     directory: Directory
     groups: Groups
     messaging: Messaging

@@ -9,10 +9,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.domain.drafts import Answer, Appended, Draft, MessageDraft, Refused, Repeated, Stale
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    Draft,
+    JobDraft,
+    MessageDraft,
+    Refused,
+    Repeated,
+    Stale,
+    StepDraft,
+)
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State
+from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.lane import one, rows, table
@@ -106,7 +117,12 @@ def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits
         if run:
             answers += _Run(conn, run).append()
             run = []
-        answers.append(append_change(conn, draft, limits))
+        if isinstance(draft, JobDraft):
+            answers.append(jobs.start(conn, draft, limits))
+        elif isinstance(draft, StepDraft):
+            answers.append(jobs.step(conn, draft, limits, lambda message: _Run(conn, [message]).append()[0]))
+        else:
+            answers.append(append_change(conn, draft, limits))
     if run:
         answers += _Run(conn, run).append()
     return answers
@@ -162,14 +178,14 @@ class _Run:
                 self._known[sender_id, key] = (digest, first, last)
 
     def _read_blocks(self) -> None:
-        """Read which P2P pairs have a block between them. Notices pass, and `system` cannot be blocked."""
+        """Read which P2P pairs have a block between them. Notices pass, and what `system` sends."""
         if self._any_block:
             self._blocked = blocked_pairs(
                 self._conn,
                 {
                     (sender[_ID], target[_ID])
                     for draft in self._drafts
-                    if draft.scope is Scope.USER and not draft.notice
+                    if draft.scope is Scope.USER and draft.copied
                     if (sender := self._parties.get((draft.app, draft.sender_xid)))
                     for xid in draft.targets
                     if (target := self._parties.get((draft.app, xid)))
@@ -203,7 +219,7 @@ class _Run:
                 return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
             if (party and party[_STATE] == State.DELETED) or (not party and not draft.create):
                 return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
-            if self._blocked and party and not draft.notice:
+            if self._blocked and party and draft.copied:
                 sender = self._parties.get((draft.app, draft.sender_xid))
                 if sender and (sender[_ID], party[_ID]) in self._blocked:
                     return between(draft.sender_xid, xid)
