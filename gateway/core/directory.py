@@ -153,7 +153,10 @@ class Directory:
 
     async def find(self, app: App, xid: int) -> User:
         """The user with this id, made where it may be; raises `USER_UNKNOWN`, or `BAD_PARAMETER` for a group's id."""
-        return _alive(await self._user(app, xid), xid)
+        found = await self._user(app, xid)
+        if found is Kind.BAD_PARAMETER:
+            raise bad("user_id", f"{xid} is a group")
+        return _alive(found, xid)
 
     async def _user(self, app: App, xid: int) -> User | Kind:
         """The user with this id, made where it may be; otherwise why not."""
