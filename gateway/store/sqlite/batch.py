@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 from gateway.domain.drafts import Answer, Appended, Draft, MessageDraft, Refused, Repeated, Stale
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES, count
@@ -105,7 +107,10 @@ def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits
         if run:
             answers += _Run(conn, run).append()
             run = []
-        answers.append(append_change(conn, draft, limits))
+        if isinstance(draft, GroupChange):
+            answers.append(append_group_change(conn, draft, limits))
+        else:
+            answers.append(append_change(conn, draft, limits))
     if run:
         answers += _Run(conn, run).append()
     return answers

@@ -7,6 +7,7 @@ What retention has removed is told by a timeline's floor, and is no breach.
 from __future__ import annotations
 
 from gateway.domain.model import EntryKind, Scope
+from gateway.store.sqlite.group_laws import group_laws
 from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES
 
@@ -303,5 +304,5 @@ _PARTIES = (
     """,
 )
 
-LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES)
+LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES, *group_laws(_who))
 """Every law; a store that keeps them all answers each with nothing."""
