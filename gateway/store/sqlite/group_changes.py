@@ -66,7 +66,7 @@ def append_group_change(conn: sqlite3.Connection, draft: GroupDraft, limits: Lim
             return _transfer(conn, draft, group)
         case SettingsDraft():
             change_settings(conn, draft.group_id, draft.settings, draft.at)
-            return _raised(conn, draft, {})
+            return _raised(conn, draft, {}, 1)
         case RequestDraft():
             return file_requests(conn, draft, limits)
         case HandleDraft():
@@ -87,10 +87,11 @@ def _judged(conn: sqlite3.Connection, draft: GroupChange) -> _Judged | Answer:
     return _Judged(*group) if version == draft.judged else Stale()
 
 
-def _raised(conn: sqlite3.Connection, draft: GroupChange, refused: dict[int, Kind]) -> Changed:
-    """Let whatever was judged by the facts before be judged again."""
-    conn.execute("UPDATE timeline SET facts_version = facts_version + 1 WHERE id = ?", (draft.group_id,))
-    conn.execute("UPDATE grp SET updated_at = ? WHERE id = ?", (draft.at, draft.group_id))
+def _raised(conn: sqlite3.Connection, draft: GroupChange, refused: dict[int, Kind], changes: int) -> Changed:
+    """Let whatever was judged by the facts before be judged again, where any of them changed."""
+    if changes:
+        conn.execute("UPDATE timeline SET facts_version = facts_version + 1 WHERE id = ?", (draft.group_id,))
+        conn.execute("UPDATE grp SET updated_at = ? WHERE id = ?", (draft.at, draft.group_id))
     return Changed([], draft.group_xid, refused)
 
 
@@ -117,11 +118,11 @@ def _ban(conn: sqlite3.Connection, draft: BanDraft, group: _Judged, limits: Limi
     if not draft.until:
         # Bans outlive a stay, so that whoever has one may be let off; who has none is answered like one who had.
         refused = {xid: kind for xid, kind in refused.items() if kind is not Kind.NOT_A_MEMBER}
-        conn.execute(
+        gone = conn.execute(
             "DELETE FROM ban WHERE grp = ? AND usr IN (SELECT value FROM json_each(?))",
             (draft.group_id, rows([user.id for user in users])),
         )
-        return _raised(conn, draft, refused)
+        return _raised(conn, draft, refused, gone.rowcount)
     conn.execute("DELETE FROM ban WHERE grp = ? AND until <= ?", (draft.group_id, draft.at))
     for user in users:
         if user.id == group.owner_id:
@@ -133,9 +134,9 @@ def _ban(conn: sqlite3.Connection, draft: BanDraft, group: _Judged, limits: Limi
     users = [user for user in users if user.xid not in refused]
     full = _room(conn, "ban", draft, limits.group_bans_max, users)
     refused.update(dict.fromkeys(full, Kind.LIST_FULL))
-    banned = rows([user.id for user in users if user.xid not in full])
-    conn.execute(_BAN, (draft.group_id, draft.until, draft.at, banned))
-    return _raised(conn, draft, refused)
+    banned = [user.id for user in users if user.xid not in full]
+    conn.execute(_BAN, (draft.group_id, draft.until, draft.at, rows(banned)))
+    return _raised(conn, draft, refused, len(banned))
 
 
 def _block(conn: sqlite3.Connection, draft: BlockDraft, group: _Judged, limits: Limits) -> Answer:
@@ -143,11 +144,11 @@ def _block(conn: sqlite3.Connection, draft: BlockDraft, group: _Judged, limits: 
     users = find_users(conn, draft, draft.group_id, refused, make=draft.blocked)
     if not draft.blocked:
         refused = {xid: kind for xid, kind in refused.items() if kind is not Kind.NOT_A_MEMBER}
-        conn.execute(
+        gone = conn.execute(
             "DELETE FROM grp_block WHERE grp = ? AND usr IN (SELECT value FROM json_each(?))",
             (draft.group_id, rows([user.id for user in users])),
         )
-        return _raised(conn, draft, refused)
+        return _raised(conn, draft, refused, gone.rowcount)
     for user in users:
         if user.id == group.owner_id:
             refused[user.xid] = Kind.OWNER_CANNOT_LEAVE
@@ -163,7 +164,7 @@ def _block(conn: sqlite3.Connection, draft: BlockDraft, group: _Judged, limits: 
     withdraw_requests(conn, draft.group_id, ids)
     inside = [user for user in users if user.stay_id]
     if not inside:
-        return _raised(conn, draft, refused)
+        return _raised(conn, draft, refused, len(users))
     placed = tell(conn, Action.KICKED, draft.group_id, draft.group_xid, inside, draft.at)
     return Changed(placed, draft.group_xid, refused)
 
@@ -186,7 +187,7 @@ def _assign(conn: sqlite3.Connection, draft: RoleDraft, group: _Judged, limits: 
         "UPDATE stay SET admin = ? WHERE id IN (SELECT value FROM json_each(?))",
         (draft.admin, rows([user.stay_id for user in users])),
     )
-    return _raised(conn, draft, refused)
+    return _raised(conn, draft, refused, len(users))
 
 
 def _transfer(conn: sqlite3.Connection, draft: TransferDraft, group: _Judged) -> Answer:
@@ -201,9 +202,10 @@ def _transfer(conn: sqlite3.Connection, draft: TransferDraft, group: _Judged) ->
             Kind.HEIR_NOT_A_MEMBER, f"new_owner: {draft.heir_xid} is not a member of group {draft.group_xid}"
         )
     stay_id, heir_id = found
-    if heir_id != group.owner_id:
-        conn.execute("UPDATE grp SET owner = ? WHERE id = ?", (heir_id, draft.group_id))
-        # The owner is no administrator besides, and is never banned.
-        conn.execute("UPDATE stay SET admin = 0 WHERE id = ?", (stay_id,))
-        conn.execute("DELETE FROM ban WHERE grp = ? AND usr = ?", (draft.group_id, heir_id))
-    return _raised(conn, draft, {})
+    if heir_id == group.owner_id:
+        return Changed([], draft.group_xid)
+    conn.execute("UPDATE grp SET owner = ? WHERE id = ?", (heir_id, draft.group_id))
+    # The owner is no administrator besides, and is never banned.
+    conn.execute("UPDATE stay SET admin = 0 WHERE id = ?", (stay_id,))
+    conn.execute("DELETE FROM ban WHERE grp = ? AND usr = ?", (draft.group_id, heir_id))
+    return _raised(conn, draft, {}, 1)
