@@ -37,6 +37,11 @@ class World:
                 ("/group/user_joined", {}),
                 ("/group/info", {"group_id": self.group}),
                 ("/group/member_list", {"group_id": self.group}),
+                ("/group/banned_list", {"group_id": self.group}),
+                ("/group/blocked_list", {"group_id": self.group}),
+                ("/group/admin_list", {"group_id": self.group}),
+                ("/group/public_list", {}),
+                ("/group/invitation_list", {}),
             )
         ]
 
@@ -77,6 +82,13 @@ TRIES: dict[str, Try] = {
     "invite": lambda who, theirs: who.change("invite", theirs.group, 4711),
     "kick": lambda who, theirs: who.change("kick", theirs.group, BOB),
     "leave": lambda who, theirs: who.change("leave", theirs.group),
+    "ban": lambda who, theirs: who.change("ban", theirs.group, BOB),
+    "block": lambda who, theirs: who.change("block", theirs.group, BOB),
+    "admin": lambda who, theirs: who.change("admin/add", theirs.group, BOB),
+    "ban all": lambda who, theirs: who.change("settings/ban_all", theirs.group),
+    "apply": lambda who, theirs: who.change("apply", theirs.group),
+    "transfer": lambda who, theirs: who.post("/group/transfer", {"group_id": theirs.group, "new_owner": BOB}),
+    "rename": lambda who, theirs: who.post("/group/info/name", {"group_id": theirs.group, "value": "mine"}),
     "destroy": lambda who, theirs: who.change("destroy", theirs.group),
 }
 
