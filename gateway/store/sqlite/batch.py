@@ -9,11 +9,22 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.domain.drafts import Answer, Appended, Draft, MessageDraft, Refused, Repeated, Stale
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    Draft,
+    JobDraft,
+    MessageDraft,
+    Refused,
+    Repeated,
+    Stale,
+    StepDraft,
+)
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope
+from gateway.store.sqlite import jobs
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows, table
@@ -109,6 +120,10 @@ def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits
             run = []
         if isinstance(draft, GroupChange):
             answers.append(append_group_change(conn, draft, limits))
+        elif isinstance(draft, JobDraft):
+            answers.append(jobs.start(conn, draft, limits))
+        elif isinstance(draft, StepDraft):
+            answers.append(jobs.step(conn, draft, limits, lambda message: _Run(conn, [message]).append()[0]))
         else:
             answers.append(append_change(conn, draft, limits))
     if run:
