@@ -163,6 +163,16 @@ class Hub:
             if device_sn != but and connection.session.started and not connection.session.lagging:
                 self.perform(connection, [Write(data)])
 
+    def tell_followers(self, timeline_id: int, data: bytes) -> None:
+        """Write a frame outside timelines to whoever has all of a timeline; it may be lost, as by `tell`.
+
+        Who is behind is left out: what it has not read yet may say that it follows no more.
+        """
+        topic = self._topics.get(timeline_id)
+        for connection, track in list(topic.followers.items()) if topic is not None else ():
+            if track.settled and connection.session.started and not connection.session.lagging:
+                self.perform(connection, [Write(data)])
+
     # -- effects ----------------------------------------------------------------------------------------
 
     def perform(self, connection: Connection, effects: Iterable[Effect]) -> None:

@@ -121,11 +121,16 @@ class _Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: int
     conversation_id: int
     is_system: bool = False
+    related_mid: int = 0
 
 
 class _MessageFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="message"):
     timeline: str
     seq: int
+    message: _Item
+
+
+class _OnlineFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="message"):
     message: _Item
 
 
@@ -176,11 +181,16 @@ def entry_frame(entry: Entry, timeline: str, owner_xid: int) -> bytes:
     )
 
 
+def online_frame(message: Message, owner_xid: int) -> bytes:
+    """Return the frame of a message that is not stored, and so is no entry of any timeline; `owner_xid` gets it."""
+    return text_frame(_encode(_OnlineFrame(message=_item(message, message.conversation_for(owner_xid)))))
+
+
 def _item(message: Message, conversation_id: int) -> _Item:
     return _Item(
         msg_id=message.msg_id,
         from_xid=_Xid(message.sender_xid, message.sender_sn),
-        to_xid=_Xid(message.target_xid, 0),
+        to_xid=_Xid(message.group_xid or message.target_xid, 0),
         content=message.content,
         ctype=Ctype(message.ctype).name,
         attachment=message.attachment,
@@ -189,6 +199,7 @@ def _item(message: Message, conversation_id: int) -> _Item:
         timestamp=message.at,
         conversation_id=conversation_id,
         is_system=message.notice,
+        related_mid=message.related,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from gateway.bus.memory import MemoryBus
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -58,12 +59,14 @@ class Stage:
             passwords=Passwords(limits, self.randomness, CHEAP),
         )
         self.groups = Groups(store, self.writer.submit, limits, self.clock)
+        receipts = Receipts(store, self.hub, limits, self.clock)
+        ephemeral = Ephemeral(store, self.hub, limits)
         self.core = Core(
             directory=self.directory,
             groups=self.groups,
-            messaging=Messaging(store, self.writer, limits, self.clock),
+            messaging=Messaging(store, self.writer, receipts, ephemeral, limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
-            receipts=Receipts(store, self.hub, limits, self.clock),
+            receipts=receipts,
         )
 
     async def app(self, app_id: str = "demo", *, registered: bool = False) -> App:

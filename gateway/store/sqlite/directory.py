@@ -31,6 +31,10 @@ RECALL_WINDOW_MS = 24 * 3600 * 1000
 _APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid,
     a.sends_per_s, a.connections_max, a.message_bytes_max, a.storage_bytes_max
 FROM app AS a JOIN timeline AS t ON t.id = a.system"""
+_PARTIES = """
+SELECT json_group_array(json_array(t.id, t.xid, t.kind)) FROM json_each(?2) AS j
+CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
+"""
 _USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
 FROM user AS u JOIN timeline AS t ON t.id = u.id"""
 _GROUP = """
@@ -114,6 +118,15 @@ def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:
     """Find what an xid names."""
     found = one(conn, "SELECT id, xid, kind FROM timeline WHERE app = ? AND xid = ?", (app, xid))
     return Party(found[0], found[1], Scope(found[2])) if found else None
+
+
+def find_parties(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> list[Party | None]:
+    """Find what each xid names."""
+    found = {
+        xid: Party(party_id, xid, Scope(kind))
+        for party_id, xid, kind in table(conn, _PARTIES, (app, rows(list(xids))))
+    }
+    return [found.get(xid) for xid in xids]
 
 
 def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
