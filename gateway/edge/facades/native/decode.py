@@ -27,7 +27,8 @@ class _Send(msgspec.Struct):
     # As the vendor's sample has it (seed 002), with a space at its end.
     transaction_id_: Number = msgspec.field(default=None, name="transaction_id ")
     online_only: bool | None = None
-    related_mid: Number = None
+    # Of content types that relate to nothing it is ignored like any member that is not known, whatever it holds.
+    related_mid: object = None
     expire_s: Number = None
 
 
@@ -68,8 +69,7 @@ def decode_send(body: bytes, limits: Limits) -> Order:
         config=asked.config or "",
         from_xid=0 if asked.from_user_id is None else identifier(asked.from_user_id, "from_user_id"),
         transaction_id=transaction_id,
-        # Of the other types it means nothing, and is ignored like any member that is not known.
-        related=identifier(asked.related_mid, "related_mid") if ctype >= min(Request) else 0,
+        related=_related(asked.related_mid) if ctype >= min(Request) else 0,
         online_only=bool(asked.online_only),
         expire_s=number(asked.expire_s, "expire_s", 1, limits.expire_max_s, 0),
     )
@@ -96,6 +96,12 @@ def decode_read(body: bytes, limits: Limits) -> tuple[int, int]:
         number(asked.conversation_id, "conversation_id", 0, SAFE_MAX, 0),
         number(asked.msg_id, "msg_id", 0, SAFE_MAX, 0),
     )
+
+
+def _related(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | None):
+        raise bad("related_mid", "it must be an integer")
+    return identifier(value, "related_mid")
 
 
 def _transaction_id(value: Number) -> int:
