@@ -68,7 +68,9 @@ class Attaching:
             raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")
         ticks = self._ticks()
         # From here on time is measured by a clock that does not jump.
-        session = Session(user.xid, user.id, self._pace, ticks, ticks + expires_at - self._now())
+        session = Session(
+            user.xid, user.id, self._pace, ticks, ticks + expires_at - self._now(), sink.encoding
+        )
         connection = Connection(app, user, device_sn, session, sink)
         # At once, so that the next one that attaches is counted and replaced with this one in mind.
         self._hub.admit(connection)
@@ -157,7 +159,7 @@ class Attaching:
             },
             "cursors": connection.session.cursors,
         }
-        return frame("welcome", **told)
+        return frame(connection.sink.encoding, "welcome", **told)
 
 
 def _start(bearing: Bearing, *, kept: bool, stay: int, delivered: int) -> int:

@@ -10,7 +10,7 @@ from gateway.core.hub import Hub
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Message, Scope
 from gateway.store.base import Party, Remembered, Store
-from gateway.wire.frames import online_frame
+from gateway.wire.frames import told_online
 
 IDS_BLOCK = 1_000
 """Message ids that are taken from the store at a time: one commit for so many. A restart skips the rest."""
@@ -55,10 +55,10 @@ class Ephemeral:
         for message, target in zip(messages, targets, strict=True):
             if target.scope is Scope.GROUP:
                 if self._hub.follows(target.id):
-                    self._hub.tell_followers(target.id, online_frame(message, target.xid))
+                    self._hub.tell_followers(target.id, told_online(message, target.xid))
                 continue
             if self._hub.devices_of(target.id):
-                self._hub.tell(target.id, online_frame(message, target.xid))
+                self._hub.tell(target.id, told_online(message, target.xid))
             if sender is not None and sender.id != target.id and self._hub.devices_of(sender.id):
                 # The device that sends knows what it sends.
-                self._hub.tell(sender.id, online_frame(message, sender.xid), but=message.sender_sn)
+                self._hub.tell(sender.id, told_online(message, sender.xid), but=message.sender_sn)

@@ -16,7 +16,7 @@ from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope, Status
 from gateway.store.base import Store
-from gateway.wire.frames import frame
+from gateway.wire.frames import Told
 
 log = logging.getLogger(__name__)
 
@@ -180,8 +180,8 @@ class Receipts:
         await self._reads.drain()
 
 
-def _receipt(conversation_xid: int, msg_id: int, status: Status, uid: int, device_sn: int) -> bytes:
-    return frame(
+def _receipt(conversation_xid: int, msg_id: int, status: Status, uid: int, device_sn: int) -> Told:
+    return Told(
         "receipt",
         conversation_id=conversation_xid,
         msg_id=msg_id,

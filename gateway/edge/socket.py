@@ -27,11 +27,10 @@ from gateway.domain.model import DEVICE_SN_MAX
 from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send
 from gateway.edge.facades.native.envelope import code_of
 from gateway.wire.close import Close, close_for
+from gateway.wire.encoding import ENCODINGS, JSON, Encoding, FrameError
 from gateway.wire.frames import (
-    SUBPROTOCOL,
     TOKEN_PREFIX,
     AckFrame,
-    FrameError,
     Hello,
     PingFrame,
     ReadFrame,
@@ -76,10 +75,11 @@ class _Response(web.WebSocketResponse):
 class SocketSink:
     """The `Sink` of one aiohttp WebSocket. After `close` nothing more is to be written."""
 
-    __slots__ = ("_transport", "buffered", "closed", "write")
+    __slots__ = ("_transport", "buffered", "closed", "encoding", "write")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, encoding: Encoding) -> None:
         self._transport = transport
+        self.encoding = encoding
         self.closed = False
         # The transport's own methods, bound once: the fan-out calls them once per delivery.
         self.write = transport.write
@@ -94,7 +94,7 @@ class SocketSink:
         if not self.closed:
             self.closed = True
             with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
-                self.write(bye_frame(code, reason, retry_after_ms) + close_frame(code, reason))
+                self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     async def answered(self, response: _Response) -> None:
@@ -159,11 +159,12 @@ class Channel:
         if self.draining or self.full:
             raise web.HTTPServiceUnavailable(text="no new connections now", headers={"Retry-After": "1"})
         offered = request.headers.get("Sec-WebSocket-Protocol")
-        if offered is not None and SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
+        if offered is not None and ENCODINGS.keys().isdisjoint(name.strip() for name in offered.split(",")):
             # aiohttp would log what was offered, and a token may be among it.
-            raise web.HTTPBadRequest(text=f"this channel speaks {SUBPROTOCOL}: offer it, or no subprotocol")
+            known = " and ".join(ENCODINGS)
+            raise web.HTTPBadRequest(text=f"this channel speaks {known}: offer one, or no subprotocol")
         response = _Response(
-            protocols=(SUBPROTOCOL,),
+            protocols=tuple(ENCODINGS),
             autoping=False,
             autoclose=False,
             compress=False,
@@ -173,7 +174,7 @@ class Channel:
         transport = request.transport
         if transport is None:
             return response
-        sink = SocketSink(transport)
+        sink = SocketSink(transport, ENCODINGS.get(response.ws_protocol or "", JSON))
         self._open += 1
         connection: Connection | None = None
         try:
@@ -209,7 +210,7 @@ class Channel:
         self._waiting.add(sink)
         try:
             async with asyncio.timeout(self._limits.auth_timeout_ms / 1000):
-                hello = decode_frame(await _first_text(response))
+                hello = decode_frame(await _first_frame(response, sink.encoding))
         except TimeoutError:
             raise Problem(Kind.AUTH_TIMEOUT, "nothing said in time") from None
         finally:
@@ -244,9 +245,9 @@ class Channel:
             if message.type is WSMsgType.PING:
                 await response.pong(message.data)
             elif message.type is not WSMsgType.PONG:
-                text = _text(message)
                 try:
-                    reply = await self._take(principal, connection, text)
+                    said = _json(message, connection.sink.encoding)
+                    reply = await self._take(principal, connection, said)
                 except FrameError as error:
                     hub.perform(connection, session.end(Close.PROTOCOL, str(error)))
                     return
@@ -256,47 +257,48 @@ class Channel:
             while session.lagging and not session.ended:  # noqa: ASYNC110 - an Event each would cost idle ones
                 await asyncio.sleep(LAG_PAUSE_S)
 
-    async def _take(self, principal: Principal, connection: Connection, text: str) -> bytes | None:
+    async def _take(self, principal: Principal, connection: Connection, said: bytes) -> bytes | None:
         """Do what one frame asks for; return the reply. Requests of one connection are done in their order."""
-        asked = decode_frame(text)
+        asked = decode_frame(said)
+        encoding = connection.sink.encoding
         match asked:
             case AckFrame(timeline=timeline, seq=seq):
                 self._hub.perform(connection, connection.session.ack(timeline, seq))
                 return None
             case PingFrame(ref=ref):
-                return frame("pong", ref=ref)
+                return frame(encoding, "pong", ref=ref)
             case Hello():
                 message = "hello: this connection has authenticated already"
                 raise FrameError(message)
             case SendFrame(ref=ref) | ReadFrame(ref=ref) | RecallFrame(ref=ref):
                 try:
-                    return await self._request(principal, connection, asked, text)
+                    return await self._request(principal, connection, asked, said)
                 except Problem as problem:
-                    return _error(ref, problem)
+                    return _error(encoding, ref, problem)
 
     async def _request(
         self,
         principal: Principal,
         connection: Connection,
         asked: SendFrame | ReadFrame | RecallFrame,
-        text: str,
+        body: bytes,
     ) -> bytes:
         if self.draining:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
-        body = text.encode()
+        encoding = connection.sink.encoding
         match asked:
             case SendFrame(ref=ref):
                 order = decode_send(body, self._limits)
                 first, last = await self._messaging.send(principal, order, connection.device_sn)
-                return frame("ok", ref=ref, msg_ids=list(range(first, last + 1)))
+                return frame(encoding, "ok", ref=ref, msg_ids=list(range(first, last + 1)))
             case ReadFrame(ref=ref):
                 conversation_id, msg_id = decode_read(body, self._limits)
                 await self._receipts.read(principal, conversation_id, msg_id, connection.device_sn)
-                return frame("ok", ref=ref)
+                return frame(encoding, "ok", ref=ref)
             case RecallFrame(ref=ref):
                 conversation_id, msg_id = decode_recall(body, self._limits)
                 await self._messaging.recall(principal, conversation_id, msg_id)
-                return frame("ok", ref=ref)
+                return frame(encoding, "ok", ref=ref)
 
     async def close(self) -> None:
         """Say `bye` to whoever has not authenticated yet: the hub knows nothing of them."""
@@ -308,30 +310,31 @@ class _GoneError(Exception):
     """The peer is gone, with or without a word."""
 
 
-async def _first_text(response: _Response) -> str:
+async def _first_frame(response: _Response, encoding: Encoding) -> bytes:
     """Wait for the first frame; client libraries may ping before it by themselves."""
     while (message := await response.receive()).type in {WSMsgType.PING, WSMsgType.PONG}:
         if message.type is WSMsgType.PING:
             await response.pong(message.data)
-    return _text(message)
+    return _json(message, encoding)
 
 
-def _text(message: WSMessage) -> str:
-    if message.type is WSMsgType.TEXT:
-        text: str = message.data
-        return text
-    if message.type is WSMsgType.BINARY:
-        raise FrameError(f"{SUBPROTOCOL} has text frames only")
+def _json(message: WSMessage, encoding: Encoding) -> bytes:
+    """Return the JSON of what a client says, whichever encoding it speaks."""
+    if message.type is (WSMsgType.BINARY if encoding.binary else WSMsgType.TEXT):
+        return encoding.json(message.data if encoding.binary else message.data.encode())
+    if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+        kind = "binary" if encoding.binary else "text"
+        raise FrameError(f"{encoding.subprotocol} has {kind} frames only")
     if isinstance(message.data, WebSocketError):
         raise FrameError("the frame is malformed, or larger than welcome.limits allows")
     raise _GoneError
 
 
-def _error(ref: Ref, problem: Problem) -> bytes:
+def _error(encoding: Encoding, ref: Ref, problem: Problem) -> bytes:
     members = {"ref": ref, "code": code_of(problem.kind), "message": problem.sentence}
     if problem.retry_after_ms is not None:
         members["retry_after_ms"] = problem.retry_after_ms
-    return frame("error", **members)
+    return frame(encoding, "error", **members)
 
 
 def _offered_token(request: web.Request) -> str | None:

@@ -85,7 +85,8 @@ def test_content_types_that_are_not_there(content_type: Any) -> None:
 def test_related(content_type: int) -> None:
     """Types 9 to 12 want the id of a message; the others ignore the member, whatever it holds."""
     assert order(content_type=content_type, related_mid="5").related == 5
-    for value in (None, 0, -1, "", "x", True, [5], {}, 1.5, SAFE_MAX + 1):
+    values: list[Any] = [None, 0, -1, "", "x", True, [5], {}, 1.5, SAFE_MAX + 1]
+    for value in values:
         assert refusal_of(content_type=content_type, related_mid=value).startswith("related_mid:")
         assert order(related_mid=value) == order()
 

@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
-from gateway.domain.drafts import Ack, Answer, Draft, Keep, ReadDone, ReadMark, Refused, StatusChange
+from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Bearing, Facts, Group, Member, Message, Page, Standing, User
 from gateway.store import schema
 from gateway.store.base import History, Party, Readers, Recent, Remembered
-from gateway.store.sqlite import conversations, directory, pages, positions
+from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.lane import Lane, one, open_lane
 
@@ -222,6 +222,10 @@ class SqliteStore:
         sql = "UPDATE meta SET next_msg_id = next_msg_id + ?1 RETURNING next_msg_id - ?1"
         first: int = await self._write(lambda conn: one(conn, sql, (count,))[0])
         return first
+
+    async def jobs(self) -> list[Job]:
+        """List the jobs that are not finished."""
+        return await self._read(jobs.unfinished)
 
     # -- reading ----------------------------------------------------------------------------------------
 

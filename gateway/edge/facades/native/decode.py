@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.order import Order
+from gateway.domain.drafts import BroadcastText
 from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Request, Scope
@@ -32,12 +33,23 @@ class _Send(msgspec.Struct):
     expire_s: Number = None
 
 
+class _Broadcast(msgspec.Struct):
+    type: Number = None
+    content_type: Number = None
+    content: str | None = None
+    attachment: str | None = None
+    ext: str | None = None
+    config: str | None = None
+    transaction_id: Number = None
+
+
 class _Recall(msgspec.Struct):
     conversation_id: Number = None
     msg_id: Number = None
 
 
 _send = Body(_Send)
+_broadcast = Body(_Broadcast)
 _recall = Body(_Recall)
 
 
@@ -73,6 +85,24 @@ def decode_send(body: bytes, limits: Limits) -> Order:
         online_only=bool(asked.online_only),
         expire_s=number(asked.expire_s, "expire_s", 1, limits.expire_max_s, 0),
     )
+
+
+def decode_broadcast(body: bytes, limits: Limits) -> tuple[BroadcastText, int]:
+    """The body of a broadcast: what it says, and its transaction id.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _broadcast.decode(body, limits)
+    number(asked.type, "type", Scope.USER, Scope.USER, Scope.USER)
+    text = BroadcastText(
+        ctype=number(asked.content_type, "content_type", 0, Ctype.COMMAND),
+        content=asked.content or "",
+        attachment=asked.attachment or "",
+        config=asked.config or "",
+        ext=asked.ext or "",
+    )
+    return text, _transaction_id(asked.transaction_id)
 
 
 def decode_recall(body: bytes, limits: Limits) -> tuple[int, int]:
