@@ -50,15 +50,20 @@ class Ephemeral:
         """Answer a repeat of this transaction id with the same."""
         self._answered.put((app.id, sender_xid, key), answer)
 
-    def hand_over(self, messages: Sequence[Message], targets: Sequence[Party], sender: Party | None) -> None:
-        """Write each message to its target's devices and, between users, to the sender's (None: it gets none)."""
+    def hand_over(
+        self, messages: Sequence[Message], targets: Sequence[Party | None], sender: Party | None
+    ) -> None:
+        """Write each message to its target's devices and, between users, to the sender's others.
+
+        Whoever is None has no devices, or gets nothing.
+        """
         for message, target in zip(messages, targets, strict=True):
-            if target.scope is Scope.GROUP:
-                if self._hub.follows(target.id):
+            if message.scope is Scope.GROUP:
+                if target is not None and self._hub.follows(target.id):
                     self._hub.tell_followers(target.id, told_online(message, target.xid))
                 continue
-            if self._hub.devices_of(target.id):
+            if target is not None and self._hub.devices_of(target.id):
                 self._hub.tell(target.id, told_online(message, target.xid))
-            if sender is not None and sender.id != target.id and self._hub.devices_of(sender.id):
+            if sender is not None and sender != target and self._hub.devices_of(sender.id):
                 # The device that sends knows what it sends.
                 self._hub.tell(sender.id, told_online(message, sender.xid), but=message.sender_sn)

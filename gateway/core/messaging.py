@@ -213,11 +213,7 @@ class Messaging:
             )
             for msg_id, xid in enumerate(order.targets, first)
         ]
-        self._ephemeral.hand_over(
-            [message for message, party in zip(messages, targets, strict=True) if party],
-            [party for party in targets if party],
-            None if notice else from_party,
-        )
+        self._ephemeral.hand_over(messages, targets, None if notice else from_party)
         return answer.first_msg_id, answer.last_msg_id
 
     async def judge_ephemeral(
