@@ -145,7 +145,7 @@ class Rest:
 
         The counts are of all; the cursor is empty after the last page.
         """
-        query = {"msg_id": msg_id, "cursor": cursor, "limit": limit}
+        query: dict[str, str | int] = {"msg_id": msg_id, "cursor": cursor, "limit": limit}
         answer = await self.call("GET", "/message/readers", query=query, user_id=user_id, group_id=group_id)
         return answer["data"], str(answer["cursor"])
 
