@@ -29,7 +29,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Entry, EntryKind, Message, Request, Scope
+from gateway.domain.model import Entry, EntryKind, Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
 
 JUDGE_TRIES = 5
@@ -228,14 +228,17 @@ class Messaging:
             raise bad("expire_s", "what is online_only is not stored")
         self._facts.forget(principal.app, order.targets, sender)
         await self._judge(principal, order, sender, notice=notice)
-        parties = await self._store.parties(principal.app.id, (sender, *order.targets))
-        for index, (xid, party) in enumerate(zip((sender, *order.targets), parties, strict=True)):
-            member = "targets" if index else "from_user_id"
-            if party is None and principal.app.registered:
-                raise Problem(Kind.USER_UNKNOWN, f"{member}: there is no user {xid}")
-            if party is not None and party.scope is not (order.scope if index else Scope.USER):
-                raise bad(member, f"{xid} is a group, not a user")
-        return parties
+        app = principal.app
+        refused = await self._store.may_message(
+            app.id,
+            sender,
+            order.targets if order.scope is Scope.USER else (),
+            create=not app.registered,
+            blocks=not notice and sender != app.system_xid,
+        )
+        if refused is not None:
+            raise Problem(refused.kind, refused.sentence)
+        return await self._store.parties(app.id, (sender, *order.targets))
 
     # -- what is asked of a message ---------------------------------------------------------------------
 
@@ -247,8 +250,10 @@ class Messaging:
         app, [target] = principal.app, order.targets
         if sender != principal.user.xid:
             user = await self._store.user(app.id, sender)
-            if isinstance(user, Kind):
-                raise Problem(user, f"from_user_id: there is no user {sender}")
+            if isinstance(user, Kind) or user.state is State.DELETED:
+                raise Problem(Kind.USER_UNKNOWN, f"from_user_id: there is no user {sender}")
+            if user.state is State.FROZEN:
+                raise Problem(Kind.FROZEN, f"from_user_id: user {sender} is frozen")
             principal = Principal(app=app, user=user, admin=True, as_user=True)
         message = await self._store.message(app.id, order.related)
         in_group = message is not None and (message.scope is Scope.GROUP or message.group_xid > 0)
