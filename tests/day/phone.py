@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,7 +22,7 @@ from tests.day.view import USER, Frame, View
 WAIT_S = 10.0
 
 
-class Phone:
+class Phone(abc.ABC):
     """One device of one user. `asks`: it reads by REST what no frame will bring; else it always states its cursors."""
 
     def __init__(self, town: Town, user: int, device_sn: int, *, asks: bool) -> None:
@@ -40,6 +41,14 @@ class Phone:
     @property
     def here(self) -> bool:
         return self._pump is not None and not self._pump.done()
+
+    @abc.abstractmethod
+    async def on(self) -> None:
+        """Attach; what it held when it went away it still holds."""
+
+    @abc.abstractmethod
+    async def off(self) -> None:
+        """Go away, and hold on to everything."""
 
     # -- what comes -------------------------------------------------------------------------------------
 
