@@ -41,8 +41,11 @@ class Run:
         self.locks = [asyncio.Lock() for _ in self.phones]
 
     async def begin(self) -> None:
+        """Everybody is here at first, and two groups are."""
         for owner in USERS[:GROUPS]:
             await self.create(owner, [USERS[2]])
+        for phone in self.phones:
+            await phone.on()
 
     async def create(self, owner: int, members: list[int]) -> int:
         group = await self.town.group(owner, *members)

@@ -43,7 +43,7 @@ async def play(asked: list[tuple[Any, ...]]) -> None:
 
 
 @settings(
-    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
 )
 @given(asked=steps)
 def test_stale_state_and_frames_are_freshly_fetched_state(asked: list[tuple[Any, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -55,6 +56,9 @@ class Town:
         """Stop the gateway as a deployment does, and start it again on its port."""
         port = int(self.url.rpartition(":")[2])
         await self.node.gateway.stop()
+        # CPython before 3.12 drops a socket that it accepted in the very moment its server was closed, without closing
+        # it (gh-109564): whoever waits there would wait for the next collection.
+        gc.collect()
         self.node.gateway = await _start(self.node.folder, self._limits, port)
 
     def heads(self) -> dict[int, int]:
