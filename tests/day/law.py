@@ -44,12 +44,12 @@ async def _check_new_device(town: Town, user: int, found: Fresh, heads: dict[int
     phone = BarePhone(town, user, NEW_SN, asks=False, acks=True)
     await phone.on()
     await phone.caught_up(heads)
-    assert phone.view.state == found.state, f"a new device of {user} by frames, and REST, differ"
+    assert phone.view.state == found.state, _differ(f"a new device of {user} by frames", phone, found)
     await phone.off()
 
 
 def _check_phone(town: Town, phone: Phone, found: Fresh) -> None:
-    assert phone.view.state == found.state, f"{phone} and a fresh reading differ"
+    assert phone.view.state == found.state, _differ(repr(phone), phone, found)
     if isinstance(phone, BarePhone) and phone.asks:
         assert phone.view.statuses == found.statuses, f"{phone} and a fresh reading differ in status"
     stays = town.stays(phone.user)
@@ -58,3 +58,20 @@ def _check_phone(town: Town, phone: Phone, found: Fresh) -> None:
             spans = stays.get(int(timeline[2:]), [])
             outside = [seq for seq in line if not any(first <= seq <= last for first, last in spans)]
             assert not outside, f"{phone} holds {outside} of {timeline} outside of its stays {spans}"
+
+
+def _differ(who: str, phone: Phone, found: Fresh) -> str:
+    """Say what one shows and the other does not."""
+    shown, told = phone.view.state, found.state
+    lines = [f"{who} and a fresh reading differ:"]
+    for party in sorted({*shown.conversations, *told.conversations}):
+        on_device, in_store = shown.conversations.get(party, []), told.conversations.get(party, [])
+        lines += [
+            f"{party} on the device alone: {message}" for message in on_device if message not in in_store
+        ]
+        lines += [
+            f"{party} in the store alone: {message}" for message in in_store if message not in on_device
+        ]
+    if shown.groups != told.groups:
+        lines.append(f"groups on the device: {shown.groups}, in the store: {told.groups}")
+    return "\n".join(lines)

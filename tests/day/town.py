@@ -15,8 +15,8 @@ from gateway.domain.limits import Limits
 from gateway.store.sqlite.check import check_store
 from tests.rest.stage import WAIT_S, Caller, Node
 
-LIMITS = Limits(ack_flush_ms=10, reorder_grace_ms=5, drain_ms=5_000)
-"""Times short enough for a test to see them pass."""
+LIMITS = Limits(ack_flush_ms=10, reorder_grace_ms=5, drain_ms=5_000, sweep_ms=3_600_000)
+"""Times short enough for a test to see them pass; and no sweep, which would heal what was never dispatched."""
 
 
 class Town:

@@ -91,6 +91,7 @@ class View:
         """Groups of this connection whose members nobody has read yet."""
         self._followed: set[int] = set()
         self._lost: dict[str, int] = {}
+        self._starts: dict[str, int] = {}
         self._rosters: dict[int, tuple[int, Roster]] = {}
         self._history: dict[int, tuple[Window, dict[int, Shown]]] = {}
         self._absent: set[int] = set()
@@ -119,15 +120,16 @@ class View:
         if frame["epoch"] != self.epoch:
             # Of another store nothing held counts any more.
             self._clear(frame["epoch"])
+        self._followed = {int(name[2:]) for name in frame["cursors"] if name != USER}
+        self._starts = frame["cursors"]
         for timeline, start in frame["cursors"].items():
             line = self.lines.setdefault(timeline, {})
             if self.held.get(timeline, 0) < start:
-                self.missing.add(timeline)
+                self._miss(timeline, start)
             if self._again:
                 self.lines[timeline] = {seq: entry for seq, entry in line.items() if seq <= start}
                 self.held[timeline] = 0
             self.held[timeline] = max(start, self.held.get(timeline, 0))
-        self._followed = {int(name[2:]) for name in frame["cursors"] if name != USER}
         self.unheard_of |= self._followed - set(self._rosters)
 
     def _entry(self, frame: Frame) -> None:
@@ -144,11 +146,14 @@ class View:
             self.unheard_of.add(frame["group_id"])
 
     def _gap(self, frame: Frame) -> None:
-        timeline = frame["timeline"]
-        self.held[timeline] = self._lost[timeline] = frame["to"]
+        self.held[frame["timeline"]] = frame["to"]
+        self._miss(frame["timeline"], frame["to"])
+
+    def _miss(self, timeline: str, to: int) -> None:
+        """Note that entries up to `to` will not come, which may have told of messages, groups and members."""
+        self._lost[timeline] = to
         self.missing.add(timeline)
-        if timeline != USER:
-            self.unheard_of.add(int(timeline[2:]))
+        self.unheard_of |= self._followed if timeline == USER else {int(timeline[2:])}
 
     def _receipt(self, frame: Frame) -> None:
         if frame["uid"] != self.uid:
@@ -200,9 +205,11 @@ class View:
         return {group: window for group, window in windows.items() if not self._ended(group, window)}
 
     def _ended(self, group: int, window: Window) -> bool:
+        # What lies before the start of this connection, which the `welcome` named, ended an earlier stay.
+        after = max(window.from_seq, self._starts.get(f"g:{group}", -1) + 1)
         return any(
             entry["action"] == "destroyed" or (entry["action"] != "joined" and self.uid in entry["user_ids"])
-            for _, entry in self._from(f"g:{group}", window.from_seq)
+            for _, entry in self._from(f"g:{group}", after)
             if entry["op"] == "group"
         )
 
