@@ -17,15 +17,19 @@ from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
+from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
+from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.tasks import Tasks
+from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.errors import Problem
 from gateway.edge.server import HTTP_LOG, Switch, build_app
@@ -73,12 +77,16 @@ class Gateway:
             ticks_ms,
             config.edge.ws_origins,
         )
+        self.jobs = Jobs(store, self.writer, limits, now_ms)
         self.core = Core(
+            broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms),
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
+            users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
+            roster=Roster(store, self.directory, limits, now_ms),
         )
         self.operator = Operator(store, self.directory, lambda: self.url)
         self._control = ControlServer(Path(config.server.data), self.operator)
@@ -130,6 +138,7 @@ class Gateway:
         self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
+        self._tasks.keep(self.jobs.run, "jobs")
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""
@@ -158,6 +167,7 @@ class Gateway:
             async with asyncio.timeout(limit_s):
                 for site in list(self._runner.sites) if self._runner else []:
                     await site.stop()
+                self.jobs.close()
                 await self.writer.close()
                 await self.receipts.close()
                 await self._say_bye()

@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -364,6 +364,54 @@ def check(config: ConfigOption = None, data: DataOption = None) -> None:
     if broken:
         raise Stop(f"the store breaks its laws: {len(broken)} findings", 1)
     print("the store keeps all its laws")
+
+
+@cli.command()
+def export(
+    app: AppOption,
+    out: Annotated[Path, typer.Option("--out", help="The file to make; - is standard output.")],
+    user: Annotated[
+        str, typer.Option("--user", help="A user's id or name [default: everything of the app].")
+    ] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Write everything held about an app or one of its users, as lines of JSON; reads only, of one moment."""
+    from gateway.store.sqlite.export import ExportError, export_lines
+
+    loaded = _config(config, data)
+    lines = export_lines(Path(loaded.server.data), app, user)
+    try:
+        if str(out) == "-":
+            for line in lines:
+                print(line)
+        else:
+            print(f"{_write_lines(out, lines)} lines in {out}")
+    except ExportError as error:
+        raise Stop(str(error), 1) from error
+
+
+def _write_lines(out: Path, lines: Iterator[str]) -> int:
+    """Write a new file that only its owner may read; it appears under its name when it is whole."""
+    if out.exists():
+        raise Stop(f"there is a file {out} already")
+    part = out.with_name(f"{out.name}.part")
+    count = 0
+    try:
+        with os.fdopen(
+            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
+            for line in lines:
+                file.write(f"{line}\n")
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(out)
+    except OSError as error:
+        raise Stop(f"cannot write {out}: {error.strerror}", 1) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""A client of the device channel: connects, resumes, acks, and yields frames (design §6, JSON).
+"""A client of the device channel: connects, resumes, acks, and yields frames (design §6).
 
 ```python
 async with Device("http://127.0.0.1:8080", "demo", token) as device:
@@ -14,7 +14,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 import msgspec
@@ -23,7 +23,7 @@ from gateway.client.cursors import Cursors, Frame, Verdict
 from gateway.client.errors import CallError, ClosedError, LostError
 from gateway.domain.limits import Limits
 from gateway.wire.close import COME_BACK_MAX
-from gateway.wire.frames import SUBPROTOCOL
+from gateway.wire.encoding import JSON, MSGPACK
 
 _INBOX_MAX = 1_000
 _CONNECT_TIMEOUT_S = 10.0
@@ -58,7 +58,8 @@ class Device:
 
     `device_sn` 0 lets the server choose; keep `device_sn`, `cursors` and `epoch` to resume in another
     process. `token_in_hello` says the token in the first frame instead of in the handshake, as returning
-    devices do anyway. With `auto_ack` off, call `ack` yourself.
+    devices do anyway. With `auto_ack` off, call `ack` yourself. `encoding` is how frames travel; it changes
+    nothing in them.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Device:
         epoch: str | None = None,
         token_in_hello: bool = False,
         auto_ack: bool = True,
+        encoding: Literal["json", "msgpack"] = "json",
         call_timeout_s: float = 30.0,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         session: aiohttp.ClientSession | None = None,
@@ -89,6 +91,7 @@ class Device:
         self._marks = Cursors(cursors or {}, epoch)
         self._hello = token_in_hello or cursors is not None
         self._auto_ack = auto_ack
+        self._encoding = MSGPACK if encoding == "msgpack" else JSON
         self._call_timeout_s = call_timeout_s
         self._backoff = backoff
         self._session = session
@@ -254,9 +257,11 @@ class Device:
         except (TimeoutError, aiohttp.ClientError, OSError) as why:
             raise LostError(f"no answer to {frame['op']}") from why
 
-    @staticmethod
-    async def _say(ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
-        await ws.send_str(msgspec.json.encode(frame).decode())
+    async def _say(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
+        if self._encoding.binary:
+            await ws.send_bytes(msgspec.msgpack.encode(frame))
+        else:
+            await ws.send_str(msgspec.json.encode(frame).decode())
 
     # -- the connection
 
@@ -286,7 +291,7 @@ class Device:
                     self._url,
                     params=query,
                     headers={} if hello else {"access-token": self._token},
-                    protocols=(SUBPROTOCOL,),
+                    protocols=(self._encoding.subprotocol,),
                     heartbeat=Limits().heartbeat_ms / 1000,
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
                 )
@@ -317,13 +322,15 @@ class Device:
 
     async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> float:
         bye: Frame = {}
-        while (message := await ws.receive()).type is aiohttp.WSMsgType.TEXT:
+        decode = msgspec.msgpack.decode if self._encoding.binary else msgspec.json.decode
+        kind = aiohttp.WSMsgType.BINARY if self._encoding.binary else aiohttp.WSMsgType.TEXT
+        while (message := await ws.receive()).type is kind:
             try:
-                frame = msgspec.json.decode(message.data, type=Frame)
+                frame = decode(message.data, type=Frame)
                 if frame["op"] == "bye":
                     bye = frame
                 self._on_frame(ws, frame)
-            except (msgspec.MsgspecError, KeyError, TypeError) as what:
+            except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError) as what:
                 self.tally["malformed"] += 1
                 raise _BreachError from what
             # Past a full inbox while a call waits: one made by the loop body could not end otherwise.

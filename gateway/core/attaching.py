@@ -24,6 +24,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What a client says of itself when it attaches. `cursors` None: nothing stated, the stored ones hold."""
 
     device_sn: int = 0
+    platform: int = 0
+    user_agent: str = ""
     epoch: str = ""
     cursors: Mapping[str, int] | None = None
 
@@ -68,8 +70,11 @@ class Attaching:
             raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")
         ticks = self._ticks()
         # From here on time is measured by a clock that does not jump.
-        session = Session(user.xid, user.id, self._pace, ticks, ticks + expires_at - self._now())
+        session = Session(
+            user.xid, user.id, self._pace, ticks, ticks + expires_at - self._now(), sink.encoding
+        )
         connection = Connection(app, user, device_sn, session, sink)
+        connection.platform, connection.user_agent = claim.platform, claim.user_agent
         # At once, so that the next one that attaches is counted and replaced with this one in mind.
         self._hub.admit(connection)
         try:
@@ -157,7 +162,7 @@ class Attaching:
             },
             "cursors": connection.session.cursors,
         }
-        return frame("welcome", **told)
+        return frame(connection.sink.encoding, "welcome", **told)
 
 
 def _start(bearing: Bearing, *, kept: bool, stay: int, delivered: int) -> int:

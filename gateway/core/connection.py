@@ -9,6 +9,7 @@ from typing import Protocol
 from gateway.domain.model import App, Entry, Page, User
 from gateway.wire.close import Close
 from gateway.wire.effects import Run
+from gateway.wire.encoding import Encoding
 from gateway.wire.frames import entry_frame
 from gateway.wire.session import Session, Track
 
@@ -18,6 +19,10 @@ class Sink(Protocol):
 
     `write` and `ping` raise `RuntimeError` where the socket is gone and nobody has noticed yet; `close` never does.
     """
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the frames that are written here must be encoded in."""
 
     def write(self, data: bytes) -> None:
         """Queue finished frames."""
@@ -35,7 +40,10 @@ class Sink(Protocol):
 class Connection:
     """A device that is attached: its session, its transport, and what the node must remember of it."""
 
-    __slots__ = ("alarms", "app", "buffered_before", "device_sn", "kept", "session", "sink", "starts", "user")
+    __slots__ = (
+        "alarms", "app", "buffered_before", "device_sn", "kept", "platform", "session", "sink", "starts", "user",
+        "user_agent",
+    )  # fmt: skip
 
     def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
         self.app = app
@@ -43,26 +51,61 @@ class Connection:
         self.device_sn = device_sn
         self.session = session
         self.sink = sink
+        self.platform = 0
+        self.user_agent = ""
         self.kept = False
         self.starts: dict[int, int] = {}
         self.buffered_before = 0
         self.alarms: tuple[asyncio.TimerHandle, ...] = ()
 
 
+class Audience:
+    """The followers of one timeline that speak one encoding: they are written the very same bytes."""
+
+    __slots__ = ("encoding", "followers")
+
+    def __init__(self, encoding: Encoding) -> None:
+        self.encoding = encoding
+        self.followers: dict[Connection, Track] = {}
+
+
 class Topic:
     """One timeline that somebody on this node follows."""
 
-    __slots__ = ("followers", "name", "owner_xid", "unheard")
+    __slots__ = ("audiences", "name", "owner_xid", "unheard")
 
     def __init__(self, name: str, owner_xid: int) -> None:
         self.name = name
         self.owner_xid = owner_xid
-        self.followers: dict[Connection, Track] = {}
+        # Nearly always one; none of them is without followers.
+        self.audiences: tuple[Audience, ...] = ()
         # Until the bus has confirmed that this node hears the timeline; not kept longer, as it has half a kilobyte.
         self.unheard: asyncio.Event | None = asyncio.Event()
 
+    def add(self, connection: Connection, track: Track) -> None:
+        """Take a follower in, or give one that is there another track."""
+        encoding = connection.sink.encoding
+        for audience in self.audiences:
+            if audience.encoding is encoding:
+                break
+        else:
+            audience = Audience(encoding)
+            self.audiences = (*self.audiences, audience)
+        audience.followers[connection] = track
 
-def make_runs(entries: Iterable[Entry], topic: Topic) -> list[Run]:
+    def remove(self, connection: Connection) -> None:
+        """Forget a follower, if it is one."""
+        for audience in self.audiences:
+            if audience.followers.pop(connection, None) is not None and not audience.followers:
+                self.audiences = tuple(other for other in self.audiences if other is not audience)
+
+    @property
+    def followers(self) -> list[Connection]:
+        """Return all who follow, whatever they speak."""
+        return [connection for audience in self.audiences for connection in audience.followers]
+
+
+def make_runs(entries: Iterable[Entry], topic: Topic, encoding: Encoding) -> list[Run]:
     """Encode entries of one timeline into runs: consecutive seqs, a membership entry last."""
     runs: list[Run] = []
     first = 0
@@ -73,7 +116,7 @@ def make_runs(entries: Iterable[Entry], topic: Topic) -> list[Run]:
             frames = []
         if not frames:
             first = entry.seq
-        frames.append(entry_frame(entry, topic.name, topic.owner_xid))
+        frames.append(entry_frame(encoding, entry, topic.name, topic.owner_xid))
         if entry.membership is not None:
             runs.append(Run(first, frames, b"".join(frames), entry.membership))
             frames = []

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from gateway.bus.base import Bus, Hint
-from gateway.core.connection import Connection, Topic, is_damaged, make_runs
+from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
 from gateway.core.tasks import Tasks
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
@@ -20,6 +20,7 @@ from gateway.domain.model import Entry
 from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
+from gateway.wire.frames import Told
 from gateway.wire.session import Track
 
 log = logging.getLogger(__name__)
@@ -82,12 +83,12 @@ class Hub:
         """Give a connection's track the runs of its timeline from now on; heads are to be read after this."""
         topic = self._topics.get(track.timeline_id)
         if topic is not None:
-            topic.followers[connection] = track
+            topic.add(connection, track)
             if topic.unheard is not None:
                 await topic.unheard.wait()
             return
         topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid)
-        topic.followers[connection] = track
+        topic.add(connection, track)
         unheard = topic.unheard
         try:
             await self._bus.subscribe(track.timeline_id)
@@ -99,8 +100,8 @@ class Hub:
     def _unregister(self, connection: Connection, timeline_id: int) -> None:
         topic = self._topics.get(timeline_id)
         if topic is not None:
-            topic.followers.pop(connection, None)
-            if not topic.followers:
+            topic.remove(connection)
+            if not topic.audiences:
                 del self._topics[timeline_id]
                 self._bus.unsubscribe(timeline_id)
 
@@ -115,17 +116,18 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is None:
             return
-        for run in make_runs(entries, topic):
-            self._fan_out(topic, timeline_id, run)
+        for audience in topic.audiences:
+            for run in make_runs(entries, topic, audience.encoding):
+                self._fan_out(audience, timeline_id, run)
 
-    def _fan_out(self, topic: Topic, timeline_id: int, run: Run) -> None:
+    def _fan_out(self, audience: Audience, timeline_id: int, run: Run) -> None:
         """Write one run to every follower. The common case stays in this loop: no call per session but its write."""
         before, last, data = run.first - 1, run.last, run.data
         full = self._limits.transport_buffer_bytes_max
         plain = run.fence is None
         slow: list[Connection] = []
         gone: list[Connection] = []
-        for connection, track in topic.followers.items():
+        for connection, track in audience.followers.items():
             if plain and track.settled and track.sent == before and not connection.session.lagging:
                 track.sent = track.head = last
                 sink = connection.sink
@@ -154,14 +156,14 @@ class Hub:
         for hint in hints:
             topic = self._topics.get(hint.timeline_id)
             if topic is not None:
-                for connection in list(topic.followers):
+                for connection in topic.followers:
                     self.perform(connection, connection.session.hint(hint.timeline_id, hint.head, now))
 
-    def tell(self, user_id: int, data: bytes, *, but: int | None = None) -> None:
+    def tell(self, user_id: int, told: Told, *, but: int | None = None) -> None:
         """Write a frame outside timelines to a user's devices; it may be lost, and a lagging device does lose it."""
         for device_sn, connection in list(self.devices_of(user_id).items()):
             if device_sn != but and connection.session.started and not connection.session.lagging:
-                self.perform(connection, [Write(data)])
+                self.write(connection, told.frame(connection.sink.encoding))
 
     # -- effects ----------------------------------------------------------------------------------------
 
@@ -252,7 +254,11 @@ class Hub:
             )
             # Not before: whoever asked first may have gone, and the topic may be another's by now.
             topic = self._topics.get(timeline_id)
-            runs = [] if topic is None else make_runs(page.entries, topic)
+            asked = {connection.sink.encoding for connection in self._fetching[timeline_id, from_seq]}
+            runs = {
+                encoding: [] if topic is None else make_runs(page.entries, topic, encoding)
+                for encoding in asked
+            }
         except Exception as error:
             if not isinstance(error, Problem):
                 log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
@@ -265,7 +271,8 @@ class Hub:
             log.error("timeline %d has lost entries at or after seq %d", timeline_id, from_seq)
         for connection in self._fetching.pop((timeline_id, from_seq)):
             if not connection.session.ended:
-                effects = connection.session.page(timeline_id, from_seq, runs, page.floor, page.head)
+                told = runs[connection.sink.encoding]
+                effects = connection.session.page(timeline_id, from_seq, told, page.floor, page.head)
                 self.perform(connection, effects)
 
     # -- slow peers -------------------------------------------------------------------------------------

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
+from gateway.core.roster import Roster
+from gateway.core.users import Users
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
     """The services that every dialect calls."""
 
+    broadcasts: Broadcasts
     directory: Directory
     groups: Groups
     messaging: Messaging
     conversations: Conversations
     receipts: Receipts
+    users: Users
+    roster: Roster

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -23,15 +24,14 @@ from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import DEVICE_SN_MAX
+from gateway.domain.model import DEVICE_SN_MAX, PLATFORM_MAX
 from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send
 from gateway.edge.facades.native.envelope import code_of
 from gateway.wire.close import Close, close_for
+from gateway.wire.encoding import ENCODINGS, JSON, Encoding, FrameError
 from gateway.wire.frames import (
-    SUBPROTOCOL,
     TOKEN_PREFIX,
     AckFrame,
-    FrameError,
     Hello,
     PingFrame,
     ReadFrame,
@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.0
 """How long a peer may take to answer a close before its socket is cut."""
+
+USER_AGENT_BYTES_MAX = 200
+"""So much is kept of what a client calls itself."""
 
 LAG_PAUSE_S = 0.02
 """How often a connection that is not read, because its transport is full, looks whether it has drained."""
@@ -76,10 +79,11 @@ class _Response(web.WebSocketResponse):
 class SocketSink:
     """The `Sink` of one aiohttp WebSocket. After `close` nothing more is to be written."""
 
-    __slots__ = ("_transport", "buffered", "closed", "write")
+    __slots__ = ("_transport", "buffered", "closed", "encoding", "write")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, encoding: Encoding) -> None:
         self._transport = transport
+        self.encoding = encoding
         self.closed = False
         # The transport's own methods, bound once: the fan-out calls them once per delivery.
         self.write = transport.write
@@ -94,7 +98,7 @@ class SocketSink:
         if not self.closed:
             self.closed = True
             with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
-                self.write(bye_frame(code, reason, retry_after_ms) + close_frame(code, reason))
+                self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     async def answered(self, response: _Response) -> None:
@@ -159,11 +163,12 @@ class Channel:
         if self.draining or self.full:
             raise web.HTTPServiceUnavailable(text="no new connections now", headers={"Retry-After": "1"})
         offered = request.headers.get("Sec-WebSocket-Protocol")
-        if offered is not None and SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
+        if offered is not None and ENCODINGS.keys().isdisjoint(name.strip() for name in offered.split(",")):
             # aiohttp would log what was offered, and a token may be among it.
-            raise web.HTTPBadRequest(text=f"this channel speaks {SUBPROTOCOL}: offer it, or no subprotocol")
+            known = " and ".join(ENCODINGS)
+            raise web.HTTPBadRequest(text=f"this channel speaks {known}: offer one, or no subprotocol")
         response = _Response(
-            protocols=(SUBPROTOCOL,),
+            protocols=tuple(ENCODINGS),
             autoping=False,
             autoclose=False,
             compress=False,
@@ -173,7 +178,7 @@ class Channel:
         transport = request.transport
         if transport is None:
             return response
-        sink = SocketSink(transport)
+        sink = SocketSink(transport, ENCODINGS.get(response.ws_protocol or "", JSON))
         self._open += 1
         connection: Connection | None = None
         try:
@@ -202,14 +207,17 @@ class Channel:
     ) -> tuple[Principal, Connection]:
         """Take the token from the header, the subprotocol or the first frame, and attach."""
         app_id = request.query.get("app_id") or request.headers.get("app_id")
-        device_sn = _device_sn(request.query.get("device_sn"))
+        device_sn = _number(request, "device_sn", DEVICE_SN_MAX)
+        platform = _number(request, "platform", PLATFORM_MAX)
+        user_agent = _user_agent(request)
         token = request.headers.get("access-token") or _offered_token(request)
         if token:
-            return await self._attach(app_id, token, Claim(device_sn=device_sn), sink)
+            claim = Claim(device_sn=device_sn, platform=platform, user_agent=user_agent)
+            return await self._attach(app_id, token, claim, sink)
         self._waiting.add(sink)
         try:
             async with asyncio.timeout(self._limits.auth_timeout_ms / 1000):
-                hello = decode_frame(await _first_text(response))
+                hello = decode_frame(await _first_frame(response, sink.encoding))
         except TimeoutError:
             raise Problem(Kind.AUTH_TIMEOUT, "nothing said in time") from None
         finally:
@@ -219,9 +227,15 @@ class Channel:
         if not isinstance(hello, Hello):
             message = "the first frame must be hello, or the handshake must carry the token"
             raise FrameError(message)
-        claim = Claim(device_sn=hello.device_sn or device_sn, epoch=hello.epoch, cursors=hello.cursors)
-        if claim.device_sn > DEVICE_SN_MAX:
-            message = f"device_sn: at most {DEVICE_SN_MAX}"
+        claim = Claim(
+            device_sn=hello.device_sn or device_sn,
+            platform=hello.platform or platform,
+            user_agent=user_agent,
+            epoch=hello.epoch,
+            cursors=hello.cursors,
+        )
+        if claim.device_sn > DEVICE_SN_MAX or claim.platform > PLATFORM_MAX:
+            message = f"device_sn: at most {DEVICE_SN_MAX}; platform: at most {PLATFORM_MAX}"
             raise FrameError(message)
         return await self._attach(hello.app_id or app_id, hello.token, claim, sink)
 
@@ -244,9 +258,9 @@ class Channel:
             if message.type is WSMsgType.PING:
                 await response.pong(message.data)
             elif message.type is not WSMsgType.PONG:
-                text = _text(message)
                 try:
-                    reply = await self._take(principal, connection, text)
+                    said = _json(message, connection.sink.encoding)
+                    reply = await self._take(principal, connection, said)
                 except FrameError as error:
                     hub.perform(connection, session.end(Close.PROTOCOL, str(error)))
                     return
@@ -256,47 +270,48 @@ class Channel:
             while session.lagging and not session.ended:  # noqa: ASYNC110 - an Event each would cost idle ones
                 await asyncio.sleep(LAG_PAUSE_S)
 
-    async def _take(self, principal: Principal, connection: Connection, text: str) -> bytes | None:
+    async def _take(self, principal: Principal, connection: Connection, said: bytes) -> bytes | None:
         """Do what one frame asks for; return the reply. Requests of one connection are done in their order."""
-        asked = decode_frame(text)
+        asked = decode_frame(said)
+        encoding = connection.sink.encoding
         match asked:
             case AckFrame(timeline=timeline, seq=seq):
                 self._hub.perform(connection, connection.session.ack(timeline, seq))
                 return None
             case PingFrame(ref=ref):
-                return frame("pong", ref=ref)
+                return frame(encoding, "pong", ref=ref)
             case Hello():
                 message = "hello: this connection has authenticated already"
                 raise FrameError(message)
             case SendFrame(ref=ref) | ReadFrame(ref=ref) | RecallFrame(ref=ref):
                 try:
-                    return await self._request(principal, connection, asked, text)
+                    return await self._request(principal, connection, asked, said)
                 except Problem as problem:
-                    return _error(ref, problem)
+                    return _error(encoding, ref, problem)
 
     async def _request(
         self,
         principal: Principal,
         connection: Connection,
         asked: SendFrame | ReadFrame | RecallFrame,
-        text: str,
+        body: bytes,
     ) -> bytes:
         if self.draining:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
-        body = text.encode()
+        encoding = connection.sink.encoding
         match asked:
             case SendFrame(ref=ref):
                 order = decode_send(body, self._limits)
                 first, last = await self._messaging.send(principal, order, connection.device_sn)
-                return frame("ok", ref=ref, msg_ids=list(range(first, last + 1)))
+                return frame(encoding, "ok", ref=ref, msg_ids=list(range(first, last + 1)))
             case ReadFrame(ref=ref):
                 conversation_id, msg_id = decode_read(body, self._limits)
                 await self._receipts.read(principal, conversation_id, msg_id, connection.device_sn)
-                return frame("ok", ref=ref)
+                return frame(encoding, "ok", ref=ref)
             case RecallFrame(ref=ref):
                 conversation_id, msg_id = decode_recall(body, self._limits)
                 await self._messaging.recall(principal, conversation_id, msg_id)
-                return frame("ok", ref=ref)
+                return frame(encoding, "ok", ref=ref)
 
     async def close(self) -> None:
         """Say `bye` to whoever has not authenticated yet: the hub knows nothing of them."""
@@ -308,30 +323,31 @@ class _GoneError(Exception):
     """The peer is gone, with or without a word."""
 
 
-async def _first_text(response: _Response) -> str:
+async def _first_frame(response: _Response, encoding: Encoding) -> bytes:
     """Wait for the first frame; client libraries may ping before it by themselves."""
     while (message := await response.receive()).type in {WSMsgType.PING, WSMsgType.PONG}:
         if message.type is WSMsgType.PING:
             await response.pong(message.data)
-    return _text(message)
+    return _json(message, encoding)
 
 
-def _text(message: WSMessage) -> str:
-    if message.type is WSMsgType.TEXT:
-        text: str = message.data
-        return text
-    if message.type is WSMsgType.BINARY:
-        raise FrameError(f"{SUBPROTOCOL} has text frames only")
+def _json(message: WSMessage, encoding: Encoding) -> bytes:
+    """Return the JSON of what a client says, whichever encoding it speaks."""
+    if message.type is (WSMsgType.BINARY if encoding.binary else WSMsgType.TEXT):
+        return encoding.json(message.data if encoding.binary else message.data.encode())
+    if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+        kind = "binary" if encoding.binary else "text"
+        raise FrameError(f"{encoding.subprotocol} has {kind} frames only")
     if isinstance(message.data, WebSocketError):
         raise FrameError("the frame is malformed, or larger than welcome.limits allows")
     raise _GoneError
 
 
-def _error(ref: Ref, problem: Problem) -> bytes:
+def _error(encoding: Encoding, ref: Ref, problem: Problem) -> bytes:
     members = {"ref": ref, "code": code_of(problem.kind), "message": problem.sentence}
     if problem.retry_after_ms is not None:
         members["retry_after_ms"] = problem.retry_after_ms
-    return frame("error", **members)
+    return frame(encoding, "error", **members)
 
 
 def _offered_token(request: web.Request) -> str | None:
@@ -343,15 +359,18 @@ def _offered_token(request: web.Request) -> str | None:
     return None
 
 
-def _device_sn(text: str | None) -> int:
+def _number(request: web.Request, name: str, most: int) -> int:
+    """Read a number of the query, 0 where it is absent."""
+    text = request.query.get(name)
     if not text:
         return 0
-    if not (
-        text.isascii()
-        and text.isdigit()
-        and len(text) <= len(str(DEVICE_SN_MAX))
-        and int(text) <= DEVICE_SN_MAX
-    ):
-        message = f"device_sn: a number from 0 to {DEVICE_SN_MAX}"
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and int(text) <= most):
+        message = f"{name}: a number from 0 to {most}"
         raise FrameError(message)
     return int(text)
+
+
+def _user_agent(request: web.Request) -> str:
+    """Read what the client calls itself. Many say the very same, and one copy is enough for all of them."""
+    told = request.headers.get("User-Agent", "").encode(errors="replace")[:USER_AGENT_BYTES_MAX]
+    return sys.intern(told.decode(errors="ignore"))

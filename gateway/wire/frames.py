@@ -1,4 +1,4 @@
-"""The frames of `gateway.v1`: JSON objects with an `op` (design §6).
+"""The frames of the channel: objects with an `op`, the same in every encoding (design §6).
 
 What a client sends is decoded into one of `ClientFrame`; what the server sends leaves as finished bytes,
 WebSocket header included, because one frame goes to many sockets.
@@ -12,28 +12,21 @@ import msgspec
 
 from gateway.domain.model import SAFE_MAX, Ctype, Entry, Membership, Message
 from gateway.wire.close import Close
-from gateway.wire.websocket import text_frame
+from gateway.wire.encoding import Encoding, FrameError
 
-SUBPROTOCOL = "gateway.v1"
 TOKEN_PREFIX = "token."  # noqa: S105 - how a browser passes its token (design §6)
 USER_TIMELINE = "user"
-
-SENTENCE_MAX = 100
-"""Characters of a `FrameError`: its sentence may quote the client, and goes into a `bye` and a close."""
 
 Ref = int | str | None
 
 
-class FrameError(ValueError):
-    """A frame that is not of the protocol; the sentence goes into the `bye`."""
-
-
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="hello"):
-    """Authenticates (where the handshake did not) and states the client's cursors."""
+    """Authenticates (where the handshake did not) and states the client's cursors, and what it runs on."""
 
     token: str
     app_id: str = ""
     device_sn: int = 0
+    platform: int = 0
     epoch: str = ""
     cursors: dict[str, int] = {}
 
@@ -72,32 +65,26 @@ class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="
 ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | PingFrame
 
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
-_encode = msgspec.json.Encoder().encode
 
 
 def decode_frame(data: str | bytes) -> ClientFrame:
-    """Decode one text frame of a client. Raises `FrameError` with what is wrong."""
+    """Decode the JSON of one frame of a client. Raises `FrameError` with what is wrong."""
     try:
         frame = _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise FrameError(_sentence(str(error))) from error
+        raise FrameError(str(error)) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise FrameError(_sentence(f"not a JSON frame: {error}")) from error
+        raise FrameError(f"not a JSON frame: {error}") from error
     for number in _numbers(frame):
         if not 0 <= number <= SAFE_MAX:
-            raise FrameError(_sentence(f"out of range: the number {number}"))
+            raise FrameError(f"out of range: the number {number}")
     return frame
-
-
-def _sentence(text: str) -> str:
-    ascii_only = text.encode("ascii", "backslashreplace").decode()
-    return ascii_only if len(ascii_only) <= SENTENCE_MAX else f"{ascii_only[:SENTENCE_MAX]}..."
 
 
 def _numbers(frame: ClientFrame) -> tuple[int, ...]:
     match frame:
         case Hello():
-            return (frame.device_sn, *frame.cursors.values())
+            return (frame.device_sn, frame.platform, *frame.cursors.values())
         case AckFrame():
             return (frame.seq,)
         case _:
@@ -129,12 +116,29 @@ class _MessageFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", t
     message: _Item
 
 
-def frame(op: str, **members: Any) -> bytes:  # noqa: ANN401 - any member that JSON can carry
+def frame(encoding: Encoding, op: str, /, **members: Any) -> bytes:  # noqa: ANN401 - any member that JSON can carry
     """Return a server frame of a given `op` as bytes."""
-    return text_frame(_encode({"op": op, **members}))
+    return encoding.pack({"op": op, **members})
 
 
-def entry_frame(entry: Entry, timeline: str, owner_xid: int) -> bytes:
+class Told:
+    """A frame for several devices: written once per encoding, and only in those that somebody speaks."""
+
+    __slots__ = ("_frame", "_written")
+
+    def __init__(self, op: str, /, **members: Any) -> None:  # noqa: ANN401 - as `frame`
+        self._frame = {"op": op, **members}
+        self._written: dict[Encoding, bytes] = {}
+
+    def frame(self, encoding: Encoding) -> bytes:
+        """Return the frame as bytes."""
+        data = self._written.get(encoding)
+        if data is None:
+            data = self._written[encoding] = encoding.pack(self._frame)
+        return data
+
+
+def entry_frame(encoding: Encoding, entry: Entry, timeline: str, owner_xid: int) -> bytes:
     """Return the one frame that an entry yields on a timeline, for ever (design §3, Timeline).
 
     `owner_xid` is the user or group the timeline is of: conversation ids are as that user sees them.
@@ -145,6 +149,7 @@ def entry_frame(entry: Entry, timeline: str, owner_xid: int) -> bytes:
         conversation_id = message.conversation_for(owner_xid)
         if message.gone is not None:
             return frame(
+                encoding,
                 "gone",
                 timeline=timeline,
                 seq=seq,
@@ -153,12 +158,13 @@ def entry_frame(entry: Entry, timeline: str, owner_xid: int) -> bytes:
                 reason=message.gone.value,
             )
         item = _item(message, conversation_id)
-        return text_frame(_encode(_MessageFrame(timeline=timeline, seq=seq, message=item)))
+        return encoding.pack(_MessageFrame(timeline=timeline, seq=seq, message=item))
     if entry.membership is not None:
-        return _group_frame(entry.membership, timeline, seq)
+        return _group_frame(encoding, entry.membership, timeline, seq)
     recalled = entry.recalled
     if recalled is not None:
         return frame(
+            encoding,
             "recalled",
             timeline=timeline,
             seq=seq,
@@ -168,6 +174,7 @@ def entry_frame(entry: Entry, timeline: str, owner_xid: int) -> bytes:
     deleted = entry.deleted
     assert deleted is not None, "an entry is a message, a recall, a membership or a deletion"
     return frame(
+        encoding,
         "deleted",
         timeline=timeline,
         seq=seq,
@@ -192,7 +199,7 @@ def _item(message: Message, conversation_id: int) -> _Item:
     )
 
 
-def _group_frame(membership: Membership, timeline: str, seq: int) -> bytes:
+def _group_frame(encoding: Encoding, membership: Membership, timeline: str, seq: int) -> bytes:
     members: dict[str, Any] = {
         "timeline": timeline,
         "seq": seq,
@@ -202,12 +209,12 @@ def _group_frame(membership: Membership, timeline: str, seq: int) -> bytes:
     }
     if membership.from_seq:
         members["from_seq"] = membership.from_seq
-    return frame("group", **members)
+    return frame(encoding, "group", **members)
 
 
-def bye_frame(code: Close, reason: str, retry_after_ms: int | None = None) -> bytes:
+def bye_frame(encoding: Encoding, code: Close, reason: str, retry_after_ms: int | None = None) -> bytes:
     """Return the `bye` that goes before a close."""
     members: dict[str, Any] = {"code": int(code), "reason": reason}
     if retry_after_ms is not None:
         members["retry_after_ms"] = retry_after_ms
-    return frame("bye", **members)
+    return frame(encoding, "bye", **members)

@@ -17,6 +17,7 @@ import msgspec
 from gateway.domain.model import Action, Membership
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
+from gateway.wire.encoding import JSON, Encoding
 from gateway.wire.frames import USER_TIMELINE, frame
 
 FETCHES_MAX = 4
@@ -91,14 +92,17 @@ class Session:
     """The state of one authenticated connection."""
 
     __slots__ = (
-        "_alarm", "_attach_head", "_behind", "_expires_at", "_fetches", "_goals", "_names", "_now", "_pace",
-        "_pinged", "ended", "heard_at", "lagging", "started", "tracks", "uid", "user_timeline",
+        "_alarm", "_attach_head", "_behind", "_encoding", "_expires_at", "_fetches", "_goals", "_names", "_now",
+        "_pace", "_pinged", "ended", "heard_at", "lagging", "started", "tracks", "uid", "user_timeline",
     )  # fmt: skip
 
-    def __init__(self, uid: int, user_timeline: int, pace: Pace, now: int, expires_at: int) -> None:
+    def __init__(
+        self, uid: int, user_timeline: int, pace: Pace, now: int, expires_at: int, encoding: Encoding = JSON
+    ) -> None:
         self.uid = uid
         self.user_timeline = user_timeline
         self._pace = pace
+        self._encoding = encoding
         self.tracks: dict[int, Track] = {}
         self._names: dict[str, Track] = {}
         self._behind: dict[Track, None] = {}
@@ -165,7 +169,7 @@ class Session:
                 track.goal = -1
             effects += self._go_on(track)
         if not self._goals:
-            effects.append(Write(frame("live")))
+            effects.append(Write(frame(self._encoding, "live")))
         if self._expires_at - self.heard_at <= DAY_MS:
             effects.append(Wake(self._expires_at))
         return effects
@@ -266,7 +270,8 @@ class Session:
         first = track.sent + 1
         track.sent = to
         track.gaps = (*track.gaps, (first, to))
-        return [Write(frame("gap", timeline=track.name, **{"from": first}, to=to, reason=reason))]
+        told = frame(self._encoding, "gap", timeline=track.name, **{"from": first}, to=to, reason=reason)
+        return [Write(told)]
 
     def _write(self, track: Track, run: Run) -> list[Effect]:
         last = run.last
@@ -309,7 +314,7 @@ class Session:
             return []
         track.goal = -1
         self._goals -= 1
-        return [] if self._goals else [Write(frame("live"))]
+        return [] if self._goals else [Write(frame(self._encoding, "live"))]
 
     def _go_on(self, track: Track) -> list[Effect]:
         if track.timeline_id not in self.tracks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 _TEXT = 0x81
+_BINARY = 0x82
 _CLOSE = 0x88
 _PING = b"\x89\x00"
 _SHORT_MAX = 125
@@ -13,12 +14,21 @@ _MEDIUM_MAX = 0xFFFF
 
 def text_frame(payload: bytes) -> bytes:
     """Return a whole text frame, header included, as the server sends it (RFC 6455 §5.2: never masked)."""
+    return _frame(_TEXT, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """Return a whole binary frame, header included, as the server sends it."""
+    return _frame(_BINARY, payload)
+
+
+def _frame(first: int, payload: bytes) -> bytes:
     size = len(payload)
     if size <= _SHORT_MAX:
-        return bytes((_TEXT, size)) + payload
+        return bytes((first, size)) + payload
     if size <= _MEDIUM_MAX:
-        return struct.pack("!BBH", _TEXT, 126, size) + payload
-    return struct.pack("!BBQ", _TEXT, 127, size) + payload
+        return struct.pack("!BBH", first, 126, size) + payload
+    return struct.pack("!BBQ", first, 127, size) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

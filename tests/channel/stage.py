@@ -20,7 +20,7 @@ from gateway.config import Config, Edge, Server
 from gateway.core.connection import Connection
 from gateway.core.principal import Principal
 from gateway.domain.limits import Limits
-from gateway.wire.frames import SUBPROTOCOL
+from gateway.wire.encoding import JSON, MSGPACK, Encoding
 from tests.channel.raw import Raw, handshake
 
 Frame = dict[str, Any]
@@ -55,6 +55,8 @@ class Peer:
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         self.ws = ws
+        self.encoding = MSGPACK if ws.protocol == MSGPACK.subprotocol else JSON
+        self.kind = WSMsgType.BINARY if self.encoding.binary else WSMsgType.TEXT
         self.welcome: Frame = {}
         self._pings = 0
 
@@ -66,8 +68,12 @@ class Peer:
     async def hear(self) -> Frame:
         """Return the next frame; a close is not expected."""
         message = await self.receive()
-        assert message.type is WSMsgType.TEXT, f"{message.type!r} {self.ws.close_code} {message.extra}"
-        frame: Frame = msgspec.json.decode(message.data)
+        assert message.type is self.kind, f"{message.type!r} {self.ws.close_code} {message.extra}"
+        return self._told(message)
+
+    def _told(self, message: aiohttp.WSMessage) -> Frame:
+        decode = msgspec.msgpack.decode if self.encoding.binary else msgspec.json.decode
+        frame: Frame = decode(message.data)
         return frame
 
     async def until(self, op: str, **members: object) -> list[Frame]:
@@ -89,15 +95,18 @@ class Peer:
     async def end(self) -> End:
         """Read until the server has closed."""
         frames: list[Frame] = []
-        while (message := await self.receive()).type is WSMsgType.TEXT:
-            frames.append(msgspec.json.decode(message.data))
+        while (message := await self.receive()).type is self.kind:
+            frames.append(self._told(message))
         assert frames, f"closed by {self.ws.close_code} without a bye"
         assert [frame["op"] for frame in frames].count("bye") == 1
         assert frames[-1]["op"] == "bye"
         return End(frames[:-1], frames[-1], self.ws.close_code)
 
     async def say(self, **frame: Any) -> None:
-        await self.ws.send_str(msgspec.json.encode(frame).decode())
+        if self.encoding.binary:
+            await self.ws.send_bytes(msgspec.msgpack.encode(frame))
+        else:
+            await self.ws.send_str(msgspec.json.encode(frame).decode())
 
     async def ask(self, **frame: Any) -> Frame:
         """Say a request and return its answer; other frames before it are dropped."""
@@ -126,6 +135,8 @@ class Stage:
         self.gateway = gateway
         self.http = http
         self.hub = gateway.hub
+        self.encoding = JSON
+        """What devices speak that are not told otherwise."""
         self.peers: list[Peer] = []
         self.raws: list[Raw] = []
 
@@ -190,27 +201,30 @@ class Stage:
         self.peers.append(peer)
         return peer
 
-    async def connect(self, uid: int, device_sn: int = 1, **options: Any) -> Peer:
+    async def connect(
+        self, uid: int, device_sn: int = 1, *, encoding: Encoding | None = None, **options: Any
+    ) -> Peer:
         """Attach a device by its token in the handshake, and hear its `welcome`."""
         headers = {"access-token": options.pop("token", None) or await self.token(uid)}
         query = {"app_id": APP, "device_sn": str(device_sn)}
-        peer = await self.open(query, headers=headers, protocols=(SUBPROTOCOL,), **options)
+        protocols = ((encoding or self.encoding).subprotocol,)
+        peer = await self.open(query, headers=headers, protocols=protocols, **options)
         peer.welcome = await peer.hear()
         assert peer.welcome["op"] == "welcome", peer.welcome
         return peer
 
     async def hello(self, uid: int, device_sn: int = 1, **members: Any) -> Peer:
         """Attach a device by `hello`, and hear its `welcome`."""
-        peer = await self.open(protocols=(SUBPROTOCOL,))
+        peer = await self.open(protocols=(self.encoding.subprotocol,))
         token = await self.token(uid)
         await peer.say(op="hello", token=token, app_id=APP, device_sn=device_sn, **members)
         peer.welcome = await peer.hear()
         assert peer.welcome["op"] == "welcome", peer.welcome
         return peer
 
-    async def live(self, uid: int, device_sn: int = 1) -> Peer:
+    async def live(self, uid: int, device_sn: int = 1, *, encoding: Encoding | None = None) -> Peer:
         """Attach a device and read on until it is live."""
-        peer = await self.connect(uid, device_sn)
+        peer = await self.connect(uid, device_sn, encoding=encoding)
         await peer.until("live")
         return peer
 

@@ -12,7 +12,7 @@ import pytest
 from gateway.config import Edge
 from gateway.domain.model import DEVICE_SN_MAX
 from gateway.wire.close import Close
-from gateway.wire.frames import SUBPROTOCOL
+from gateway.wire.encoding import JSON
 from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, APP, BOB, End, Stage, ops
 
@@ -33,7 +33,7 @@ async def test_token_in_the_header_attaches_at_once(stage: Stage) -> None:
 
 async def test_token_in_the_subprotocol_attaches(stage: Stage) -> None:
     """A browser passes its token as an offered subprotocol."""
-    protocols = (SUBPROTOCOL, f"token.{await stage.token(ALICE)}")
+    protocols = (JSON.subprotocol, f"token.{await stage.token(ALICE)}")
     peer = await stage.open(QUERY, protocols=protocols)
     assert (await peer.hear())["uid"] == ALICE
 
@@ -46,11 +46,11 @@ async def test_the_answer_selects_the_protocol_and_never_the_token(stage: Stage)
         "Connection": "Upgrade",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-        "Sec-WebSocket-Protocol": f"token.{token}, {SUBPROTOCOL}",
+        "Sec-WebSocket-Protocol": f"token.{token}, {JSON.subprotocol}",
     }
     async with stage.http.get(f"{stage.gateway.url}/ws", params=QUERY, headers=headers) as response:
         assert response.status == 101
-        assert response.headers.getall("Sec-WebSocket-Protocol") == [SUBPROTOCOL]
+        assert response.headers.getall("Sec-WebSocket-Protocol") == [JSON.subprotocol]
         assert token not in str(response.raw_headers)
 
 

@@ -1,4 +1,4 @@
-"""Requests of a device: send, recall, ping, and their answers by `ref` (design §6)."""
+"""Requests of a device: send, recall, ping, and their answers by `ref`, in every encoding (design §6)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
+from gateway.wire.encoding import ENCODINGS
+from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, BOB, CAROL, Frame, Peer, Stage, contents, ops
+
+
+@pytest.fixture(params=ENCODINGS)
+async def stage(start: Start, request: pytest.FixtureRequest) -> Stage:
+    """A gateway whose devices speak one encoding."""
+    opened = await start()
+    opened.encoding = ENCODINGS[request.param]
+    return opened
 
 
 def message(*targets: object, **members: Any) -> Frame:

@@ -24,11 +24,14 @@ from gateway.core.writer import Writer
 from gateway.domain.model import Scope
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
+from gateway.wire.encoding import JSON
 from tests.channel.stage import ALICE, BOB, LIMITS, Frame, contents, ops, seqs, until
 
 
 class Sink:
     """A transport that keeps what it is told, and always has room."""
+
+    encoding = JSON
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []

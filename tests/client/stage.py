@@ -29,16 +29,24 @@ class Connection:
 
     async def listen(self) -> None:
         async for message in self._ws:
-            assert message.type is aiohttp.WSMsgType.TEXT
-            self._heard.put_nowait(msgspec.json.decode(message.data))
+            assert message.type is (aiohttp.WSMsgType.BINARY if self.binary else aiohttp.WSMsgType.TEXT)
+            decode = msgspec.msgpack.decode if self.binary else msgspec.json.decode
+            self._heard.put_nowait(decode(message.data))
         self._heard.put_nowait(None)
 
     async def say(self, *frames: Frame) -> None:
         for frame in frames:
-            await self._ws.send_str(msgspec.json.encode(frame).decode())
+            if self.binary:
+                await self._ws.send_bytes(msgspec.msgpack.encode(frame))
+            else:
+                await self._ws.send_str(msgspec.json.encode(frame).decode())
 
-    async def say_raw(self, text: str) -> None:
-        await self._ws.send_str(text)
+    async def say_raw(self, payload: str | bytes) -> None:
+        """Say something that may be no frame: text as text, bytes as binary."""
+        if isinstance(payload, bytes):
+            await self._ws.send_bytes(payload)
+        else:
+            await self._ws.send_str(payload)
 
     async def hear(self) -> Frame | None:
         """Return the client's next frame, None once it is gone."""
@@ -51,6 +59,11 @@ class Connection:
         while (frame := await self.hear()) is not None:
             frames.append(frame)
         return frames
+
+    @property
+    def binary(self) -> bool:
+        """Whether this connection speaks MessagePack."""
+        return self.protocol == "gateway.v1.msgpack"
 
     @property
     def close_code(self) -> int | None:
@@ -94,7 +107,7 @@ class Stage:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if self._refusals:
             return web.Response(status=self._refusals.pop(0))
-        ws = web.WebSocketResponse(protocols=("gateway.v1",))
+        ws = web.WebSocketResponse(protocols=("gateway.v1", "gateway.v1.msgpack"))
         await ws.prepare(request)
         connection = Connection(request, ws)
         self._connections.put_nowait(connection)

@@ -168,6 +168,31 @@ async def test_a_frame_that_is_none_is_a_breach(stage: Stage) -> None:
         assert device.tally["malformed"] == 3
 
 
+async def test_speaks_msgpack(stage: Stage) -> None:
+    """Told so, it offers the other subprotocol, and says and hears the same frames in binary."""
+    async with stage.device(encoding="msgpack", token_in_hello=True) as device:
+        connection = await stage.accept()
+        assert connection.protocol == "gateway.v1.msgpack"
+        assert await connection.hear() == {"op": "hello", "token": "the-token"}
+        said = [welcome(), entry(1), {"op": "live"}]
+        await connection.say(*said)
+        assert await take(device, 3) == said
+        asking = asyncio.create_task(device.read(5, 6))
+        assert await connection.hear() == {"op": "read", "ref": 1, "conversation_id": 5, "msg_id": 6}
+        await connection.say({"op": "ok", "ref": 1})
+        await asking
+
+
+async def test_msgpack_that_is_none_is_a_breach(stage: Stage) -> None:
+    """What is not MessagePack is counted, a text frame ends the connection, and the device comes back."""
+    async with stage.device(encoding="msgpack") as device:
+        await (await stage.accept()).say_raw(b"\xc1")
+        await (await stage.accept()).say_raw(b"\x81\xa2op\xa1\xff")
+        await (await stage.accept()).say_raw('{"op":"live"}')
+        await stage.accept()
+        assert device.tally["malformed"] == 2
+
+
 async def test_holds_no_more_than_its_inbox(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that is slow makes the device stop reading, not pile up."""
     monkeypatch.setattr(device_module, "_INBOX_MAX", 2)

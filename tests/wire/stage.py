@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from gateway.domain.model import Action, Membership
 from gateway.wire.effects import Effect, Fetch, Run, Write
+from gateway.wire.encoding import JSON
 from gateway.wire.frames import frame
 from gateway.wire.session import Pace, Session, Track
 
 USER, GROUP, UID = 1, 2, 100
 PACE = Pace(unacked_max=6, page_max=3, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)
 NEVER = 10**15
-LIVE = Write(frame("live"))
+LIVE = Write(frame(JSON, "live"))
 
 
 def entry(seq: int) -> bytes:
@@ -29,7 +30,7 @@ def written(first: int, last: int) -> Write:
 
 
 def gap(first: int, last: int, reason: str, timeline: str = "user") -> Write:
-    return Write(frame("gap", timeline=timeline, **{"from": first}, to=last, reason=reason))
+    return Write(frame(JSON, "gap", timeline=timeline, **{"from": first}, to=last, reason=reason))
 
 
 def change(action: Action, *user_xids: int, from_seq: int = 0) -> Membership:

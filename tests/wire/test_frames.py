@@ -1,4 +1,4 @@
-"""The frames of `gateway.v1`: what a client may say, and every frame of the server as golden JSON (design §6)."""
+"""The frames of the channel: what a client may say, and every frame of the server as golden JSON (design §6)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ from gateway.domain.model import (
     Scope,
 )
 from gateway.wire.close import Close
+from gateway.wire.encoding import JSON, SENTENCE_MAX, FrameError
 from gateway.wire.frames import (
-    SENTENCE_MAX,
     AckFrame,
     ClientFrame,
-    FrameError,
     Hello,
     PingFrame,
     ReadFrame,
@@ -258,20 +257,20 @@ def test_message_to_its_receiver() -> None:
     """A message is the item of GET /message/conversation without `set_*` and `status`, with the peer's id."""
     entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message())
     expected = f'{{"op":"message","timeline":"user","seq":4,"message":{{{ITEM},"conversation_id":5}}}}'
-    assert payload(entry_frame(entry, "user", 6)) == expected
+    assert payload(entry_frame(JSON, entry, "user", 6)) == expected
 
 
 def test_message_to_its_sender() -> None:
     """The sender's own devices see the same message in the conversation with the receiver."""
     entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message())
     expected = f'{{"op":"message","timeline":"user","seq":4,"message":{{{ITEM},"conversation_id":6}}}}'
-    assert payload(entry_frame(entry, "user", 5)) == expected
+    assert payload(entry_frame(JSON, entry, "user", 5)) == expected
 
 
 def test_message_in_a_group() -> None:
     """A group's message lies in the group's conversation, whoever looks."""
     entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(scope=Scope.GROUP, target_xid=77))
-    told = json.loads(payload(entry_frame(entry, "g:77", 77)))
+    told = json.loads(payload(entry_frame(JSON, entry, "g:77", 77)))
     assert told["timeline"] == "g:77"
     assert told["message"]["conversation_id"] == 77
     assert told["message"]["to_xid"] == {"uid": 77, "device_sn": 0}
@@ -281,7 +280,7 @@ def test_notice() -> None:
     """A system notification says `is_system`; nothing else does."""
     entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(notice=True))
     expected = f'{{"op":"message","timeline":"user","seq":4,"message":{{{ITEM},"conversation_id":5,"is_system":true}}}}'
-    assert payload(entry_frame(entry, "user", 6)) == expected
+    assert payload(entry_frame(JSON, entry, "user", 6)) == expected
 
 
 @pytest.mark.parametrize(
@@ -291,14 +290,14 @@ def test_notice() -> None:
 def test_content_types_have_names(ctype: int, name: str) -> None:
     """`ctype` is the name of the content type (seed 001, §5.2)."""
     entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(ctype=ctype))
-    assert json.loads(payload(entry_frame(entry, "user", 6)))["message"]["ctype"] == name
+    assert json.loads(payload(entry_frame(JSON, entry, "user", 6)))["message"]["ctype"] == name
 
 
 def test_strings_are_kept() -> None:
     """Texts arrive as they were sent, quotes and controls and all, and are never parsed."""
     texts = {"content": '"\\\x01\u2028', "attachment": '{"a":1}', "config": "\t", "ext": "</script>"}
     entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(**texts))
-    told = json.loads(payload(entry_frame(entry, "user", 6)))["message"]
+    told = json.loads(payload(entry_frame(JSON, entry, "user", 6)))["message"]
     assert {member: told[member] for member in texts} == texts
 
 
@@ -306,7 +305,7 @@ def test_recalled() -> None:
     """The recall's own entry names the message, in the conversation as this user sees it."""
     entry = Entry(seq=8, kind=EntryKind.RECALLED, recalled=Recalled(conversation_xid=5, msg_id=9001))
     expected = '{"op":"recalled","timeline":"user","seq":8,"conversation_id":5,"msg_id":9001}'
-    assert payload(entry_frame(entry, "user", 6)) == expected
+    assert payload(entry_frame(JSON, entry, "user", 6)) == expected
 
 
 @pytest.mark.parametrize("why", Gone)
@@ -316,7 +315,7 @@ def test_gone(why: Gone) -> None:
     expected = (
         f'{{"op":"gone","timeline":"user","seq":4,"conversation_id":6,"msg_id":9001,"reason":"{why.value}"}}'
     )
-    assert payload(entry_frame(entry, "user", 5)) == expected
+    assert payload(entry_frame(JSON, entry, "user", 5)) == expected
 
 
 def test_joined() -> None:
@@ -324,7 +323,7 @@ def test_joined() -> None:
     change = Membership(action=Action.JOINED, group_id=2, group_xid=77, user_xids=(5, 6), from_seq=10)
     entry = Entry(seq=3, kind=EntryKind.MEMBERSHIP, membership=change)
     expected = '{"op":"group","timeline":"user","seq":3,"action":"joined","group_id":77,"user_ids":[5,6],"from_seq":10}'
-    assert payload(entry_frame(entry, "user", 5)) == expected
+    assert payload(entry_frame(JSON, entry, "user", 5)) == expected
 
 
 @pytest.mark.parametrize("action", [Action.LEFT, Action.KICKED, Action.DESTROYED])
@@ -335,39 +334,39 @@ def test_other_changes(action: Action) -> None:
     expected = (
         f'{{"op":"group","timeline":"g:77","seq":3,"action":"{action.value}","group_id":77,"user_ids":[5]}}'
     )
-    assert payload(entry_frame(entry, "g:77", 77)) == expected
+    assert payload(entry_frame(JSON, entry, "g:77", 77)) == expected
 
 
 def test_deleted() -> None:
     """A deleted conversation is told to the user's devices, with up to where."""
     entry = Entry(seq=3, kind=EntryKind.DELETED, deleted=Deleted(conversation_xid=6, msg_id=9001))
     expected = '{"op":"deleted","timeline":"user","seq":3,"conversation_id":6,"msg_id":9001}'
-    assert payload(entry_frame(entry, "user", 5)) == expected
+    assert payload(entry_frame(JSON, entry, "user", 5)) == expected
 
 
 def test_empty_entry() -> None:
     """An entry that holds nothing is a mistake of ours, and no frame."""
     with pytest.raises(AssertionError):
-        entry_frame(Entry(seq=3, kind=EntryKind.DELETED), "user", 5)
+        entry_frame(JSON, Entry(seq=3, kind=EntryKind.DELETED), "user", 5)
 
 
 def test_frame() -> None:
     """Any other frame is its `op` and its members, in their order."""
-    assert payload(frame("ok", ref="a", msg_ids=[1])) == '{"op":"ok","ref":"a","msg_ids":[1]}'
+    assert payload(frame(JSON, "ok", ref="a", msg_ids=[1])) == '{"op":"ok","ref":"a","msg_ids":[1]}'
 
 
 def test_frame_without_members() -> None:
     """`live` says nothing but its name."""
-    assert payload(frame("live")) == '{"op":"live"}'
+    assert payload(frame(JSON, "live")) == '{"op":"live"}'
 
 
 def test_bye() -> None:
     """A `bye` gives the code and the reason."""
     expected = '{"op":"bye","code":4502,"reason":"a newer one"}'
-    assert payload(bye_frame(Close.REPLACED, "a newer one")) == expected
+    assert payload(bye_frame(JSON, Close.REPLACED, "a newer one")) == expected
 
 
 def test_bye_with_advice() -> None:
     """A `bye` says when to come back where that is known, even if it is at once."""
     expected = '{"op":"bye","code":4000,"reason":"drain","retry_after_ms":0}'
-    assert payload(bye_frame(Close.DRAINING, "drain", 0)) == expected
+    assert payload(bye_frame(JSON, Close.DRAINING, "drain", 0)) == expected

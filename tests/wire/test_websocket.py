@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.wire.websocket import close_frame, ping_frame, text_frame
+from gateway.wire.websocket import binary_frame, close_frame, ping_frame, text_frame
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,11 @@ from gateway.wire.websocket import close_frame, ping_frame, text_frame
         (0x10000, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
     ],
 )
-def test_text_frame(size: int, header: bytes) -> None:
-    """A text frame is whole and unmasked, and has the shortest header that holds its length."""
+def test_data_frames(size: int, header: bytes) -> None:
+    """A text or binary frame is whole and unmasked, and has the shortest header that holds its length."""
     payload = b"x" * size
     assert text_frame(payload) == header + payload
+    assert binary_frame(payload) == b"\x82" + header[1:] + payload
 
 
 def test_ping_frame() -> None:

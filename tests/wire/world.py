@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.domain.model import Action, Membership
 from gateway.wire.effects import Run
+from gateway.wire.encoding import JSON
 from gateway.wire.frames import frame
 
 USER, UID, OTHER = 1, 100, 101
@@ -33,7 +34,7 @@ class Line:
 
     def append(self, fence: Membership | None = None) -> int:
         seq = self.head + 1
-        self.frames.append(frame("group" if fence else "message", timeline=self.name, seq=seq))
+        self.frames.append(frame(JSON, "group" if fence else "message", timeline=self.name, seq=seq))
         if fence is not None:
             self.fences[seq] = fence
         return seq

@@ -22,15 +22,18 @@ def check_store(path: Path) -> list[str]:
     if not path.exists():
         return [f"there is no store at {path}"]
     try:
-        with closing(_open(path)) as conn:
+        with closing(open_for_reading(path)) as conn:
             conn.execute("BEGIN")
             return _check(conn)
     except (sqlite3.Error, UnicodeError, OSError) as error:
         return [f"{path} cannot be read: {error}"]
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Open the file for reading. SQLite wants to put files beside it: where it may not, only a folded log will do."""
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open the file of a store for reading, beside a running gateway or without one.
+
+    SQLite wants to put files beside it: where it may not, only a folded log will do.
+    """
     try:
         return _connect(path, "mode=ro")
     except sqlite3.OperationalError:

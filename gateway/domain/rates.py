@@ -1,0 +1,38 @@
+"""How fast something may be asked for: a token bucket, which is told the time."""
+
+from __future__ import annotations
+
+_WHOLE = 1000
+"""Parts of one token: at n tokens a second, a millisecond brings exactly n of them."""
+
+
+class Bucket:
+    """Lets `burst` go at once and `per_s` a second in the long run. It begins full.
+
+    Both are at least 1. Numbers are whole, so that nothing is lost to rounding however long it lives.
+    """
+
+    __slots__ = ("_at", "_full", "_level", "_per_s")
+
+    def __init__(self, per_s: int, burst: int) -> None:
+        self._per_s = per_s
+        self._full = self._level = burst * _WHOLE
+        # Full already, so that whatever the clock shows first brings nothing more.
+        self._at = 0
+
+    def take(self, n: int, now_ms: int) -> int:
+        """Take n tokens and return 0, or take nothing and return in how many ms to ask again.
+
+        More than a whole burst is taken from a full bucket, which then owes the rest. A clock that goes back
+        brings nothing, and takes nothing away.
+        """
+        passed_ms = now_ms - self._at
+        self._at = now_ms
+        if passed_ms > 0:
+            self._level = min(self._full, self._level + passed_ms * self._per_s)
+        asked = n * _WHOLE
+        missing = min(asked, self._full) - self._level
+        if missing <= 0:
+            self._level -= asked
+            return 0
+        return -(-missing // self._per_s)
