@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.channel.stage import until
 from tests.day.phone import BarePhone
 from tests.day.town import Town
 from tests.day.view import USER
@@ -21,7 +22,7 @@ USERS = (11, 12, 13, 14)
 GROUPS = 2
 
 GONE, NOT_A_MEMBER = 20001, 20002
-OWNER_STAYS = 20004
+OWNER_STAYS, BLOCKED = 20004, 10006
 
 
 class Run:
@@ -75,7 +76,8 @@ class Run:
         await OPERATIONS[name][0](self, *arguments)
 
     async def come_home(self) -> None:
-        """Bring every device back from wherever it was, acking as a client should."""
+        """Bring every device back from wherever it was, acking as a client should, once all jobs are done."""
+        await until(lambda: not self.town.node.gateway.jobs._running, "the end of all jobs")
         for phone in self.phones:
             phone.acks = True
             # Whoever is on and has never acked gets its windows opened again.
@@ -94,7 +96,7 @@ phones = st.integers(0, 2 * len(USERS) - 1)
 back = st.integers(0, 8)
 
 
-ALONE = frozenset({"restart"})
+ALONE = frozenset({"freeze", "restart"})
 """Operations that no other may meet: they end what the others need."""
 
 
@@ -112,12 +114,12 @@ def operation(*strategies: st.SearchStrategy[Any]) -> Callable[[Operation], Oper
 @operation(users, users)
 async def text(run: Run, sender: int, target: int) -> None:
     """A text to a user, to oneself at times."""
-    await run.send(run.caller(sender), order([USERS[target]], f"text {len(run.sent)}", ext="x"))
+    await run.send(run.caller(sender), order([USERS[target]], f"text {len(run.sent)}", ext="x"), BLOCKED)
 
 
 @operation(users, some)
 async def text_to_many(run: Run, sender: int, targets: list[int]) -> None:
-    await run.send(run.caller(sender), order(targets, "to many"))
+    await run.send(run.caller(sender), order(targets, "to many"), BLOCKED)
 
 
 @operation(users, groups)
@@ -190,6 +192,26 @@ async def read(run: Run, user: int, conversation: int) -> None:
     assert answer.code in (200, NOT_A_MEMBER), answer.envelope
 
 
+@operation()
+async def broadcast(run: Run) -> None:
+    """A message to everybody there is; some may get it after this was answered."""
+    answer = await run.town.people[0].post("/message/broadcast", order(None, "to everybody"))
+    assert answer.code == 200, answer.envelope
+
+
+@operation(users, users)
+async def block(run: Run, user: int, other: int) -> None:
+    """Texts between the two are refused from then on, and whatever there was stays."""
+    answer = await run.caller(user).post("/roster/block", {"user_id": USERS[other]})
+    assert answer.code in (200, *([10002] if user == other else [])), answer.envelope
+
+
+@operation(users, users)
+async def unblock(run: Run, user: int, other: int) -> None:
+    answer = await run.caller(user).post("/roster/unblock", {"user_id": USERS[other]})
+    assert answer.code == 200, answer.envelope
+
+
 # -- groups ----------------------------------------------------------------------------------------------
 
 
@@ -260,6 +282,42 @@ async def disconnect(run: Run, phone: int, cut: bool) -> None:
 async def ack(run: Run, phone: int, share: float) -> None:
     async with run.locks[phone]:
         await run.phones[phone].ack(share)
+
+
+@operation(phones)
+async def kick_device(run: Run, phone: int) -> None:
+    """It is sent away, and nothing of it is forgotten."""
+    device = run.phones[phone]
+    async with run.locks[phone]:
+        answer = await run.town.people[device.user].post("/user/kick", {"device_sn": device.device_sn})
+        assert answer.code == 200, answer.envelope
+        await device.off()
+
+
+@operation(phones)
+async def remove_device(run: Run, phone: int) -> None:
+    """The gateway forgets it; what it holds it still holds, and has to state when it comes back."""
+    device = run.phones[phone]
+    async with run.locks[phone]:
+        answer = await run.town.people[device.user].post(
+            "/user/device/remove", {"device_sn": device.device_sn}
+        )
+        assert answer.code == 200, answer.envelope
+        device.forgotten = True
+        await device.off()
+
+
+@operation(users, users)
+async def freeze(run: Run, user: int, sender: int) -> None:
+    """A user is out for a while, and is written to meanwhile."""
+    admin = run.town.people[0]
+    assert (await admin.call("PUT", "/user/disable", {"list": [USERS[user]]})).code == 200
+    for phone in run.phones:
+        if phone.user == USERS[user]:
+            await phone.off()
+    if sender != user:
+        await text(run, sender, user)
+    assert (await admin.call("PUT", "/user/enable", {"list": [USERS[user]]})).code == 200
 
 
 @operation()

@@ -127,6 +127,7 @@ class Day:
         slip, rude = await self.write(GINA, HUGO, "a slip"), await self.say(self.team, IDA, "rude words")
         assert (await people[GINA].recall(HUGO, slip)).done
         assert (await people[ANNA].recall(self.team, rude)).done
+        await self.write(BEN, ANNA, "before the clearing")
         await people[KIM].delete(self.choir)
         await people[LEO].delete(self.team)
         await people[ANNA].delete(BEN)
@@ -167,6 +168,7 @@ class Day:
         regretted = await self.write(SAM, TOM, "sent and regretted while both were away")
         assert (await people[SAM].recall(TOM, regretted)).done
         await people[IDA].delete(self.team)
+        await self.write(IDA, JON, "cleared at night")
         await people[JON].delete(IDA)
         await self.kick(self.team, ANNA, NOAH, OLGA)
         await self.say(self.team, ANNA, "not for Noah and Olga")
@@ -222,6 +224,8 @@ def _check_story(day: Day) -> None:
     assert texts(DAVE, day.crew) == []
     assert texts(NOAH, day.team)[0] == "back in the same night"
     assert texts(ANNA, BEN)[0] == "after the clearing"
+    assert "before the clearing" in texts(BEN, ANNA)
+    assert "cleared at night" not in texts(JON, IDA)
     assert "a slip" not in texts(HUGO, GINA)
     system = day.town.people[0].xid
     assert texts(UMA, system) == ["The canteen closes at two"]

@@ -48,7 +48,7 @@ async def play(asked: list[list[tuple[Any, ...]]]) -> None:
 
 @pytest.mark.timeout(400)  # a failure takes a while to shrink
 @settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
 )
 @given(asked=hours)
 def test_stale_state_and_frames_are_freshly_fetched_state(asked: list[list[tuple[Any, ...]]]) -> None:
