@@ -6,13 +6,15 @@ messages, with sender, texts and time, and whole lists of members):
 1. *by frames*: `View.state` of a device that attaches for the first time, states `cursors` of 0 for its own timeline
    and every group its user is in, and reads nothing by REST `== read(…)`. REST and the device channel say the same.
 2. *stale + frames*: `View.state` of any device, whatever it held when it came back and however often it was away,
-   `== read(…)`. A device that starts at *delivered* (not kept) has read by REST what lies before that, once,
-   when it heard its first `live`; after that, frames alone keep it up. One that stated its cursors at its first
-   attach has never asked REST for messages at all. Both ask for the members of a group once per stay.
+   `== read(…)`. A device that states its cursors from its first attach on has never asked REST for messages. One that
+   lets the store say where it starts asks REST for what lies before a start that is above what it holds (its first
+   attach; not kept, and another device has acked since), once, when it hears `live`. Both ask for the members of a
+   group at the start of a stay. From then on, frames alone keep them up.
 3. *the list*: `/message/unread` names exactly the conversations of `read(…)` that have a message, and `num` counts
    the messages of others in them whose status, to this user, is not READ.
-4. *status*: `View.statuses`, from the REST statuses at the last `live` and the receipts since, `==` the statuses of
-   one's own messages to users in `read(…)`.
+4. *status*: `View.statuses` of a device that asks, from the REST statuses at its last `live` and the receipts since,
+   `==` the statuses of one's own messages to other users in `read(…)`. (In a group a receipt does not speak for older
+   messages: who has got the newest may have come after them.)
 5. *stays*: every entry of a group that a device holds lies within a stay of its user.
 
 Not in the equations: what came of a closed stay (a device keeps it, the store shows it to nobody).
@@ -35,9 +37,6 @@ PAGE = 7
 
 NOT_IN_IT = {20001, 20002}
 """The codes of a group that has ended and of one that the asker is not in."""
-
-UNCOUNTED = frozenset({"APPEND", "REPLACE"})
-"""Content types that change another message: left out of history pages and of counts."""
 
 
 class UnansweredError(Exception):

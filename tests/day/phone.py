@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 
 import aiohttp
@@ -19,7 +19,7 @@ from tests.day.fresh import UnansweredError, joined, members, recent, whole
 from tests.day.town import Town
 from tests.day.view import USER, Frame, View
 
-WAIT_S = 10.0
+WAIT_S = 20.0
 
 ASKED_FOR = {Close.KICKED, Close.FROZEN}
 """Somebody wanted these; they come back later all the same."""
@@ -54,6 +54,11 @@ class Phone(abc.ABC):
         """Go away, and hold on to everything."""
 
     # -- what comes -------------------------------------------------------------------------------------
+
+    def _begin(self, listening: Coroutine[None, None, None]) -> None:
+        self._pump = asyncio.create_task(listening)
+        # Whoever waits for something learns at once that it will not come.
+        self._pump.add_done_callback(lambda _: self._moved.set())
 
     async def _take(self, frame: Frame) -> None:
         """Apply a frame, and read what the view then needs before the next one is applied."""
@@ -152,7 +157,7 @@ class BarePhone(Phone):
         self._unacked_max = welcome["limits"]["unacked_max"]
         self.view.apply(welcome)
         assert self.asks or USER not in self.view.missing, "it was not started at what it stated"
-        self._pump = asyncio.create_task(self._listen(self.peer, marks))
+        self._begin(self._listen(self.peer, marks))
 
     async def _attach(self, stated: Mapping[str, int] | None) -> Frame:
         caller = self.town.people[self.user]
@@ -183,7 +188,6 @@ class BarePhone(Phone):
             if self.acks:
                 await self._ack_on(peer)
         self.view.live = False
-        self._moved.set()
         code = peer.ws.close_code or COME_BACK_MAX
         assert code <= COME_BACK_MAX or code in ASKED_FOR, f"{self} was sent away: {code}"
 
@@ -255,7 +259,7 @@ class ClientPhone(Phone):
             sleep=_nap,
         )
         await self._device.__aenter__()
-        self._pump = asyncio.create_task(self._listen(self._device))
+        self._begin(self._listen(self._device))
 
     async def _listen(self, device: Device) -> None:
         async for frame in device:
