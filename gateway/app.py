@@ -25,6 +25,7 @@ from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
 from gateway.core.service import Core
+from gateway.core.signals import Signals
 from gateway.core.tasks import Tasks
 from gateway.core.writer import Writer
 from gateway.domain.errors import Problem
@@ -62,24 +63,16 @@ class Gateway:
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
         messaging = Messaging(store, self.writer, limits, now_ms)
-        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
-        self.channel = Channel(
-            self.directory,
-            attaching,
-            self.hub,
-            messaging,
-            self.receipts,
-            limits,
-            ticks_ms,
-            config.edge.ws_origins,
-        )
         self.core = Core(
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms),
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
+            signals=Signals(store, self.hub),
         )
+        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
+        self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)
         self.operator = Operator(store, self.directory, lambda: self.url)
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""

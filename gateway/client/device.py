@@ -212,6 +212,10 @@ class Device:
         """Take a message back; committed when this returns."""
         return await self._call("recall", {"conversation_id": conversation_id, "msg_id": msg_id})
 
+    async def signal(self, **body: Any) -> Frame:  # noqa: ANN401 - type, target, content
+        """Tell who is online: `type` 1 a user, 2 a group, `target` its id, `content`. Never stored."""
+        return await self._call("signal", body)
+
     async def ping(self) -> float:
         """Return the time to the server and back, in seconds."""
         loop = asyncio.get_running_loop()

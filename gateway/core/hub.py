@@ -165,6 +165,14 @@ class Hub:
             if device_sn != but and connection.session.started and not connection.session.lagging:
                 self.write(connection, told.frame(connection.sink.encoding))
 
+    def tell_followers(self, timeline_id: int, told: Told, *, but: Connection) -> None:
+        """Write a frame outside timelines to whoever follows this one here, as `tell` does."""
+        topic = self._topics.get(timeline_id)
+        for connection in () if topic is None else topic.followers:
+            session = connection.session
+            if connection is not but and session.started and not session.lagging:
+                self.write(connection, told.frame(connection.sink.encoding))
+
     # -- effects ----------------------------------------------------------------------------------------
 
     def perform(self, connection: Connection, effects: Iterable[Effect]) -> None:

@@ -9,6 +9,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
+from gateway.core.signals import Signals
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +21,4 @@ class Core:
     messaging: Messaging
     conversations: Conversations
     receipts: Receipts
+    signals: Signals

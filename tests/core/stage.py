@@ -18,6 +18,7 @@ from gateway.core.passwords import Cost, Passwords
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.service import Core
+from gateway.core.signals import Signals
 from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
@@ -64,6 +65,7 @@ class Stage:
             messaging=Messaging(store, self.writer, limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
             receipts=Receipts(store, self.hub, limits, self.clock),
+            signals=Signals(store, self.hub),
         )
 
     async def app(self, app_id: str = "demo", *, registered: bool = False) -> App:

@@ -150,7 +150,7 @@ def test_a_session_writes_its_own_frames_in_its_encoding(encoding: Encoding) -> 
 
 # -- from the client --------------------------------------------------------------------------------------
 
-OPS = ["hello", "ack", "read", "send", "recall", "ping"]
+OPS = ["hello", "ack", "read", "send", "recall", "signal", "ping"]
 MEMBERS = ["token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "ref", "msg_id", "targets"]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.messaging import Order
+from gateway.core.signals import Signal
 from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Scope
-from gateway.edge.decode import Body, Number, identifier, identifiers, number
+from gateway.edge.decode import Body, Number, identifier, identifiers, number, text
 
 _SCOPES = {int(scope): scope for scope in Scope}
 _CTYPE_MAX = max(Ctype)
@@ -34,8 +35,15 @@ class _Recall(msgspec.Struct):
     msg_id: Number = None
 
 
+class _Signal(msgspec.Struct):
+    type: Number = None
+    target: Number = None
+    content: str | None = None
+
+
 _send = Body(_Send)
 _recall = Body(_Recall)
+_signal = Body(_Signal)
 
 
 def decode_send(body: bytes, limits: Limits) -> Order:
@@ -53,10 +61,8 @@ def decode_send(body: bytes, limits: Limits) -> Order:
         transaction_id = other
     if asked.online_only:
         raise bad("online_only", "messages that are not stored are not supported")
-    scope = _SCOPES.get(number(asked.type, "type", 1, len(_SCOPES)))
-    assert scope is not None, "the range is that of the scopes"
     return Order(
-        scope=scope,
+        scope=_scope(asked.type),
         targets=identifiers(asked.targets, "targets", 1, limits.targets_max),
         ctype=number(asked.content_type, "content_type", 0, _CTYPE_MAX),
         content=asked.content or "",
@@ -89,6 +95,26 @@ def decode_read(body: bytes, limits: Limits) -> tuple[int, int]:
         number(asked.conversation_id, "conversation_id", 0, SAFE_MAX, 0),
         number(asked.msg_id, "msg_id", 0, SAFE_MAX, 0),
     )
+
+
+def decode_signal(body: bytes, limits: Limits) -> Signal:
+    """The members of a device's `signal`.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _signal.decode(body, limits)
+    return Signal(
+        scope=_scope(asked.type),
+        target=identifier(asked.target, "target"),
+        content=text(asked.content, "content", limits.signal_bytes_max),
+    )
+
+
+def _scope(value: Number) -> Scope:
+    scope = _SCOPES.get(number(value, "type", 1, len(_SCOPES)))
+    assert scope is not None, "the range is that of the scopes"
+    return scope
 
 
 def _transaction_id(value: Number) -> int:
