@@ -237,7 +237,8 @@ class Device:
         finally:
             self._calls.pop(ref, None)
         if frame["op"] == "error":
-            raise CallError(frame["code"], frame["message"])
+            retry_ms = frame.get("retry_after_ms")
+            raise CallError(frame["code"], frame["message"], None if retry_ms is None else retry_ms / 1000)
         return frame
 
     async def _attached_ws(self) -> aiohttp.ClientWebSocketResponse:
