@@ -26,9 +26,11 @@ from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
+from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.signals import Signals
 from gateway.core.tasks import Tasks
+from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.errors import Problem
 from gateway.edge.server import HTTP_LOG, Switch, build_app
@@ -74,6 +76,8 @@ class Gateway:
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
             signals=Signals(store, self.hub),
+            users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
+            roster=Roster(store, self.directory, limits, now_ms),
         )
         attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
         self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)

@@ -10,7 +10,9 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
+from gateway.core.roster import Roster
 from gateway.core.signals import Signals
+from gateway.core.users import Users
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +26,5 @@ class Core:
     conversations: Conversations
     receipts: Receipts
     signals: Signals
+    users: Users
+    roster: Roster

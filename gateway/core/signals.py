@@ -7,7 +7,7 @@ import msgspec
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
 from gateway.core.principal import Principal
-from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Scope
 from gateway.store.base import Store
 from gateway.wire.frames import Told
@@ -58,14 +58,12 @@ class Signals:
         app = principal.app
         if xid == app.system_xid:
             raise Problem(Kind.FORBIDDEN, "target: the app's reserved user receives nothing")
+        refused = await self._store.may_message(app.id, principal.user.xid, [xid], create=not app.registered)
+        if refused is not None:
+            # Its one target is another member here than the many of a message.
+            raise Problem(refused.kind, refused.sentence.replace("targets:", "target:", 1))
         party = await self._store.party(app.id, xid)
-        if party is None:
-            if app.registered:
-                raise Problem(Kind.USER_UNKNOWN, f"target: there is no user {xid}")
-            return 0
-        if party.scope is not Scope.USER:
-            raise bad("target", f"{xid} is a group, not a user")
-        return party.id
+        return 0 if party is None else party.id
 
 
 def _told(conversation_xid: int, connection: Connection, signal: Signal) -> Told:

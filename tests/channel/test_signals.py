@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.errors import Kind
+from gateway.edge.facades.native.envelope import code_of
 from gateway.wire.encoding import ENCODINGS, MSGPACK
 from tests.channel.conftest import Start
 from tests.channel.raw import text
@@ -175,6 +177,19 @@ async def test_unknown_user_of_an_app_that_registers(stage: Stage) -> None:
     peer = await stage.open({"app_id": "closed"}, headers={"access-token": token})
     await peer.until("live")
     assert (await peer.ask(**signal(999), ref=1))["code"] == 10000
+
+
+@pytest.mark.parametrize(("blocker", "blocked"), [(ALICE, BOB), (BOB, ALICE)])
+async def test_block_stops_signals_both_ways(stage: Stage, blocker: int, blocked: int) -> None:
+    """As it stops messages, whoever has set it."""
+    alice, bob = await stage.live(ALICE), await stage.live(BOB)
+    await stage.gateway.core.roster.block(await stage.principal(blocker), blocked)
+    stranger = await stage.live(CAROL)
+    answer = await alice.ask(**signal(BOB), ref=1)
+    assert answer["code"] == code_of(Kind.BLOCKED)
+    assert answer["message"].startswith("target:")
+    assert await bob.so_far() == []
+    assert (await stranger.ask(**signal(BOB), ref=1))["op"] == "ok"
 
 
 async def test_apps_do_not_hear_each_other(stage: Stage) -> None:

@@ -140,7 +140,7 @@ async def test_it_is_of_one_moment(stage: Stage) -> None:
     await furnish(stage)
     reading = export_lines(stage.folder, "demo")
     first = next(reading)
-    await stage.send(11, 12, content="later")
+    await stage.send(13, 12, content="later")
     assert "later" not in "".join([first, *reading])
 
 
