@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
 from gateway.core.principal import Principal
+from gateway.domain import rules
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Scope
 from gateway.store.base import Store
@@ -24,8 +27,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 class Signals:
     """Carries signals between devices, at most once: a device that lags loses them, as it does receipts."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, clock_ms: Callable[[], int]) -> None:
         self._store = store
+        self._now = clock_ms
         self._hub = hub
 
     async def send(self, principal: Principal, connection: Connection, signal: Signal) -> None:
@@ -51,6 +55,9 @@ class Signals:
             raise Problem(Kind.GROUP_UNKNOWN, f"target: there is no group {xid}")
         if not facts.member:
             raise Problem(Kind.NOT_A_MEMBER, f"target: {principal.user.xid} is not a member of group {xid}")
+        why = rules.silence(facts, self._now())
+        if why is not None:
+            raise Problem(why, f"target: {principal.user.xid} may not speak in group {xid} now")
         return facts.group_id
 
     async def _user(self, principal: Principal, xid: int) -> int:

@@ -199,7 +199,8 @@ class Channel:
                 except FrameError as error:
                     hub.perform(connection, session.end(Close.PROTOCOL, str(error)))
                     return
-                if reply is not None and not session.ended:
+                # What it said before it went is done, but nobody is there to be answered.
+                if reply is not None and not session.ended and not sink.gone:
                     hub.write(connection, reply)
             # A peer that does not take what it is sent is not heard either: nothing of it can pile up here.
             while session.lagging and not session.ended:  # noqa: ASYNC110 - an Event each would cost idle ones

@@ -192,6 +192,21 @@ async def test_block_stops_signals_both_ways(stage: Stage, blocker: int, blocked
     assert (await stranger.ask(**signal(BOB), ref=1))["op"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [("/group/ban", {"user_list": [BOB], "duration": 5}), ("/group/settings/ban_all", {"duration": 5})],
+)
+async def test_who_may_not_speak_in_a_group_may_not_signal(stage: Stage, path: str, asked: Frame) -> None:
+    """A ban of one and a ban of all stop signals as they stop messages; who may speak goes on."""
+    group = await stage.group(ALICE, BOB)
+    alice, bob = await stage.live(ALICE), await stage.live(BOB)
+    await stage.call("POST", path, ALICE, json={"group_id": group, **asked})
+    answer = await bob.ask(**signal(group, 2), ref=1)
+    assert (answer["op"], answer["code"]) == ("error", code_of(Kind.BANNED))
+    assert "signal" not in ops(await alice.so_far())
+    assert (await alice.ask(**signal(group, 2), ref=1))["op"] == "ok"
+
+
 async def test_apps_do_not_hear_each_other(stage: Stage) -> None:
     """The same ids of another app are other users and groups."""
     await stage.gateway.directory.create_app("other")

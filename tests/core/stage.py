@@ -72,7 +72,7 @@ class Stage:
             messaging=Messaging(store, self.writer, limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
             receipts=receipts,
-            signals=Signals(store, self.hub),
+            signals=Signals(store, self.hub, self.clock),
             users=Users(store, self.directory, self.hub, receipts, limits, self.clock),
             roster=Roster(store, self.directory, limits, self.clock),
         )
