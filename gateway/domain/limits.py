@@ -72,6 +72,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     replay_page_bytes_max: int = 256 * 1024
     unacked_max: int = 500
     connections_max: int = 200_000
+    device_requests_per_s: int = 100
+    device_requests_burst: int = 200
+    signals_per_s: int = 20
+    signals_burst: int = 40
+    signal_bytes_max: int = 4 * 1024
 
     # Caches and queues of the process.
     cached_facts_max: int = 100_000

@@ -22,6 +22,7 @@ from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.roster import Roster
 from gateway.core.service import Core
+from gateway.core.signals import Signals
 from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
@@ -73,6 +74,7 @@ class Stage:
             messaging=Messaging(store, self.writer, receipts, ephemeral, limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
             receipts=receipts,
+            signals=Signals(store, self.hub, self.clock),
             users=Users(store, self.directory, self.hub, receipts, limits, self.clock),
             roster=Roster(store, self.directory, limits, self.clock),
         )
