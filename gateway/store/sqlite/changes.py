@@ -21,7 +21,7 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupSettings, UsersChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope
+from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope, State
 from gateway.store.sqlite.directed import newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import (
@@ -34,8 +34,8 @@ from gateway.store.sqlite.messages import (
 from gateway.store.sqlite.related import folded_into
 from gateway.store.sqlite.texts import wipe
 
-_USERS = """
-SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.head,
+_USERS = f"""
+SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state = {State.DELETED:d}, t.head,
     (SELECT s.id FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
     (SELECT count(*) FROM stay AS s WHERE s.usr = t.id AND s.to_seq IS NULL),
     (SELECT s.admin FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
@@ -193,9 +193,9 @@ def find_users(
                 continue
             users.append(GroupUser(xid, 0, 0, 0, 0))
             continue
-        user_id, kind, head, stay_id, groups, admin, blocked = found[xid]
-        if kind != Scope.USER:
-            refused[xid] = Kind.BAD_PARAMETER
+        user_id, kind, deleted, head, stay_id, groups, admin, blocked = found[xid]
+        if kind != Scope.USER or (make and deleted):
+            refused[xid] = Kind.BAD_PARAMETER if kind != Scope.USER else Kind.USER_UNKNOWN
             continue
         users.append(GroupUser(xid, user_id, head, stay_id or 0, groups, admin or 0, blocked))
     return users
