@@ -77,7 +77,7 @@ class Gateway:
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
-            signals=Signals(store, self.hub, now_ms),
+            signals=Signals(messaging, self.hub),
             users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )

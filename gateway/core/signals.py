@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
+from gateway.core.messaging import Messaging
+from gateway.core.order import Order
 from gateway.core.principal import Principal
-from gateway.domain import rules
-from gateway.domain.errors import Kind, Problem
-from gateway.domain.model import Scope
-from gateway.store.base import Store
+from gateway.domain.errors import Problem
+from gateway.domain.model import Ctype, Scope
+from gateway.store.base import Party
 from gateway.wire.frames import Told
 
 
@@ -27,50 +26,38 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 class Signals:
     """Carries signals between devices, at most once: a device that lags loses them, as it does receipts."""
 
-    def __init__(self, store: Store, hub: Hub, clock_ms: Callable[[], int]) -> None:
-        self._store = store
-        self._now = clock_ms
+    def __init__(self, messaging: Messaging, hub: Hub) -> None:
+        self._messaging = messaging
         self._hub = hub
 
     async def send(self, principal: Principal, connection: Connection, signal: Signal) -> None:
-        """Tell a user's devices and the sender's others, or those of a group's members; raises `Problem`.
+        """Tell a user's devices and the sender's others, or those of a group's members.
 
-        Where nobody is online nothing happens: in particular no user comes to be by being signalled.
+        Where nobody is online nothing happens: in particular no user comes to be by being signalled. Raises
+        `Problem` where a message would be refused.
         """
         me, hub = principal.user, self._hub
-        if signal.scope is Scope.GROUP:
-            group_id = await self._group(principal, signal.target)
-            hub.tell_followers(group_id, _told(signal.target, connection, signal), but=connection)
+        target = await self._judge(principal, signal)
+        if target is not None and target.scope is Scope.GROUP:
+            hub.tell_followers(target.id, _told(signal.target, connection, signal), but=connection)
             return
-        user_id = await self._user(principal, signal.target)
-        if user_id not in (0, me.id):
-            hub.tell(user_id, _told(me.xid, connection, signal))
+        if target is not None and target.id != me.id:
+            hub.tell(target.id, _told(me.xid, connection, signal))
         hub.tell(me.id, _told(signal.target, connection, signal), but=connection.device_sn)
 
-    async def _group(self, principal: Principal, xid: int) -> int:
-        """Judge a signal to a group as a send to it; return its timeline's id."""
-        # Read anew, for no store will refuse what old facts allow.
-        [facts] = await self._store.facts(principal.app.id, [xid], principal.user.xid)
-        if facts is None:
-            raise Problem(Kind.GROUP_UNKNOWN, f"target: there is no group {xid}")
-        if not facts.member:
-            raise Problem(Kind.NOT_A_MEMBER, f"target: {principal.user.xid} is not a member of group {xid}")
-        why = rules.silence(facts, self._now())
-        if why is not None:
-            raise Problem(why, f"target: {principal.user.xid} may not speak in group {xid} now")
-        return facts.group_id
-
-    async def _user(self, principal: Principal, xid: int) -> int:
-        """Judge a signal to a user as a send; return the id, 0 where no such user has been yet."""
-        app = principal.app
-        if xid == app.system_xid:
-            raise Problem(Kind.FORBIDDEN, "target: the app's reserved user receives nothing")
-        refused = await self._store.may_message(app.id, principal.user.xid, [xid], create=not app.registered)
-        if refused is not None:
+    async def _judge(self, principal: Principal, signal: Signal) -> Party | None:
+        """Judge a signal as a message that is not stored; return who gets it, None where there is nobody yet."""
+        # Of a command nothing is asked but who sends it to whom.
+        order = Order(
+            scope=signal.scope, targets=(signal.target,), ctype=Ctype.COMMAND, content="", online_only=True
+        )
+        try:
+            [_, target] = await self._messaging.judge_ephemeral(principal, order, principal.user.xid)
+        except Problem as problem:
             # Its one target is another member here than the many of a message.
-            raise Problem(refused.kind, refused.sentence.replace("targets:", "target:", 1))
-        party = await self._store.party(app.id, xid)
-        return 0 if party is None else party.id
+            sentence = problem.sentence.replace("targets:", "target:", 1)
+            raise Problem(problem.kind, sentence, retry_after_ms=problem.retry_after_ms) from problem
+        return target
 
 
 def _told(conversation_xid: int, connection: Connection, signal: Signal) -> Told:
