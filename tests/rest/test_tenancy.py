@@ -39,17 +39,17 @@ class World:
                 ("/group/user_joined", {}),
                 ("/group/info", {"group_id": self.group}),
                 ("/group/member_list", {"group_id": self.group}),
-                ("/group/banned_list", {"group_id": self.group}),
-                ("/group/blocked_list", {"group_id": self.group}),
-                ("/group/admin_list", {"group_id": self.group}),
-                ("/group/public_list", {}),
-                ("/group/invitation_list", {}),
                 ("/user/profile", {}),
                 ("/user/profile", {"user_id": ALICE}),
                 ("/user/online_status", {}),
                 ("/user/device/list", {}),
                 ("/roster/blocked_list", {}),
                 ("/roster/may_message", {"roster_id": CAROL}),
+                ("/group/banned_list", {"group_id": self.group}),
+                ("/group/blocked_list", {"group_id": self.group}),
+                ("/group/admin_list", {"group_id": self.group}),
+                ("/group/public_list", {}),
+                ("/group/invitation_list", {}),
             )
         ]
 
@@ -91,7 +91,7 @@ TRIES: dict[str, Try] = {
     "kick": lambda who, theirs: who.change("kick", theirs.group, BOB),
     "leave": lambda who, theirs: who.change("leave", theirs.group),
     "ban": lambda who, theirs: who.change("ban", theirs.group, BOB),
-    "group block": lambda who, theirs: who.change("block", theirs.group, BOB),
+    "block": lambda who, theirs: who.change("block", theirs.group, BOB),
     "admin": lambda who, theirs: who.change("admin/add", theirs.group, BOB),
     "ban all": lambda who, theirs: who.change("settings/ban_all", theirs.group),
     "apply": lambda who, theirs: who.change("apply", theirs.group),
@@ -103,7 +103,7 @@ TRIES: dict[str, Try] = {
     "disable": lambda who, _: who.call("PUT", "/user/disable", {"list": [ALICE, BOB]}),
     "kick devices": lambda who, _: who.post("/user/kick", user_id=ALICE),
     "remove": lambda who, _: who.post("/user/device/remove", user_id=ALICE, device_sn=1),
-    "block": lambda who, _: who.post("/roster/block", user_id=BOB if who.xid == ALICE else ALICE),
+    "block user": lambda who, _: who.post("/roster/block", user_id=BOB if who.xid == ALICE else ALICE),
     "unblock": lambda who, _: who.post("/roster/unblock", user_id=CAROL),
 }
 
