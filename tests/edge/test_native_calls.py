@@ -276,16 +276,6 @@ class TestGroups:
             "capacity": 5000,
             "create_timestamp": api.stage.clock(),
             "update_timestamp": api.stage.clock(),
-            "created_at": api.stage.clock(),
-            "updated_at": api.stage.clock(),
-            "ext": "",
-            "apply_approval": 1,
-            "invite_confirm": False,
-            "member_invite": False,
-            "history_visible": False,
-            "read_ack": True,
-            "ban_expire_time": 0,
-            "status": 0,
         }
         results = [{"user_id": BOB, "result": "success", "reason": ""}]
         assert group["user_list"] == results
