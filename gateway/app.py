@@ -26,6 +26,7 @@ from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
+from gateway.core.retention import Retention
 from gateway.core.service import Core
 from gateway.core.tasks import Tasks
 from gateway.core.writer import Writer
@@ -84,7 +85,15 @@ class Gateway:
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
         )
-        self.operator = Operator(store, self.directory, lambda: self.url)
+        self.retention = Retention(
+            store,
+            limits,
+            now_ms,
+            ticks_ms,
+            days=config.retention.days,
+            clock_step_max_s=config.retention.clock_step_max_s,
+        )
+        self.operator = Operator(store, self.directory, self.retention, lambda: self.url)
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
@@ -135,6 +144,8 @@ class Gateway:
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        self._tasks.keep(self.retention.run, "retention")
+        self._tasks.keep(self.retention.run_expiry, "expiry")
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""
