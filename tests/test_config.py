@@ -93,7 +93,10 @@ class TestFile:
         [
             ("[server]\nprot = 1", "unknown key server.prot in {file}"),
             ("[limits]\nPage_max = 1", "unknown key limits.Page_max in {file}"),
-            ("[servers]", "unknown key servers in {file}; its sections are server, edge, limits, retention, log"),
+            (
+                "[servers]",
+                "unknown key servers in {file}; its sections are server, edge, limits, retention, log",
+            ),
             ("port = 1", "unknown key port in {file}; its sections are server, edge, limits, retention, log"),
             ("server = 1", "server in {file} must be a section, written as [server]"),
         ],

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
 
-from gateway.domain.errors import Problem
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
 
@@ -101,16 +100,21 @@ class Retention:
         """Sweep for as long as the node lives."""
         while True:
             await asyncio.sleep(self._limits.retention_sweep_ms / 1000)
-            # The store tells of its failures itself, once; what it could not do waits for the next run.
-            with suppress(Problem):
-                await self.sweep()
+            await self._try(self.sweep)
 
     async def run_expiry(self) -> None:
         """Expire for as long as the node lives."""
         while True:
             await asyncio.sleep(self._limits.expiry_sweep_ms / 1000)
-            with suppress(Problem):
-                await self.expire()
+            await self._try(self.expire)
+
+    async def _try(self, work: Callable[[], Awaitable[int]]) -> None:
+        """What the store cannot do now waits for the next run. Of its own failures it tells itself, once."""
+        try:
+            await work()
+        except Problem as problem:
+            if problem.kind is not Kind.STORE_FAILED:
+                log.warning("old messages could not be removed: %s", problem.sentence)
 
     async def sweep(self) -> int:
         """Remove what is too old now, page by page with the writer free in between; return how many messages."""
