@@ -94,7 +94,8 @@ class Receipts:
     async def _commit(self, acks: dict[_Place, tuple[Connection, int]]) -> None:
         new = {connection for connection, _ in acks.values() if not connection.kept}
         if new:
-            await self.keep([*new])
+            async with self._keeping:
+                await self._keep([*new])
         now = self._now()
         changes = await self._store.advance(
             [
@@ -104,24 +105,42 @@ class Receipts:
         )
         self._tell(changes)
 
-    async def keep(self, connections: Sequence[Connection]) -> None:
+    async def keep(self, connection: Connection) -> None:
+        """Make a device kept at once, as `_keep` does; nothing where its connection has ended meanwhile."""
+        async with self._keeping:
+            if not connection.session.ended:
+                await self._keep([connection])
+
+    async def _keep(self, connections: Sequence[Connection]) -> None:
         """Make devices kept, with a cursor for every timeline they follow, at this connection's starting points."""
         now = self._now()
-        async with self._keeping:
-            await self._store.keep(
-                [
-                    Keep(
-                        connection.user.id,
-                        connection.device_sn,
-                        now,
-                        dict(connection.starts),
-                        tuple(self._hub.devices_of(connection.user.id)),
-                    )
-                    for connection in connections
-                ]
-            )
+        await self._store.keep(
+            [
+                Keep(
+                    connection.user.id,
+                    connection.device_sn,
+                    now,
+                    dict(connection.starts),
+                    tuple(self._hub.devices_of(connection.user.id)),
+                    connection.platform,
+                    connection.user_agent,
+                )
+                for connection in connections
+            ]
+        )
         for connection in connections:
             connection.kept = True
+
+    async def remove(self, user_id: int, device_sn: int) -> None:
+        """Forget a kept device. What it has acked counts for its user, and does not bring the device back."""
+        await self.flush()
+        # In the order in which a flush takes them: none is under way while the device goes.
+        async with self._flushing, self._keeping:
+            await self._store.remove_device(user_id, device_sn)
+            # What the flush could not commit.
+            self._acks = {
+                place: ack for place, ack in self._acks.items() if place[:2] != (user_id, device_sn)
+            }
 
     # -- READ -------------------------------------------------------------------------------------------
 

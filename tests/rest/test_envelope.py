@@ -66,7 +66,7 @@ class TestStatuses:
             "/message/send/",
             "/Message/send",
             "/message/send%2f",
-            "/message/broadcast",
+            "/message/broadcasts",
             "/%00/%ff",
         ],
     )
