@@ -92,7 +92,8 @@ class Directory:
         Raises:
             Problem: `BAD_PARAMETER` (no `app_id`, both acting headers, a header that is no id),
                 `APP_UNKNOWN`, `TOKEN_MISSING`, `TOKEN_ILLEGAL`, `TOKEN_EXPIRED`, `FORBIDDEN` (a user token
-                that names another), `USER_UNKNOWN` (where registration is required), `GROUP_UNKNOWN`.
+                that names another), `FROZEN`, `USER_UNKNOWN` (deleted, or not there where registration is
+                required), `GROUP_UNKNOWN`.
         """
         tenant = await self._tenant(app_id)
         claims = self._tokens.verify(tenant.app, token, self._clock_ms())
@@ -142,13 +143,11 @@ class Directory:
             owner = await self.find(app, group.owner_xid)
             return Principal(app=app, user=owner, admin=True, group_xid=group_xid)
         if user_xid:
-            user = await self._user(app, user_xid)
-            if user is Kind.BAD_PARAMETER:
-                raise bad("user_id", f"{user_xid} is a group")
+            user = await self.find(app, user_xid)
             if user == tenant.system:
                 raise bad("user_id", "the reserved user system is spoken for by leaving this header out")
             # A frozen one's things may be looked after; what it would send is refused where it is judged.
-            return Principal(app=app, user=_alive(user, user_xid), admin=True, as_user=True)
+            return Principal(app=app, user=user, admin=True, as_user=True)
         return Principal(app=app, user=tenant.system, admin=True)
 
     async def find(self, app: App, xid: int) -> User:

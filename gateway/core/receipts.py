@@ -94,8 +94,7 @@ class Receipts:
     async def _commit(self, acks: dict[_Place, tuple[Connection, int]]) -> None:
         new = {connection for connection, _ in acks.values() if not connection.kept}
         if new:
-            async with self._keeping:
-                await self._keep([*new])
+            await self.keep([*new])
         now = self._now()
         changes = await self._store.advance(
             [
@@ -105,29 +104,24 @@ class Receipts:
         )
         self._tell(changes)
 
-    async def keep(self, connection: Connection) -> None:
-        """Make a device kept at once, as `_keep` does; nothing where its connection has ended meanwhile."""
-        async with self._keeping:
-            if not connection.session.ended:
-                await self._keep([connection])
-
-    async def _keep(self, connections: Sequence[Connection]) -> None:
+    async def keep(self, connections: Sequence[Connection]) -> None:
         """Make devices kept, with a cursor for every timeline they follow, at this connection's starting points."""
         now = self._now()
-        await self._store.keep(
-            [
-                Keep(
-                    connection.user.id,
-                    connection.device_sn,
-                    now,
-                    dict(connection.starts),
-                    tuple(self._hub.devices_of(connection.user.id)),
-                    connection.platform,
-                    connection.user_agent,
-                )
-                for connection in connections
-            ]
-        )
+        async with self._keeping:
+            await self._store.keep(
+                [
+                    Keep(
+                        connection.user.id,
+                        connection.device_sn,
+                        now,
+                        dict(connection.starts),
+                        tuple(self._hub.devices_of(connection.user.id)),
+                        connection.platform,
+                        connection.user_agent,
+                    )
+                    for connection in connections
+                ]
+            )
         for connection in connections:
             connection.kept = True
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.core.messaging import Order
 from gateway.domain.drafts import Keep
-from gateway.domain.errors import Problem
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Scope
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
@@ -108,34 +108,33 @@ class TestRemove:
 
     async def test_acks_that_wait_for_the_store(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """Those that no flush could commit are dropped with the device."""
+        real = SqliteStore.keep
+
+        async def fails(_store: SqliteStore, _devices: Sequence[Keep]) -> None:
+            raise Problem(Kind.STORE_FAILED, "full")
+
+        monkeypatch.setattr(SqliteStore, "keep", fails)
         await stage.send(ALICE, BOB)
         bob = await stage.live(BOB, 1)
         await bob.ack(1)
         await bob.so_far()
-        real = SqliteStore.advance
-
-        async def fails(_store: SqliteStore, _acks: Sequence[Any]) -> Any:
-            raise stage.gateway.store._failed(RuntimeError("full"))
-
-        monkeypatch.setattr(SqliteStore, "advance", fails)
-        stage.gateway.store._failing = True  # The log is told once, and here nobody reads it.
-        monkeypatch.setattr(SqliteStore, "_works", lambda _store: None)
         await stage.call("POST", "/user/device/remove", BOB, params={"device_sn": "1"})
         await ended(bob, Close.KICKED)
-        monkeypatch.setattr(SqliteStore, "advance", real)
+        monkeypatch.setattr(SqliteStore, "keep", real)
         await stage.acked()
         assert await kept(stage) == []
 
     async def test_one_that_is_about_to_be_kept(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """A device that states its cursors at that moment goes too, and what it stated keeps nothing."""
         await stage.send(ALICE, BOB)
-        keeping, go_on = asyncio.Event(), asyncio.Event()
+        keeping, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
         real = SqliteStore.keep
 
         async def slow(store: SqliteStore, devices: Sequence[Keep]) -> None:
             keeping.set()
             await go_on.wait()
             await real(store, devices)
+            done.set()
 
         monkeypatch.setattr(SqliteStore, "keep", slow)
         bob = await stage.open()
@@ -147,6 +146,36 @@ class TestRemove:
         await ended(bob, Close.KICKED)
         go_on.set()
         await removing
+        await done.wait()
+        await stage.acked()
+        assert await kept(stage) == []
+
+    async def test_one_that_comes_meanwhile(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A device that finds itself kept, just before it no longer is, goes as well."""
+        await (await stage.hello(BOB, 1, cursors=CURSORS)).close()
+        await until(lambda: not stage.hub.connections)
+        flushing, go_on = asyncio.Event(), asyncio.Event()
+        real = SqliteStore.advance
+
+        async def slow(store: SqliteStore, acks: Sequence[Any]) -> Any:
+            flushing.set()
+            await go_on.wait()
+            return await real(store, acks)
+
+        alice = await stage.live(ALICE)
+        await stage.send(ALICE, ALICE)
+        monkeypatch.setattr(SqliteStore, "advance", slow)
+        await alice.until("message")
+        await alice.ack(1)
+        await flushing.wait()
+        removing = asyncio.create_task(
+            stage.call("POST", "/user/device/remove", BOB, params={"device_sn": "1"})
+        )
+        await until(lambda: stage.gateway.receipts._flushing._waiters, "the removal waiting for the flush")
+        bob = await stage.live(BOB, 1)
+        go_on.set()
+        await removing
+        await ended(bob, Close.KICKED)
         await stage.acked()
         assert await kept(stage) == []
 

@@ -34,16 +34,16 @@ async def enters(stage: Stage, token: str) -> User:
     return principal.user
 
 
-async def delete(stage: Stage, xid: int) -> None:
+async def delete(stage: Stage, xid: int, app_id: str = "demo") -> None:
     """Make a user a deleted one, as whoever deletes it will."""
-    user = (await stage.user(xid)).user
+    user = (await stage.user(xid, app_id)).user
 
     def work(conn: sqlite3.Connection) -> None:
         conn.execute("UPDATE timeline SET state = 2 WHERE id = ?", (user.id,))
         conn.execute("UPDATE user SET name = NULL, password = '' WHERE id = ?", (user.id,))
 
     await stage.store._write(work)
-    stage.directory.forget_user(await app_of(stage), xid)
+    stage.directory.forget_user(await app_of(stage, app_id), xid)
 
 
 class TestFrozen:
@@ -138,6 +138,14 @@ class TestDeleted:
         with refused(Kind.FORBIDDEN):
             await stage.directory.login_id("demo", user.xid, "secret")
         assert (await stage.directory.register("demo", "bob", "secret")).xid != user.xid
+
+    async def test_where_registration_is_required(self, stage: Stage) -> None:
+        """Whoever logs in by its id is told that it is not there."""
+        await stage.app("closed", registered=True)
+        user = await stage.directory.register("closed", "bob", "secret")
+        await delete(stage, user.xid, "closed")
+        with refused(Kind.USER_UNKNOWN):
+            await stage.directory.login("closed", str(user.xid), "secret")
 
 
 class TestPassword:
@@ -243,6 +251,14 @@ class TestWhom:
         await users(stage).kick(admin, 77, 0)
         await users(stage).remove_device(admin, 77, 1)
         assert await stage.store.party((await app_of(stage)).id, 77) is None
+
+    async def test_what_is_private(self, stage: Stage) -> None:
+        """Leaves the core for oneself and for administrators only."""
+        bob, other = await stage.user(BOB), await stage.user(5)
+        await users(stage).set_profile(bob, 0, {"private_info": "secret", "public_info": "told"})
+        for who, told in ((bob, "secret"), (await stage.admin(), "secret"), (other, "")):
+            profile = (await users(stage).profile(who, BOB)).profile
+            assert (profile.public_info, profile.private_info) == ("told", told)
 
     async def test_where_registration_is_required(self, stage: Stage) -> None:
         """A user who is not there is unknown."""

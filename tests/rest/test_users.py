@@ -138,7 +138,7 @@ class TestProfile:
             assert (await who.get("/user/profile", user_id=ALICE)).data == {**whole, "private_info": "s"}
         assert (await admin.get("/user/profile")).refused(10002, "user_id")
         owner = await node.admin(group_id=await alice.group())
-        assert (await owner.get("/user/profile", user_id=ALICE)).refused(10002, "group_id")
+        assert (await owner.get("/user/profile", user_id=BOB)).refused(10002, "group_id")
 
     @pytest.mark.parametrize("member", ["nick_name", "avatar", "description", "public_info", "private_info"])
     async def test_members(self, alice: Caller, member: str) -> None:

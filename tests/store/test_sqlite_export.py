@@ -64,7 +64,7 @@ async def furnish(stage: Stage) -> int:
             INSERT INTO request (grp, usr, kind, inviter, reason, state, at, expires_at)
                 VALUES ({g}, {c}, 1, 0, 'please', 0, 5, 6), ({g}, {c}, 2, {a}, '', 0, 5, 6);
             INSERT INTO job (app, kind, key, digest, data, progress, ends_at, done, finished, at)
-                VALUES (1, 'k', '', '', 'text', 0, 0, 0, 0, 5);
+                VALUES (1, 'broadcast', '', '', 'to all', 0, 0, 0, 0, 5);
             """
         )
         conn.commit()
