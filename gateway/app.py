@@ -19,6 +19,7 @@ from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -66,7 +67,8 @@ class Gateway:
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
-        messaging = Messaging(store, self.writer, limits, now_ms)
+        ephemeral = Ephemeral(store, self.hub, limits)
+        messaging = Messaging(store, self.writer, self.receipts, ephemeral, limits, now_ms)
         attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
         self.channel = Channel(
             self.directory,

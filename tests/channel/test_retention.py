@@ -141,3 +141,21 @@ async def test_an_expired_message_is_gone(stage: Stage) -> None:
         }
     await stage.send(ALICE, BOB)
     assert seqs(await here.so_far()) == [4]
+
+
+async def test_expire_s_end_to_end(stage: Stage) -> None:
+    """A message sent with `expire_s` is pushed, kept for its time, and then gone from entries and history."""
+    here = await stage.live(BOB)
+    kept, gone = (
+        await stage.send(ALICE, BOB, "kept", expire_s=3600),
+        await stage.send(ALICE, BOB, "gone", expire_s=1),
+    )
+    assert seqs(await here.so_far()) == [1, 2]
+    assert await stage.gateway.retention.expire() == 0
+    # A second goes by, for those two alone.
+    await stage.sql("UPDATE message SET expires_at = expires_at - 1000")
+    assert await stage.gateway.retention.expire() == 1
+    frames = await (await stage.connect(BOB, 2)).until("live")
+    assert [(frame["op"], frame.get("msg_id")) for frame in frames[:2]] == [("message", None), ("gone", gone)]
+    page = await stage.call("GET", "/message/conversation", BOB, params={"opposite_id": str(ALICE)})
+    assert [item["msg_id"] for item in page["data"]["messages"]] == [kept]

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.core.connection import Connection
-from gateway.core.messaging import Order
+from gateway.core.order import Order
 from gateway.domain.model import Scope
 from gateway.wire.close import Close
 from tests.channel.conftest import Start

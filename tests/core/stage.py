@@ -11,6 +11,7 @@ from typing import Self
 from gateway.bus.memory import MemoryBus
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -64,11 +65,12 @@ class Stage:
         self.groups = Groups(store, self.writer.submit, limits, self.clock)
         receipts = Receipts(store, self.hub, limits, self.clock)
         self.jobs = Jobs(store, self.writer, limits, self.clock)
+        ephemeral = Ephemeral(store, self.hub, limits)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             groups=self.groups,
-            messaging=Messaging(store, self.writer, limits, self.clock),
+            messaging=Messaging(store, self.writer, receipts, ephemeral, limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
             receipts=receipts,
             users=Users(store, self.directory, self.hub, receipts, limits, self.clock),

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.core.messaging import Order
+from gateway.core.order import Order
 from gateway.core.retention import BEHIND_MAX_MS, DAY_MS, Retention
 from gateway.domain.drafts import BroadcastText
 from gateway.domain.errors import Kind, Problem

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from gateway.domain.drafts import Changed, Keep, ReadDone, RecallDraft, Refused, Repeated
+from gateway.domain.drafts import Appended, Changed, Keep, ReadDone, RecallDraft, Refused, Repeated
 from gateway.domain.errors import Kind
-from gateway.domain.model import Action, Entry, EntryKind, Gone
+from gateway.domain.model import Action, Entry, EntryKind, Gone, Scope
 from gateway.store.base import Sweeping, Swept
 from tests.store.faulty import harm, lanes
 from tests.store.stage import NOW, Stage
@@ -378,9 +379,22 @@ async def act(stage: Stage, chance: random.Random, users: list[int], groups: lis
             await stage.append(stage.text(one, other, at=at, key=str(chance.randrange(1, 1000)), digest="d"))
         case 3:
             await stage.send(one, *users, at=at)
-        case 4 | 5:
+        case 4:
             await stage.say(one, group, at=at)
-        case 6:
+        case 5:
+            # To one member of a group alone, and what is folded into an earlier message: refused where it does not fit.
+            draft = await stage.group_text(one, group, at=at)
+            directed = {"scope": Scope.USER, "targets": (other,), "group_xid": group, "copied": True}
+            await stage.append(msgspec.structs.replace(draft, **directed))
+            base = await stage.append(stage.text(one, other, at=at))
+            if isinstance(base, Appended):
+                expires_at = NOW * chance.randrange(2)
+                folded = stage.text(
+                    one, other, at=at, ctype=11, related=base.first_msg_id, expires_at=expires_at
+                )
+                await stage.append(folded)
+        # An owner stays: 1 of the first group, 2 of the second.
+        case 6 if one != groups.index(group) + 1:
             await stage.change(group, Action.LEFT if inside else Action.JOINED, one)
         case 7:
             await stage.append(RecallDraft(app=stage.app.id, msg_id=chance.randint(1, 60), at=at))
