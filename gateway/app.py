@@ -19,6 +19,7 @@ from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.erasing import Erasing
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
@@ -27,8 +28,10 @@ from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
+from gateway.core.retention import Retention
 from gateway.core.roster import Roster
 from gateway.core.service import Core
+from gateway.core.signals import Signals
 from gateway.core.tasks import Tasks
 from gateway.core.users import Users
 from gateway.core.writer import Writer
@@ -71,19 +74,10 @@ class Gateway:
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
-        messaging = Messaging(store, self.writer, limits, now_ms)
-        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
-        self.channel = Channel(
-            self.directory,
-            attaching,
-            self.hub,
-            messaging,
-            self.receipts,
-            limits,
-            ticks_ms,
-            config.edge.ws_origins,
-        )
+        ephemeral = Ephemeral(store, self.hub, limits)
+        messaging = Messaging(store, self.writer, self.receipts, ephemeral, limits, now_ms)
         self.jobs = Jobs(store, self.writer, limits, now_ms)
+        self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
@@ -91,11 +85,22 @@ class Gateway:
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
+            signals=Signals(messaging, self.hub),
+            erasing=self._erasing,
             users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
-        self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
-        self.operator = Operator(store, self.directory, lambda: self.url, self._erase)
+        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
+        self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)
+        self.retention = Retention(
+            store,
+            limits,
+            now_ms,
+            ticks_ms,
+            days=config.retention.days,
+            clock_step_max_s=config.retention.clock_step_max_s,
+        )
+        self.operator = Operator(store, self.directory, self.retention, lambda: self.url, self._erase)
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
@@ -146,6 +151,8 @@ class Gateway:
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        self._tasks.keep(self.retention.run, "retention")
+        self._tasks.keep(self.retention.run_expiry, "expiry")
 
     async def _erase(self, app: App, user: User) -> Job:
         """Erase a user for the operator, and tell after a while how far it has got."""

@@ -16,11 +16,12 @@ from typing import Any
 
 import msgspec
 
-from gateway.clock import now_ms
+from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.core.directory import Directory
 from gateway.core.erasing import erase_draft
 from gateway.core.operator import Operator, Order
+from gateway.core.retention import Retention
 from gateway.domain.drafts import Job, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import App, User
@@ -125,6 +126,14 @@ def _ask_running(folder: Path, line: bytes) -> bytes:
 async def _do_here(config: Config, order: Order) -> Reply:
     store = await SqliteStore.open(Path(config.server.data), config.limits)
     directory = Directory(store, config.limits, now_ms, secrets.token_bytes)
+    retention = Retention(
+        store,
+        config.limits,
+        now_ms,
+        ticks_ms,
+        days=config.retention.days,
+        clock_step_max_s=config.retention.clock_step_max_s,
+    )
 
     async def erase_here(app: App, user: User) -> Job:
         [told] = await store.append([erase_draft(app, user, now_ms())])
@@ -137,7 +146,7 @@ async def _do_here(config: Config, order: Order) -> Reply:
         return job
 
     try:
-        return Reply(data=await Operator(store, directory, lambda: "", erase_here).do(order))
+        return Reply(data=await Operator(store, directory, retention, lambda: "", erase_here).do(order))
     except Problem as problem:
         return Reply(kind=problem.kind, sentence=problem.sentence)
     finally:

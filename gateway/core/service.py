@@ -6,11 +6,13 @@ import dataclasses
 
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.erasing import Erasing
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
 from gateway.core.roster import Roster
+from gateway.core.signals import Signals
 from gateway.core.users import Users
 
 
@@ -20,9 +22,11 @@ class Core:
 
     broadcasts: Broadcasts
     directory: Directory
+    erasing: Erasing
     groups: Groups
     messaging: Messaging
     conversations: Conversations
     receipts: Receipts
+    signals: Signals
     users: Users
     roster: Roster

@@ -80,6 +80,55 @@ class Remembered(msgspec.Struct, frozen=True):
     last_msg_id: int
 
 
+class Sweeping(msgspec.Struct, frozen=True):
+    """Where retention stands: every message up to `swept_to` is removed; 0 where it has never run, or not halted."""
+
+    swept_to: int
+    swept_at: int
+    halted_at: int
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What one page of retention has removed; `more`: the next page may find more."""
+
+    swept_to: int
+    removed: int
+    more: bool
+
+
+class Upkeep(Protocol):
+    """The part of the port that removes what is too old."""
+
+    async def sweeping(self) -> Sweeping:
+        """Read where retention stands."""
+
+    async def mark_sweep(self, at: int, jobs_before: int) -> None:
+        """Note that retention runs at this time, and forget finished jobs that were begun before `jobs_before`."""
+
+    async def halt_sweep(self, at: int) -> None:
+        """Note that the clock is not believed any more."""
+
+    async def resume_sweep(self, at: int) -> None:
+        """Note that this time is believed, and that nothing is halted."""
+
+    async def sweep(self, before: int, most: int) -> Swept:
+        """Remove the oldest messages sent before a time, at most so many, with their entries: floors rise."""
+
+    async def expire(self, at: int, most: int) -> int:
+        """Wipe the texts of messages whose time has come, at most so many; their entries say `gone`."""
+
+
+class Readers(msgspec.Struct, frozen=True):
+    """How many other members with a stay around a group's message have `read` it and how many not.
+
+    `xids` is a page of those who have, by rising id.
+    """
+
+    read: int
+    unread: int
+    xids: list[int]
+
+
 class Accounts(Protocol):
     """The part of the port that is about users, their devices and their blocks."""
 
@@ -119,15 +168,15 @@ class Accounts(Protocol):
         """List the xids of those whom a user has blocked, by rising id."""
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool
+        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
     ) -> Refused | None:
         """Judge what a user would send to users and nobody stores, as a batch judges a message; None: it may.
 
-        `create`: who does not exist yet may be named.
+        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice.
         """
 
 
-class Store(Accounts, Protocol):
+class Store(Accounts, Upkeep, Protocol):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property
@@ -168,6 +217,9 @@ class Store(Accounts, Protocol):
     async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
         """Attach, second query: heads, floors and cursors of what the device follows. Also the sweep's question."""
 
+    async def reserve(self, count: int) -> int:
+        """Take `count` message ids that no stored message will ever have; return the first."""
+
     # -- reading conversations --------------------------------------------------------------------------
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
@@ -178,6 +230,9 @@ class Store(Accounts, Protocol):
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
+
+    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
+        """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up what a transaction key of a sender was used for."""
@@ -200,6 +255,9 @@ class Store(Accounts, Protocol):
 
     async def party(self, app: int, xid: int) -> Party | None:
         """Find what an xid names, if anything."""
+
+    async def parties(self, app: int, xids: Sequence[int]) -> list[Party | None]:
+        """Find what each of many xids names, if anything."""
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user; `USER_UNKNOWN` where nothing has this id, `BAD_PARAMETER` where a group has it."""

@@ -25,6 +25,7 @@ from gateway.domain.group_drafts import (
 )
 from gateway.domain.model import Action, State
 from gateway.store.sqlite.lane import Lane
+from tests.store.faulty import harm
 from tests.store.grouping import change
 from tests.store.stage import MIB, NOW, Stage
 
@@ -60,6 +61,11 @@ async def use_everything(stage: Stage) -> None:
     await stage.join(group, 13, 14)
     await stage.say(11, group)
     await stage.say(12, group)
+    first = (await stage.whisper(11, group, 12, 13)).first_msg_id
+    await stage.send(11, 12, ctype=11, related=1, expires_at=NOW)
+    await store.reserve(5)
+    await store.parties(app, [11, group])
+    await store.readers(app, first - 1, 0, 10)
     user, other, in_group = await stage.user(12), await stage.party(11), await stage.party(group)
     await store.keep([Keep(user.id, sn, NOW, {user.id: 0, in_group.id: 0}, ()) for sn in range(25)])
     await store.advance(
@@ -105,6 +111,14 @@ async def use_everything(stage: Stage) -> None:
     await stage.finish(await stage.broadcast())
     await stage.start_broadcast(key="k", digest="d")
     await store.jobs()
+    await stage.send(21, 22, at=NOW - 1)
+    await harm(stage, "UPDATE message SET expires_at = 5 WHERE msg_id = 2")
+    await store.expire(NOW, 10)
+    await store.sweep(NOW + 1, 2)
+    await store.mark_sweep(NOW, NOW)
+    await store.sweeping()
+    await store.halt_sweep(NOW)
+    await store.resume_sweep(NOW)
     await stage.kick(group, 13)
     await stage.change(group, Action.LEFT, 14)
     await stage.change(group, Action.DESTROYED)

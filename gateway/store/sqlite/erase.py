@@ -11,7 +11,7 @@ import sqlite3
 from gateway.domain.drafts import JobDraft, Placed
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, State
-from gateway.store.sqlite.changes import GroupUser, tell
+from gateway.store.sqlite.changes import GroupUser, end_group, tell
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.messages import ERASED, NOTICE
 from gateway.store.sqlite.texts import wipe
@@ -27,7 +27,7 @@ _FORGOTTEN = (
     "DELETE FROM block WHERE (blocked, usr) IN (SELECT blocked, usr FROM block INDEXED BY block_by WHERE blocked = ?1)",
     "DELETE FROM ban WHERE usr = ?1",
     "DELETE FROM grp_block WHERE usr = ?1",
-    "DELETE FROM request WHERE usr = ?1",
+    "DELETE FROM request WHERE usr = ?1 OR inviter = ?1",
 )
 # The longest in the group, an administrator first.
 _HEIR = """
@@ -46,9 +46,10 @@ def _begin(conn: sqlite3.Connection, draft: JobDraft) -> int:
     user_id = int(draft.data)
     conn.execute("UPDATE timeline SET state = ? WHERE id = ?", (State.DELETED, user_id))
     conn.execute(
-        """UPDATE user SET name = NULL, password = '', nickname = '', avatar = '', public_info = '', private_info = '',
-        valid_from_ms = ? WHERE id = ?""",
-        (draft.at, user_id),
+        """UPDATE user SET name = NULL, password = '', nickname = '', avatar = '', description = '', public_info = '',
+        private_info = '', valid_from_ms = ? WHERE id = ?""",
+        # A token's time is in whole seconds.
+        ((draft.at // 1000 + 1) * 1000, user_id),
     )
     for forget in _FORGOTTEN:
         conn.execute(forget, (user_id,))
@@ -68,9 +69,7 @@ def _page(conn: sqlite3.Connection, task: Task, limits: Limits) -> Page:
     finished = len(window) < limits.erase_page_max
     if finished:
         conn.execute("DELETE FROM dedup WHERE sender = ?", (user_id,))
-    return Page(
-        progress=window[-1][0] if window else task.progress, done=len(theirs), finished=finished
-    )
+    return Page(progress=window[-1][0] if window else task.progress, done=len(theirs), finished=finished)
 
 
 def _leave(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:
@@ -88,9 +87,10 @@ def _leave(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:
             if heir:
                 conn.execute("UPDATE grp SET owner = ? WHERE id = ?", (heir[1], group_id))
                 conn.execute("UPDATE stay SET admin = 0 WHERE id = ?", (heir[0],))
+                conn.execute("DELETE FROM ban WHERE grp = ? AND usr = ?", (group_id, heir[1]))
             else:
                 action = Action.DESTROYED
-                conn.execute("UPDATE grp SET destroyed_at = ? WHERE id = ?", (at, group_id))
+                end_group(conn, group_id, at)
         xid, head = one(conn, "SELECT xid, head FROM timeline WHERE id = ?", (user_id,))
         leaver = GroupUser(xid, user_id, head, stay_id, 0)
         placed += tell(conn, action, group_id, group_xid, [leaver], at)
