@@ -146,6 +146,17 @@ class TestRules:
         refused = await admin.ask_send([user], online_only=True, from_user_id=4711)
         assert refused.refused(10000, "from_user_id")
 
+    async def test_blocks_and_frozen_users(self, alice: Caller, bob: Caller, admin: Caller) -> None:
+        """A block stops it both ways, but no notice; who is frozen sends nothing, also in an admin's hand."""
+        assert (await bob.post("/roster/block", {"user_id": ALICE})).data is True
+        for caller, target in ((alice, BOB), (bob, ALICE)):
+            assert (await caller.ask_send([target], online_only=True)).refused(10006)
+        assert await admin.notify(BOB, from_user_id=ALICE, online_only=True) > 0
+        assert (await admin.call("PUT", "/user/disable", {"list": [ALICE]})).code == 200
+        for target, kind in ((CAROL, 1), (await bob.group(ALICE), 2)):
+            asked = await admin.ask_send([target], type=kind, from_user_id=ALICE, online_only=True)
+            assert asked.refused(10010, "frozen")
+
 
 class TestTransactions:
     """Remembered in bounded memory."""
