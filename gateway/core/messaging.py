@@ -40,6 +40,12 @@ log = logging.getLogger(__name__)
 _REQUESTS = frozenset(map(int, Request))
 
 
+_SILENCED = {
+    Kind.BANNED: "{} is banned",
+    Kind.ALL_BANNED: "only the owner and administrators may speak",
+}
+
+
 class Messaging:
     """Sends, notifies and recalls for a principal. Every method raises `Problem` for what is refused."""
 
@@ -165,13 +171,16 @@ class Messaging:
         """Judge a group send; return the versions of the facts it was judged by. Users need no judging."""
         if order.scope is Scope.USER:
             return ()
-        facts = await self._facts.of(principal.app, order.targets, sender)
+        now = self._now()
+        facts = await self._facts.of(principal.app, order.targets, sender, now)
         versions = []
         for target, fact in zip(order.targets, facts, strict=True):
             if fact is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"targets: there is no group {target}")
             if not notice and not fact.member:
                 raise Problem(Kind.NOT_A_MEMBER, f"targets: {sender} is not a member of group {target}")
+            if not notice and (why := rules.silence(fact, now)) is not None:
+                raise Problem(why, f"targets: {_SILENCED[why].format(sender)} in group {target}")
             versions.append(fact.version)
         return tuple(versions)
 

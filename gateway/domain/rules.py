@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Gone, Message, Request
+from gateway.domain.model import Ctype, Facts, Gone, Message, Request
 
 REFUSALS = frozenset(
     {
@@ -41,6 +41,18 @@ def check_body(ctype: int, content: str, attachment: str, ext: str, config: str,
             raise bad(member, f"longer than {most} bytes")
 
 
+def silence(facts: Facts, now: int) -> Kind | None:
+    """Why one may not speak in a group now, if so: a ban of one's own, or one of all but owner and admins.
+
+    Bans end by themselves: whoever may speak now may do so for as long as the group's version stays.
+    """
+    if facts.banned_until > now:
+        return Kind.BANNED
+    if facts.ban_all_until > now and not (facts.owner or facts.admin):
+        return Kind.ALL_BANNED
+    return None
+
+
 def check_related(ctype: int, related: int, targets: int, *, online_only: bool, notice: bool) -> None:
     """Check what a send about another message names (lanying.md, content types 9 to 12)."""
     if ctype < Request.READ_ACK:
@@ -61,7 +73,8 @@ def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, 
         return
     if message.sender_xid != actor_xid:
         raise Problem(
-            Kind.FORBIDDEN, "only the sender, the group's owner or an app admin may recall this message"
+            Kind.FORBIDDEN,
+            "only the sender, the group's owner and admins or an app admin may recall this message",
         )
     if now - message.at > window_ms:
         raise Problem(

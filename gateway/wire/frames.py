@@ -56,13 +56,19 @@ class RecallFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag
     ref: Ref = None
 
 
+class SignalFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="signal"):
+    """Goes to who is online and is not stored. Its other members are decoded with those of a send."""
+
+    ref: Ref = None
+
+
 class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ping"):
     """Asks for a `pong`, to measure."""
 
     ref: Ref = None
 
 
-ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | PingFrame
+ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | SignalFrame | PingFrame
 
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 

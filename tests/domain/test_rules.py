@@ -8,11 +8,12 @@ import pytest
 
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Gone, Message, Scope
-from gateway.domain.rules import check_body, check_recall, check_related
+from gateway.domain.model import Ctype, Facts, Gone, Message, Scope
+from gateway.domain.rules import check_body, check_recall, check_related, silence
 
 LIMITS = Limits(content_bytes_max=12, attachment_bytes_max=8, ext_bytes_max=6, config_bytes_max=4)
 WINDOW_MS, SENT_AT, SENDER, OTHER = 60_000, 1_000_000, 5, 6
+NOW = 2_000_000
 
 
 def check(ctype: int, **members: str) -> None:
@@ -134,3 +135,23 @@ def test_recall_again() -> None:
 def test_unbounded_recall() -> None:
     """Whoever is unbounded, a group's owner or an admin, recalls anybody's message at any time."""
     recall(OTHER, SENT_AT + WINDOW_MS + 1, unbounded=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({}, None),
+        ({"banned_until": NOW}, None),
+        ({"banned_until": NOW + 1}, Kind.BANNED),
+        ({"banned_until": NOW + 1, "admin": True}, Kind.BANNED),
+        ({"ban_all_until": NOW}, None),
+        ({"ban_all_until": NOW + 1}, Kind.ALL_BANNED),
+        ({"ban_all_until": NOW + 1, "admin": True}, None),
+        ({"ban_all_until": NOW + 1, "owner": True}, None),
+        ({"ban_all_until": NOW + 1, "banned_until": NOW + 1}, Kind.BANNED),
+    ],
+)
+def test_silence(facts: dict[str, Any], why: Kind | None) -> None:
+    """A ban of one's own silences anybody until it ends; one of all spares the owner and administrators."""
+    told = {"group_id": 1, "version": 1, "owner": False, "member": True, **facts}
+    assert silence(Facts(**told), NOW) is why

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.order import Order
+from gateway.core.signals import Signal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, SAFE_MAX, Scope
-from gateway.edge.facades.native.decode import decode_recall, decode_send
+from gateway.edge.facades.native.decode import decode_recall, decode_send, decode_signal
 from tests.core.stage import refused
 
 LIMITS = Limits()
@@ -139,6 +140,20 @@ def test_recall() -> None:
     for body in (b"{}", b'{"conversation_id":5}', b'{"msg_id":5}', b'{"conversation_id":0,"msg_id":5}'):
         with refused(Kind.BAD_PARAMETER):
             decode_recall(body, LIMITS)
+
+
+def test_signal() -> None:
+    """All three members are required, and the content has a bound of its own."""
+    body = b'{"type": "2", "target": 7.0, "content": "", "unknown": [1]}'
+    assert decode_signal(body, LIMITS) == Signal(scope=Scope.GROUP, target=7, content="")
+    whole: dict[str, Any] = {"type": 1, "target": 7, "content": "x"}
+    for member in whole:
+        with refused(Kind.BAD_PARAMETER) as refusal:
+            decode_signal(msgspec.json.encode(whole | {member: None}), LIMITS)
+        assert refusal.sentence.startswith(f"{member}:")
+    with refused(Kind.BAD_PARAMETER) as refusal:
+        decode_signal(msgspec.json.encode(whole | {"content": "x" * (LIMITS.signal_bytes_max + 1)}), LIMITS)
+    assert refusal.sentence.startswith("content:")
 
 
 ANY = st.recursive(

@@ -33,6 +33,7 @@ MEMBERS = [
         "msg_id",
     ),
     *("username", "password", "name", "user_id", "description", "avatar", "user_list", "group_id"),
+    *("duration", "value", "apply_approval", "new_owner", "group_list", "approval", "reason", "read_ack"),
 ]
 ODD: list[Any] = [
     *(

@@ -31,6 +31,7 @@ from gateway.wire.frames import (
     ReadFrame,
     RecallFrame,
     SendFrame,
+    SignalFrame,
     bye_frame,
     decode_frame,
     entry_frame,
@@ -71,6 +72,7 @@ def test_client_frames(text: str, decoded: ClientFrame) -> None:
             SendFrame(ref=4),
         ),
         ('{"op":"read","ref":"a","conversation_id":"2","msg_id":3.0}', ReadFrame(ref="a")),
+        ('{"op":"signal","type":2,"target":"7","content":"typing"}', SignalFrame()),
         ('{"op":"recall","ref":0,"conversation_id":2,"msg_id":"3"}', RecallFrame(ref=0)),
     ],
 )
@@ -197,7 +199,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-OPS = ["hello", "ack", "read", "send", "recall", "ping"]
+OPS = ["hello", "ack", "read", "send", "recall", "signal", "ping"]
 MEMBERS = ["token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "ref", "msg_id", "targets"]
 
 

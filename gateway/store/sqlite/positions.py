@@ -247,14 +247,14 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
 def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
     found = one(
         conn,
-        f"""SELECT s.id, s.read, max(t.last, {newest_directed("s.usr", "s.grp")})
-        FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+        f"""SELECT s.id, s.read, max(t.last, {newest_directed("s.usr", "s.grp")}), g.read_ack
+        FROM stay AS s JOIN timeline AS t ON t.id = s.grp JOIN grp AS g ON g.id = s.grp
         WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
         (mark.user_id, mark.opposite_id),
     )
     if not found:
         return Kind.NOT_A_MEMBER
-    stay_id, before, last = found
+    stay_id, before, last, told = found
     position = min(mark.msg_id or last, last)
     if position <= before:
         return ReadDone(before, moved=False, changes=[])
@@ -272,8 +272,9 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
                     SELECT sender, msg_id FROM message
                     WHERE target = ?4 AND peer = ?1 AND shown = 1 AND sender <> ?4 AND msg_id > ?2 AND msg_id <= ?3
                     ORDER BY msg_id DESC LIMIT ?5))
+            WHERE ?6
             GROUP BY sender""",
-            (mark.opposite_id, before, position, mark.user_id, RECEIPT_RANGE),
+            (mark.opposite_id, before, position, mark.user_id, RECEIPT_RANGE, told),
         ).fetchall()
     ]
     conn.execute("UPDATE stay SET read = ? WHERE id = ?", (position, stay_id))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.order import Order
+from gateway.core.signals import Signal
 from gateway.domain.drafts import BroadcastText
 from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Request, Scope
-from gateway.edge.decode import Body, Number, identifier, identifiers, number
+from gateway.edge.decode import Body, Number, identifier, identifiers, number, text
 
 _SCOPES = {int(scope): scope for scope in Scope}
 _CTYPES = frozenset(map(int, (*Ctype, *Request)))
@@ -48,9 +49,16 @@ class _Recall(msgspec.Struct):
     msg_id: Number = None
 
 
+class _Signal(msgspec.Struct):
+    type: Number = None
+    target: Number = None
+    content: str | None = None
+
+
 _send = Body(_Send)
 _broadcast = Body(_Broadcast)
 _recall = Body(_Recall)
+_signal = Body(_Signal)
 
 
 def decode_send(body: bytes, limits: Limits) -> Order:
@@ -69,10 +77,8 @@ def decode_send(body: bytes, limits: Limits) -> Order:
     ctype = number(asked.content_type, "content_type", 0, max(_CTYPES))
     if ctype not in _CTYPES:
         raise bad("content_type", f"{ctype} is none that is there")
-    scope = _SCOPES.get(number(asked.type, "type", 1, len(_SCOPES)))
-    assert scope is not None, "the range is that of the scopes"
     return Order(
-        scope=scope,
+        scope=_scope(asked.type),
         targets=identifiers(asked.targets, "targets", 1, limits.targets_max),
         ctype=ctype,
         content=asked.content or "",
@@ -132,6 +138,26 @@ def _related(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str | None):
         raise bad("related_mid", "it must be an integer")
     return identifier(value, "related_mid")
+
+
+def decode_signal(body: bytes, limits: Limits) -> Signal:
+    """The members of a device's `signal`.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _signal.decode(body, limits)
+    return Signal(
+        scope=_scope(asked.type),
+        target=identifier(asked.target, "target"),
+        content=text(asked.content, "content", limits.signal_bytes_max),
+    )
+
+
+def _scope(value: Number) -> Scope:
+    scope = _SCOPES.get(number(value, "type", 1, len(_SCOPES)))
+    assert scope is not None, "the range is that of the scopes"
+    return scope
 
 
 def _transaction_id(value: Number) -> int:
