@@ -9,7 +9,8 @@ messages, with sender, texts and time, and whole lists of members):
    `== read(…)`. A device that states its cursors from its first attach on has never asked REST for messages. One that
    lets the store say where it starts asks REST for what lies before a start that is above what it holds (its first
    attach; not kept, and another device has acked since), once, when it hears `live`. Both ask for the members of a
-   group at the start of a stay. From then on, frames alone keep them up.
+   group at the start of a stay, and for its history where it shows it to who joins. From then on, frames alone keep
+   them up.
 3. *the list*: `/message/unread` names exactly the conversations of `read(…)` that have a message, and `num` counts
    the messages of others in them whose status, to this user, is not READ.
 4. *status*: `View.statuses` of a device that asks, from the REST statuses at its last `live` and the receipts since,
@@ -95,6 +96,12 @@ async def members(caller: Caller, group: int) -> list[int] | None:
         cursor = answer.envelope["cursor"]
         if not cursor:
             return found
+
+
+async def shows_history(caller: Caller, group: int) -> bool:
+    """Whether who joins a group may page back to before."""
+    answer = await ask(caller, "/group/info", group_id=group)
+    return answer.code == HTTPStatus.OK and bool(answer.data["history_visible"])
 
 
 async def joined(caller: Caller) -> list[int]:

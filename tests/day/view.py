@@ -238,7 +238,7 @@ class View:
                         found.setdefault(entry["message"]["conversation_id"], {})[message.msg_id] = message
                     case "recalled" | "gone":
                         wiped.add(entry["msg_id"])
-                    case "deleted":
+                    case "deleted" if seq > self._since(entry["conversation_id"], windows):
                         conversation = entry["conversation_id"]
                         deleted[conversation] = max(deleted.get(conversation, 0), entry["msg_id"])
                     case _:
@@ -253,6 +253,10 @@ class View:
             if conversation in windows or conversation not in self._groups
         }
         return {conversation: shown for conversation, shown in conversations.items() if shown}
+
+    def _since(self, conversation: int, windows: dict[int, Window]) -> int:
+        """From where on in the user's timeline a deletion counts: it is part of a stay, and of what was read anew."""
+        return max(windows.get(conversation, Window()).joined, self._lost.get(USER, 0))
 
     def _in_window(self, timeline: str, seq: int, entry: Frame, windows: dict[int, Window]) -> bool:
         """Whether a message belongs to the open stay; what came of a closed one is kept, and no longer shown."""
