@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.directory import Directory
+from gateway.core.retention import Retention, Standing
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.model import App
 from gateway.store.base import Store
@@ -27,9 +28,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Operator:
     """Carries out the orders. Every answer is a plain object; what is refused is a `Problem`."""
 
-    def __init__(self, store: Store, directory: Directory, url: Callable[[], str]) -> None:
+    def __init__(
+        self, store: Store, directory: Directory, retention: Retention, url: Callable[[], str]
+    ) -> None:
         self._store = store
         self._directory = directory
+        self._retention = retention
         self._url = url
 
     async def do(self, order: Order) -> dict[str, Any]:
@@ -51,6 +55,11 @@ class Operator:
                     "expires_ms": grant.expires_ms,
                     "url": self._url(),
                 }
+            case "retention":
+                return _standing(await self._retention.standing())
+            case "resume-retention":
+                await self._retention.resume()
+                return _standing(await self._retention.standing())
             case "find":
                 return {"xid": await self._find(order.app, order.user)}
             case _:
@@ -69,6 +78,10 @@ class Operator:
         if found is None:
             raise Problem(Kind.USER_UNKNOWN, f"there is no user {user}")
         return found.xid
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return msgspec.structs.asdict(standing)
 
 
 def _told(app: App) -> dict[str, Any]:
