@@ -23,6 +23,7 @@ GROUPS = 2
 
 GONE, NOT_A_MEMBER = 20001, 20002
 OWNER_STAYS, BLOCKED, BANNED = 20004, 10006, 10010
+NO_MESSAGE = 60003
 OUT_OF_GROUP, GONE_APPLICATION, IS_MEMBER, IS_BLOCKED = 20005, 20014, 20017, 20018
 
 
@@ -179,6 +180,18 @@ async def recall_by_owner(run: Run, ago: int) -> None:
         if target in run.owners:
             answer = await run.town.people[run.owners[target]].recall(target, msg_id)
             assert answer.code in (200, GONE), answer.envelope
+
+
+@operation(back, st.sampled_from([11, 12]))
+async def amend(run: Run, ago: int, ctype: int) -> None:
+    """Its sender appends to a message, or replaces it: an entry of its own, in no history and no count."""
+    mine = [sent for sent in run.sent if sent[1] in USERS]
+    if mine:
+        msg_id, sender, target = mine[-1 - ago % len(mine)]
+        kind = 1 if target in USERS else 2
+        body = order([target], "more", type=kind, content_type=ctype, related_mid=msg_id)
+        answer = await run.town.people[sender].post("/message/send", body)
+        assert answer.code in (200, GONE, NOT_A_MEMBER, BANNED, BLOCKED, NO_MESSAGE), answer.envelope
 
 
 @operation(users, anyone)

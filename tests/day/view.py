@@ -17,6 +17,9 @@ Item = dict[str, Any]
 
 USER = "user"
 
+CHANGES = frozenset({"APPEND", "REPLACE"})
+"""What changes another message and is none of its own: history pages and counts leave it out."""
+
 STATUSES = ("UNREAD", "DELIVERED", "READ")
 
 
@@ -259,7 +262,9 @@ class View:
         return max(windows.get(conversation, Window()).joined, self._lost.get(USER, 0))
 
     def _in_window(self, timeline: str, seq: int, entry: Frame, windows: dict[int, Window]) -> bool:
-        """Whether a message belongs to the open stay; what came of a closed one is kept, and no longer shown."""
+        """Whether a message is shown by itself, in the open stay; what came of a closed one is kept, and not shown."""
+        if entry["message"]["ctype"] in CHANGES:
+            return False
         if timeline != USER:
             window = windows.get(int(timeline[2:]))
             return window is not None and seq >= window.from_seq
