@@ -10,6 +10,12 @@ from gateway.domain.drafts import DeleteDraft, Refused
 from gateway.domain.errors import Kind, Problem
 from gateway.store.base import History, Recent, Store
 
+_SENTENCES = {
+    Kind.NOT_A_MEMBER: "not a member of group {}",
+    Kind.GROUP_UNKNOWN: "there is no group {}",
+    Kind.GROUP_BLOCKED: "chatroom {} keeps this user out",
+}
+
 
 class Conversations:
     """Reads and deletes conversations for a principal."""
@@ -27,7 +33,7 @@ class Conversations:
             return History([], 0)
         page = await self._store.history(principal.user, opposite, start, limit)
         if isinstance(page, Kind):
-            raise Problem(page, f"not a member of group {opposite_xid}")
+            raise Problem(page, _SENTENCES[page].format(opposite_xid))
         return page
 
     async def unread(self, principal: Principal) -> list[Recent]:

@@ -28,6 +28,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # What one app, user or group may hold.
     group_members_max: int = 5_000
     groups_per_user_max: int = 1_000
+    rooms_per_user_max: int = 100
+    room_history_max: int = 100
     devices_per_user_max: int = 20
 
     # Pages and counts of answers.
@@ -50,6 +52,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     replay_page_max: int = 200
     replay_page_bytes_max: int = 256 * 1024
     unacked_max: int = 500
+    rooms_per_connection_max: int = 20
     connections_max: int = 200_000
 
     # Caches and queues of the process.

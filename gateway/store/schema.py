@@ -182,6 +182,7 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN history_visible INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE grp ADD COLUMN read_ack INTEGER NOT NULL DEFAULT 1;
     CREATE INDEX grp_type ON grp (type, id) WHERE destroyed_at IS NULL;
+    CREATE INDEX grp_room ON grp (owner) WHERE type = 2 AND destroyed_at IS NULL;
     ALTER TABLE stay ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE ban (
         grp INTEGER NOT NULL,

@@ -9,12 +9,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.domain.drafts import Keep
-from gateway.domain.model import Action
+from gateway.domain.drafts import Changed, Keep
+from gateway.domain.model import ROOM, Action
 from gateway.store.sqlite.lane import Lane
-from tests.store.stage import MIB, NOW, Stage
+from tests.store.stage import LIMITS, MIB, NOW, Stage
 
 ONE_ROW = {"meta", "app", "a"}
 """Tables that may be scanned: one row of meta, and the list of all apps."""
@@ -77,6 +78,15 @@ async def use_everything(stage: Stage) -> None:
     await store.group(app, group)
     await store.party(app, other.xid)
     await store.probe()
+    made = await stage.append(stage.creation(11, type=ROOM))
+    assert isinstance(made, Changed)
+    room = made.xid
+    for number in range(4):
+        await stage.say(12, room, key=f"in a room {number}", digest="d")
+    await stage.recall((await stage.say(12, room)).first_msg_id)
+    await stage.history(12, room)
+    await stage.read(12, room)
+    await stage.delete(12, room)
     await stage.kick(group, 13)
     await stage.change(group, Action.LEFT, 14)
     await stage.change(group, Action.DESTROYED)
@@ -108,7 +118,8 @@ async def test_no_statement_goes_through_a_table(tmp_path: Path, monkeypatch: py
     async def listen(lane: Lane, work: Callable[[Any], Any]) -> Any:
         return await real(lane, lambda conn: work(Listener(conn, asked)))
 
-    async with Stage("sqlite", tmp_path / "data") as stage:
+    bounds = msgspec.structs.replace(LIMITS, room_history_max=2)
+    async with Stage("sqlite", tmp_path / "data", bounds) as stage:
         monkeypatch.setattr(Lane, "run", listen)
         await use_everything(stage)
         monkeypatch.undo()

@@ -16,6 +16,7 @@ from gateway.domain.model import EntryKind, Scope
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
+from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import ROW_BYTES, count
 
 _PARTIES = """
@@ -103,20 +104,21 @@ def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits
             run.append(draft)
             continue
         if run:
-            answers += _Run(conn, run).append()
+            answers += _Run(conn, run, limits).append()
             run = []
         answers.append(append_change(conn, draft, limits))
     if run:
-        answers += _Run(conn, run).append()
+        answers += _Run(conn, run, limits).append()
     return answers
 
 
 class _Run:
     """Message drafts that stand side by side in a batch, on their way into the tables."""
 
-    def __init__(self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft]) -> None:
+    def __init__(self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft], limits: Limits) -> None:
         self._conn = conn
         self._drafts = drafts
+        self._history_max = limits.room_history_max
         self._parties: dict[tuple[int, int], _Party] = {}
         self._known: dict[tuple[int, str], tuple[str, int, int]] = {}
         self._made: list[tuple[int, int, int, int]] = []
@@ -264,3 +266,11 @@ class _Run:
         conn.execute(_HEADS, (rows(moved),))
         count(conn, self._stored)
         conn.execute("UPDATE meta SET next_msg_id = ?", (self._next_msg_id,))
+        # Whatever passes a multiple of what a chatroom keeps is looked at, so that most batches ask nothing.
+        passed = [
+            party[_ID]
+            for party in self._moved.values()
+            if party[_KIND] == Scope.GROUP and party[_HEAD] % self._history_max < len(self._messages)
+        ]
+        if passed:
+            trim(conn, passed, self._history_max)

@@ -11,6 +11,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, Status
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE
+from gateway.store.sqlite.rooms import is_room
 from gateway.store.sqlite.stays import others_reach
 
 RECEIPT_RANGE = 1_000
@@ -248,7 +249,8 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         (mark.user_id, mark.opposite_id),
     )
     if not found:
-        return Kind.NOT_A_MEMBER
+        # Nobody has a position in a chatroom.
+        return ReadDone(0, moved=False, changes=[]) if is_room(conn, mark.opposite_id) else Kind.NOT_A_MEMBER
     stay_id, before, last = found
     position = min(mark.msg_id or last, last)
     if position <= before:
