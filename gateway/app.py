@@ -24,6 +24,7 @@ from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.core.service import Core
 from gateway.core.tasks import Tasks
 from gateway.core.writer import Writer
@@ -62,6 +63,7 @@ class Gateway:
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
         messaging = Messaging(store, self.writer, limits, now_ms)
+        rooms = Rooms(store, self.hub, limits, now_ms)
         attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
         self.channel = Channel(
             self.directory,
@@ -69,13 +71,14 @@ class Gateway:
             self.hub,
             messaging,
             self.receipts,
+            rooms,
             limits,
             ticks_ms,
             config.edge.ws_origins,
         )
         self.core = Core(
             directory=self.directory,
-            groups=Groups(store, self.writer.submit, limits, now_ms),
+            groups=Groups(store, self.writer.submit, limits, now_ms, rooms),
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,

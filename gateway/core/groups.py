@@ -10,6 +10,8 @@ Who may do what:
   `group_id` what that group's owner may, in that group only.
 
 Whoever is invited is a member at once: there are no invitations to accept.
+
+In a chatroom anybody is a member: its members are told by who is in it, and come and go by the device channel.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from gateway.core.principal import Principal
+from gateway.core.rooms import Rooms
 from gateway.domain.drafts import Answer, Changed, CreateDraft, Draft, MembershipDraft, Refused
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, Action, Facts, Group, Member, Scope
+from gateway.domain.model import ROOM, SAFE_MAX, Action, Facts, Group, Member, Scope
 from gateway.store.base import Store
 
 PRIVATE = 0
@@ -82,20 +85,27 @@ class Groups:
         submit: Callable[[Draft], Awaitable[Answer]],
         limits: Limits,
         clock_ms: Callable[[], int],
+        rooms: Rooms,
     ) -> None:
         self._store = store
         self._submit = submit
         self._limits = limits
         self._clock_ms = clock_ms
+        self._rooms = rooms
         self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
 
     # -- looking ----------------------------------------------------------------------------------------
 
     async def info(self, principal: Principal, group_xid: int) -> Group:
-        """A group, for its members, for its app's administrator and, where it is public, for anybody."""
+        """A group, for its members, for its app's administrator and, where it is public, for anybody.
+
+        The members of a chatroom are those who are in it now.
+        """
         group, facts = await self._facts(principal, group_xid)
         if group.type != PUBLIC:
             _want_member(principal, facts, group_xid)
+        if group.type == ROOM:
+            return msgspec.structs.replace(group, members=self._rooms.count(group.id))
         return group
 
     async def member_list(self, principal: Principal, group_xid: int, cursor: str, limit: int) -> Members:
@@ -112,7 +122,11 @@ class Groups:
         _want_member(principal, facts, group_xid)
         limit = min(limit, self._limits.member_page_max)
         # One more than asked for tells whether there is a next page.
-        found = await self._store.members(group.id, int(cursor or "0"), limit + 1)
+        after = int(cursor or "0")
+        if group.type == ROOM:
+            found = self._rooms.members(group.id, after, limit + 1)
+        else:
+            found = await self._store.members(group.id, after, limit + 1)
         more = len(found) > limit
         return Members(found[:limit], str(found[limit - 1].xid) if more else "", group.facts_version)
 
@@ -146,10 +160,12 @@ class Groups:
             raise bad("user_id", "this header names the owner, whom an administrator's token alone cannot be")
         if principal.group_xid:
             raise Problem(Kind.FORBIDDEN, "group_id: acting as a group's owner reaches that group only")
-        if kind not in {PRIVATE, PUBLIC}:
-            raise bad("type", "only 0 (private) and 1 (public) are there")
+        if kind not in {PRIVATE, PUBLIC, ROOM}:
+            raise bad("type", "only 0 (private), 1 (public) and 2 (chatroom) are there")
         app, owner_xid = principal.app, principal.user.xid
         named = [xid for xid in self._users(members) if xid != owner_xid]
+        if kind == ROOM and named:
+            raise bad("user_list", "a chatroom has no members: devices join it")
         draft = CreateDraft(
             app=app.id,
             owner_xid=owner_xid,
@@ -198,6 +214,7 @@ class Groups:
         named, system_xid = self._users(user_xids, least=1), principal.app.system_xid
 
         def judge(group: Group, facts: Facts) -> tuple[int, ...]:
+            _want_no_room(group)
             if group.type == PUBLIC:
                 _want_member(principal, facts, group_xid)
             else:
@@ -214,15 +231,21 @@ class Groups:
         """
         named, system_xid = self._users(user_xids, least=1), principal.app.system_xid
         owner_xid = 0
+        absent: dict[int, Kind] = {}
 
         def judge(group: Group, facts: Facts) -> tuple[int, ...]:
             nonlocal owner_xid
             _want_owner(principal, facts, group_xid)
             owner_xid = group.owner_xid
-            return tuple(xid for xid in named if xid not in {owner_xid, system_xid})
+            others = tuple(xid for xid in named if xid not in {owner_xid, system_xid})
+            if group.type == ROOM:
+                out = self._rooms.put_out(group.id, group_xid, others)
+                absent.update((xid, Kind.NOT_A_MEMBER) for xid in others if xid not in out)
+                return ()
+            return others
 
         changed = await self._change(principal, group_xid, Action.KICKED, judge)
-        return _outcomes(named, {owner_xid: Kind.OWNER_CANNOT_LEAVE, **changed.refused}, system_xid)
+        return _outcomes(named, {owner_xid: Kind.OWNER_CANNOT_LEAVE, **absent, **changed.refused}, system_xid)
 
     async def leave(self, principal: Principal, group_xid: int) -> None:
         """Leave a group. Whoever is not in it has nothing to leave, and is answered like one who left before.
@@ -230,7 +253,8 @@ class Groups:
         Raises `OWNER_CANNOT_LEAVE`.
         """
 
-        def judge(_: Group, facts: Facts) -> tuple[int, ...]:
+        def judge(group: Group, facts: Facts) -> tuple[int, ...]:
+            _want_no_room(group)
             if facts.owner:
                 raise Problem(Kind.OWNER_CANNOT_LEAVE, f"the owner cannot leave group {group_xid}")
             return (principal.user.xid,) if facts.member else ()
@@ -305,6 +329,11 @@ def _want_owner(principal: Principal, facts: Facts, group_xid: int) -> None:
     _want_member(principal, facts, group_xid)
     if not (facts.owner or principal.admin_alone):
         raise Problem(Kind.OWNER_ONLY, f"only the owner of group {group_xid} may do this")
+
+
+def _want_no_room(group: Group) -> None:
+    if group.type == ROOM:
+        raise bad("group_id", "a chatroom has no members: devices join and leave it")
 
 
 def _changed(answer: Answer) -> Changed:

@@ -26,7 +26,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Entry, EntryKind, Message, Scope
+from gateway.domain.model import ROOM, Entry, EntryKind, Message, Scope
 from gateway.store.base import Store
 
 JUDGE_TRIES = 5
@@ -153,6 +153,8 @@ class Messaging:
             if fact is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"targets: there is no group {target}")
             if not notice and not fact.member:
+                if fact.type == ROOM:
+                    raise Problem(Kind.GROUP_BLOCKED, f"targets: chatroom {target} keeps {sender} out")
                 raise Problem(Kind.NOT_A_MEMBER, f"targets: {sender} is not a member of group {target}")
             versions.append(fact.version)
         return tuple(versions)

@@ -21,10 +21,11 @@ from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX
-from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send
+from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_room, decode_send
 from gateway.edge.facades.native.envelope import code_of
 from gateway.wire.close import Close, close_for
 from gateway.wire.encoding import ENCODINGS, JSON, Encoding, FrameError
@@ -32,6 +33,8 @@ from gateway.wire.frames import (
     TOKEN_PREFIX,
     AckFrame,
     Hello,
+    JoinFrame,
+    LeaveFrame,
     PingFrame,
     ReadFrame,
     RecallFrame,
@@ -130,6 +133,7 @@ class Channel:
         hub: Hub,
         messaging: Messaging,
         receipts: Receipts,
+        rooms: Rooms,
         limits: Limits,
         ticks_ms: Callable[[], int],
         origins: tuple[str, ...] = (),
@@ -139,6 +143,7 @@ class Channel:
         self._hub = hub
         self._messaging = messaging
         self._receipts = receipts
+        self._rooms = rooms
         self._limits = limits
         self._now = ticks_ms
         self._origins = frozenset(origins)
@@ -270,7 +275,13 @@ class Channel:
             case Hello():
                 message = "hello: this connection has authenticated already"
                 raise FrameError(message)
-            case SendFrame(ref=ref) | ReadFrame(ref=ref) | RecallFrame(ref=ref):
+            case (
+                SendFrame(ref=ref)
+                | ReadFrame(ref=ref)
+                | RecallFrame(ref=ref)
+                | JoinFrame(ref=ref)
+                | LeaveFrame(ref=ref)
+            ):
                 try:
                     return await self._request(principal, connection, asked, said)
                 except Problem as problem:
@@ -280,9 +291,9 @@ class Channel:
         self,
         principal: Principal,
         connection: Connection,
-        asked: SendFrame | ReadFrame | RecallFrame,
+        asked: SendFrame | ReadFrame | RecallFrame | JoinFrame | LeaveFrame,
         body: bytes,
-    ) -> bytes:
+    ) -> bytes | None:
         if self.draining:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
         encoding = connection.sink.encoding
@@ -291,14 +302,24 @@ class Channel:
                 order = decode_send(body, self._limits)
                 first, last = await self._messaging.send(principal, order, connection.device_sn)
                 return frame(encoding, "ok", ref=ref, msg_ids=list(range(first, last + 1)))
-            case ReadFrame(ref=ref):
+            case ReadFrame():
                 conversation_id, msg_id = decode_read(body, self._limits)
                 await self._receipts.read(principal, conversation_id, msg_id, connection.device_sn)
-                return frame(encoding, "ok", ref=ref)
-            case RecallFrame(ref=ref):
+            case RecallFrame():
                 conversation_id, msg_id = decode_recall(body, self._limits)
                 await self._messaging.recall(principal, conversation_id, msg_id)
-                return frame(encoding, "ok", ref=ref)
+            case JoinFrame(ref=ref):
+                room_id, seq = decode_room(body, self._limits)
+
+                def joined(timeline: str, seq: int) -> bytes:
+                    return frame(encoding, "ok", ref=ref, timeline=timeline, seq=seq)
+
+                await self._rooms.join(connection, room_id, seq, joined)
+                return None
+            case LeaveFrame():
+                room_id, _ = decode_room(body, self._limits)
+                self._rooms.leave(connection, room_id)
+        return frame(encoding, "ok", ref=asked.ref)
 
     async def close(self) -> None:
         """Say `bye` to whoever has not authenticated yet: the hub knows nothing of them."""

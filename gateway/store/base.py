@@ -120,7 +120,7 @@ class Store(Protocol):
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
         """Page a conversation towards older from `start` (0: newest); `NOT_A_MEMBER` for a group one is not in.
 
-        Of a chatroom anybody sees what it keeps, but `GROUP_BLOCKED` who is kept out; `GROUP_UNKNOWN` once it has ended.
+        Of a chatroom anybody sees what it keeps; `GROUP_BLOCKED` for who is kept out, `GROUP_UNKNOWN` once it ended.
         """
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:

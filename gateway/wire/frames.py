@@ -55,13 +55,25 @@ class RecallFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag
     ref: Ref = None
 
 
+class JoinFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="join"):
+    """Enters a chatroom. Its other members are decoded as REST's are."""
+
+    ref: Ref = None
+
+
+class LeaveFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="leave"):
+    """Leaves a chatroom. Its other members are decoded as REST's are."""
+
+    ref: Ref = None
+
+
 class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ping"):
     """Asks for a `pong`, to measure."""
 
     ref: Ref = None
 
 
-ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | PingFrame
+ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | JoinFrame | LeaveFrame | PingFrame
 
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 

@@ -20,6 +20,7 @@ from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging, Order, announce
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.core.writer import Writer
 from gateway.domain.model import Scope
 from gateway.store.sqlite import SqliteStore
@@ -75,7 +76,8 @@ class Node:
         self.receipts = Receipts(store, self.hub, LIMITS, now_ms)
         self.attaching = Attaching(store, self.hub, self.receipts, LIMITS, now_ms, ticks_ms)
         self.messaging = Messaging(store, self.writer, LIMITS, now_ms)
-        self.groups = Groups(store, self.writer.submit, LIMITS, now_ms)
+        self.rooms = Rooms(store, self.hub, LIMITS, now_ms)
+        self.groups = Groups(store, self.writer.submit, LIMITS, now_ms, self.rooms)
         self.directory = directory
 
     async def principal(self, uid: int) -> Principal:

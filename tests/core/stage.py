@@ -17,6 +17,7 @@ from gateway.core.messaging import Messaging
 from gateway.core.passwords import Cost, Passwords
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.core.service import Core
 from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
@@ -57,7 +58,8 @@ class Stage:
             self.randomness,
             passwords=Passwords(limits, self.randomness, CHEAP),
         )
-        self.groups = Groups(store, self.writer.submit, limits, self.clock)
+        self.rooms = Rooms(store, self.hub, limits, self.clock)
+        self.groups = Groups(store, self.writer.submit, limits, self.clock, self.rooms)
         self.core = Core(
             directory=self.directory,
             groups=self.groups,

@@ -137,7 +137,8 @@ async def test_acks_move_nothing(stage: Stage) -> None:
     """There is no stay whose position an ack could move, and nobody to tell."""
     xid = await room(stage)
     await stage.say(12, xid)
-    assert await stage.ack(13 if await stage.user(13) else 0, xid, 1) == []
+    await stage.users(13)
+    assert await stage.ack(13, xid, 1) == []
     assert await stage.statuses(12, xid) == {1: "UNREAD"}
 
 
@@ -156,6 +157,7 @@ async def test_a_chatroom_cannot_be_hidden(stage: Stage) -> None:
 async def test_the_newest_entries_stay(stage: Stage) -> None:
     """Never fewer than the limit and never twice as many, and what is left is dense up to the head."""
     xid = await room(stage)
+    floor = 0
     for number in range(1, 31):
         await stage.say(12, xid, content=str(number))
         floor, head, seqs = await kept(stage, xid)

@@ -15,7 +15,8 @@ import msgspec
 from gateway.wire import session as subject
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
-from gateway.wire.session import Pace, Session, Track
+from gateway.wire.session import Pace, Session
+from gateway.wire.track import Track
 from tests.wire.world import GROUPS, TIMELINE_NAMES, UID, USER, Commit, World, ends_following
 
 PACE = Pace(unacked_max=6, page_max=3, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)

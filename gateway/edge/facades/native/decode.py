@@ -34,8 +34,14 @@ class _Recall(msgspec.Struct):
     msg_id: Number = None
 
 
+class _Room(msgspec.Struct):
+    room_id: Number = None
+    seq: Number = None
+
+
 _send = Body(_Send)
 _recall = Body(_Recall)
+_room = Body(_Room)
 
 
 def decode_send(body: bytes, limits: Limits) -> Order:
@@ -89,6 +95,17 @@ def decode_read(body: bytes, limits: Limits) -> tuple[int, int]:
         number(asked.conversation_id, "conversation_id", 0, SAFE_MAX, 0),
         number(asked.msg_id, "msg_id", 0, SAFE_MAX, 0),
     )
+
+
+def decode_room(body: bytes, limits: Limits) -> tuple[int, int | None]:
+    """The members of a device's `join` or `leave`: the chatroom, and the seq it is to be entered after, if any.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _room.decode(body, limits)
+    seq = None if asked.seq is None else number(asked.seq, "seq", 0, SAFE_MAX)
+    return identifier(asked.room_id, "room_id"), seq
 
 
 def _transaction_id(value: Number) -> int:
