@@ -17,10 +17,12 @@ from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
+from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
@@ -76,7 +78,9 @@ class Gateway:
             ticks_ms,
             config.edge.ws_origins,
         )
+        self.jobs = Jobs(store, self.writer, limits, now_ms)
         self.core = Core(
+            broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms, rooms),
             messaging=messaging,
@@ -133,6 +137,7 @@ class Gateway:
         self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
+        self._tasks.keep(self.jobs.run, "jobs")
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""
@@ -161,6 +166,7 @@ class Gateway:
             async with asyncio.timeout(limit_s):
                 for site in list(self._runner.sites) if self._runner else []:
                     await site.stop()
+                self.jobs.close()
                 await self.writer.close()
                 await self.receipts.close()
                 await self._say_bye()

@@ -347,8 +347,8 @@ class Device:
                 if frame["op"] == "welcome":
                     rejoin = self._rooms.rejoin(forgotten=frame["epoch"] != self._marks.epoch)
                     self._on_welcome(ws, frame)
-                    for said in rejoin:
-                        await self._say(ws, said)
+                    for joining in rejoin:
+                        await self._say(ws, joining)
                 self._on_frame(frame)
             except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError) as what:
                 self.tally["malformed"] += 1

@@ -46,6 +46,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue_rows_max: int = 40_000
     queue_bytes_max: int = 64 * 1024 * 1024
 
+    # Jobs: work that is done in pages beside the live traffic.
+    jobs_open_max: int = 1_000
+    job_page_max: int = 500
+    job_retry_ms: int = 1_000
+    broadcast_wait_ms: int = 1_000
+
     # One device connection.
     frame_bytes_max: int = 320 * 1024
     transport_buffer_bytes_max: int = 128 * 1024

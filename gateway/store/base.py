@@ -20,7 +20,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Answer, Draft, Keep, ReadDone, ReadMark, StatusChange
+from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     App,
@@ -103,6 +103,9 @@ class Store(Protocol):
 
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up, cumulatively; a `Kind` where the mark is refused (not a member any more)."""
+
+    async def jobs(self) -> list[Job]:
+        """List the jobs that are not finished, oldest first: `StepDraft`s do them, page by page."""
 
     # -- reading timelines ------------------------------------------------------------------------------
 

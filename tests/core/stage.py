@@ -9,10 +9,12 @@ from random import Random
 from typing import Self
 
 from gateway.bus.memory import MemoryBus
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
+from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
 from gateway.core.passwords import Cost, Passwords
 from gateway.core.principal import Principal
@@ -60,7 +62,9 @@ class Stage:
         )
         self.rooms = Rooms(store, self.hub, limits, self.clock)
         self.groups = Groups(store, self.writer.submit, limits, self.clock, self.rooms)
+        self.jobs = Jobs(store, self.writer, limits, self.clock)
         self.core = Core(
+            broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             groups=self.groups,
             messaging=Messaging(store, self.writer, limits, self.clock),

@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
-from gateway.domain.drafts import Ack, Answer, Draft, Keep, ReadDone, ReadMark, Refused, StatusChange
+from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Bearing, Facts, Group, Member, Message, Page, Standing, User
 from gateway.store import schema
 from gateway.store.base import History, Party, Recent, Remembered
-from gateway.store.sqlite import conversations, directory, pages, positions
+from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.lane import Lane, one, open_lane
 
@@ -216,6 +216,10 @@ class SqliteStore:
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up."""
         return await self._write(lambda conn: [positions.read(conn, mark) for mark in marks])
+
+    async def jobs(self) -> list[Job]:
+        """List the jobs that are not finished."""
+        return await self._read(jobs.unfinished)
 
     # -- reading ----------------------------------------------------------------------------------------
 
