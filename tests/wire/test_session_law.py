@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.domain.model import Action
 from gateway.wire.close import Close
 from tests.wire.node import PACE, ROOMY, Node
-from tests.wire.world import TIMELINE_NAMES, USER, Commit, World
+from tests.wire.world import GROUPS, ROOMS, TIMELINE_NAMES, USER, Commit, World
 
 GROUP_A = USER + 1
 
@@ -18,7 +18,8 @@ picks = st.integers(0, 7)
 few = st.integers(0, 3)
 # Much on few timelines meets itself; a little on all of them fills what is bounded.
 lines = st.sampled_from([USER, GROUP_A, USER, GROUP_A, *TIMELINE_NAMES])
-groups = st.sampled_from([GROUP_A, GROUP_A, GROUP_A, *(set(TIMELINE_NAMES) - {USER})])
+groups = st.sampled_from([GROUP_A, GROUP_A, GROUP_A, *(set(GROUPS) - {GROUP_A})])
+rooms = st.sampled_from(list(ROOMS))
 ways = st.sampled_from(["live", "live", "hint", "held", "lost"])
 leavings = st.sampled_from([Action.KICKED, Action.LEFT, Action.KICKED, Action.LEFT, Action.DESTROYED])
 cursors = st.dictionaries(lines, st.integers(0, 30))
@@ -29,13 +30,13 @@ class LawMachine(RuleBasedStateMachine):
 
     @initialize(
         joined=st.lists(st.booleans(), min_size=5, max_size=5),
-        backlog=st.lists(st.integers(0, 8), min_size=6, max_size=6),
+        backlog=st.lists(st.integers(0, 8), min_size=8, max_size=8),
         steps=st.integers(0, 4),
     )
     def begin(self, joined: list[bool], backlog: list[int], steps: int) -> None:
         self.world = World()
         for timeline_id, count in zip(TIMELINE_NAMES, backlog, strict=True):
-            if timeline_id != USER and joined[timeline_id - GROUP_A]:
+            if timeline_id in GROUPS and joined[timeline_id - GROUP_A]:
                 self.world.join(timeline_id)
             self.world.send(timeline_id, count)
         self.node = Node(self.world)
@@ -77,6 +78,16 @@ class LawMachine(RuleBasedStateMachine):
     @rule(group=groups, action=st.sampled_from([Action.JOINED, Action.LEFT, Action.KICKED]), way=ways)
     def others_come_or_go(self, group: int, action: Action, way: str) -> None:
         self.announce(self.world.other(group, action), way)
+
+    @rule(room=rooms, seq=st.none() | st.integers(0, 30), leave=few, end=picks, way=ways)
+    def enter_or_leave(self, room: int, seq: int | None, leave: int, end: int, way: str) -> None:
+        """The device enters a chatroom, leaves it or is put out; now and then it ends."""
+        if end == 0 and room not in self.world.destroyed:
+            self.announce(self.world.end_room(room), way)
+        elif leave == 0:
+            self.node.leave_room(room)
+        else:
+            self.node.join_room(room, seq)
 
     @rule(late=st.lists(st.tuples(picks, st.booleans(), st.booleans()), min_size=1, max_size=4))
     def announce_late(self, late: list[tuple[int, bool, bool]]) -> None:
@@ -142,11 +153,13 @@ class LawMachine(RuleBasedStateMachine):
 
     @rule(steps=st.lists(picks, min_size=1, max_size=4), stated=cursors)
     def attach_or_follow(self, steps: list[int], stated: dict[int, int]) -> None:
-        """Whatever waits for the store or the bus goes on: attaching, and following groups just joined."""
+        """Whatever waits for the store or the bus goes on: attaching, following, and entering chatrooms."""
         for pick in steps:
             self.node.attach_step(stated)
             if self.node.follows:
                 self.node.follow_step(pick % len(self.node.follows))
+            if self.node.joins:
+                self.node.join_step(pick % len(self.node.joins))
 
     # -- the device, the transport and the clock --------------------------------------------------------
 
