@@ -26,6 +26,7 @@ from gateway.domain.model import Scope
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
 from gateway.wire.encoding import JSON
+from gateway.wire.frames import frame
 from tests.channel.stage import ALICE, BOB, LIMITS, Frame, contents, ops, seqs, until
 
 
@@ -240,3 +241,25 @@ async def test_join_on_one_node_is_followed_on_the_other(nodes: tuple[Node, Node
     await here.send(ALICE, group.xid, "hi", Scope.GROUP)
     await until(lambda: contents(sink.frames) == ["hi"])
     assert seqs(sink.frames, f"g:{group.xid}") == [1, 2]
+
+
+async def test_a_chatroom_spans_the_nodes(nodes: tuple[Node, Node]) -> None:
+    """A device in it on another node hears what is sent here, what hints have lost, and its end."""
+    here, there = nodes
+    owner = await here.principal(ALICE)
+    room, _ = await here.groups.create(owner, name="", description="", avatar="", kind=2, members=())
+    connection, sink = await there.attach(BOB)
+    await there.rooms.join(
+        connection, room.xid, None, lambda name, seq: frame(JSON, "ok", name=name, seq=seq)
+    )
+    await here.send(ALICE, room.xid, "hi", Scope.GROUP)
+    await until(lambda: contents(sink.frames) == ["hi"])
+    here.bus.carry = lambda _: ()
+    await here.send(ALICE, room.xid, "lost", Scope.GROUP)
+    await there.hub.sweep()
+    await until(lambda: contents(sink.frames) == ["hi", "lost"])
+    await here.groups.destroy(owner, room.xid)
+    await there.hub.sweep()
+    await until(lambda: "destroyed" in [told.get("action") for told in sink.frames])
+    assert seqs(sink.frames, f"r:{room.xid}") == [1, 2, 3]
+    assert there.hub.followers(room.id) == []
