@@ -20,7 +20,8 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import App, Bearing, Facts, Group, Member, Message, Page, Standing, User
 from gateway.store import schema
 from gateway.store.base import History, Party, Recent, Remembered
-from gateway.store.sqlite import conversations, directory, jobs, pages, positions
+from gateway.store.sqlite import conversations, directory, jobs, pages, positions, users
+from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.lane import Lane, one, open_lane
 
@@ -38,7 +39,7 @@ class StoreError(RuntimeError):
     """The store cannot be opened; the sentence is for the operator."""
 
 
-class SqliteStore:
+class SqliteStore(Accounts):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
@@ -297,11 +298,11 @@ class SqliteStore:
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user."""
-        return await self._read(lambda conn: directory.find_user(conn, app, xid))
+        return await self._read(lambda conn: users.find_user(conn, app, xid))
 
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by name."""
-        return await self._read(lambda conn: directory.find_user_named(conn, app, name))
+        return await self._read(lambda conn: users.find_user_named(conn, app, name))
 
     async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
         """Find a user or make it."""
