@@ -9,7 +9,7 @@ import msgspec
 from gateway.core.groups import Outcome
 from gateway.core.service import Core
 from gateway.domain.limits import Limits
-from gateway.domain.model import INT64_MAX, SAFE_MAX, Group
+from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Group
 from gateway.edge.decode import Body, Number, Query, identifier, identifiers, number, text
 from gateway.edge.facades.native.asking import principal_of
 from gateway.edge.facades.native.envelope import DONE, Asked, paged, success
@@ -160,7 +160,7 @@ def _info(group: Group, limits: Limits, results: list[_Result] | None = None) ->
         avatar=group.avatar,
         type=group.type,
         count=group.members,
-        capacity=limits.group_members_max,
+        capacity=limits.connections_max if group.type == ROOM else limits.group_members_max,
         create_timestamp=group.created_at,
         update_timestamp=group.updated_at,
         user_list=results,
