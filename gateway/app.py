@@ -19,6 +19,7 @@ from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -29,6 +30,7 @@ from gateway.core.receipts import Receipts
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
+from gateway.core.signals import Signals
 from gateway.core.tasks import Tasks
 from gateway.core.users import Users
 from gateway.core.writer import Writer
@@ -66,31 +68,24 @@ class Gateway:
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
-        messaging = Messaging(store, self.writer, limits, now_ms)
+        ephemeral = Ephemeral(store, self.hub, limits)
+        messaging = Messaging(store, self.writer, self.receipts, ephemeral, limits, now_ms)
         rooms = Rooms(store, self.hub, limits, now_ms)
-        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
-        self.channel = Channel(
-            self.directory,
-            attaching,
-            self.hub,
-            messaging,
-            self.receipts,
-            rooms,
-            limits,
-            ticks_ms,
-            config.edge.ws_origins,
-        )
         self.jobs = Jobs(store, self.writer, limits, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms, rooms),
+            rooms=rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
+            signals=Signals(store, self.hub, now_ms),
             users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
+        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
+        self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)
         self.operator = Operator(store, self.directory, lambda: self.url)
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""

@@ -10,7 +10,9 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
+from gateway.core.signals import Signals
 from gateway.core.users import Users
 
 
@@ -21,8 +23,10 @@ class Core:
     broadcasts: Broadcasts
     directory: Directory
     groups: Groups
+    rooms: Rooms
     messaging: Messaging
     conversations: Conversations
     receipts: Receipts
+    signals: Signals
     users: Users
     roster: Roster

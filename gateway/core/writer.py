@@ -10,11 +10,13 @@ from typing import Generic, TypeVar
 
 from gateway.domain.drafts import Answer, CreateDraft, Draft, MembershipDraft
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
 
 A = TypeVar("A")
 R = TypeVar("R")
+_ALONE = (MembershipDraft, CreateDraft, GroupChange)
 log = logging.getLogger(__name__)
 
 
@@ -111,7 +113,7 @@ class Writer:
         rows = size = count = 0
         alone: bool | None = None
         for draft, _ in waiting:
-            membership = isinstance(draft, MembershipDraft | CreateDraft)
+            membership = isinstance(draft, _ALONE)
             rows += draft.rows
             size += draft.size
             if count and (

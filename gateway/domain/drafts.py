@@ -11,6 +11,7 @@ import enum
 import msgspec
 
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import GroupDraft, GroupSettings
 from gateway.domain.model import Action, Entry, Scope, Status
 
 
@@ -20,7 +21,9 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
     `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
-    (not for notices, and not where `system` sends).
+    (not for notices, and not where `system` sends). `related` is the sender's own message of the same conversation that
+    this one appends to or replaces. `group_xid`: it goes to these users alone, members of that group, and lies in the
+    group's conversation; `judged` holds the group's version then.
     """
 
     app: int
@@ -40,6 +43,9 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     judged: tuple[int, ...] = ()
     create: bool = True
+    related: int = 0
+    expires_at: int = 0
+    group_xid: int = 0
 
     @property
     def rows(self) -> int:
@@ -55,11 +61,16 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecallDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """The recall of one message, already judged. Who may is settled; whether it was first, the store decides."""
+    """The recall of one message and of all that was folded into it, already judged.
+
+    Who may is settled, in a group by its `facts_version` in `judged` (-1: not by its facts); whether it was first, the
+    store decides.
+    """
 
     app: int
     msg_id: int
     at: int
+    judged: int = -1
 
     rows = 6
     size = 300
@@ -91,6 +102,7 @@ class CreateDraft(msgspec.Struct, frozen=True, kw_only=True):
     type: int
     at: int
     create: bool = True
+    settings: GroupSettings = GroupSettings()
 
     @property
     def rows(self) -> int:
@@ -107,7 +119,7 @@ class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
     """Users join, leave or are kicked, or the group ends (`user_xids` empty: whoever is in it).
 
     Judged by `judged`, the group's `facts_version`. Users for whom nothing would change are answered, not
-    refused.
+    refused. `sparing`: administrators are refused, for whoever asks may not put them out.
     """
 
     app: int
@@ -118,6 +130,7 @@ class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
     judged: int
     at: int
     create: bool = True
+    sparing: bool = False
 
     @property
     def rows(self) -> int:
@@ -180,7 +193,16 @@ class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-Draft = MessageDraft | RecallDraft | DeleteDraft | CreateDraft | MembershipDraft | JobDraft | StepDraft
+Draft = (
+    MessageDraft
+    | RecallDraft
+    | DeleteDraft
+    | CreateDraft
+    | MembershipDraft
+    | JobDraft
+    | StepDraft
+    | GroupDraft
+)
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -206,7 +228,7 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """A recall, deletion or membership draft is committed; `placed` are its entries (none: nothing changed).
+    """A recall, deletion, membership or group draft is committed; `placed` are its entries (none: nothing changed).
 
     `xid` is the group's, for a creation. `refused` says, per user, why a membership did not change.
     """

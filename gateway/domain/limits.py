@@ -20,19 +20,27 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_bytes_max: int = 16 * 1024
     json_depth_max: int = 32
     targets_max: int = 1_000
+    expire_max_s: int = 10 * 365 * 24 * 3600
     group_call_users_max: int = 1_000
     user_call_users_max: int = 1_000
     registrations_max: int = 100
+    group_call_groups_max: int = 100
     name_bytes_max: int = 64
     text_bytes_max: int = 4 * 1024
     password_bytes_max: int = 256
 
     # What one app, user or group may hold.
     group_members_max: int = 5_000
+    group_admins_max: int = 100
+    group_bans_max: int = 5_000
+    group_blocks_max: int = 5_000
+    group_requests_max: int = 1_000
+    user_requests_max: int = 1_000
     groups_per_user_max: int = 1_000
     rooms_per_user_max: int = 100
     room_history_max: int = 100
     devices_per_user_max: int = 20
+    related_max: int = 100
     blocks_max: int = 1_000
 
     # Pages and counts of answers.
@@ -41,6 +49,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     member_page_max: int = 1_000
     user_page_default: int = 50
     user_list_max: int = 1_000_000
+    group_page_max: int = 100
+    request_page_max: int = 100
     recent_max: int = 500
     unread_max: int = 999
     unread_scan_max: int = 3_000
@@ -65,10 +75,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unacked_max: int = 500
     rooms_per_connection_max: int = 20
     connections_max: int = 200_000
+    device_requests_per_s: int = 100
+    device_requests_burst: int = 200
+    signals_per_s: int = 20
+    signals_burst: int = 40
+    signal_bytes_max: int = 4 * 1024
 
     # Caches and queues of the process.
     cached_facts_max: int = 100_000
     cached_principals_max: int = 20_000
+    remembered_online_max: int = 10_000
     readers: int = 2
     password_queue_max: int = 64
 
@@ -80,6 +96,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sweep_ms: int = 10_000
     drain_ms: int = 10_000
     token_ttl_max_s: int = 10 * 365 * 24 * 3600
+    request_ttl_s: int = 7 * 24 * 3600
 
     @property
     def idle_timeout_ms(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Gone, Message
+from gateway.domain.model import Ctype, Facts, Gone, Message, Request
 
 REFUSALS = frozenset(
     {
@@ -42,13 +42,40 @@ def check_body(ctype: int, content: str, attachment: str, ext: str, config: str,
             raise bad(member, f"longer than {most} bytes")
 
 
+def silence(facts: Facts, now: int) -> Kind | None:
+    """Why one may not speak in a group now, if so: a ban of one's own, or one of all but owner and admins.
+
+    Bans end by themselves: whoever may speak now may do so for as long as the group's version stays.
+    """
+    if facts.banned_until > now:
+        return Kind.BANNED
+    if facts.ban_all_until > now and not (facts.owner or facts.admin):
+        return Kind.ALL_BANNED
+    return None
+
+
+def check_related(ctype: int, related: int, targets: int, *, online_only: bool, notice: bool) -> None:
+    """Check what a send about another message names (lanying.md, content types 9 to 12)."""
+    if ctype < Request.READ_ACK:
+        return
+    if notice:
+        raise bad("content_type", f"{ctype} is sent, not notified")
+    if online_only:
+        raise bad("online_only", f"content_type {ctype} is about a message that is stored")
+    if not related:
+        raise bad("related_mid", f"content_type {ctype} needs it")
+    if targets > 1:
+        raise bad("targets", f"content_type {ctype} takes exactly one")
+
+
 def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:
     """Check who may recall when (lanying.md, recall): the sender in the window, or an `unbounded` actor."""
     if unbounded or (message.gone is Gone.RECALLED and message.sender_xid == actor_xid):
         return
     if message.sender_xid != actor_xid:
         raise Problem(
-            Kind.FORBIDDEN, "only the sender, the group's owner or an app admin may recall this message"
+            Kind.FORBIDDEN,
+            "only the sender, the group's owner and admins or an app admin may recall this message",
         )
     if now - message.at > window_ms:
         raise Problem(

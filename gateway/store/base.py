@@ -24,10 +24,13 @@ from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadM
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     App,
+    Banned,
     Bearing,
+    Blocked,
     Device,
     Facts,
     Group,
+    GroupRequest,
     Member,
     Message,
     Page,
@@ -77,6 +80,17 @@ class Remembered(msgspec.Struct, frozen=True):
     last_msg_id: int
 
 
+class Readers(msgspec.Struct, frozen=True):
+    """How many other members with a stay around a group's message have `read` it and how many not.
+
+    `xids` is a page of those who have, by rising id.
+    """
+
+    read: int
+    unread: int
+    xids: list[int]
+
+
 class Accounts(Protocol):
     """The part of the port that is about users, their devices and their blocks."""
 
@@ -116,11 +130,11 @@ class Accounts(Protocol):
         """List the xids of those whom a user has blocked, by rising id."""
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool
+        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
     ) -> Refused | None:
         """Judge what a user would send to users and nobody stores, as a batch judges a message; None: it may.
 
-        `create`: who does not exist yet may be named.
+        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice.
         """
 
 
@@ -168,6 +182,9 @@ class Store(Accounts, Protocol):
     async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
         """Attach, second query: heads, floors and cursors of what the device follows. Also the sweep's question."""
 
+    async def reserve(self, count: int) -> int:
+        """Take `count` message ids that no stored message will ever have; return the first."""
+
     # -- reading conversations --------------------------------------------------------------------------
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
@@ -181,6 +198,9 @@ class Store(Accounts, Protocol):
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
+
+    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
+        """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up what a transaction key of a sender was used for."""
@@ -203,6 +223,9 @@ class Store(Accounts, Protocol):
 
     async def party(self, app: int, xid: int) -> Party | None:
         """Find what an xid names, if anything."""
+
+    async def parties(self, app: int, xids: Sequence[int]) -> list[Party | None]:
+        """Find what each of many xids names, if anything."""
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user; `USER_UNKNOWN` where nothing has this id, `BAD_PARAMETER` where a group has it."""
@@ -227,3 +250,28 @@ class Store(Accounts, Protocol):
 
     async def joined(self, user_id: int) -> list[int]:
         """List the xids of the groups a user is in."""
+
+    # -- lists about groups -----------------------------------------------------------------------------
+
+    async def groups(self, app: int, xids: Sequence[int]) -> dict[int, Group]:
+        """Find groups that have not been destroyed, by their xids; those that are not there are left out."""
+
+    async def groups_of_type(self, app: int, kind: int, after_xid: int, limit: int) -> list[int]:
+        """List the xids of an app's groups of a type, oldest first, after the one given (0: from the first)."""
+
+    async def group_admins(self, group_id: int) -> list[Member]:
+        """List a group's administrators in the order of their ids; the owner is none of them."""
+
+    async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
+        """List who may not speak in a group at `now`, in the order of their ids, after the one given."""
+
+    async def group_blocks(self, group_id: int, after_xid: int, limit: int) -> list[Blocked]:
+        """List who may not be in a group, in the order of their ids, after the one given."""
+
+    async def applications(
+        self, group_ids: Sequence[int], after_id: int, limit: int, now: int
+    ) -> list[GroupRequest]:
+        """List who asks at `now` to be let into one of the groups, oldest first, after the request given."""
+
+    async def invitations(self, user_id: int, after_id: int, limit: int, now: int) -> list[GroupRequest]:
+        """List by whom a user is asked at `now` to come into which groups, oldest first, after the one given."""

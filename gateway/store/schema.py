@@ -182,9 +182,14 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN ban_all_until INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE grp ADD COLUMN history_visible INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE grp ADD COLUMN read_ack INTEGER NOT NULL DEFAULT 1;
-    CREATE INDEX grp_type ON grp (type, id) WHERE destroyed_at IS NULL;
+    -- Until now every member of a public group invited, and of a private one the owner alone; nobody applied.
+    UPDATE grp SET member_invitation = (type = 1), apply_approval = (type <> 1);
+    ALTER TABLE grp ADD COLUMN app INTEGER NOT NULL DEFAULT 0;
+    UPDATE grp SET app = (SELECT app FROM timeline AS t WHERE t.id = grp.id);
+    CREATE INDEX grp_type ON grp (app, type, id) WHERE destroyed_at IS NULL;
     CREATE INDEX grp_room ON grp (owner) WHERE type = 2 AND destroyed_at IS NULL;
     ALTER TABLE stay ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX stay_admin ON stay (grp, usr) WHERE admin = 1;
     CREATE TABLE ban (
         grp INTEGER NOT NULL,
         usr INTEGER NOT NULL,
@@ -198,7 +203,7 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         at INTEGER NOT NULL,
         PRIMARY KEY (grp, usr)
     ) STRICT, WITHOUT ROWID;
-    -- Who asks to be let into a group (kind 1), and who is asked to come (kind 2). state 0 is open, 1 yes, 2 no.
+    -- Who asks to be let into a group (kind 1), and who is asked to come (kind 2). One that is answered goes.
     CREATE TABLE request (
         id INTEGER PRIMARY KEY,
         grp INTEGER NOT NULL,
@@ -217,6 +222,10 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE message ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX message_related ON message (related, msg_id) WHERE related > 0;
     CREATE INDEX message_expiry ON message (expires_at, msg_id) WHERE expires_at > 0 AND body IS NOT NULL;
+    -- Only what went to some members of a group stands in these two, so that no other send pays for them.
+    CREATE INDEX message_to ON message (target, peer, msg_id, sender) WHERE peer <> 0 AND peer <> sender;
+    CREATE INDEX message_by ON message (sender, peer, msg_id, target, shown) WHERE peer <> 0 AND peer <> sender;
+    CREATE INDEX stay_closed ON stay (usr, grp) WHERE to_seq IS NOT NULL;
     -- The entry of a recall says all there is to say, for its message may be removed before it.
     UPDATE entry SET data = (
         SELECT json_object(

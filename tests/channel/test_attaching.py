@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.attaching import EndedError
 from gateway.core.connection import Connection
 from gateway.domain.model import Bearing
 from gateway.wire.close import Close
@@ -142,6 +143,33 @@ async def test_device_replaced_while_it_attaches_hears_one_bye(
     frames, code, _ = await older.end()
     assert (ops(frames), code) == (["bye"], Close.REPLACED)
     assert len(stage.hub.connections) == 1
+
+
+async def test_device_that_attaches_while_the_node_drains_hears_why(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told to come back, once, and whoever attached it that it was ended, not refused."""
+    ends: list[type[BaseException]] = []
+    attaching = stage.gateway.channel._attaching
+    attach = attaching.attach
+
+    async def noted(*asked: Any) -> Connection:
+        try:
+            return await attach(*asked)
+        except BaseException as error:
+            ends.append(type(error))
+            raise
+
+    monkeypatch.setattr(attaching, "attach", noted)
+    waits, may_go = await hold_bearings(stage, monkeypatch)
+    raw = await stage.raw(BOB, 1)
+    await waits.wait()
+    await stage.gateway._say_bye()
+    may_go.set()
+    frames, code, _ = await raw.end()
+    assert (ops(frames), code) == (["bye"], Close.DRAINING)
+    assert frames[0]["retry_after_ms"] > 0
+    assert ends == [EndedError]
 
 
 async def test_device_that_goes_while_it_attaches_leaves_nothing(

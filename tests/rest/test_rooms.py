@@ -68,7 +68,7 @@ class TestGroup:
             await device.hear("live")
             assert (await device.ask("join", room_id=room))["op"] == "ok"
             assert await carol.members(room) == [BOB]
-            assert (await carol.change("kick", room, BOB)).refused(20013)
+            assert (await carol.change("kick", room, BOB)).refused(20012)
             told = (await alice.change("kick", room, BOB, CAROL, ALICE)).data
             assert [(item["user_id"], item["result"]) for item in told] == [
                 (BOB, "success"),
@@ -77,6 +77,45 @@ class TestGroup:
             ]
             assert (await device.hear("group"))[-1]["action"] == "kicked"
             assert await carol.members(room) == []
+
+    async def test_block(self, alice: Caller, bob: Caller, carol: Caller, room: int) -> None:
+        """Whoever is kept out is put out, joins no more, neither sends nor reads; and may come again."""
+        async with bob.device(1) as device:
+            await device.hear("live")
+            assert (await device.ask("join", room_id=room))["op"] == "ok"
+            first = await bob.tell(room, transaction_id=1)
+            assert (await alice.change("block", room, BOB)).data == [
+                {"user_id": BOB, "result": "success", "reason": ""}
+            ]
+            assert (await device.hear("group"))[-1]["action"] == "kicked"
+            assert (await device.ask("join", room_id=room))["code"] == 20018
+            assert (await bob.ask_send([room], type=2)).refused(20018)
+            assert await bob.tell(room, transaction_id=1) == first
+            assert (await bob.get("/message/conversation", opposite_id=room)).refused(20018)
+            assert await carol.history(room) == ["hi"]
+            assert await carol.members(room) == []
+            assert (await alice.change("unblock", room, BOB)).code == 200
+            assert (await device.ask("join", room_id=room))["op"] == "ok"
+            await bob.tell(room)
+
+    async def test_ban(self, alice: Caller, bob: Caller, room: int) -> None:
+        """Whoever is banned listens, and does not speak; in a chatroom where all are, its owner does."""
+        async with bob.device(1) as device:
+            await device.hear("live")
+            assert (await alice.change("ban", room, BOB)).data[0]["result"] == "success"
+            assert (await bob.ask_send([room], type=2)).refused(10010)
+            assert (await device.ask("join", room_id=room))["op"] == "ok"
+            await alice.tell(room, "heard")
+            assert (await device.hear("message"))[-1]["message"]["content"] == "heard"
+
+    async def test_signals_reach_who_is_in_it(self, alice: Caller, bob: Caller, room: int) -> None:
+        """And nobody else: signals are of who is connected, as a chatroom is."""
+        async with alice.device(1) as typing, bob.device(1) as device:
+            for one in (typing, device):
+                await one.hear("live")
+            assert (await device.ask("join", room_id=room))["op"] == "ok"
+            assert (await typing.ask("signal", type=2, target=room, content="..."))["op"] == "ok"
+            assert (await device.hear("signal"))[-1]["conversation_id"] == room
 
     async def test_destroy(self, alice: Caller, bob: Caller, room: int) -> None:
         """By its owner, once; then it is no group any more."""

@@ -6,6 +6,8 @@ three, of which 13 was kicked and came back.
 
 from __future__ import annotations
 
+from tests.store.group_breaches import GROUP_BREACHES
+
 NAMES = {
     "a": "user 11 of app demo",
     "b": "user 12 of app demo",
@@ -150,6 +152,47 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE message SET shown = 0 WHERE msg_id = 4",
         "message 4 is hidden and not gone",
     ),
+    "folded and shown": (
+        "UPDATE message SET related = 2, ctype = 11 WHERE msg_id = 6",
+        "message 6 is shown, and is folded into message 2",
+    ),
+    "folded into none": (
+        "UPDATE message SET ctype = 12 WHERE msg_id = 4",
+        "message 4 is of type 12 and relates to none",
+    ),
+    "a plain message that relates to another": (
+        "UPDATE message SET related = 2, shown = 0 WHERE msg_id = 6",
+        "message 6 relates to another and is of type 0",
+    ),
+    "folded into what is not there": (
+        "UPDATE message SET related = 99, ctype = 11, shown = 0 WHERE msg_id = 4",
+        "message 4 cannot be folded into message 99, which does not exist",
+    ),
+    "folded into another's message": (
+        "UPDATE message SET related = 2, ctype = 11, shown = 0 WHERE msg_id = 4",
+        "message 4 cannot be folded into message 2, which is not its sender's in the same conversation",
+    ),
+    "folded into a later message": (
+        "UPDATE message SET related = 6, ctype = 11, shown = 0 WHERE msg_id = 2",
+        "message 2 cannot be folded into message 6, which is not its sender's in the same conversation",
+    ),
+    "folded into what is folded": (
+        """
+        UPDATE message SET related = 2, ctype = 11, shown = 0 WHERE msg_id = 6;
+        UPDATE message SET related = 1, ctype = 11, shown = 0 WHERE msg_id = 2
+        """,
+        "message 6 cannot be folded into message 2, which is not its sender's in the same conversation",
+        "message 2 cannot be folded into message 1, which is recalled: its text is still there",
+    ),
+    "a text left of what is recalled": (
+        "UPDATE message SET related = 1, ctype = 11, shown = 0 WHERE msg_id = 6",
+        "message 6 cannot be folded into message 1, which is recalled: its text is still there",
+    ),
+    "a message to some of no group": (
+        "UPDATE message SET peer = 1 WHERE msg_id = 5",
+        "message 5 does not fit its conversation",
+        "the conversation of {c} with {c} has no message",
+    ),
     "no sender": (
         "UPDATE message SET sender = 98 WHERE msg_id = 7",
         "message 7 has no sender",
@@ -165,6 +208,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "{c} cannot have a stay in group 1000000000001 of app two",
         "app demo counts 2735 bytes, and 1820 are stored",
         "app two counts 0 bytes, and 915 are stored",
+        "group 1000000000001 of app two is listed with the groups of app 1",
     ),
     "sent by group": (
         "UPDATE message SET sender = 5 WHERE msg_id = 7",
@@ -233,6 +277,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "stay of group": (
         "UPDATE stay SET usr = 6 WHERE grp = 5 AND usr=2",
         "group 1000000000002 of app demo cannot have a stay in {g}",
+        "{g} is owned by {a}, who is not in it",
     ),
     "a group that is a chatroom": (
         "UPDATE grp SET type = 2 WHERE id = 5",
@@ -409,6 +454,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE block SET usr = 99",
         "nobody (timeline 99) cannot have blocked {b}",
     ),
+    **GROUP_BREACHES,
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
         "job 1 is finished and still has its text",

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain.drafts import Appended, Changed, RecallDraft, Refused, Repeated
 from gateway.domain.errors import Kind
-from gateway.domain.model import ROOM, Action, EntryKind
+from gateway.domain.model import ROOM, Action, Ctype, EntryKind
 from gateway.store.base import History
 from tests.store.stage import LIMITS, NOW, Stage
 
@@ -276,3 +276,18 @@ async def test_pages_go_on_inside_what_is_kept(stage: Stage) -> None:
     page = await stage.history(12, xid, limit=2)
     assert [item.message.msg_id for item in page.items] == [12, 11]
     assert page.next_msg_id == 10
+
+
+async def test_what_is_folded_outlives_what_it_is_folded_into(stage: Stage) -> None:
+    """The message that others were folded into goes first, and they go in their turn; a recall takes both along."""
+    xid = await room(stage)
+    await stage.say(12, xid)
+    second = (await stage.say(12, xid)).first_msg_id
+    for base in (1, second, 1, second, second):
+        await stage.say(12, xid, ctype=Ctype.APPEND, related=base)
+    await stage.recall(second)
+    assert stage.check() == []
+    assert (await kept(stage, xid))[0] == 4
+    for _ in range(KEPT):
+        await stage.say(12, xid)
+    assert (await stored(stage))[0] == KEPT

@@ -19,8 +19,10 @@ from gateway.domain.drafts import (
     Stale,
 )
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import GroupSettings, UsersChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope
+from gateway.store.sqlite.directed import newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import (
     MESSAGE_JOINS,
@@ -29,13 +31,16 @@ from gateway.store.sqlite.messages import (
     UNCOPIED,
     to_message,
 )
+from gateway.store.sqlite.related import folded_into
 from gateway.store.sqlite.rooms import is_room, trim
 from gateway.store.sqlite.texts import wipe
 
 _USERS = """
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.head,
     (SELECT s.id FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
-    (SELECT count(*) FROM stay AS s WHERE s.usr = t.id AND s.to_seq IS NULL)))
+    (SELECT count(*) FROM stay AS s WHERE s.usr = t.id AND s.to_seq IS NULL),
+    (SELECT s.admin FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
+    EXISTS (SELECT 1 FROM grp_block AS b WHERE b.grp = ?2 AND b.usr = t.id)))
 FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 """
 _ENTRIES = """
@@ -48,9 +53,18 @@ UPDATE timeline SET head = j.head
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS head FROM json_each(?)) AS j
 WHERE timeline.id = j.id
 """
-_OPEN = """
+# Nothing from before a stay lies in it, also of what went to its user alone in an earlier one. Where the history is
+# visible one may page back to the start; nothing of it is unread or owed to devices.
+_OPEN = f"""
 INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at)
-SELECT ?1, value, ?2, ?3 + 1, ?3, ?3, ?2 - 1, ?4 FROM json_each(?5)
+SELECT ?1, j.usr, ?2, CASE WHEN g.history_visible THEN 1 ELSE j.newest + 1 END, j.newest,
+    CASE WHEN g.history_visible THEN 0 ELSE j.newest END, ?2 - 1, ?4
+FROM (SELECT value AS usr, max(?3, {newest_directed("value", "?1")}) AS newest FROM json_each(?5)) AS j
+CROSS JOIN grp AS g ON g.id = ?1
+"""
+_CLOSE = f"""
+UPDATE stay SET to_seq = ?1, to_msg = max(?2, {newest_directed("stay.usr", "stay.grp")}), admin = 0
+WHERE id IN (SELECT value FROM json_each(?3))
 """
 
 
@@ -66,7 +80,7 @@ def append_change(
         case CreateDraft():
             return _create(conn, draft, limits)
         case MembershipDraft():
-            return _membership(conn, draft, limits)
+            return change_members(conn, draft, limits)
 
 
 def _place(
@@ -86,16 +100,20 @@ def _place(
 def _recall(conn: sqlite3.Connection, draft: RecallDraft, limits: Limits) -> Answer:
     found = one(
         conn,
-        f"""SELECT m.target, m.sender, m.flags, {MESSAGE_JSON} FROM message AS m {MESSAGE_JOINS}
+        f"""SELECT m.target, m.sender, m.flags, {MESSAGE_JSON}, g.facts_version FROM message AS m {MESSAGE_JOINS}
+        LEFT JOIN timeline AS g ON g.id = CASE m.peer WHEN 0 THEN m.target ELSE m.peer END
         WHERE m.msg_id = ? AND tt.app = ?""",
         (draft.msg_id, draft.app),
     )
     if not found:
         return Refused(Kind.MESSAGE_UNKNOWN, f"there is no message {draft.msg_id}")
-    target_id, sender_id, flags, row = found
+    target_id, sender_id, flags, row, version = found
+    if draft.judged not in (-1, version):
+        return Stale()
     if flags & RECALLED:
         return Changed([])
-    wipe(conn, [draft.msg_id], RECALLED)
+    # What was folded into it goes with it, silently: whoever had it is told of the message.
+    wipe(conn, [draft.msg_id, *folded_into(conn, draft.msg_id)], RECALLED)
     message = to_message(msgspec.json.decode(row))
     timelines = [target_id]
     if message.scope is Scope.USER and sender_id != target_id and not flags & UNCOPIED:
@@ -116,7 +134,8 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
     if draft.scope is Scope.GROUP:
         stay = one(
             conn,
-            """SELECT s.id, s.deleted, t.last FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+            f"""SELECT s.id, s.deleted, max(t.last, {newest_directed("s.usr", "s.grp")})
+            FROM stay AS s JOIN timeline AS t ON t.id = s.grp
             WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
             (draft.user_id, draft.opposite_id),
         )
@@ -144,10 +163,11 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
     return Changed([Placed(draft.user_id, scope, xid, Entry(seq=seq, kind=EntryKind.DELETED, deleted=fact))])
 
 
-class _User(msgspec.Struct):
-    """A user that a membership draft names, as the transaction found it.
+class GroupUser(msgspec.Struct):
+    """A user that a draft about a group names, as the transaction found it.
 
-    `stay_id` is 0 outside the group, `id` is 0 where the user does not exist yet.
+    `stay_id` is 0 outside the group, `id` is 0 where the user does not exist yet. `admin` and `blocked` say what the
+    group makes of the user.
     """
 
     xid: int
@@ -155,38 +175,35 @@ class _User(msgspec.Struct):
     head: int
     stay_id: int
     groups: int
+    admin: int = 0
+    blocked: int = 0
 
 
-def _users(
+def find_users(
     conn: sqlite3.Connection,
-    draft: CreateDraft | MembershipDraft,
+    draft: CreateDraft | MembershipDraft | UsersChange,
     group_id: int,
     refused: dict[int, Kind],
     *,
     make: bool,
-) -> list[_User]:
+) -> list[GroupUser]:
     """Find the users named, each once, in the order named; refuse one by one whoever may not be or be made."""
     named = (draft.owner_xid, *draft.member_xids) if isinstance(draft, CreateDraft) else draft.user_xids
     xids = tuple(dict.fromkeys(named))
-    found = {
-        xid: (user_id, kind, head, stay_id, groups)
-        for xid, user_id, kind, head, stay_id, groups in table(
-            conn, _USERS, (draft.app, group_id, rows(xids))
-        )
-    }
+    found = {row[0]: row[1:] for row in table(conn, _USERS, (draft.app, group_id, rows(xids)))}
     users = []
     for xid in xids:
         if xid not in found:
             if not (make and draft.create):
                 refused[xid] = Kind.USER_UNKNOWN if make else Kind.NOT_A_MEMBER
                 continue
-            users.append(_User(xid, 0, 0, 0, 0))
+            users.append(GroupUser(xid, 0, 0, 0, 0))
             continue
-        user_id, kind, head, stay_id, groups = found[xid]
+        user_id, kind, head, stay_id, groups, admin, blocked = found[xid]
         if kind != Scope.USER:
             refused[xid] = Kind.BAD_PARAMETER
             continue
-        users.append(_User(xid, user_id, head, stay_id or 0, groups))
+        users.append(GroupUser(xid, user_id, head, stay_id or 0, groups, admin or 0, blocked))
     return users
 
 
@@ -215,7 +232,7 @@ def next_xid(conn: sqlite3.Connection, app: int) -> int:
 
 def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Answer:
     refused: dict[int, Kind] = {}
-    users = _users(conn, draft, 0, refused, make=True)
+    users = find_users(conn, draft, 0, refused, make=True)
     if not users or users[0].xid != draft.owner_xid:
         return Refused(refused[draft.owner_xid], f"owner: {draft.owner_xid} cannot own a group")
     room = draft.type == ROOM
@@ -224,7 +241,7 @@ def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Ans
     if not room and users[0].groups >= limits.groups_per_user_max:
         return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
     users = users[:1] if room else _with_room(users, limits.group_members_max, limits, refused)
-    _make_missing(conn, draft, users)
+    make_missing(conn, draft, users)
     group_xid = next_xid(conn, draft.app)
     group_id = one(
         conn,
@@ -232,12 +249,16 @@ def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Ans
         (draft.app, group_xid),
     )[0]
     conn.execute(
-        """INSERT INTO grp (id, owner, name, description, avatar, type, members, created_at, updated_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7)""",
-        (group_id, users[0].id, draft.name, draft.description, draft.avatar, draft.type, draft.at),
+        """INSERT INTO grp (id, app, owner, name, description, avatar, type, members, created_at, updated_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?8)""",
+        (
+            *(group_id, draft.app, users[0].id),
+            *(draft.name, draft.description, draft.avatar, draft.type, draft.at),
+        ),
     )
+    change_settings(conn, group_id, draft.settings, draft.at)
     # Nobody is in a chatroom, its owner neither: its timeline begins with its first message.
-    placed = [] if room else _tell(conn, Action.JOINED, group_id, group_xid, users, draft.at)
+    placed = [] if room else tell(conn, Action.JOINED, group_id, group_xid, users, draft.at)
     return Changed(placed, group_xid, refused)
 
 
@@ -250,9 +271,11 @@ def _rooms_of(conn: sqlite3.Connection, user_id: int) -> int:
     return found
 
 
-def _with_room(users: Iterable[_User], room: int, limits: Limits, refused: dict[int, Kind]) -> list[_User]:
+def _with_room(
+    users: Iterable[GroupUser], room: int, limits: Limits, refused: dict[int, Kind]
+) -> list[GroupUser]:
     """Keep those who fit into the group, and into whose list of groups it fits."""
-    kept: list[_User] = []
+    kept: list[GroupUser] = []
     for user in users:
         if len(kept) >= room:
             refused[user.xid] = Kind.GROUP_FULL
@@ -263,14 +286,26 @@ def _with_room(users: Iterable[_User], room: int, limits: Limits, refused: dict[
     return kept
 
 
-def _make_missing(conn: sqlite3.Connection, draft: CreateDraft | MembershipDraft, users: list[_User]) -> None:
+def change_settings(conn: sqlite3.Connection, group_id: int, settings: GroupSettings, at: int) -> None:
+    """Change what is to be changed of a group."""
+    told = settings.told
+    if told:
+        # The names are the members' of a Struct, which are the columns'.
+        columns = ", ".join(f"{name} = ?" for name in told)
+        conn.execute(f"UPDATE grp SET {columns}, updated_at = ? WHERE id = ?", (*told.values(), at, group_id))
+
+
+def make_missing(
+    conn: sqlite3.Connection, draft: CreateDraft | MembershipDraft | UsersChange, users: list[GroupUser]
+) -> None:
     """Let those come into being who were not refused, and only those: a refused draft leaves no trace."""
     for user in users:
         if not user.id:
             user.id = make_user(conn, draft.app, user.xid, draft.at)
 
 
-def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
+def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
+    """Let users join, leave or be kicked, or end the group."""
     found = one(
         conn,
         """SELECT t.facts_version, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
@@ -285,7 +320,7 @@ def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits
     refused: dict[int, Kind] = {}
     if draft.action is Action.DESTROYED:
         users = [
-            _User(*row)
+            GroupUser(*row)
             for row in table(
                 conn,
                 """SELECT json_group_array(json_array(t.xid, t.id, t.head, s.id, 0))
@@ -294,22 +329,35 @@ def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits
             )
         ]
         conn.execute("UPDATE grp SET destroyed_at = ? WHERE id = ?", (draft.at, draft.group_id))
+        for held in ("ban", "grp_block", "request"):
+            conn.execute(f"DELETE FROM {held} WHERE grp = ?", (draft.group_id,))
     elif draft.action is Action.JOINED:
-        users = [u for u in _users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
+        users = [u for u in find_users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
+        refused.update((user.xid, Kind.GROUP_BLOCKED) for user in users if user.blocked)
+        users = [user for user in users if not user.blocked]
         users = _with_room(users, limits.group_members_max - members, limits, refused)
-        _make_missing(conn, draft, users)
+        make_missing(conn, draft, users)
     else:
-        users = _users(conn, draft, draft.group_id, refused, make=False)
+        users = find_users(conn, draft, draft.group_id, refused, make=False)
         refused.update((user.xid, Kind.NOT_A_MEMBER) for user in users if not user.stay_id)
-        users = [user for user in users if user.stay_id]
+        refused.update((user.xid, Kind.OWNER_ONLY) for user in users if user.admin and draft.sparing)
+        users = [user for user in users if user.xid not in refused]
     if not users and draft.action is not Action.DESTROYED:
         return Changed([], draft.group_xid, refused)
-    placed = _tell(conn, draft.action, draft.group_id, draft.group_xid, users, draft.at)
+    placed = tell(conn, draft.action, draft.group_id, draft.group_xid, users, draft.at)
     return Changed(placed, draft.group_xid, refused)
 
 
-def _tell(
-    conn: sqlite3.Connection, action: Action, group_id: int, group_xid: int, users: list[_User], at: int
+def withdraw_requests(conn: sqlite3.Connection, group_id: int, user_ids: str) -> None:
+    """Let nothing be open between a group and users (a JSON list of ids): they have come, or may not."""
+    conn.execute(
+        "DELETE FROM request WHERE grp = ? AND usr IN (SELECT value FROM json_each(?)) AND state = 0",
+        (group_id, user_ids),
+    )
+
+
+def tell(
+    conn: sqlite3.Connection, action: Action, group_id: int, group_xid: int, users: list[GroupUser], at: int
 ) -> list[Placed]:
     """Open or close the stays and tell it twice: in the group's timeline and in each affected user's."""
     head, last = one(
@@ -335,12 +383,11 @@ def _tell(
         placed.append(Placed(user.id, Scope.USER, user.xid, entry))
         written.append((user.id, user.head, EntryKind.MEMBERSHIP, 0, msgspec.json.encode(own).decode()))
     if joined:
-        conn.execute(_OPEN, (group_id, head, last, at, rows([user.id for user in users])))
+        ids = rows([user.id for user in users])
+        conn.execute(_OPEN, (group_id, head, last, at, ids))
+        withdraw_requests(conn, group_id, ids)
     else:
-        conn.execute(
-            "UPDATE stay SET to_seq = ?, to_msg = ? WHERE id IN (SELECT value FROM json_each(?))",
-            (head, last, rows([user.stay_id for user in users])),
-        )
+        conn.execute(_CLOSE, (head, last, rows([user.stay_id for user in users])))
     conn.execute(_ENTRIES, (rows(written),))
     conn.execute(_HEADS, (rows([(user.id, user.head) for user in users]),))
     conn.execute(

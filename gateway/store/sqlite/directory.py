@@ -32,12 +32,15 @@ RECALL_WINDOW_MS = 24 * 3600 * 1000
 _APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid,
     a.sends_per_s, a.connections_max, a.message_bytes_max, a.storage_bytes_max
 FROM app AS a JOIN timeline AS t ON t.id = a.system"""
+_PARTIES = """
+SELECT json_group_array(json_array(t.id, t.xid, t.kind)) FROM json_each(?2) AS j
+CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
+"""
 _GROUP = """
 SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t.facts_version, g.created_at,
     g.updated_at, g.ext, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until, g.history_visible,
     g.read_ack
 FROM timeline AS t JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
-WHERE t.app = ? AND t.xid = ? AND g.destroyed_at IS NULL
 """
 # Anybody is in a chatroom who is not kept out of it.
 _FACTS = f"""
@@ -118,6 +121,15 @@ def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:
     return Party(found[0], found[1], Scope(found[2])) if found else None
 
 
+def find_parties(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> list[Party | None]:
+    """Find what each xid names."""
+    found = {
+        xid: Party(party_id, xid, Scope(kind))
+        for party_id, xid, kind in table(conn, _PARTIES, (app, rows(list(xids))))
+    }
+    return [found.get(xid) for xid in xids]
+
+
 def ensure_user(conn: sqlite3.Connection, app: int, xid: int, at: int) -> User | Kind:
     """Find a user by id or make it."""
     user = find_user(conn, app, xid)
@@ -136,10 +148,22 @@ def register(conn: sqlite3.Connection, app: int, name: str, password: str, at: i
 
 def find_group(conn: sqlite3.Connection, app: int, xid: int) -> Group | None:
     """Find a group that stands."""
-    found = one(conn, _GROUP, (app, xid))
-    if not found:
-        return None
-    return msgspec.convert(dict(zip(Group.__struct_fields__, found, strict=True)), Group, strict=False)
+    found = one(conn, f"{_GROUP} WHERE t.app = ? AND t.xid = ? AND g.destroyed_at IS NULL", (app, xid))
+    return _group(found) if found else None
+
+
+def find_groups(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, Group]:
+    """Find groups that stand, by their xids."""
+    found = conn.execute(
+        f"""{_GROUP} WHERE t.app = ? AND t.xid IN (SELECT value FROM json_each(?))
+        AND g.destroyed_at IS NULL""",
+        (app, rows(xids)),
+    ).fetchall()
+    return {group.xid: group for group in map(_group, found)}
+
+
+def _group(row: tuple[Any, ...]) -> Group:
+    return msgspec.convert(dict(zip(Group.__struct_fields__, row, strict=True)), Group, strict=False)
 
 
 def find_facts(
