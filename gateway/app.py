@@ -29,6 +29,7 @@ from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.receipts import Receipts
 from gateway.core.retention import Retention
+from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.signals import Signals
@@ -76,12 +77,14 @@ class Gateway:
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
         ephemeral = Ephemeral(store, self.hub, limits)
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, limits, now_ms)
+        rooms = Rooms(store, self.hub, limits, now_ms)
         self.jobs = Jobs(store, self.writer, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
-            groups=Groups(store, self.writer.submit, limits, now_ms),
+            groups=Groups(store, self.writer.submit, limits, now_ms, rooms),
+            rooms=rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,

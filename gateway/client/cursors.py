@@ -70,7 +70,7 @@ class Cursors:
         timeline = frame.get("timeline")
         if timeline is None:
             return Verdict.NEW
-        first, last = _span(frame)
+        first, last = span(frame)
         sent = self._sent.get(timeline, -1)
         if last <= sent:
             return Verdict.DUPLICATE
@@ -85,7 +85,7 @@ class Cursors:
     def hold(self, frame: Frame) -> None:
         """Note that the application was handed this frame."""
         if (timeline := frame.get("timeline")) is not None:
-            self._held[timeline] = max(_span(frame)[1], self._held.get(timeline, 0))
+            self._held[timeline] = max(span(frame)[1], self._held.get(timeline, 0))
 
     def settle(self, frame: Frame) -> str | None:
         """Note that the application is done with this frame; return its timeline if there is more to ack."""
@@ -94,7 +94,7 @@ class Cursors:
         # had to forget.
         if timeline is None or timeline not in self._sent:
             return None
-        last = _span(frame)[1]
+        last = span(frame)[1]
         if self._held.get(timeline, 0) < last:
             return None
         self.cursors[timeline] = max(last, self.cursors.get(timeline, 0))
@@ -105,7 +105,7 @@ class Cursors:
         return min(self.cursors.get(timeline, 0), self._sent.get(timeline, 0))
 
 
-def _span(frame: Frame) -> tuple[int, int]:
+def span(frame: Frame) -> tuple[int, int]:
     """First and last seq that a frame of a timeline stands for."""
     if frame["op"] == "gap":
         return frame["from"], frame["to"]

@@ -21,6 +21,7 @@ import msgspec
 
 from gateway.client.cursors import Cursors, Frame, Verdict
 from gateway.client.errors import CallError, ClosedError, LostError
+from gateway.client.rooms import Rooms, is_of_room
 from gateway.domain.limits import Limits
 from gateway.wire.close import COME_BACK_MAX
 from gateway.wire.encoding import JSON, MSGPACK
@@ -89,6 +90,7 @@ class Device:
         self._app_id = app_id
         self._token = token
         self._marks = Cursors(cursors or {}, epoch)
+        self._rooms = Rooms()
         self._hello = token_in_hello or cursors is not None
         self._auto_ack = auto_ack
         self._encoding = MSGPACK if encoding == "msgpack" else JSON
@@ -167,7 +169,7 @@ class Device:
             await self._arrived.wait()
         frame = self._inbox.popleft()
         self._room.set()
-        self._marks.hold(frame)
+        (self._rooms if is_of_room(frame) else self._marks).hold(frame)
         self._at_hand = frame
         return frame
 
@@ -211,6 +213,19 @@ class Device:
     async def recall(self, conversation_id: int, msg_id: int) -> Frame:
         """Take a message back; committed when this returns."""
         return await self._call("recall", {"conversation_id": conversation_id, "msg_id": msg_id})
+
+    async def join(self, room_id: int, seq: int | None = None) -> Frame:
+        """Enter a chatroom, at its head or after `seq`; from now on every new connection enters it again.
+
+        Returns the `ok` frame, with the timeline's name and the seq after which its entries come. Where a new
+        connection cannot enter it any more, the `error` comes among the frames, with that name for its `ref`.
+        """
+        return await self._call("join", {"room_id": room_id} | ({} if seq is None else {"seq": seq}))
+
+    async def leave(self, room_id: int) -> Frame:
+        """Leave a chatroom."""
+        self._rooms.leave(room_id)
+        return await self._call("leave", {"room_id": room_id})
 
     async def signal(self, **body: Any) -> Frame:  # noqa: ANN401 - type, target, content
         """Tell who is online: `type` 1 a user, 2 a group, `target` its id, `content`. Never stored."""
@@ -334,7 +349,12 @@ class Device:
                 frame = decode(message.data, type=Frame)
                 if frame["op"] == "bye":
                     bye = frame
-                self._on_frame(ws, frame)
+                if frame["op"] == "welcome":
+                    rejoin = self._rooms.rejoin(forgotten=frame["epoch"] != self._marks.epoch)
+                    self._on_welcome(ws, frame)
+                    for joining in rejoin:
+                        await self._say(ws, joining)
+                self._on_frame(frame)
             except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError) as what:
                 self.tally["malformed"] += 1
                 raise _BreachError from what
@@ -357,14 +377,20 @@ class Device:
                 answer.set_exception(aiohttp.ClientConnectionError("the connection went away"))
         self._pings.clear()
 
-    def _on_frame(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         match frame["op"]:
             case "welcome":
-                self._on_welcome(ws, frame)
+                pass
             case "ok" | "error" if (answer := self._calls.get(frame.get("ref", 0))) is not None:
+                self._rooms.enter(frame)
                 if not answer.done():
                     answer.set_result(frame)
                 return
+            case "ok" | "error":
+                if self._rooms.take_rejoined(frame):
+                    return
+                # Nobody waits for it any more, yet what it says holds.
+                self._rooms.enter(frame)
             case "pong" if self._pings:
                 if not (answer := self._pings.popleft()).done():
                     answer.set_result(frame)
@@ -391,7 +417,7 @@ class Device:
         self._attached.set()
 
     def _is_new(self, frame: Frame) -> bool:
-        verdict = self._marks.judge(frame)
+        verdict = (self._rooms if is_of_room(frame) else self._marks).judge(frame)
         if verdict is not Verdict.NEW:
             self.tally[verdict.value] += 1
         if verdict is Verdict.GAP:
@@ -400,5 +426,6 @@ class Device:
             # Nobody will read it, so nothing else would get it acked.
             self._unacked[frame["timeline"]] += 1
             self._arrived.set()
+        self._rooms.note(frame)
         self._advanced = self._advanced or "timeline" in frame
         return verdict is Verdict.NEW

@@ -11,7 +11,8 @@ from gateway.wire.close import Close
 from gateway.wire.effects import Run
 from gateway.wire.encoding import Encoding
 from gateway.wire.frames import entry_frame
-from gateway.wire.session import Session, Track
+from gateway.wire.session import Session
+from gateway.wire.track import Track
 
 
 class Sink(Protocol):

@@ -15,13 +15,13 @@ from gateway.core.group_changes import (
     spares,
     want_admin,
     want_member,
-    want_members_kept,
 )
 from gateway.core.principal import Principal
+from gateway.core.rooms import Rooms
 from gateway.domain.drafts import Draft
 from gateway.domain.errors import bad
 from gateway.domain.group_drafts import BanDraft, BlockDraft
-from gateway.domain.model import FOREVER, Banned, Blocked, Facts, Group
+from gateway.domain.model import FOREVER, ROOM, Banned, Blocked, Facts, Group
 
 MINUTES_MAX = 10**11
 """The longest ban that is not for ever: its end (ms) is still a safe integer."""
@@ -63,8 +63,9 @@ class GroupBans:
     many.
     """
 
-    def __init__(self, changes: GroupChanges) -> None:
+    def __init__(self, changes: GroupChanges, rooms: Rooms) -> None:
         self._changes = changes
+        self._rooms = rooms
 
     async def ban(
         self, principal: Principal, group_xid: int, user_xids: Sequence[int], minutes: int
@@ -110,7 +111,7 @@ class GroupBans:
     async def block(self, principal: Principal, group_xid: int, user_xids: Sequence[int]) -> list[Outcome]:
         """Keep users out: who is in the group is kicked, and nobody of them joins, applies or is invited.
 
-        Each by itself; the owner stays.
+        Each by itself; the owner stays. Who is kept out of a chatroom does not speak in it either.
         """
         return await self._block(principal, group_xid, user_xids, blocked=True)
 
@@ -122,10 +123,12 @@ class GroupBans:
         self, principal: Principal, group_xid: int, user_xids: Sequence[int], *, blocked: bool
     ) -> list[Outcome]:
         named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
+        room_id = 0
 
         def judge(group: Group, facts: Facts) -> Draft:
+            nonlocal room_id
             want_admin(principal, facts, group_xid)
-            want_members_kept(group)
+            room_id = group.id if group.type == ROOM else 0
             return BlockDraft(
                 **self._changes.judged(principal, group),
                 user_xids=tuple(xid for xid in named if xid != system_xid),
@@ -135,6 +138,8 @@ class GroupBans:
             )
 
         done = await self._changes.change(principal, group_xid, judge)
+        if room_id and blocked:
+            self._rooms.put_out(room_id, group_xid, [xid for xid in named if xid not in done.refused])
         return outcomes(named, done.refused, system_xid)
 
     async def blocked_list(self, principal: Principal, group_xid: int, cursor: str, limit: int) -> BlocksPage:
@@ -142,7 +147,6 @@ class GroupBans:
         start, limit = after(cursor), page_limit(limit, self._changes.limits.member_page_max)
         group, facts = await self._changes.look(principal, group_xid)
         want_admin(principal, facts, group_xid)
-        want_members_kept(group)
         found = await self._changes.store.group_blocks(group.id, start, limit + 1)
         more = str(found[limit - 1].xid) if len(found) > limit else ""
         return BlocksPage(found[:limit], more, group.facts_version)

@@ -18,12 +18,11 @@ from gateway.core.principal import Principal
 from gateway.domain.drafts import Answer, Changed, Draft, MembershipDraft, Refused
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, Action, Facts, Group
+from gateway.domain.model import ROOM, SAFE_MAX, Action, Facts, Group
 from gateway.store.base import Store
 
 PRIVATE = 0
 PUBLIC = 1
-CHATROOM = 2
 
 _TRIES = 5
 _RETRY_AFTER_MS = 200
@@ -199,7 +198,7 @@ def spares(principal: Principal, facts: Facts) -> bool:
 
 def want_members_kept(group: Group) -> None:
     """Refuse a chatroom, whose members nobody keeps, where it is about them: `BAD_PARAMETER`."""
-    if group.type == CHATROOM:
+    if group.type == ROOM:
         raise bad("group_id", f"{group.xid} is a chatroom, which has nothing of the kind")
 
 

@@ -11,6 +11,8 @@ Who may do what:
   `group_id` what that group's owner may, in that group only.
 
 Whoever is invited is a member at once, unless the group's `invite_confirm` lets who is invited decide.
+
+In a chatroom anybody is a member: its members are told by who is in it, and come and go by the device channel.
 """
 
 from __future__ import annotations
@@ -39,11 +41,12 @@ from gateway.core.group_requests import GroupRequests
 from gateway.core.group_roles import GroupRoles
 from gateway.core.group_settings import GroupSettingsCalls
 from gateway.core.principal import Principal
+from gateway.core.rooms import Rooms
 from gateway.domain.drafts import Answer, CreateDraft, Draft
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Facts, Group, Member, Scope
+from gateway.domain.model import ROOM, Action, Facts, Group, Member, Scope
 from gateway.store.base import Store
 
 
@@ -67,13 +70,15 @@ class Groups:
         submit: Callable[[Draft], Awaitable[Answer]],
         limits: Limits,
         clock_ms: Callable[[], int],
+        rooms: Rooms,
     ) -> None:
         self._store = store
         self._submit = submit
         self._limits = limits
         self._clock_ms = clock_ms
+        self._rooms = rooms
         self._changes = GroupChanges(store, submit, limits, clock_ms)
-        self.bans = GroupBans(self._changes)
+        self.bans = GroupBans(self._changes, rooms)
         self.roles = GroupRoles(self._changes)
         self.settings = GroupSettingsCalls(self._changes)
         self.requests = GroupRequests(self._changes)
@@ -81,11 +86,19 @@ class Groups:
     # -- looking ----------------------------------------------------------------------------------------
 
     async def info(self, principal: Principal, group_xid: int) -> Group:
-        """A group, for its members, for its app's administrator and, where it is public, for anybody."""
+        """A group, for its members, for its app's administrator and, where it is public, for anybody.
+
+        The members of a chatroom are those who are in it now.
+        """
         group, facts = await self._changes.look(principal, group_xid)
         if group.type != PUBLIC:
             want_member(principal, facts, group_xid)
-        return group
+        return self._counted(group)
+
+    def _counted(self, group: Group) -> Group:
+        if group.type != ROOM:
+            return group
+        return msgspec.structs.replace(group, members=self._rooms.count(group.id))
 
     async def info_batch(self, principal: Principal, group_xids: Sequence[int]) -> list[Group]:
         """Those of some groups that `info` would show, in the order named; the others are left out."""
@@ -96,7 +109,7 @@ class Groups:
         found = await self._store.groups(principal.app.id, group_xids)
         facts = await self._store.facts(principal.app.id, group_xids, principal.user.xid)
         return [
-            found[xid]
+            self._counted(found[xid])
             for xid, fact in zip(group_xids, facts, strict=True)
             if xid in found
             and fact is not None
@@ -122,7 +135,10 @@ class Groups:
         group, facts = await self._changes.look(principal, group_xid)
         want_member(principal, facts, group_xid)
         # One more than asked for tells whether there is a next page.
-        found = await self._store.members(group.id, start, limit + 1)
+        if group.type == ROOM:
+            found = self._rooms.members(group.id, start, limit + 1)
+        else:
+            found = await self._store.members(group.id, start, limit + 1)
         more = len(found) > limit
         return Members(found[:limit], str(found[limit - 1].xid) if more else "", group.facts_version)
 
@@ -157,10 +173,12 @@ class Groups:
             raise bad("user_id", "this header names the owner, whom an administrator's token alone cannot be")
         if principal.group_xid:
             raise Problem(Kind.FORBIDDEN, "group_id: acting as a group's owner reaches that group only")
-        if kind not in {PRIVATE, PUBLIC}:
-            raise bad("type", "only 0 (private) and 1 (public) are there")
+        if kind not in {PRIVATE, PUBLIC, ROOM}:
+            raise bad("type", "only 0 (private), 1 (public) and 2 (chatroom) are there")
         app, owner_xid = principal.app, principal.user.xid
         named = [xid for xid in self._changes.users(members) if xid != owner_xid]
+        if kind == ROOM and named:
+            raise bad("user_list", "a chatroom has no members: devices join it")
         told = settings or GroupSettings()
         draft = CreateDraft(
             app=app.id,
@@ -241,12 +259,17 @@ class Groups:
         """
         named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
         owner_xid = 0
+        absent: dict[int, Kind] = {}
 
         def judge(group: Group, facts: Facts) -> Draft | None:
             nonlocal owner_xid
             want_admin(principal, facts, group_xid)
             owner_xid = group.owner_xid
             users = tuple(xid for xid in named if xid not in {owner_xid, system_xid})
+            if group.type == ROOM:
+                out = self._rooms.put_out(group.id, group_xid, users)
+                absent.update((xid, Kind.NOT_A_MEMBER) for xid in users if xid not in out)
+                return None
             sparing = spares(principal, facts)
             return (
                 self._changes.membership(principal, group, Action.KICKED, users, sparing=sparing)
@@ -255,15 +278,16 @@ class Groups:
             )
 
         done = await self._changes.change(principal, group_xid, judge)
-        return outcomes(named, {owner_xid: Kind.OWNER_CANNOT_LEAVE, **done.refused}, system_xid)
+        return outcomes(named, {owner_xid: Kind.OWNER_CANNOT_LEAVE, **absent, **done.refused}, system_xid)
 
     async def leave(self, principal: Principal, group_xid: int) -> None:
         """Leave a group. Whoever is not in it has nothing to leave, and is answered like one who left before.
 
-        Raises `OWNER_CANNOT_LEAVE`.
+        Raises `OWNER_CANNOT_LEAVE`, and `BAD_PARAMETER` for a chatroom, which devices leave.
         """
 
         def judge(group: Group, facts: Facts) -> Draft | None:
+            want_members_kept(group)
             if facts.owner:
                 raise Problem(Kind.OWNER_CANNOT_LEAVE, f"the owner cannot leave group {group_xid}")
             if not facts.member:

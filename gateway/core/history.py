@@ -14,6 +14,11 @@ from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.model import Scope
 from gateway.store.base import History, Recent, Store
 
+_SENTENCES = {
+    Kind.NOT_A_MEMBER: "not a member of group {}",
+    Kind.GROUP_UNKNOWN: "there is no group {}",
+    Kind.GROUP_BLOCKED: "chatroom {} keeps this user out",
+}
 _CURSOR = re.compile(r"[0-9]{1,16}")
 
 
@@ -46,7 +51,7 @@ class Conversations:
             return History([], 0)
         page = await self._store.history(principal.user, opposite, start, limit)
         if isinstance(page, Kind):
-            raise Problem(page, f"not a member of group {opposite_xid}")
+            raise Problem(page, _SENTENCES[page].format(opposite_xid))
         return page
 
     async def unread(self, principal: Principal) -> list[Recent]:

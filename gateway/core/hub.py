@@ -21,7 +21,7 @@ from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.frames import Told
-from gateway.wire.session import Track
+from gateway.wire.track import Track
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,11 @@ class Hub:
     def follows(self, timeline_id: int) -> bool:
         """Say whether anybody here would get an entry of this timeline: nothing is encoded for nobody."""
         return timeline_id in self._topics
+
+    def followers(self, timeline_id: int) -> list[Connection]:
+        """Return the connections of this node that follow a timeline."""
+        topic = self._topics.get(timeline_id)
+        return [] if topic is None else topic.followers
 
     # -- dispatch ---------------------------------------------------------------------------------------
 

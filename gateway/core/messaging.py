@@ -29,7 +29,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Entry, EntryKind, Message, Request, Scope, State
+from gateway.domain.model import ROOM, Entry, EntryKind, Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
 
 JUDGE_TRIES = 5
@@ -178,6 +178,8 @@ class Messaging:
             if fact is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"targets: there is no group {target}")
             if not notice and not fact.member:
+                if fact.type == ROOM:
+                    raise Problem(Kind.GROUP_BLOCKED, f"targets: chatroom {target} keeps {sender} out")
                 raise Problem(Kind.NOT_A_MEMBER, f"targets: {sender} is not a member of group {target}")
             if not notice and (why := rules.silence(fact, now)) is not None:
                 raise Problem(why, f"targets: {_SILENCED[why].format(sender)} in group {target}")

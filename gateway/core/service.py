@@ -11,6 +11,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.signals import Signals
 from gateway.core.users import Users
@@ -24,6 +25,7 @@ class Core:
     directory: Directory
     erasing: Erasing
     groups: Groups
+    rooms: Rooms
     messaging: Messaging
     conversations: Conversations
     receipts: Receipts

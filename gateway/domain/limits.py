@@ -37,6 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group_requests_max: int = 1_000
     user_requests_max: int = 1_000
     groups_per_user_max: int = 1_000
+    rooms_per_user_max: int = 100
+    room_history_max: int = 100
     devices_per_user_max: int = 20
     related_max: int = 100
     blocks_max: int = 1_000
@@ -79,6 +81,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     replay_page_max: int = 200
     replay_page_bytes_max: int = 256 * 1024
     unacked_max: int = 500
+    rooms_per_connection_max: int = 20
     connections_max: int = 200_000
     device_requests_per_s: int = 100
     device_requests_burst: int = 200

@@ -26,6 +26,9 @@ GIVEN_XID_FIRST = 10**12
 
 SYSTEM_NAME = "system"
 
+ROOM = 2
+"""The `type` of a group that is a chatroom: it has no members, and its followers are who is connected (design §3)."""
+
 
 class Scope(enum.IntEnum):
     """What a timeline belongs to, and what all targets of one draft are (`type` of the native dialect)."""

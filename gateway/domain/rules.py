@@ -17,6 +17,7 @@ REFUSALS = frozenset(
         Kind.USER_UNKNOWN,
         Kind.GROUP_UNKNOWN,
         Kind.NOT_A_MEMBER,
+        Kind.GROUP_BLOCKED,
     }
 )
 """Kinds by which rules refuse a draft, before it could meet dedup in a batch (design §4)."""

@@ -22,7 +22,13 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX, PLATFORM_MAX
 from gateway.domain.rates import Bucket, Ration
-from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send, decode_signal
+from gateway.edge.facades.native.decode import (
+    decode_read,
+    decode_recall,
+    decode_room,
+    decode_send,
+    decode_signal,
+)
 from gateway.edge.facades.native.envelope import code_of
 from gateway.edge.sink import LAG_PAUSE_S, Response, SocketSink
 from gateway.wire.close import Close, close_for
@@ -31,6 +37,8 @@ from gateway.wire.frames import (
     TOKEN_PREFIX,
     AckFrame,
     Hello,
+    JoinFrame,
+    LeaveFrame,
     PingFrame,
     ReadFrame,
     RecallFrame,
@@ -44,7 +52,7 @@ from gateway.wire.frames import (
 USER_AGENT_BYTES_MAX = 200
 """So much is kept of what a client calls itself."""
 
-_Request = SendFrame | ReadFrame | RecallFrame | SignalFrame
+_Request = SendFrame | ReadFrame | RecallFrame | SignalFrame | JoinFrame | LeaveFrame
 
 
 class _Asker:
@@ -220,7 +228,14 @@ class Channel:
             case Hello():
                 message = "hello: this connection has authenticated already"
                 raise FrameError(message)
-            case SendFrame(ref=ref) | ReadFrame(ref=ref) | RecallFrame(ref=ref) | SignalFrame(ref=ref):
+            case (
+                SendFrame(ref=ref)
+                | ReadFrame(ref=ref)
+                | RecallFrame(ref=ref)
+                | SignalFrame(ref=ref)
+                | JoinFrame(ref=ref)
+                | LeaveFrame(ref=ref)
+            ):
                 try:
                     await self._ration(asker, asked)
                     return await self._request(asker, asked, said)
@@ -270,6 +285,18 @@ class Channel:
             case SignalFrame(ref=ref):
                 await self._core.signals.send(principal, connection, decode_signal(body, self._limits))
                 return None if ref is None else frame(encoding, "ok", ref=ref)
+            case JoinFrame(ref=ref):
+                room_id, seq = decode_room(body, self._limits)
+
+                def joined(timeline: str, seq: int) -> bytes:
+                    return frame(encoding, "ok", ref=ref, timeline=timeline, seq=seq)
+
+                await self._core.rooms.join(connection, room_id, seq, joined)
+                return None
+            case LeaveFrame(ref=ref):
+                room_id, _ = decode_room(body, self._limits)
+                self._core.rooms.leave(connection, room_id)
+                return frame(encoding, "ok", ref=ref)
 
     async def close(self) -> None:
         """Say `bye` to whoever has not authenticated yet: the hub knows nothing of them."""

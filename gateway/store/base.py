@@ -192,7 +192,10 @@ class Store(Accounts, Upkeep, Protocol):
     # -- what moves timelines and positions -------------------------------------------------------------
 
     async def append(self, batch: Sequence[Draft]) -> list[Answer]:
-        """Commit a batch of drafts, in order, each answered by itself."""
+        """Commit a batch of drafts, in order, each answered by itself.
+
+        Of a chatroom the newest `room_history_max` entries stay, with the newest message; what is older goes in time.
+        """
 
     async def advance(self, acks: Sequence[Ack]) -> list[StatusChange]:
         """Move cursors of kept devices and *delivered* positions up; return whose messages became DELIVERED."""
@@ -223,7 +226,10 @@ class Store(Accounts, Upkeep, Protocol):
     # -- reading conversations --------------------------------------------------------------------------
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
-        """Page a conversation towards older from `start` (0: newest); `NOT_A_MEMBER` for a group one is not in."""
+        """Page a conversation towards older from `start` (0: newest); `NOT_A_MEMBER` for a group one is not in.
+
+        Of a chatroom anybody sees what it keeps; `GROUP_BLOCKED` for who is kept out, `GROUP_UNKNOWN` once it ended.
+        """
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List a user's conversations that have a visible message, newest first; of one group only where named."""

@@ -187,6 +187,7 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN app INTEGER NOT NULL DEFAULT 0;
     UPDATE grp SET app = (SELECT app FROM timeline AS t WHERE t.id = grp.id);
     CREATE INDEX grp_type ON grp (app, type, id) WHERE destroyed_at IS NULL;
+    CREATE INDEX grp_room ON grp (owner) WHERE type = 2 AND destroyed_at IS NULL;
     ALTER TABLE stay ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX stay_admin ON stay (grp, usr) WHERE admin = 1;
     CREATE TABLE ban (

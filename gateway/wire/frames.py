@@ -56,6 +56,18 @@ class RecallFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag
     ref: Ref = None
 
 
+class JoinFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="join"):
+    """Enters a chatroom. Its other members are decoded as REST's are."""
+
+    ref: Ref = None
+
+
+class LeaveFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="leave"):
+    """Leaves a chatroom. Its other members are decoded as REST's are."""
+
+    ref: Ref = None
+
+
 class SignalFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="signal"):
     """Goes to who is online and is not stored. Its other members are decoded with those of a send."""
 
@@ -68,7 +80,9 @@ class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="
     ref: Ref = None
 
 
-ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | SignalFrame | PingFrame
+ClientFrame = (
+    Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | SignalFrame | JoinFrame | LeaveFrame | PingFrame
+)
 
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 

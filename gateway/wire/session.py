@@ -19,6 +19,7 @@ from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.encoding import JSON, Encoding
 from gateway.wire.frames import USER_TIMELINE, frame
+from gateway.wire.track import RoomTrack, Track
 
 FETCHES_MAX = 4
 """Pages one session may have in flight: enough to keep a link busy, few enough to bound memory."""
@@ -38,54 +39,6 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: int
     idle_timeout_ms: int
     reorder_grace_ms: int
-
-
-class Track:
-    """One timeline as one session follows it.
-
-    `base`: the greatest seq that was there when the stays were read. `sent`: the law's counter. `head`: the
-    greatest seq known to exist. `acked`: up to where the device has acked on this connection. `gaps`: first and
-    last seq of each `gap` told since. `fetching`: the seq a page in flight starts at, or 0. `due`: no page is
-    asked for before then. `settled`: nothing is missing, so that a run that starts at `sent + 1` may be written
-    at once. `goal`: the head at attach while `live` waits for it, else -1.
-    """
-
-    __slots__ = (
-        "acked",
-        "base",
-        "due",
-        "fetching",
-        "from_seq",
-        "gaps",
-        "goal",
-        "head",
-        "name",
-        "primed",
-        "sent",
-        "settled",
-        "timeline_id",
-    )
-
-    def __init__(self, timeline_id: int, name: str, from_seq: int) -> None:
-        self.timeline_id = timeline_id
-        self.name = name
-        self.from_seq = from_seq
-        self.base = from_seq
-        # Nothing below its stay is owed to a device, and a late ack of an earlier stay must do no harm.
-        self.sent = self.acked = from_seq - 1
-        self.head = 0
-        self.gaps: tuple[tuple[int, int], ...] = ()
-        self.goal = -1
-        self.due = 0
-        self.primed = False
-        self.fetching = 0
-        self.settled = False
-
-    @property
-    def unacked(self) -> int:
-        """Return how many entries no ack covers. A gap is none, however wide: nobody acks what never came."""
-        told = sum(last - max(first - 1, self.acked) for first, last in self.gaps)
-        return self.sent - self.acked - told
 
 
 class Session:
@@ -173,6 +126,24 @@ class Session:
         if self._expires_at - self.heard_at <= DAY_MS:
             effects.append(Wake(self._expires_at))
         return effects
+
+    # -- chatrooms --------------------------------------------------------------------------------------
+
+    @property
+    def rooms(self) -> list[RoomTrack]:
+        """Return the chatrooms this connection is in."""
+        return [track for track in self.tracks.values() if isinstance(track, RoomTrack)]
+
+    def join(self, timeline_id: int, xid: int, joined_at: int) -> RoomTrack:
+        """Enter a chatroom that is not followed yet. The caller registers the track, answers, then primes it."""
+        # Not among the names, which are what may be acked.
+        track = self.tracks[timeline_id] = RoomTrack(timeline_id, f"r:{xid}", joined_at)
+        return track
+
+    def leave(self, timeline_id: int) -> list[Effect]:
+        """Leave a chatroom, if this connection is in it; nothing of it is written any more."""
+        track = self.tracks.get(timeline_id)
+        return self._drop(track) if isinstance(track, RoomTrack) else []
 
     # -- the law ----------------------------------------------------------------------------------------
 
@@ -269,7 +240,8 @@ class Session:
             return self.end(Close.STORE_FAILED, f"{track.name} has lost entries that were not sent yet")
         first = track.sent + 1
         track.sent = to
-        track.gaps = (*track.gaps, (first, to))
+        if not isinstance(track, RoomTrack):
+            track.gaps = (*track.gaps, (first, to))
         told = frame(self._encoding, "gap", timeline=track.name, **{"from": first}, to=to, reason=reason)
         return [Write(told)]
 
@@ -303,7 +275,7 @@ class Session:
 
     def _drop(self, track: Track) -> list[Effect]:
         del self.tracks[track.timeline_id]
-        del self._names[track.name]
+        self._names.pop(track.name, None)
         self._behind.pop(track, None)
         effects: list[Effect] = [Unfollow(track.timeline_id)]
         return effects + self._reached(track)
@@ -328,6 +300,8 @@ class Session:
             self._behind.pop(track, None)
         else:
             track.settled = False
+            # Behind the others now: a few that never catch up must not take all the turns.
+            self._behind.pop(track, None)
             self._behind[track] = None
         return effects + self._fetch_next()
 
@@ -408,4 +382,4 @@ class Session:
     @property
     def cursors(self) -> dict[str, int]:
         """Return where each followed timeline starts on this connection, as `welcome` tells it."""
-        return {track.name: track.sent for track in self.tracks.values()}
+        return {track.name: track.sent for track in self._names.values()}

@@ -18,7 +18,7 @@ OPS = ["hello", "ack", "read", "send", "recall", "ping", "signal", "join", "leav
 NAMES = [
     "ref", "token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "conversation_id", "msg_id",
     "type", "target", "targets", "content_type", "content", "attachment", "ext", "config", "from_user_id",
-    "transaction_id", "transaction_id ", "online_only", "unknown",
+    "transaction_id", "transaction_id ", "online_only", "room_id", "unknown",
 ]  # fmt: skip
 EDGES = [
     0,
@@ -54,15 +54,16 @@ values = st.recursive(
     max_leaves=8,
 )
 likely = st.fixed_dictionaries(
-    {"op": st.sampled_from(["send", "read", "recall", "signal", "ack", "ping"])},
+    {"op": st.sampled_from(["send", "read", "recall", "signal", "join", "leave", "ack", "ping"])},
     optional={
         "ref": st.integers(-5, 5) | st.text(max_size=3),
         "type": st.sampled_from([1, 2, "1", 3]),
-        "target": st.sampled_from([ALICE, BOB, "12", 999]),
-        "targets": st.lists(st.sampled_from([ALICE, BOB, "12", 999]), max_size=3),
+        "target": st.sampled_from([ALICE, BOB, "12", 10**12 + 1]),
+        "targets": st.lists(st.sampled_from([ALICE, BOB, "12", 10**12 + 1]), max_size=3),
         "content_type": st.sampled_from([0, 1, 4, 7, 8]),
         "content": st.text(max_size=10),
         "conversation_id": st.sampled_from([ALICE, BOB, 0, 999]),
+        "room_id": st.sampled_from([ALICE, 10**12 + 1, "1000000000001", 0, 999]),
         "msg_id": st.integers(0, 20),
         "timeline": st.sampled_from(["user", "g:1", ""]),
         "seq": st.integers(0, 3),
@@ -121,6 +122,7 @@ class Device:
 @pytest.fixture
 async def device(stage: Stage) -> AsyncIterator[Device]:
     """A device that must have seen both answers and ends when the test is over, or the frames were too tame."""
+    await stage.call("POST", "/group/create", ALICE, json={"type": 2})
     device = Device(stage)
     yield device
     assert device.answers

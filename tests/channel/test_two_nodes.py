@@ -22,11 +22,13 @@ from gateway.core.messaging import Messaging, announce
 from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.core.writer import Writer
 from gateway.domain.model import Scope
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
 from gateway.wire.encoding import JSON
+from gateway.wire.frames import frame
 from tests.channel.stage import ALICE, BOB, LIMITS, Frame, contents, ops, seqs, until
 
 
@@ -78,7 +80,8 @@ class Node:
         self.attaching = Attaching(store, self.hub, self.receipts, LIMITS, now_ms, ticks_ms)
         ephemeral = Ephemeral(store, self.hub, LIMITS)
         self.messaging = Messaging(store, self.writer, self.receipts, ephemeral, LIMITS, now_ms)
-        self.groups = Groups(store, self.writer.submit, LIMITS, now_ms)
+        self.rooms = Rooms(store, self.hub, LIMITS, now_ms)
+        self.groups = Groups(store, self.writer.submit, LIMITS, now_ms, self.rooms)
         self.directory = directory
 
     async def principal(self, uid: int) -> Principal:
@@ -241,3 +244,25 @@ async def test_join_on_one_node_is_followed_on_the_other(nodes: tuple[Node, Node
     await here.send(ALICE, group.xid, "hi", Scope.GROUP)
     await until(lambda: contents(sink.frames) == ["hi"])
     assert seqs(sink.frames, f"g:{group.xid}") == [1, 2]
+
+
+async def test_a_chatroom_spans_the_nodes(nodes: tuple[Node, Node]) -> None:
+    """A device in it on another node hears what is sent here, what hints have lost, and its end."""
+    here, there = nodes
+    owner = await here.principal(ALICE)
+    room, _ = await here.groups.create(owner, name="", description="", avatar="", kind=2, members=())
+    connection, sink = await there.attach(BOB)
+    await there.rooms.join(
+        connection, room.xid, None, lambda name, seq: frame(JSON, "ok", name=name, seq=seq)
+    )
+    await here.send(ALICE, room.xid, "hi", Scope.GROUP)
+    await until(lambda: contents(sink.frames) == ["hi"])
+    here.bus.carry = lambda _: ()
+    await here.send(ALICE, room.xid, "lost", Scope.GROUP)
+    await there.hub.sweep()
+    await until(lambda: contents(sink.frames) == ["hi", "lost"])
+    await here.groups.destroy(owner, room.xid)
+    await there.hub.sweep()
+    await until(lambda: "destroyed" in [told.get("action") for told in sink.frames])
+    assert seqs(sink.frames, f"r:{room.xid}") == [1, 2, 3]
+    assert there.hub.followers(room.id) == []

@@ -21,6 +21,7 @@ from gateway.core.messaging import Messaging
 from gateway.core.passwords import Cost, Passwords
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.signals import Signals
@@ -64,7 +65,8 @@ class Stage:
             self.randomness,
             passwords=Passwords(limits, self.randomness, CHEAP),
         )
-        self.groups = Groups(store, self.writer.submit, limits, self.clock)
+        self.rooms = Rooms(store, self.hub, limits, self.clock)
+        self.groups = Groups(store, self.writer.submit, limits, self.clock, self.rooms)
         receipts = Receipts(store, self.hub, limits, self.clock)
         self.jobs = Jobs(store, self.writer, limits, self.clock)
         ephemeral = Ephemeral(store, self.hub, limits)
@@ -74,6 +76,7 @@ class Stage:
             directory=self.directory,
             erasing=Erasing(store, self.jobs, self.directory, self.hub, self.clock),
             groups=self.groups,
+            rooms=self.rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, self.clock),
             receipts=receipts,

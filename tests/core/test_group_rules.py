@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.group_bans import MINUTES_MAX, until
-from gateway.core.group_changes import CHATROOM, PRIVATE, PUBLIC, Outcome
+from gateway.core.group_changes import PRIVATE, PUBLIC, Outcome
 from gateway.core.groups import Groups
 from gateway.core.order import Order
 from gateway.core.principal import Principal
@@ -17,7 +17,7 @@ from gateway.domain.drafts import CreateDraft
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
-from gateway.domain.model import FOREVER, SAFE_MAX, Facts, Group, Scope
+from gateway.domain.model import FOREVER, ROOM, SAFE_MAX, Facts, Group, Scope
 from tests.core.grouping import MEMBER, OWNER, STRANGER, make, members_of
 from tests.core.stage import Stage, open_stage, refused
 
@@ -462,7 +462,7 @@ async def test_chatrooms(stage: Stage) -> None:
             name="",
             description="",
             avatar="",
-            type=CHATROOM,
+            type=ROOM,
             at=stage.clock(),
         )
     )
@@ -475,7 +475,14 @@ async def test_chatrooms(stage: Stage) -> None:
     assert [ban.xid for ban in (await stage.groups.bans.banned_list(owner, xid, "", 9)).bans] == [STRANGER]
     await stage.groups.settings.describe(owner, xid, GroupSettings(name="n"))
     await stage.groups.settings.ban_all(owner, xid, 0)
-    for what in ("block", "blocked_list", "invite", "admin/add", "admin_list", "transfer"):
+    assert await stage.groups.bans.block(owner, xid, [STRANGER, OWNER]) == [
+        Outcome(STRANGER),
+        Outcome(OWNER, Kind.OWNER_CANNOT_LEAVE),
+    ]
+    assert [block.xid for block in (await stage.groups.bans.blocked_list(owner, xid, "", 9)).blocks] == [
+        STRANGER
+    ]
+    for what in ("invite", "admin/add", "admin_list", "transfer"):
         with refused(Kind.BAD_PARAMETER):
             await ALL[what](stage.groups, owner, xid)
     with refused(Kind.BAD_PARAMETER):

@@ -131,9 +131,9 @@ class TestCreate:
         )
         assert group.owner_xid == OWNER
 
-    @pytest.mark.parametrize("kind", [2, 3, -1, 99])
+    @pytest.mark.parametrize("kind", [3, -1, 99])
     async def test_types_that_are_not_there(self, stage: Stage, kind: int) -> None:
-        """Chatrooms and temporary groups are refused, not made as something else."""
+        """Temporary groups are refused, not made as something else."""
         with refused(Kind.BAD_PARAMETER) as refusal:
             await make(stage, kind=kind)
         assert refusal.sentence.startswith("type")

@@ -26,7 +26,9 @@ async def test_changes_at_once_all_happen(stage: Stage) -> None:
 async def test_changes_of_two_nodes_all_happen(stage: Stage) -> None:
     """Two nodes that don't take turns are judged again, and both get there."""
     group, owner = await make(stage), await stage.user(OWNER)
-    nodes = [Groups(stage.store, stage.writer.submit, stage.limits, stage.clock) for _ in range(3)]
+    nodes = [
+        Groups(stage.store, stage.writer.submit, stage.limits, stage.clock, stage.rooms) for _ in range(3)
+    ]
     await asyncio.gather(*(node.invite(owner, group.xid, [n]) for n, node in enumerate(nodes, 1)))
     assert await members_of(stage, group) == [1, 2, 3, OWNER, MEMBER]
 
@@ -42,7 +44,7 @@ async def test_by_new_facts(stage: Stage) -> None:
         await stage.groups.kick(owner, group.xid, [MEMBER])
         return await stage.writer.submit(draft)
 
-    groups = Groups(stage.store, overtaken, stage.limits, stage.clock)
+    groups = Groups(stage.store, overtaken, stage.limits, stage.clock, stage.rooms)
     with refused(Kind.NOT_A_MEMBER):
         await groups.invite(member, group.xid, [7])
     assert len(drafts) == 1
@@ -65,7 +67,7 @@ async def test_read_in_two_pieces(stage: Stage, monkeypatch: pytest.MonkeyPatch)
         return await stage.writer.submit(draft)
 
     monkeypatch.setattr(stage.store, "facts", overtaken)
-    await Groups(stage.store, submit, stage.limits, stage.clock).invite(owner, group.xid, [7])
+    await Groups(stage.store, submit, stage.limits, stage.clock, stage.rooms).invite(owner, group.xid, [7])
     assert judged == [group.facts_version, group.facts_version + 1]
     assert await members_of(stage, group) == [7, OWNER]
 
@@ -80,7 +82,7 @@ async def test_a_group_that_ends_at_once(stage: Stage) -> None:
         await stage.groups.destroy(admin, answer.xid)
         return answer
 
-    groups = Groups(stage.store, ended, stage.limits, stage.clock)
+    groups = Groups(stage.store, ended, stage.limits, stage.clock, stage.rooms)
     with refused(Kind.GROUP_UNKNOWN):
         await groups.create(owner, name="", description="", avatar="", kind=PRIVATE, members=[])
 
@@ -95,7 +97,7 @@ async def test_not_for_ever(stage: Stage) -> None:
         tries.append(draft)
         return Stale()
 
-    groups = Groups(stage.store, stale, stage.limits, stage.clock)
+    groups = Groups(stage.store, stale, stage.limits, stage.clock, stage.rooms)
     with refused(Kind.OVERLOADED) as refusal:
         await groups.invite(owner, group.xid, [7])
     assert refusal.retry_after_ms

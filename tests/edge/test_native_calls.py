@@ -289,7 +289,7 @@ class TestGroups:
         assert (group["name"], group["type"], group["count"]) == ("", 0, 1)
 
     @pytest.mark.parametrize(
-        "wrong", [{"type": 2}, {"name": "x" * 4097}, {"user_list": ["x"]}, {"user_list": [0]}, {"name": 5}]
+        "wrong", [{"type": 3}, {"name": "x" * 4097}, {"user_list": ["x"]}, {"user_list": [0]}, {"name": 5}]
     )
     async def test_create_refused(self, api: Api, wrong: dict[str, Any]) -> None:
         """What a group cannot be is 10002."""

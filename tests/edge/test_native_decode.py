@@ -14,7 +14,7 @@ from gateway.core.signals import Signal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, SAFE_MAX, Scope
-from gateway.edge.facades.native.decode import decode_recall, decode_send, decode_signal
+from gateway.edge.facades.native.decode import decode_recall, decode_room, decode_send, decode_signal
 from tests.core.stage import refused
 
 LIMITS = Limits()
@@ -140,6 +140,22 @@ def test_recall() -> None:
     for body in (b"{}", b'{"conversation_id":5}', b'{"msg_id":5}', b'{"conversation_id":0,"msg_id":5}'):
         with refused(Kind.BAD_PARAMETER):
             decode_recall(body, LIMITS)
+
+
+def test_room() -> None:
+    """The chatroom is required, the seq is not; 0 is one, and says from the beginning."""
+    assert decode_room(b'{"room_id": "5"}', LIMITS) == (5, None)
+    assert decode_room(b'{"room_id": 5, "seq": null}', LIMITS) == (5, None)
+    assert decode_room(b'{"room_id": 5, "seq": "0"}', LIMITS) == (5, 0)
+    for body in (
+        b"{}",
+        b'{"room_id":0}',
+        b'{"seq":5}',
+        b'{"room_id":5,"seq":-1}',
+        b'{"room_id":5,"seq":true}',
+    ):
+        with refused(Kind.BAD_PARAMETER):
+            decode_room(body, LIMITS)
 
 
 def test_signal() -> None:

@@ -279,6 +279,30 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "group 1000000000002 of app demo cannot have a stay in {g}",
         "{g} is owned by {a}, who is not in it",
     ),
+    "a group that is a chatroom": (
+        "UPDATE grp SET type = 2 WHERE id = 5",
+        "{a} cannot have a stay in {g}",
+        "{b} cannot have a stay in {g}",
+        "{c} cannot have a stay in {g}",
+        "{c} cannot have a stay in {g}",
+        "device 1 of {b} has a cursor in the chatroom 1000000000001",
+    ),
+    "a chatroom that keeps what it let go": (
+        """
+        DELETE FROM stay WHERE grp = 6; UPDATE grp SET type = 2 WHERE id = 6;
+        UPDATE timeline SET floor = 1, last = 10 WHERE id = 6; DELETE FROM entry WHERE t = 6 AND seq = 1;
+        INSERT INTO message VALUES (10, 6, 0, 4, 0, 1, 0, 2, 1, NULL, 0, 0, 0);
+        UPDATE meta SET next_msg_id = 11; UPDATE app SET stored_bytes = stored_bytes + 300
+        """,
+        "message 10 lies at seq 1 of the chatroom 1000000000002, not above its floor 1",
+    ),
+    "a recall in a chatroom of what was never there": (
+        """
+        DELETE FROM stay WHERE grp = 6; UPDATE grp SET type = 2 WHERE id = 6;
+        UPDATE entry SET kind = 2, msg_id = 99 WHERE t = 6 AND seq = 2
+        """,
+        "the entry at seq 2 of group 1000000000002 of app demo names message 99, which does not exist",
+    ),
     "stay above head": (
         "UPDATE stay SET from_seq=7 WHERE grp = 5 AND from_seq=6",
         "the stay of {c} in {g} from seq 7 lies outside the timeline, whose head is 6",

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.domain.drafts import Changed, Keep
@@ -23,11 +24,11 @@ from gateway.domain.group_drafts import (
     SettingsDraft,
     TransferDraft,
 )
-from gateway.domain.model import Action, State
+from gateway.domain.model import ROOM, Action, State
 from gateway.store.sqlite.lane import Lane
 from tests.store.faulty import harm
 from tests.store.grouping import change
-from tests.store.stage import MIB, NOW, Stage
+from tests.store.stage import LIMITS, MIB, NOW, Stage
 
 ONE_ROW = {"meta", "app", "a"}
 """Tables that may be scanned: one row of meta, and the list of all apps."""
@@ -95,6 +96,15 @@ async def use_everything(stage: Stage) -> None:
     await store.group(app, group)
     await store.party(app, other.xid)
     await store.probe()
+    made = await stage.append(stage.creation(11, type=ROOM))
+    assert isinstance(made, Changed)
+    room = made.xid
+    for number in range(4):
+        await stage.say(12, room, key=f"in a room {number}", digest="d")
+    await stage.recall((await stage.say(12, room)).first_msg_id)
+    await stage.history(12, room)
+    await stage.read(12, room)
+    await stage.delete(12, room)
     await store.block(user.id, other.id, NOW)
     await store.blocked(user.id, 0, 10)
     await store.may_message(app, 11, [12, 13], create=False)
@@ -178,7 +188,8 @@ async def test_no_statement_goes_through_a_table(tmp_path: Path, monkeypatch: py
     async def listen(lane: Lane, work: Callable[[Any], Any]) -> Any:
         return await real(lane, lambda conn: work(Listener(conn, asked)))
 
-    async with Stage("sqlite", tmp_path / "data") as stage:
+    bounds = msgspec.structs.replace(LIMITS, room_history_max=2)
+    async with Stage("sqlite", tmp_path / "data", bounds) as stage:
         monkeypatch.setattr(Lane, "run", listen)
         await use_everything(stage)
         monkeypatch.undo()

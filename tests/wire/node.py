@@ -15,8 +15,9 @@ import msgspec
 from gateway.wire import session as subject
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
-from gateway.wire.session import Pace, Session, Track
-from tests.wire.world import GROUPS, TIMELINE_NAMES, UID, USER, Commit, World, ends_following
+from gateway.wire.session import Pace, Session
+from gateway.wire.track import Track
+from tests.wire.world import GROUPS, ROOMS, TIMELINE_NAMES, UID, USER, Commit, World, ends_following
 
 PACE = Pace(unacked_max=6, page_max=3, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)
 NEVER = 10**15
@@ -49,6 +50,7 @@ class Reading:
 
     fetch: Fetch
     page: tuple[list[Run], int, int] | None = None
+    stale: bool = False
 
 
 @dataclass
@@ -58,6 +60,16 @@ class Following:
     follow: Follow
     head: int = -1
     registered: bool = False
+
+
+@dataclass
+class Joining:
+    """A chatroom on the way to be entered: registered at once, then the head read, at last answered and primed."""
+
+    room: int
+    track: Track
+    seq: int | None
+    head: int = -1
 
 
 @dataclass
@@ -104,6 +116,8 @@ class Node:
         self.followers: dict[int, Track] = {}
         self.fetches: list[Reading] = []
         self.follows: list[Following] = []
+        self.joins: list[Joining] = []
+        self.rooms: set[int] = set()
         self.wakes: list[int] = []
         self.room = ROOMY
         self.seen: dict[int, Seen] = {}
@@ -204,6 +218,50 @@ class Node:
             start = following.follow.from_seq - 1
             self.perform(self.session.prime(timeline_id, start, following.head), "prime")
 
+    # -- chatrooms, as gateway/core/rooms.py does it ----------------------------------------------------
+
+    def join_room(self, room: int, seq: int | None) -> None:
+        """Begin to enter a chatroom, unless the connection is in it or about to be."""
+        if self.stage == "live" and not (self.session.ended or room in self.session.tracks):
+            track = self.session.join(room, ROOMS[room], self.now)
+            self.followers[room] = track
+            self.joins.append(Joining(room, track, seq))
+
+    def join_step(self, index: int) -> None:
+        """Go one step on with a chatroom that is about to be entered."""
+        joining = self.joins[index]
+        room = joining.room
+        if self.session.ended or self.session.tracks.get(room) is not joining.track:
+            del self.joins[index]
+        elif joining.head < 0:
+            joining.head = self.world.lines[room].head
+            if room in self.world.destroyed:
+                self.leave_room(room)
+        else:
+            del self.joins[index]
+            start = joining.head if joining.seq is None else min(joining.seq, joining.head)
+            self.seen[room] = Seen(start, start, NEVER, acked=NEVER)
+            self.rooms.add(room)
+            self._know(room, joining.head)
+            self.perform(self.session.prime(room, start, joining.head), "prime")
+
+    def leave_room(self, room: int) -> None:
+        """Leave a chatroom, or be put out of it."""
+        self.perform(self.session.leave(room), "leave")
+        self._forget(room)
+
+    def _forget(self, timeline_id: int) -> None:
+        self.seen.pop(timeline_id, None)
+        self.known.pop(timeline_id, None)
+        self.goals.pop(timeline_id, None)
+        self.rooms.discard(timeline_id)
+        self._outdate(timeline_id)
+
+    def _outdate(self, timeline_id: int) -> None:
+        """Pages on their way were asked for by who has left since; whoever comes back may still use them."""
+        for reading in self.fetches:
+            reading.stale = reading.stale or reading.fetch.timeline_id == timeline_id
+
     # -- reading ----------------------------------------------------------------------------------------
 
     def read_page(self, index: int, limit: int) -> None:
@@ -217,9 +275,10 @@ class Node:
         assert reading.page is not None
         runs, floor, head = reading.page
         timeline_id, from_seq = reading.fetch.timeline_id, reading.fetch.from_seq
-        seen = self.seen.get(timeline_id)
+        track = self.session.tracks.get(timeline_id)
         if not self.session.ended:
-            if seen is not None and from_seq > seen.start:
+            if track is not None and track.fetching == from_seq:
+                self._outdate(timeline_id)
                 self._know(timeline_id, head)
             self.perform(self.session.page(timeline_id, from_seq, runs, floor, head), "page")
 
@@ -279,6 +338,7 @@ class Node:
                 case Unfollow(timeline_id):
                     self.followers.pop(timeline_id, None)
                 case Acked(timeline_id, seq):
+                    assert timeline_id not in ROOMS, "nobody acks a chatroom"
                     seen = self.seen[timeline_id]
                     assert seen.acked < seq <= seen.sent, "an ack that is news, of what was sent"
                     self.cursors[timeline_id] = seq
@@ -318,7 +378,7 @@ class Node:
     def _reading(self, timeline_id: int) -> bool:
         """Say whether a page of the stay that is followed is on its way; one of an earlier stay lies below it."""
         start = self.seen[timeline_id].start
-        fetches = [reading.fetch for reading in self.fetches]
+        fetches = [reading.fetch for reading in self.fetches if not reading.stale]
         return any(fetch.timeline_id == timeline_id and fetch.from_seq > start for fetch in fetches)
 
     def _judge_end(self, code: Close, cause: str) -> None:
@@ -367,9 +427,7 @@ class Node:
         if fence is None or (timeline_id == USER and seq <= self.attach_head):
             return
         if ends_following(fence, timeline_id):
-            self.seen.pop(fence.group_id, None)
-            self.known.pop(fence.group_id, None)
-            self.goals.pop(fence.group_id, None)
+            self._forget(fence.group_id)
         elif timeline_id == USER:
             start = fence.from_seq - 1
             self.seen[fence.group_id] = Seen(start, start, fence.from_seq, primed=False, acked=start)
@@ -422,6 +480,8 @@ class Node:
             self.attach_step({})
         elif self.follows:
             self.follow_step(0)
+        elif self.joins:
+            self.join_step(0)
         elif self.session.lagging:
             self.drain()
         elif self.fetches:
@@ -450,7 +510,7 @@ class Node:
         self.sweep()
         self.settle()
         self.room = ROOMY
-        lines, followed = self.world.lines, {USER, *self.world.stays}
+        lines, followed = self.world.lines, {USER, *self.world.stays, *self.rooms}
         assert {t: seen.sent for t, seen in self.seen.items()} == {t: lines[t].head for t in followed}
         assert set(self.session.tracks) == set(self.followers) == followed
         assert all(track.settled for track in self.session.tracks.values()), "the fan-out's short way is open"

@@ -8,7 +8,8 @@ from gateway.domain.model import Action, Membership
 from gateway.wire.effects import Effect, Fetch, Run, Write
 from gateway.wire.encoding import JSON
 from gateway.wire.frames import frame
-from gateway.wire.session import Pace, Session, Track
+from gateway.wire.session import Pace, Session
+from gateway.wire.track import Track
 
 USER, GROUP, UID = 1, 2, 100
 PACE = Pace(unacked_max=6, page_max=3, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)

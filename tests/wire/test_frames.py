@@ -27,6 +27,8 @@ from gateway.wire.frames import (
     AckFrame,
     ClientFrame,
     Hello,
+    JoinFrame,
+    LeaveFrame,
     PingFrame,
     ReadFrame,
     RecallFrame,
@@ -74,6 +76,8 @@ def test_client_frames(text: str, decoded: ClientFrame) -> None:
         ('{"op":"read","ref":"a","conversation_id":"2","msg_id":3.0}', ReadFrame(ref="a")),
         ('{"op":"signal","type":2,"target":"7","content":"typing"}', SignalFrame()),
         ('{"op":"recall","ref":0,"conversation_id":2,"msg_id":"3"}', RecallFrame(ref=0)),
+        ('{"op":"join","ref":1,"room_id":"2","seq":3.0}', JoinFrame(ref=1)),
+        ('{"op":"leave","room_id":[]}', LeaveFrame()),
     ],
 )
 def test_requests_leave_their_bodies_alone(text: str, decoded: ClientFrame) -> None:
@@ -199,7 +203,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-OPS = ["hello", "ack", "read", "send", "recall", "signal", "ping"]
+OPS = ["hello", "ack", "read", "send", "recall", "signal", "join", "leave", "ping"]
 MEMBERS = ["token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "ref", "msg_id", "targets"]
 
 

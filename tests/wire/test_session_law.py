@@ -10,15 +10,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.domain.model import Action
 from gateway.wire.close import Close
 from tests.wire.node import PACE, ROOMY, Node
-from tests.wire.world import TIMELINE_NAMES, USER, Commit, World
+from tests.wire.world import GROUPS, ROOMS, TIMELINE_NAMES, USER, Commit, World
 
 GROUP_A = USER + 1
+ROOM_A = min(ROOMS)
 
 picks = st.integers(0, 7)
 few = st.integers(0, 3)
 # Much on few timelines meets itself; a little on all of them fills what is bounded.
-lines = st.sampled_from([USER, GROUP_A, USER, GROUP_A, *TIMELINE_NAMES])
-groups = st.sampled_from([GROUP_A, GROUP_A, GROUP_A, *(set(TIMELINE_NAMES) - {USER})])
+lines = st.sampled_from([USER, GROUP_A, USER, GROUP_A, ROOM_A, *TIMELINE_NAMES])
+groups = st.sampled_from([GROUP_A, GROUP_A, GROUP_A, *(set(GROUPS) - {GROUP_A})])
+rooms = st.sampled_from([ROOM_A, ROOM_A, *ROOMS])
 ways = st.sampled_from(["live", "live", "hint", "held", "lost"])
 leavings = st.sampled_from([Action.KICKED, Action.LEFT, Action.KICKED, Action.LEFT, Action.DESTROYED])
 cursors = st.dictionaries(lines, st.integers(0, 30))
@@ -29,13 +31,13 @@ class LawMachine(RuleBasedStateMachine):
 
     @initialize(
         joined=st.lists(st.booleans(), min_size=5, max_size=5),
-        backlog=st.lists(st.integers(0, 8), min_size=6, max_size=6),
+        backlog=st.lists(st.integers(0, 8), min_size=8, max_size=8),
         steps=st.integers(0, 4),
     )
     def begin(self, joined: list[bool], backlog: list[int], steps: int) -> None:
         self.world = World()
         for timeline_id, count in zip(TIMELINE_NAMES, backlog, strict=True):
-            if timeline_id != USER and joined[timeline_id - GROUP_A]:
+            if timeline_id in GROUPS and joined[timeline_id - GROUP_A]:
                 self.world.join(timeline_id)
             self.world.send(timeline_id, count)
         self.node = Node(self.world)
@@ -77,6 +79,34 @@ class LawMachine(RuleBasedStateMachine):
     @rule(group=groups, action=st.sampled_from([Action.JOINED, Action.LEFT, Action.KICKED]), way=ways)
     def others_come_or_go(self, group: int, action: Action, way: str) -> None:
         self.announce(self.world.other(group, action), way)
+
+    @rule(room=rooms, seq=st.none() | st.integers(0, 30), steps=st.sampled_from([2, 2, 2, 1, 0]))
+    def enter(self, room: int, seq: int | None, steps: int) -> None:
+        """The device enters a chatroom, if it is live; what waits for the store may go on at once."""
+        for _ in range(4):
+            self.node.attach_step({})
+        self.node.join_room(room, seq)
+        for _ in range(steps):
+            if self.node.joins:
+                self.node.join_step(-1)
+
+    @rule(room=rooms, seen=st.integers(0, 30), count=st.integers(1, 9), kept=st.integers(1, 4))
+    def come_back(self, room: int, seen: int, count: int, kept: int) -> None:
+        """A chatroom goes on and lets go of what is old, also of what this device has not got; it enters anew."""
+        self.node.leave_room(room)
+        if room not in self.world.destroyed:
+            line = self.world.lines[room]
+            self.world.send(room, count)
+            line.floor = max(line.floor, line.head - kept)
+            self.enter(room, seen, 2)
+
+    @rule(room=rooms, end=st.integers(0, 20), way=ways)
+    def leave_or_end(self, room: int, end: int, way: str) -> None:
+        """The device leaves a chatroom or is put out; now and then it ends."""
+        if end < 10:
+            self.node.leave_room(room)
+        elif end == 20 and room not in self.world.destroyed:
+            self.announce(self.world.end_room(room), way)
 
     @rule(late=st.lists(st.tuples(picks, st.booleans(), st.booleans()), min_size=1, max_size=4))
     def announce_late(self, late: list[tuple[int, bool, bool]]) -> None:
@@ -142,11 +172,13 @@ class LawMachine(RuleBasedStateMachine):
 
     @rule(steps=st.lists(picks, min_size=1, max_size=4), stated=cursors)
     def attach_or_follow(self, steps: list[int], stated: dict[int, int]) -> None:
-        """Whatever waits for the store or the bus goes on: attaching, and following groups just joined."""
+        """Whatever waits for the store or the bus goes on: attaching, following, and entering chatrooms."""
         for pick in steps:
             self.node.attach_step(stated)
             if self.node.follows:
                 self.node.follow_step(pick % len(self.node.follows))
+            if self.node.joins:
+                self.node.join_step(pick % len(self.node.joins))
 
     # -- the device, the transport and the clock --------------------------------------------------------
 

@@ -14,7 +14,14 @@ USER, UID, OTHER = 1, 100, 101
 GROUPS = {2: 12, 3: 13, 4: 14, 5: 15, 6: 16}
 """Timeline ids and xids. One more timeline than a session may fetch at the same time, and then some."""
 
-TIMELINE_NAMES = {USER: "user"} | {timeline_id: f"g:{xid}" for timeline_id, xid in GROUPS.items()}
+ROOMS = {7: 17, 8: 18}
+"""Chatrooms, which the user's connection may be in."""
+
+TIMELINE_NAMES = (
+    {USER: "user"}
+    | {timeline_id: f"g:{xid}" for timeline_id, xid in GROUPS.items()}
+    | {timeline_id: f"r:{xid}" for timeline_id, xid in ROOMS.items()}
+)
 
 
 class Line:
@@ -98,6 +105,15 @@ class World:
             self.destroyed.add(group)
         return commits
 
+    def end_room(self, room: int) -> Commit:
+        """A chatroom ends: its own timeline says so, and no other."""
+        self.destroyed.add(room)
+        fence = Membership(
+            action=Action.DESTROYED, group_id=room, group_xid=ROOMS[room], user_xids=(), from_seq=0
+        )
+        seq = self.lines[room].append(fence)
+        return Commit(room, seq, seq)
+
     def other(self, group: int, action: Action) -> Commit:
         """Somebody else comes or goes: the user's own timeline says nothing of it."""
         return self._change(group, action, OTHER, self.lines[group].head + 1)[0]
@@ -117,8 +133,8 @@ class World:
         return commits
 
     def owed(self, timeline_id: int, seq: int) -> bool:
-        """Say whether the user was there when this entry was appended."""
-        if timeline_id == USER:
+        """Say whether the user was there when this entry was appended. In a chatroom everybody is."""
+        if timeline_id == USER or timeline_id in ROOMS:
             return True
         start = self.stays.get(timeline_id)
         return (start is not None and seq >= start) or any(

@@ -32,6 +32,7 @@ from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
 from gateway.store.sqlite.related import Related
+from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import ROW_BYTES, count
 
 _PARTIES = """
@@ -142,6 +143,7 @@ class _Run:
     def __init__(self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft], limits: Limits) -> None:
         self._conn = conn
         self._drafts = drafts
+        self._history_max = limits.room_history_max
         self._related = Related(conn, drafts, limits.related_max)
         self._members: set[tuple[int, int]] = set()
         self._parties: dict[tuple[int, int], _Party] = {}
@@ -360,3 +362,11 @@ class _Run:
         conn.execute(_HEADS, (rows(moved),))
         count(conn, self._stored)
         conn.execute("UPDATE meta SET next_msg_id = ?", (self._next_msg_id,))
+        # Whatever passes a multiple of what a chatroom keeps is looked at, so that most batches ask nothing.
+        passed = [
+            party[_ID]
+            for party in self._moved.values()
+            if party[_KIND] == Scope.GROUP and party[_HEAD] % self._history_max < len(self._messages)
+        ]
+        if passed:
+            trim(conn, passed, self._history_max)

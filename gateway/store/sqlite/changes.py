@@ -21,7 +21,7 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupSettings, UsersChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope, State
+from gateway.domain.model import ROOM, Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope, State
 from gateway.store.sqlite.directed import newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import (
@@ -32,6 +32,7 @@ from gateway.store.sqlite.messages import (
     to_message,
 )
 from gateway.store.sqlite.related import folded_into
+from gateway.store.sqlite.rooms import is_room, trim
 from gateway.store.sqlite.texts import wipe
 
 _USERS = f"""
@@ -73,7 +74,7 @@ def append_change(
     """Append one draft that is not a message and answer it."""
     match draft:
         case RecallDraft():
-            return _recall(conn, draft)
+            return _recall(conn, draft, limits)
         case DeleteDraft():
             return _delete(conn, draft)
         case CreateDraft():
@@ -96,7 +97,7 @@ def _place(
     return seq, Scope(scope), xid
 
 
-def _recall(conn: sqlite3.Connection, draft: RecallDraft) -> Answer:
+def _recall(conn: sqlite3.Connection, draft: RecallDraft, limits: Limits) -> Answer:
     found = one(
         conn,
         f"""SELECT m.target, m.sender, m.flags, {MESSAGE_JSON}, g.facts_version FROM message AS m {MESSAGE_JOINS}
@@ -124,6 +125,8 @@ def _recall(conn: sqlite3.Connection, draft: RecallDraft) -> Answer:
         data = msgspec.json.encode(fact).decode()
         seq, scope, xid = _place(conn, timeline_id, EntryKind.RECALLED, draft.msg_id, data)
         placed.append(Placed(timeline_id, scope, xid, Entry(seq=seq, kind=EntryKind.RECALLED, recalled=fact)))
+        if scope is Scope.GROUP and seq % limits.room_history_max == 0:
+            trim(conn, [timeline_id], limits.room_history_max)
     return Changed(placed)
 
 
@@ -137,6 +140,9 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
             (draft.user_id, draft.opposite_id),
         )
         if not stay:
+            if is_room(conn, draft.opposite_id):
+                sentence = "conversation_id: a chatroom keeps nothing that one user could hide"
+                return Refused(Kind.BAD_PARAMETER, sentence)
             return Refused(Kind.NOT_A_MEMBER, f"not a member of group {draft.opposite_xid}")
         stay_id, deleted, last = stay
         if deleted >= last:
@@ -229,9 +235,12 @@ def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Ans
     users = find_users(conn, draft, 0, refused, make=True)
     if not users or users[0].xid != draft.owner_xid:
         return Refused(refused[draft.owner_xid], f"owner: {draft.owner_xid} cannot own a group")
-    if users[0].groups >= limits.groups_per_user_max:
+    room = draft.type == ROOM
+    if room and _rooms_of(conn, users[0].id) >= limits.rooms_per_user_max:
+        return Refused(Kind.GROUPS_FULL, f"owner: has {limits.rooms_per_user_max} chatrooms already")
+    if not room and users[0].groups >= limits.groups_per_user_max:
         return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
-    users = _with_room(users, limits.group_members_max, limits, refused)
+    users = users[:1] if room else _with_room(users, limits.group_members_max, limits, refused)
     make_missing(conn, draft, users)
     group_xid = next_xid(conn, draft.app)
     group_id = one(
@@ -248,8 +257,18 @@ def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Ans
         ),
     )
     change_settings(conn, group_id, draft.settings, draft.at)
-    placed = tell(conn, Action.JOINED, group_id, group_xid, users, draft.at)
+    # Nobody is in a chatroom, its owner neither: its timeline begins with its first message.
+    placed = [] if room else tell(conn, Action.JOINED, group_id, group_xid, users, draft.at)
     return Changed(placed, group_xid, refused)
+
+
+def _rooms_of(conn: sqlite3.Connection, user_id: int) -> int:
+    found: int = one(
+        conn,
+        f"SELECT count(*) FROM grp WHERE owner = ? AND type = {ROOM} AND destroyed_at IS NULL",
+        (user_id,),
+    )[0]
+    return found
 
 
 def _with_room(

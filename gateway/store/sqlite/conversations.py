@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import msgspec
 
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, Message, Scope, Status, User
+from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, Status, User
 from gateway.store.base import History, HistoryItem, Party, Readers, Recent
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, table
@@ -118,7 +119,7 @@ def history(conn: sqlite3.Connection, asker: User, opposite: Party, start: int, 
             (asker.id, opposite.id),
         )
         if not stay:
-            return Kind.NOT_A_MEMBER
+            return _room_history(conn, asker, opposite, top, limit)
         below, read, delivered = stay
         found = table(conn, _GROUP, (asker.id, opposite.id, below, top, limit + 1, read, delivered))
     else:
@@ -128,6 +129,30 @@ def history(conn: sqlite3.Connection, asker: User, opposite: Party, start: int, 
         # The reserved user `system` holds no conversations of its own, yet may look back at what it sent.
         below, read = position or (0, 0)
         found = table(conn, _P2P, (asker.id, opposite.id, below, top, limit + 1, read))
+    return _history(found, limit)
+
+
+def _room_history(
+    conn: sqlite3.Connection, asker: User, opposite: Party, top: int, limit: int
+) -> History | Kind:
+    """Read a page of what a chatroom keeps, as anybody may who is not kept out. Nobody's position is in it."""
+    room = one(
+        conn,
+        f"""SELECT destroyed_at, EXISTS (SELECT 1 FROM grp_block WHERE grp = ?1 AND usr = ?2) FROM grp
+        WHERE id = ?1 AND type = {ROOM}""",
+        (opposite.id, asker.id),
+    )
+    if not room:
+        return Kind.NOT_A_MEMBER
+    destroyed_at, blocked = room
+    if destroyed_at is not None:
+        return Kind.GROUP_UNKNOWN
+    if blocked:
+        return Kind.GROUP_BLOCKED
+    return _history(table(conn, _GROUP, (asker.id, opposite.id, 0, top, limit + 1, 0, 0)), limit)
+
+
+def _history(found: list[Any], limit: int) -> History:
     items = [HistoryItem(to_message(row), Status(reach)) for row, reach in found]
     return History(items[:limit], items[limit].message.msg_id if len(items) > limit else 0)
 

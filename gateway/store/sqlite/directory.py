@@ -11,6 +11,7 @@ import msgspec
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     GIVEN_XID_FIRST,
+    ROOM,
     SYSTEM_NAME,
     App,
     AppLimits,
@@ -41,8 +42,11 @@ SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t
     g.read_ack
 FROM timeline AS t JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
 """
-_FACTS = """
-SELECT json_group_array(json_array(t.xid, g.id, t.facts_version, g.owner = u.id, s.id IS NOT NULL,
+# Anybody is in a chatroom who is not kept out of it.
+_FACTS = f"""
+SELECT json_group_array(json_array(t.xid, g.id, t.facts_version, g.owner = u.id,
+    CASE WHEN g.type = {ROOM} THEN NOT EXISTS (SELECT 1 FROM grp_block AS k WHERE k.grp = g.id AND k.usr = u.id)
+        ELSE s.id IS NOT NULL END,
     coalesce(s.admin, 0), g.type, coalesce(b.until, 0), g.ban_all_until))
 FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 CROSS JOIN grp AS g ON g.id = t.id AND g.destroyed_at IS NULL

@@ -20,7 +20,7 @@ from gateway.domain.group_drafts import (
     TransferDraft,
 )
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action
+from gateway.domain.model import ROOM, Action
 from gateway.store.sqlite.changes import (
     GroupUser,
     change_settings,
@@ -32,7 +32,6 @@ from gateway.store.sqlite.changes import (
 from gateway.store.sqlite.group_requests import file_requests, handle_request
 from gateway.store.sqlite.lane import one, rows
 
-_CHATROOM = 2
 """The type of groups whose members nobody keeps."""
 
 _BAN = """
@@ -127,7 +126,7 @@ def _ban(conn: sqlite3.Connection, draft: BanDraft, group: _Judged, limits: Limi
     for user in users:
         if user.id == group.owner_id:
             refused[user.xid] = Kind.FORBIDDEN
-        elif not user.stay_id and group.type != _CHATROOM:
+        elif not user.stay_id and group.type != ROOM:
             refused[user.xid] = Kind.NOT_A_MEMBER
         elif user.admin and draft.sparing:
             refused[user.xid] = Kind.OWNER_ONLY

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.domain.group_drafts import RequestKind
-from gateway.domain.model import Scope
+from gateway.domain.model import ROOM, Scope
 
 _USER = int(Scope.USER)
 _APPLICATION, _INVITATION = int(RequestKind.APPLICATION), int(RequestKind.INVITATION)
-_CHATROOM = 2
 
 
 def group_laws(who: Callable[[str], str]) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def group_laws(who: Callable[[str], str]) -> tuple[str, ...]:
         """,
         f"""
         SELECT {who("g.id")} || ' is owned by ' || {who("g.owner")} || ', who is not in it' FROM grp AS g
-        WHERE g.destroyed_at IS NULL AND g.type <> {_CHATROOM}
+        WHERE g.destroyed_at IS NULL AND g.type <> {ROOM}
             AND NOT EXISTS (SELECT 1 FROM stay AS s WHERE s.usr = g.owner AND s.grp = g.id AND s.to_seq IS NULL)
         """,
         f"""

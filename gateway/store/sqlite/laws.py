@@ -6,7 +6,7 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
-from gateway.domain.model import FOLDED, PLATFORM_MAX, EntryKind, Scope, State
+from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
 from gateway.store.sqlite.group_laws import group_laws
 from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES
@@ -22,6 +22,12 @@ def _who(column: str) -> str:
     return f"""coalesce((SELECT CASE n.kind WHEN {_GROUP} THEN 'group ' ELSE 'user ' END || n.xid || ' of app ' ||
         coalesce((SELECT app_id FROM app WHERE id = n.app), n.app) FROM timeline AS n WHERE n.id = {column}),
         'nobody (timeline ' || {column} || ')')"""
+
+
+def _trimmed(timeline: str, msg_id: str) -> str:
+    """Say whether a message is one that a chatroom has let go of: ids rise with seqs, and the newest one stays."""
+    return f"""(EXISTS (SELECT 1 FROM grp AS r WHERE r.id = {timeline} AND r.type = {ROOM}) AND {msg_id} < coalesce((
+        SELECT x.msg_id FROM entry AS x WHERE x.t = {timeline} AND x.kind = {_MESSAGE} ORDER BY x.seq LIMIT 1), 0))"""
 
 
 # What is folded into a message that is recalled goes silently with it.
@@ -70,6 +76,7 @@ _ENTRIES = (
     WHERE CASE WHEN e.kind = {_MESSAGE} THEN NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
         WHEN e.kind = {_RECALLED} THEN NOT json_valid(e.data) OR e.msg_id > (SELECT swept_to FROM meta)
             AND NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
+            AND NOT {_trimmed("e.t", "e.msg_id")}
         ELSE e.kind NOT IN ({_MEMBERSHIP}, {_DELETED}) OR NOT json_valid(e.data) END
     """,
     # A message's entry stands with its receiver at the message's seq, or is its sender's copy.
@@ -85,6 +92,13 @@ _ENTRIES = (
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
     LEFT JOIN entry AS e ON e.t = m.target AND e.seq = m.seq
     WHERE m.seq > t.floor AND (e.kind IS NOT {_MESSAGE} OR e.msg_id <> m.msg_id)
+    """,
+    # What a chatroom no longer shows, it does not keep either.
+    f"""
+    SELECT 'message ' || m.msg_id || ' lies at seq ' || m.seq || ' of the chatroom ' || t.xid
+        || ', not above its floor ' || t.floor
+    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target AND t.floor >= m.seq
+    CROSS JOIN grp AS g ON g.id = t.id AND g.type = {ROOM}
     """,
     # A copy's seq is stored nowhere else, so copies are counted per sender first, and looked for one by one
     # only where the counts differ.
@@ -175,7 +189,8 @@ _MESSAGES = (
         WHEN b.flags & {RECALLED} THEN ', which is recalled: its text is still there'
         ELSE ', which is not its sender''s in the same conversation' END
     FROM message AS m LEFT JOIN message AS b ON b.msg_id = m.related
-    WHERE m.related > 0 AND CASE WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta)
+    WHERE m.related > 0 AND CASE
+        WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta) AND NOT {_trimmed("m.target", "m.related")}
         ELSE (b.target, b.peer, b.sender, b.related) <> (m.target, m.peer, m.sender, 0) OR b.msg_id >= m.msg_id
             OR b.flags & {RECALLED} AND m.body IS NOT NULL END
     """,
@@ -262,6 +277,7 @@ _PARTIES = (
     SELECT {_who("s.usr")} || ' cannot have a stay in ' || {_who("s.grp")} FROM stay AS s
     LEFT JOIN timeline AS u ON u.id = s.usr LEFT JOIN timeline AS g ON g.id = s.grp
     WHERE NOT coalesce(u.kind = {_USER} AND g.kind = {_GROUP} AND u.app = g.app, false)
+        OR EXISTS (SELECT 1 FROM grp AS r WHERE r.id = s.grp AND r.type = {ROOM})
     """,
     f"""
     SELECT 'the stay of ' || {_who("s.usr")} || ' in ' || {_who("s.grp")} || ' from seq ' || s.from_seq
@@ -328,9 +344,11 @@ _PARTIES = (
     SELECT 'device ' || c.sn || ' of ' || {_who("c.usr")} || CASE
         WHEN d.sn IS NULL THEN ' has a cursor, and is not kept'
         WHEN t.id IS NULL THEN ' has a cursor in timeline ' || c.t || ', which does not exist'
+        WHEN r.id IS NOT NULL THEN ' has a cursor in the chatroom ' || t.xid
         ELSE ' has its cursor of ' || {_who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
     FROM cursor AS c LEFT JOIN device AS d ON d.usr = c.usr AND d.sn = c.sn LEFT JOIN timeline AS t ON t.id = c.t
-    WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false)
+    LEFT JOIN grp AS r ON r.id = c.t AND r.type = {ROOM}
+    WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false) OR r.id IS NOT NULL
     """,
     f"""
     WITH held AS (

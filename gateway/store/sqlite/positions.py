@@ -12,6 +12,7 @@ from gateway.domain.model import EntryKind, Scope, State, Status
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE
+from gateway.store.sqlite.rooms import is_room
 from gateway.store.sqlite.stays import others_reach
 
 RECEIPT_RANGE = 1_000
@@ -256,7 +257,8 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         (mark.user_id, mark.opposite_id),
     )
     if not found:
-        return Kind.NOT_A_MEMBER
+        # Nobody has a position in a chatroom.
+        return ReadDone(0, moved=False, changes=[]) if is_room(conn, mark.opposite_id) else Kind.NOT_A_MEMBER
     stay_id, before, last, told = found
     position = min(mark.msg_id or last, last)
     if position <= before:

@@ -49,6 +49,11 @@ class _Recall(msgspec.Struct):
     msg_id: Number = None
 
 
+class _Room(msgspec.Struct):
+    room_id: Number = None
+    seq: Number = None
+
+
 class _Signal(msgspec.Struct):
     type: Number = None
     target: Number = None
@@ -58,6 +63,7 @@ class _Signal(msgspec.Struct):
 _send = Body(_Send)
 _broadcast = Body(_Broadcast)
 _recall = Body(_Recall)
+_room = Body(_Room)
 _signal = Body(_Signal)
 
 
@@ -132,6 +138,17 @@ def decode_read(body: bytes, limits: Limits) -> tuple[int, int]:
         number(asked.conversation_id, "conversation_id", 0, SAFE_MAX, 0),
         number(asked.msg_id, "msg_id", 0, SAFE_MAX, 0),
     )
+
+
+def decode_room(body: bytes, limits: Limits) -> tuple[int, int | None]:
+    """The members of a device's `join` or `leave`: the chatroom, and the seq it is to be entered after, if any.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _room.decode(body, limits)
+    seq = None if asked.seq is None else number(asked.seq, "seq", 0, SAFE_MAX)
+    return identifier(asked.room_id, "room_id"), seq
 
 
 def _related(value: object) -> int:

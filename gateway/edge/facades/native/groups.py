@@ -10,7 +10,7 @@ from gateway.core.group_changes import Outcome
 from gateway.core.service import Core
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
-from gateway.domain.model import FOREVER, INT64_MAX, SAFE_MAX, Group
+from gateway.domain.model import FOREVER, INT64_MAX, ROOM, SAFE_MAX, Group
 from gateway.edge.decode import Body, Number, Query, identifier, identifiers, number, text
 from gateway.edge.facades.native.asking import principal_of
 from gateway.edge.facades.native.envelope import DONE, Asked, paged, success
@@ -211,7 +211,7 @@ def info_of(group: Group, limits: Limits, user_list: list[Result] | None = None)
         avatar=group.avatar,
         type=group.type,
         count=group.members,
-        capacity=limits.group_members_max,
+        capacity=limits.connections_max if group.type == ROOM else limits.group_members_max,
         create_timestamp=group.created_at,
         update_timestamp=group.updated_at,
         created_at=group.created_at,

@@ -1,0 +1,78 @@
+"""The chatrooms that a device is in, and how it comes back into them, without I/O."""
+
+from __future__ import annotations
+
+from gateway.client.cursors import Frame, Verdict, span
+
+_PREFIX = "r:"
+_ENDS = frozenset({"kicked", "destroyed"})
+
+
+def is_of_room(frame: Frame) -> bool:
+    """Whether a frame is an entry, or a gap, of a chatroom's timeline."""
+    return str(frame.get("timeline", "")).startswith(_PREFIX)
+
+
+class Rooms:
+    """Two marks for each chatroom, both a greatest seq: *sent* on this connection, *held* by the application.
+
+    The server forgets all of it with the connection, so that a new one joins again from what is held.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
+
+    def rejoin(self, *, forgotten: bool) -> list[Frame]:
+        """Return what to say at the start of a connection; `forgotten`: the store is another, and no seq counts."""
+        self._sent.clear()
+        if forgotten:
+            self._held = dict.fromkeys(self._held, 0)
+        return [
+            {"op": "join", "ref": timeline, "room_id": int(timeline.removeprefix(_PREFIX))}
+            | ({} if forgotten else {"seq": seq})
+            for timeline, seq in self._held.items()
+        ]
+
+    def enter(self, ok: Frame) -> None:
+        """Note the answer to a join: entries come from after the seq that it names."""
+        if (timeline := ok.get("timeline")) is not None:
+            self._sent[timeline] = ok["seq"]
+            self._held.setdefault(timeline, ok["seq"])
+
+    def take_rejoined(self, answer: Frame) -> bool:
+        """Take the answer to one of `rejoin`'s frames, if it is one; False where the application is to know it."""
+        timeline = answer.get("ref")
+        if timeline not in self._held:
+            return False
+        if answer["op"] == "error":
+            del self._held[timeline]
+            return False
+        self._held[timeline] = answer["seq"]
+        self.enter(answer)
+        return True
+
+    def leave(self, room_id: int) -> None:
+        """Come back into it no more; what is on its way still comes."""
+        self._held.pop(f"{_PREFIX}{room_id}", None)
+
+    def judge(self, frame: Frame) -> Verdict:
+        """Judge a frame of a chatroom that has just come."""
+        first, last = span(frame)
+        sent = self._sent.get(frame["timeline"], -1)
+        if last <= sent:
+            return Verdict.DUPLICATE
+        if first != sent + 1:
+            return Verdict.GAP
+        self._sent[frame["timeline"]] = last
+        return Verdict.NEW
+
+    def note(self, frame: Frame) -> None:
+        """Note what ends this device's being in a chatroom: its own end, or that one was put out."""
+        if frame["op"] == "group" and frame["action"] in _ENDS and frame.get("timeline") != "user":
+            self.leave(frame["group_id"])
+
+    def hold(self, frame: Frame) -> None:
+        """Note that the application was handed this frame."""
+        if frame["timeline"] in self._held:
+            self._held[frame["timeline"]] = span(frame)[1]

@@ -1,0 +1,108 @@
+"""Chatrooms: whoever is connected may be in one, for as long as the connection lasts (design §3, Chatroom)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection
+
+from gateway.core.connection import Connection
+from gateway.core.hub import Hub
+from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.limits import Limits
+from gateway.domain.model import ROOM, Facts, Member
+from gateway.store.base import Store
+from gateway.wire.frames import Told
+from gateway.wire.track import RoomTrack
+
+
+class Rooms:
+    """Lets devices into chatrooms and out of them, and knows who is in one on this node."""
+
+    def __init__(self, store: Store, hub: Hub, limits: Limits, clock_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._hub = hub
+        self._limits = limits
+        self._now = clock_ms
+
+    async def join(
+        self, connection: Connection, room_xid: int, seq: int | None, answer: Callable[[str, int], bytes]
+    ) -> None:
+        """Let a device into a chatroom, at its head or after `seq` where that is below it.
+
+        What `answer` makes of the timeline's name and of the seq it starts after is written before any entry. Of a
+        chatroom the device is in already it is told how far it has got, and nothing else changes.
+
+        Raises:
+            Problem: `GROUP_UNKNOWN`, `BAD_PARAMETER` for a group that is no chatroom, `GROUP_BLOCKED`, and
+                `GROUPS_FULL` for a device that is in too many.
+        """
+        session, hub = connection.session, self._hub
+        room_id = (await self._judge(connection, room_xid)).group_id
+        if session.ended:
+            return
+        known = session.tracks.get(room_id)
+        if known is not None:
+            hub.write(connection, answer(known.name, known.sent))
+            return
+        most = self._limits.rooms_per_connection_max
+        if len(session.rooms) >= most:
+            raise Problem(Kind.GROUPS_FULL, f"room_id: a device is in at most {most} chatrooms")
+        track = session.join(room_id, room_xid, self._now())
+        try:
+            await hub.register(connection, track, room_xid)
+            [bearing] = await self._store.bearings(connection.user.id, connection.device_sn, [room_id])
+            # Not before the head is read: an end of the chatroom that this does not see is an entry above that head.
+            await self._judge(connection, room_xid)
+        except BaseException:
+            if session.tracks.get(room_id) is track:
+                hub.perform(connection, session.leave(room_id))
+            raise
+        if session.tracks.get(room_id) is not track:
+            raise Problem(Kind.FORBIDDEN, f"room_id: put out of chatroom {room_xid}")
+        start = bearing.head if seq is None else min(seq, bearing.head)
+        hub.write(connection, answer(track.name, start))
+        hub.perform(connection, session.prime(room_id, start, bearing.head))
+
+    def leave(self, connection: Connection, room_xid: int) -> None:
+        """Let a device out of a chatroom. One that is not in it has nothing to leave, and that is well."""
+        for track in connection.session.rooms:
+            if track.name == f"r:{room_xid}":
+                self._hub.perform(connection, connection.session.leave(track.timeline_id))
+
+    async def _judge(self, connection: Connection, room_xid: int) -> Facts:
+        [facts] = await self._store.facts(connection.app.id, [room_xid], connection.user.xid)
+        if facts is None:
+            raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {room_xid}")
+        if facts.type != ROOM:
+            raise bad("room_id", f"{room_xid} is not a chatroom")
+        if not facts.member:
+            raise Problem(Kind.GROUP_BLOCKED, f"chatroom {room_xid} keeps this user out")
+        return facts
+
+    # -- who is in one ----------------------------------------------------------------------------------
+
+    def count(self, room_id: int) -> int:
+        """Return how many users are in a chatroom on this node."""
+        return len({connection.user.id for connection in self._hub.followers(room_id)})
+
+    def members(self, room_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List who is in a chatroom on this node, by rising id after the one given, and since when."""
+        since: dict[int, int] = {}
+        for connection in self._hub.followers(room_id):
+            xid, track = connection.user.xid, connection.session.tracks.get(room_id)
+            if xid > after_xid and isinstance(track, RoomTrack):
+                since[xid] = min(since.get(xid, track.joined_at), track.joined_at)
+        return [Member(xid=xid, joined_at=since[xid]) for xid in heapq.nsmallest(limit, since)]
+
+    def put_out(self, room_id: int, room_xid: int, user_xids: Collection[int]) -> set[int]:
+        """Put users out of a chatroom, on all devices of this node; their devices are told. Return who was in it."""
+        out: set[int] = set()
+        named = frozenset(user_xids)
+        for connection in self._hub.followers(room_id):
+            xid = connection.user.xid
+            if xid in named:
+                out.add(xid)
+                told = Told("group", action="kicked", group_id=room_xid, user_ids=[xid])
+                self._hub.write(connection, told.frame(connection.sink.encoding))
+                self._hub.perform(connection, connection.session.leave(room_id))
+        return out

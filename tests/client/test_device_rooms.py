@@ -1,0 +1,219 @@
+"""The device client in chatrooms: joining, leaving, and coming back into them by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.client.device import Device
+from gateway.client.errors import CallError
+from tests.client.stage import WAIT_S, Connection, Frame, Stage, entry, seqs, take, welcome
+
+ROOM = "r:5"
+
+
+def ok(ref: object, seq: int, timeline: str = ROOM) -> Frame:
+    return {"op": "ok", "ref": ref, "timeline": timeline, "seq": seq}
+
+
+async def joined(device: Device, connection: Connection, seq: int) -> None:
+    """Let a device that is attached join, and the server answer that it starts after `seq`."""
+    joining = asyncio.create_task(device.join(5))
+    said = await connection.hear()
+    assert said is not None
+    assert {name: said[name] for name in ("op", "room_id")} == {"op": "join", "room_id": 5}
+    assert "seq" not in said
+    await connection.say(ok(said["ref"], seq))
+    assert (await joining)["seq"] == seq
+
+
+async def back(device: Device, stage: Stage, connection: Connection, **told: Any) -> Connection:
+    """Cut the connection and accept the next one, up to its `welcome`."""
+    before = device.tally["connections"]
+    connection.cut()
+    again = await stage.accept()
+    assert (await again.hear() or {})["op"] == "hello"
+    await again.say(welcome(**told))
+    async with asyncio.timeout(WAIT_S):
+        while device.tally["connections"] == before:  # noqa: ASYNC110 - turn by turn of the loop
+            await asyncio.sleep(0)
+    assert [frame["op"] for frame in await take(device, 1)] == ["welcome"]
+    return again
+
+
+async def test_join_says_where_it_starts_and_entries_come(stage: Stage) -> None:
+    """Entries of a chatroom come after the seq of the `ok`, and are never acked."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome(), {"op": "live"})
+        await joined(device, connection, 40)
+        await connection.say(entry(41, ROOM), entry(42, ROOM), entry(1))
+        assert seqs(await take(device, 5)) == [41, 42, 1]
+        assert device.cursors == {"user": 0}
+        await device.close()
+        assert await connection.hear_rest() == []
+
+
+async def test_join_at_a_seq(stage: Stage) -> None:
+    """The seq that is asked for is said; a gap is an entry like any other."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        joining = asyncio.create_task(device.join(5, 3))
+        assert await connection.hear() == {"op": "join", "ref": 1, "room_id": 5, "seq": 3}
+        gap = {"op": "gap", "timeline": ROOM, "from": 4, "to": 9, "reason": "retention"}
+        await connection.say(ok(1, 3), gap, entry(10, ROOM))
+        await joining
+        assert (await take(device, 3))[1:] == [gap, entry(10, ROOM)]
+
+
+async def test_a_refused_join_is_raised_and_not_repeated(stage: Stage) -> None:
+    """Nothing comes of it, on the next connection neither."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        joining = asyncio.create_task(device.join(5))
+        await connection.hear()
+        await connection.say({"op": "error", "ref": 1, "code": 20001, "message": "no"})
+        with pytest.raises(CallError):
+            await joining
+        await take(device, 1)
+        again = await back(device, stage, connection)
+        await device.close()
+        assert await again.hear_rest() == []
+
+
+async def test_a_new_connection_joins_again_from_what_is_held(stage: Stage) -> None:
+    """What the application was handed does not come again, what it was not comes."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await connection.say(entry(41, ROOM), entry(42, ROOM))
+        assert seqs(await take(device, 2)) == [41]
+        again = await back(device, stage, connection)
+        assert await again.hear() == {"op": "join", "ref": ROOM, "room_id": 5, "seq": 41}
+        await again.say(ok(ROOM, 41), entry(42, ROOM), entry(43, ROOM))
+        assert await take(device, 2) == [entry(42, ROOM), entry(43, ROOM)]
+        assert not device.tally["gap"]
+
+
+async def test_another_epoch_makes_every_seq_forgotten(stage: Stage) -> None:
+    """It joins at the head, wherever that is now."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await take(device, 1)
+        again = await back(device, stage, connection, epoch="e2")
+        assert await again.hear() == {"op": "join", "ref": ROOM, "room_id": 5}
+        await again.say(ok(ROOM, 2), entry(3, ROOM))
+        assert await take(device, 1) == [entry(3, ROOM)]
+
+
+async def test_the_server_may_start_below_what_was_asked(stage: Stage) -> None:
+    """What its `ok` says counts."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await take(device, 1)
+        again = await back(device, stage, connection)
+        await again.hear()
+        await again.say(ok(ROOM, 7), entry(8, ROOM))
+        assert await take(device, 1) == [entry(8, ROOM)]
+        last = await back(device, stage, again)
+        assert (await last.hear() or {})["seq"] == 8
+
+
+async def test_what_cannot_be_joined_again_is_told(stage: Stage) -> None:
+    """The application gets the `error`, once: the chatroom is given up."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await take(device, 1)
+        again = await back(device, stage, connection)
+        await again.hear()
+        error = {"op": "error", "ref": ROOM, "code": 20001, "message": "no"}
+        await again.say(error)
+        assert await take(device, 1) == [error]
+        last = await back(device, stage, again)
+        await device.close()
+        assert await last.hear_rest() == []
+
+
+async def test_after_leaving_it_stays_away(stage: Stage) -> None:
+    """What is on its way still comes; the next connection says nothing of the chatroom."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        leaving = asyncio.create_task(device.leave(5))
+        assert await connection.hear() == {"op": "leave", "ref": 2, "room_id": 5}
+        await connection.say(entry(41, ROOM), {"op": "ok", "ref": 2})
+        await leaving
+        assert (await take(device, 2))[1] == entry(41, ROOM)
+        again = await back(device, stage, connection)
+        await device.close()
+        assert await again.hear_rest() == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"op": "group", "action": "kicked", "group_id": 5, "user_ids": [7]},
+        {"op": "group", "timeline": ROOM, "seq": 41, "action": "destroyed", "group_id": 5, "user_ids": []},
+    ],
+)
+async def test_after_the_end_it_stays_away(stage: Stage, told: Frame) -> None:
+    """Put out, or the chatroom has ended: the application is told, and nobody comes back."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await connection.say(told)
+        assert (await take(device, 2))[1] == told
+        again = await back(device, stage, connection)
+        await device.close()
+        assert await again.hear_rest() == []
+
+
+@pytest.mark.parametrize(("seq", "tallied"), [(43, "gap"), (40, "duplicate")])
+async def test_the_law_holds_in_chatrooms_too(stage: Stage, seq: int, tallied: str) -> None:
+    """A seq that is not the next one breaks the protocol."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 41)
+        await connection.say(entry(seq, ROOM), entry(42, ROOM))
+        if tallied == "duplicate":
+            assert (await take(device, 2))[1] == entry(42, ROOM)
+        else:
+            await connection.hear_rest()
+        assert device.tally[tallied] == 1
+
+
+async def test_joining_again_changes_nothing(stage: Stage) -> None:
+    """Its `ok` says how far the server has got; what the application was handed stays."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await connection.say(entry(41, ROOM), entry(42, ROOM))
+        await joined(device, connection, 42)
+        assert seqs(await take(device, 2)) == [41]
+        again = await back(device, stage, connection)
+        assert (await again.hear() or {})["seq"] == 41
+
+
+async def test_an_answer_that_nobody_waits_for_holds(stage: Stage) -> None:
+    """The call was lost, and the server's `ok` comes after all: what follows is no breach."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await connection.say(ok(99, 40), entry(41, ROOM))
+        assert (await take(device, 3))[2] == entry(41, ROOM)
+        assert not device.tally["gap"]
