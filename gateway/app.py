@@ -23,6 +23,7 @@ from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
+from gateway.core.pacing import Pacing
 from gateway.core.receipts import Receipts
 from gateway.core.service import Core
 from gateway.core.tasks import Tasks
@@ -61,7 +62,7 @@ class Gateway:
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
-        messaging = Messaging(store, self.writer, limits, now_ms)
+        messaging = Messaging(store, self.writer, Pacing(limits, ticks_ms), limits, now_ms)
         attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
         self.channel = Channel(
             self.directory,
@@ -80,7 +81,7 @@ class Gateway:
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
         )
-        self.operator = Operator(store, self.directory, lambda: self.url)
+        self.operator = Operator(store, self.directory, lambda: self.url, self.hub.connections_of)
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.core.facts import FactsBook
 from gateway.core.hub import Hub
+from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -61,9 +62,12 @@ _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Order
 class Messaging:
     """Sends, notifies and recalls for a principal. Every method raises `Problem` for what is refused."""
 
-    def __init__(self, store: Store, writer: Writer, limits: Limits, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, writer: Writer, pacing: Pacing, limits: Limits, clock_ms: Callable[[], int]
+    ) -> None:
         self._store = store
         self._writer = writer
+        self._pacing = pacing
         self._limits = limits
         self._now = clock_ms
         self._facts = FactsBook(store, limits)
@@ -90,13 +94,9 @@ class Messaging:
         digest = _digest(order, notice=notice) if key else ""
         refusal: Problem | None = None
         try:
-            rules.check_body(
-                order.ctype, order.content, order.attachment, order.ext, order.config, self._limits
-            )
-            for target in order.targets:
-                principal.confine(target, "targets")
-            if order.scope is Scope.USER and principal.app.system_xid in order.targets:
-                raise Problem(Kind.FORBIDDEN, "targets: the app's reserved user receives nothing")
+            self._check(principal, order)
+            if principal.app.limits.sends_per_s:
+                await self._pacing.turn(principal.app, len(order.targets))
             for _ in range(JUDGE_TRIES):
                 judged = await self._judge(principal, order, sender, notice=notice)
                 answer = await self._writer.submit(
@@ -140,6 +140,19 @@ class Messaging:
                     return known.first_msg_id, known.last_msg_id
                 raise Problem(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another message")
         raise refusal
+
+    def _check(self, principal: Principal, order: Order) -> None:
+        """Check what needs no more than the order itself."""
+        rules.check_body(order.ctype, order.content, order.attachment, order.ext, order.config, self._limits)
+        app = principal.app
+        if app.limits.message_bytes_max:
+            rules.check_together(
+                order.content, order.attachment, order.ext, order.config, app.limits.message_bytes_max
+            )
+        for target in order.targets:
+            principal.confine(target, "targets")
+        if order.scope is Scope.USER and app.system_xid in order.targets:
+            raise Problem(Kind.FORBIDDEN, "targets: the app's reserved user receives nothing")
 
     async def _judge(
         self, principal: Principal, order: Order, sender: int, *, notice: bool

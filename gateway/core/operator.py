@@ -1,4 +1,4 @@
-"""What an operator asks of a store, whether its gateway runs or not: apps, keys, tokens, names."""
+"""What an operator asks of a store, whether its gateway runs or not: apps, keys, limits, tokens, names."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     ttl_s: int | None = None
     registered: bool = False
+    limits: dict[str, int] = {}
 
 
 class Operator:
     """Carries out the orders. Every answer is a plain object; what is refused is a `Problem`."""
 
-    def __init__(self, store: Store, directory: Directory, url: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        url: Callable[[], str],
+        connections_of: Callable[[int], int] = lambda _app: 0,
+    ) -> None:
         self._store = store
         self._directory = directory
         self._url = url
+        self._connections_of = connections_of
 
     async def do(self, order: Order) -> dict[str, Any]:
         """Carry out one order."""
@@ -43,6 +51,8 @@ class Operator:
                 return _told(await self._app(order.app))
             case "rotate":
                 return _told(await self._directory.rotate_secret(order.app))
+            case "limits":
+                return await self._limit(order.app, order.limits)
             case "token":
                 grant = await self._directory.token_for(order.app, order.user or None, order.ttl_s)
                 return {
@@ -62,6 +72,15 @@ class Operator:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
         return app
 
+    async def _limit(self, app_id: str, changes: dict[str, int]) -> dict[str, Any]:
+        """Set limits of an app, where some are given, and tell all of them with what is in use."""
+        app = await (self._directory.set_limits(app_id, changes) if changes else self._app(app_id))
+        return {
+            "limits": msgspec.structs.asdict(app.limits),
+            "stored_bytes": await self._store.stored_bytes(app.id),
+            "connections": self._connections_of(app.id),
+        }
+
     async def _find(self, app_id: str, user: str) -> int:
         if user.isascii() and user.isdigit():
             return int(user)
@@ -76,6 +95,7 @@ def _told(app: App) -> dict[str, Any]:
         "app_id": app.app_id,
         "registered": app.registered,
         "recall_window_ms": app.recall_window_ms,
+        "limits": msgspec.structs.asdict(app.limits),
         "kid": app.signing_kid,
         "kids": sorted(app.keys),
         "secret": base64.b64encode(app.keys[app.signing_kid]).decode(),

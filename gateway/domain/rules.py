@@ -41,6 +41,16 @@ def check_body(ctype: int, content: str, attachment: str, ext: str, config: str,
             raise bad(member, f"longer than {most} bytes")
 
 
+def check_together(content: str, attachment: str, ext: str, config: str, bytes_max: int) -> None:
+    """Check an app's own bound of the four texts of a message together."""
+    size = sum(len(text.encode()) for text in (content, attachment, ext, config))
+    if size > bytes_max:
+        raise bad(
+            "content",
+            f"with attachment, ext and config it has {size} bytes, and a message of this app at most {bytes_max}",
+        )
+
+
 def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:
     """Check who may recall when (lanying.md, recall): the sender in the window, or an `unbounded` actor."""
     if unbounded or (message.gone is Gone.RECALLED and message.sender_xid == actor_xid):

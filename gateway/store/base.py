@@ -15,7 +15,7 @@ and any other call a `Problem(BAD_PARAMETER)`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -135,6 +135,12 @@ class Store(Protocol):
 
     async def add_key(self, app_id: str, kid: str, secret: bytes, at: int) -> App | None:
         """Add a token key and sign with it from now on; older keys stay good. None where there is no such app."""
+
+    async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
+        """Set limits of an app by their names in `AppLimits`, the others stay. None where there is no such app."""
+
+    async def stored_bytes(self, app: int) -> int:
+        """Return what an app stores: its texts, and a bit for each message."""
 
     async def app(self, app_id: str) -> App | None:
         """Find an app by its name."""

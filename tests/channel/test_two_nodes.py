@@ -18,6 +18,7 @@ from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging, Order, announce
+from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
@@ -74,7 +75,7 @@ class Node:
         self.writer = Writer(store, LIMITS, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, LIMITS, now_ms)
         self.attaching = Attaching(store, self.hub, self.receipts, LIMITS, now_ms, ticks_ms)
-        self.messaging = Messaging(store, self.writer, LIMITS, now_ms)
+        self.messaging = Messaging(store, self.writer, Pacing(LIMITS, ticks_ms), LIMITS, now_ms)
         self.groups = Groups(store, self.writer.submit, LIMITS, now_ms)
         self.directory = directory
 

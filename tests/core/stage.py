@@ -14,6 +14,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging
+from gateway.core.pacing import Pacing
 from gateway.core.passwords import Cost, Passwords
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
@@ -61,7 +62,7 @@ class Stage:
         self.core = Core(
             directory=self.directory,
             groups=self.groups,
-            messaging=Messaging(store, self.writer, limits, self.clock),
+            messaging=Messaging(store, self.writer, Pacing(limits, self.clock), limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
             receipts=Receipts(store, self.hub, limits, self.clock),
         )

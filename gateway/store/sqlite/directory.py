@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -81,6 +81,23 @@ def add_key(conn: sqlite3.Connection, app_id: str, kid: str, secret: bytes, at: 
         "INSERT INTO app_key (app, kid, secret, created_at) VALUES (?, ?, ?, ?)", (moved[0], kid, secret, at)
     )
     return find_app(conn, app_id)
+
+
+def set_limits(conn: sqlite3.Connection, app_id: str, changes: Mapping[str, int]) -> App | None:
+    """Set limits of an app."""
+    conn.execute(
+        """UPDATE app SET sends_per_s = coalesce(?, sends_per_s), connections_max = coalesce(?, connections_max),
+            message_bytes_max = coalesce(?, message_bytes_max),
+            storage_bytes_max = coalesce(?, storage_bytes_max) WHERE app_id = ?""",
+        (*(changes.get(name) for name in AppLimits.__struct_fields__), app_id),
+    )
+    return find_app(conn, app_id)
+
+
+def stored_bytes(conn: sqlite3.Connection, app: int) -> int:
+    """Look up what an app stores."""
+    found: int = one(conn, "SELECT stored_bytes FROM app WHERE id = ?", (app,))[0]
+    return found
 
 
 def find_app(conn: sqlite3.Connection, app_id: str) -> App | None:

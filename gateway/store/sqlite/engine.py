@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -48,6 +48,7 @@ class SqliteStore:
         self._writer = writer
         self._readers = readers
         self._turn = itertools.cycle(range(len(readers)))
+        self._reading = 0
         self._doubtful = False
         self._failing = False
         self._settling = asyncio.Lock()
@@ -221,12 +222,21 @@ class SqliteStore:
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._want_open()
+        self._reading += 1
         try:
             return await self._readers[next(self._turn)].run(work)
         except _BAD_DATA as error:
             raise _bad_data(error) from error
         except (sqlite3.Error, ValueError) as error:
             raise self._failed(error) from error
+        finally:
+            self._reading -= 1
+
+    async def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read for a caller, who can come back. What devices and tokens need is bounded by `connections_max`."""
+        if self._reading >= self._limits.reads_queue_max:
+            raise Problem(Kind.OVERLOADED, "too many reads wait for the store", retry_after_ms=1000)
+        return await self._read(work)
 
     async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
         """Read entries of a timeline."""
@@ -251,19 +261,19 @@ class SqliteStore:
             finally:
                 conn.execute("COMMIT")
 
-        return await self._read(work)
+        return await self._ask(work)
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List recent conversations."""
-        return await self._read(lambda conn: conversations.recent(conn, user_id, group_id, self._limits))
+        return await self._ask(lambda conn: conversations.recent(conn, user_id, group_id, self._limits))
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""
-        return await self._read(lambda conn: conversations.message(conn, app, msg_id))
+        return await self._ask(lambda conn: conversations.message(conn, app, msg_id))
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up a transaction key."""
-        return await self._read(lambda conn: directory.find_transaction(conn, app, sender_xid, key))
+        return await self._ask(lambda conn: directory.find_transaction(conn, app, sender_xid, key))
 
     # -- apps, users, groups ----------------------------------------------------------------------------
 
@@ -279,6 +289,14 @@ class SqliteStore:
         """Add a token key to an app."""
         return await self._write(lambda conn: directory.add_key(conn, app_id, kid, secret, at))
 
+    async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
+        """Set limits of an app."""
+        return await self._write(lambda conn: directory.set_limits(conn, app_id, changes))
+
+    async def stored_bytes(self, app: int) -> int:
+        """Look up what an app stores."""
+        return await self._read(lambda conn: directory.stored_bytes(conn, app))
+
     async def app(self, app_id: str) -> App | None:
         """Find an app."""
         return await self._read(lambda conn: directory.find_app(conn, app_id))
@@ -289,7 +307,7 @@ class SqliteStore:
 
     async def party(self, app: int, xid: int) -> Party | None:
         """Find what an xid names."""
-        return await self._read(lambda conn: directory.find_party(conn, app, xid))
+        return await self._ask(lambda conn: directory.find_party(conn, app, xid))
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user."""
@@ -312,19 +330,19 @@ class SqliteStore:
 
     async def group(self, app: int, xid: int) -> Group | None:
         """Find a group."""
-        return await self._read(lambda conn: directory.find_group(conn, app, xid))
+        return await self._ask(lambda conn: directory.find_group(conn, app, xid))
 
     async def facts(self, app: int, group_xids: Sequence[int], user_xid: int) -> list[Facts | None]:
         """Read what judging needs."""
-        return await self._read(lambda conn: directory.find_facts(conn, app, group_xids, user_xid))
+        return await self._ask(lambda conn: directory.find_facts(conn, app, group_xids, user_xid))
 
     async def members(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
         """List members."""
-        return await self._read(lambda conn: directory.list_members(conn, group_id, after_xid, limit))
+        return await self._ask(lambda conn: directory.list_members(conn, group_id, after_xid, limit))
 
     async def joined(self, user_id: int) -> list[int]:
         """List a user's groups."""
-        return await self._read(lambda conn: directory.list_joined(conn, user_id))
+        return await self._ask(lambda conn: directory.list_joined(conn, user_id))
 
 
 def _bad_data(error: Exception) -> Problem:
