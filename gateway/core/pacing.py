@@ -17,18 +17,28 @@ BURSTS_PER_S = 10
 """What may go at once is this part of what may go in a second: as much as the others can be made to wait for."""
 
 _FOREVER_MS = 1 << 53
+_STEPS, _STRIDE = 64, 41
 
 
 class _Line:
     """Those of one app who wait, in the order they came, and how fast they go."""
 
-    __slots__ = ("bucket", "burst", "per_s", "waiting")
+    __slots__ = ("bucket", "burst", "per_s", "refused", "waiting")
 
     def __init__(self, per_s: int) -> None:
         self.per_s = per_s
         self.burst = max(1, per_s // BURSTS_PER_S)
         self.bucket = Bucket(per_s, self.burst)
         self.waiting = 0
+        self.refused = 0
+
+    def hold_ms(self, most_ms: int) -> int:
+        """How long the next refusal is held back: from half of the most on, each for another time.
+
+        Those who were refused together and come back at once would otherwise come together for ever.
+        """
+        self.refused += 1
+        return most_ms * (_STEPS + self.refused * _STRIDE % _STEPS) // (2 * _STEPS)
 
 
 class Pacing:
@@ -43,19 +53,22 @@ class Pacing:
     async def turn(self, app: App, count: int) -> None:
         """Wait until this many messages of an app with a rate may go.
 
-        Raises `RATE_LIMITED` where that would take longer than `rate_wait_ms`, and not before that time is over:
-        whoever asks again at once, in a loop, must not cost more than whoever waits. Where too many wait, at once.
+        Raises `RATE_LIMITED` where that would take longer than `rate_wait_ms`, and not before about that time is
+        over: who asks again at once, in a loop, must not cost more than who waits. Where too many wait, at once.
         """
         line = self._line(app)
         patience_ms = self._limits.rate_wait_ms if line.waiting < self._limits.rate_waiting_max else 0
         later_ms = line.bucket.take(count, self._now(), patience_ms)
-        await self._wait(line, min(later_ms, patience_ms))
-        if later_ms > patience_ms:
-            raise Problem(
-                Kind.RATE_LIMITED,
-                f"too fast: this app may send {line.per_s} messages a second",
-                retry_after_ms=later_ms - patience_ms,
-            )
+        if later_ms <= patience_ms:
+            await self._wait(line, later_ms)
+            return
+        held_ms = line.hold_ms(patience_ms)
+        await self._wait(line, held_ms)
+        raise Problem(
+            Kind.RATE_LIMITED,
+            f"too fast: this app may send {line.per_s} messages a second",
+            retry_after_ms=later_ms - held_ms,
+        )
 
     async def pace(self, app: App, count: int) -> None:
         """Wait until this many messages of an app may go, however long: for work that is never refused midway."""

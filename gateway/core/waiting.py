@@ -106,6 +106,7 @@ class Waiting:
                 continue
             alone, rows, size = membership, more_rows, more_size
             batch.append(waiting.popleft())
+            served.pop(app, None)
             served[app] = waiting
             if waiting:
                 turns.append((app, waiting))
