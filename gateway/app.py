@@ -17,10 +17,12 @@ from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
+from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
@@ -62,7 +64,8 @@ class Gateway:
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
-        messaging = Messaging(store, self.writer, Pacing(limits, ticks_ms), limits, now_ms)
+        pacing = Pacing(limits, ticks_ms)
+        messaging = Messaging(store, self.writer, pacing, limits, now_ms)
         attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
         self.channel = Channel(
             self.directory,
@@ -74,7 +77,9 @@ class Gateway:
             ticks_ms,
             config.edge.ws_origins,
         )
+        self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self.core = Core(
+            broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms),
             messaging=messaging,
@@ -131,6 +136,7 @@ class Gateway:
         self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
+        self._tasks.keep(self.jobs.run, "jobs")
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""
@@ -159,6 +165,7 @@ class Gateway:
             async with asyncio.timeout(limit_s):
                 for site in list(self._runner.sites) if self._runner else []:
                     await site.stop()
+                self.jobs.close()
                 await self.writer.close()
                 await self.receipts.close()
                 await self._say_bye()

@@ -20,10 +20,13 @@ from gateway.domain.drafts import (
     Changed,
     Draft,
     MessageDraft,
+    Placed,
     RecallDraft,
     Refused,
     Repeated,
     Stale,
+    Started,
+    Stepped,
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -127,7 +130,7 @@ class Messaging:
                         return first, last
                     case Refused(kind, sentence):
                         raise Problem(kind, sentence)
-                    case Stale() | Changed():
+                    case Stale() | Changed() | Started() | Stepped():
                         self._facts.forget(principal.app, order.targets, sender)
             raise Problem(Kind.OVERLOADED, "the group changes too fast; try again", retry_after_ms=200)
         except Problem as problem:
@@ -232,11 +235,12 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
                 assert isinstance(draft, MessageDraft), "only message drafts are answered so"
                 _collect(hub, draft, answer, entries, heads)
             case Changed(placed):
-                for place in placed:
-                    heads[place.timeline_id] = place.entry.seq
-                    if hub.follows(place.timeline_id):
-                        entries.setdefault(place.timeline_id, []).append(place.entry)
-            case Repeated() | Stale() | Refused():
+                _place(hub, placed, entries, heads)
+            case Stepped(_, sent, placed):
+                for message, appended in sent:
+                    _collect(hub, message, appended, entries, heads)
+                _place(hub, placed, entries, heads)
+            case Started() | Repeated() | Stale() | Refused():
                 pass
     if heads:
         hub.publish(heads)
@@ -246,6 +250,15 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
         except Exception:
             # One timeline's trouble is not another's; its own devices find the entries in the store.
             log.exception("dispatching timeline %d failed", timeline_id)
+
+
+def _place(
+    hub: Hub, placed: Sequence[Placed], entries: dict[int, list[Entry]], heads: dict[int, int]
+) -> None:
+    for place in placed:
+        heads[place.timeline_id] = place.entry.seq
+        if hub.follows(place.timeline_id):
+            entries.setdefault(place.timeline_id, []).append(place.entry)
 
 
 def _collect(

@@ -56,7 +56,7 @@ class Pacing:
         Raises `RATE_LIMITED` where that would take longer than `rate_wait_ms`, and not before about that time is
         over: who asks again at once, in a loop, must not cost more than who waits. Where too many wait, at once.
         """
-        line = self._line(app)
+        line = self._line(app.id, app.limits.sends_per_s)
         patience_ms = self._limits.rate_wait_ms if line.waiting < self._limits.rate_waiting_max else 0
         later_ms = line.bucket.take(count, self._now(), patience_ms)
         if later_ms <= patience_ms:
@@ -70,19 +70,19 @@ class Pacing:
             retry_after_ms=later_ms - held_ms,
         )
 
-    async def pace(self, app: App, count: int) -> None:
-        """Wait until this many messages of an app may go, however long: for work that is never refused midway."""
-        while app.limits.sends_per_s and count:
-            # Piece by piece, so that sends of the app get their turn in between.
-            line = self._line(app)
-            piece = min(count, line.burst)
-            await self._wait(line, line.bucket.take(piece, self._now(), _FOREVER_MS))
-            count -= piece
+    def reserve(self, app: int, per_s: int, count: int) -> tuple[int, int]:
+        """Take the next turn of work that is never refused midway: for how many of its messages, and in how many ms.
 
-    def _line(self, app: App) -> _Line:
-        line = self._lines.get(app.id)
-        if line is None or line.per_s != app.limits.sends_per_s:
-            line = self._lines[app.id] = _Line(app.limits.sends_per_s)
+        No more than a burst at a time, so that sends of the app get their turns in between.
+        """
+        line = self._line(app, per_s)
+        piece = min(count, line.burst)
+        return piece, line.bucket.take(piece, self._now(), _FOREVER_MS)
+
+    def _line(self, app: int, per_s: int) -> _Line:
+        line = self._lines.get(app)
+        if line is None or line.per_s != per_s:
+            line = self._lines[app] = _Line(per_s)
         return line
 
     async def _wait(self, line: _Line, wait_ms: int) -> None:

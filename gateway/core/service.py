@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
@@ -15,6 +16,7 @@ from gateway.core.receipts import Receipts
 class Core:
     """The services that every dialect calls."""
 
+    broadcasts: Broadcasts
     directory: Directory
     groups: Groups
     messaging: Messaging

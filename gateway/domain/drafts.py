@@ -6,6 +6,8 @@ dispatch does.
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 from gateway.domain.errors import Kind
@@ -128,7 +130,58 @@ class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
         return 300 * (1 + len(self.user_xids))
 
 
-Draft = MessageDraft | RecallDraft | DeleteDraft | CreateDraft | MembershipDraft
+class JobKind(enum.StrEnum):
+    """What jobs are there for; each has its pages in the store."""
+
+    BROADCAST = "broadcast"
+
+
+class BroadcastText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a broadcast says: the `data` of its job, as JSON."""
+
+    ctype: int
+    content: str = ""
+    attachment: str = ""
+    config: str = ""
+    ext: str = ""
+
+
+class JobDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that would not fit a batch: it is committed now, and done in pages by `StepDraft`s.
+
+    `key` (empty: none) starts one job per app and kind; `digest` tells whether a repeat asks for the same. `data` is
+    what the pages need to know; a finished job loses it.
+    """
+
+    app: int
+    kind: JobKind
+    at: int
+    data: str = ""
+    key: str = ""
+    digest: str = ""
+
+    rows = 2
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes this adds."""
+        return 200 + 2 * len(self.data)
+
+
+class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """The next page of a job. What it adds and how far the job has got are one commit: no page is done twice.
+
+    `rows` and `size` are what one page adds at the most, as in every other draft.
+    """
+
+    app: int
+    job_id: int
+    at: int
+    rows: int
+    size: int
+
+
+Draft = MessageDraft | RecallDraft | DeleteDraft | CreateDraft | MembershipDraft | JobDraft | StepDraft
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -171,6 +224,30 @@ class Repeated(msgspec.Struct, frozen=True):
     last_msg_id: int
 
 
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as far as it is committed: `done` counts what its kind counts (a broadcast: the messages sent)."""
+
+    id: int
+    app: int
+    kind: JobKind
+    done: int = 0
+    finished: bool = False
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The job is committed, or was before under the same `key`."""
+
+    job: Job
+
+
+class Stepped(msgspec.Struct, frozen=True):
+    """A page of a job is committed, or there was none left; `sent` and `placed` are what it appended."""
+
+    job: Job
+    sent: list[tuple[MessageDraft, Appended]] = []
+    placed: list[Placed] = []
+
+
 class Stale(msgspec.Struct, frozen=True):
     """The draft was judged by facts that have changed: judge again, then ask again."""
 
@@ -182,7 +259,7 @@ class Refused(msgspec.Struct, frozen=True):
     sentence: str
 
 
-Answer = Appended | Changed | Repeated | Stale | Refused
+Answer = Appended | Changed | Started | Stepped | Repeated | Stale | Refused
 
 
 class Ack(msgspec.Struct, frozen=True):

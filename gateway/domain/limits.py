@@ -50,6 +50,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rate_wait_ms: int = 1_000
     rate_waiting_max: int = 2_000
 
+    # Jobs: work that is done in pages beside the live traffic.
+    jobs_open_max: int = 1_000
+    job_page_max: int = 500
+    job_retry_ms: int = 1_000
+    broadcast_wait_ms: int = 1_000
+
     # One device connection.
     frame_bytes_max: int = 320 * 1024
     transport_buffer_bytes_max: int = 128 * 1024

@@ -20,10 +20,11 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Answer, Draft, Keep, ReadDone, ReadMark, StatusChange
+from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     App,
+    AppLimits,
     Bearing,
     Facts,
     Group,
@@ -101,6 +102,9 @@ class Store(Protocol):
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up, cumulatively; a `Kind` where the mark is refused (not a member any more)."""
 
+    async def jobs(self) -> list[Job]:
+        """List the jobs that are not finished, oldest first: `StepDraft`s do them, page by page."""
+
     # -- reading timelines ------------------------------------------------------------------------------
 
     async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
@@ -138,6 +142,9 @@ class Store(Protocol):
 
     async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
         """Set limits of an app by their names in `AppLimits`, the others stay. None where there is no such app."""
+
+    async def limits(self, app: int) -> AppLimits:
+        """Look up what an app may use."""
 
     async def stored_bytes(self, app: int) -> int:
         """Return what an app stores: its texts, and a bit for each message."""

@@ -9,10 +9,12 @@ from random import Random
 from typing import Self
 
 from gateway.bus.memory import MemoryBus
+from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
+from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
 from gateway.core.pacing import Pacing
 from gateway.core.passwords import Cost, Passwords
@@ -59,10 +61,13 @@ class Stage:
             passwords=Passwords(limits, self.randomness, CHEAP),
         )
         self.groups = Groups(store, self.writer.submit, limits, self.clock)
+        self.pacing = Pacing(limits, self.clock)
+        self.jobs = Jobs(store, self.writer, self.pacing, limits, self.clock)
         self.core = Core(
+            broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             groups=self.groups,
-            messaging=Messaging(store, self.writer, Pacing(limits, self.clock), limits, self.clock),
+            messaging=Messaging(store, self.writer, self.pacing, limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
             receipts=Receipts(store, self.hub, limits, self.clock),
         )

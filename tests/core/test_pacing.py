@@ -158,19 +158,30 @@ async def test_another_limit_holds_from_the_next_call_on() -> None:
     at_once(paced.turn(faster, 1_000))
 
 
-async def test_paced_work_is_never_refused() -> None:
-    """It waits for as long as it takes, and sends get their turn in between."""
-    paced = pacing(wait_ms=300)
-    empty(paced)
-    started = ticks_ms()
-    work = asyncio.create_task(paced.pace(APP, 4 * BURST))
-    await asyncio.sleep(0)
-    await paced.turn(APP, 1)
-    assert not work.done()
-    await work
-    assert ticks_ms() - started >= 400
+def test_paced_work_is_never_refused() -> None:
+    """It gets its turns a burst at a time, each behind the last, however late that is."""
+    paced = Pacing(Limits(rate_wait_ms=60), Clock())
+    owed, turns = 3 * BURST + 5, []
+    while owed:
+        piece, later_ms = paced.reserve(APP.id, 100, owed)
+        turns.append((piece, later_ms))
+        owed -= piece
+    assert turns == [(10, 0), (10, 100), (10, 200), (5, 250)]
 
 
-async def test_work_of_an_app_without_a_limit_is_not_paced() -> None:
-    """It costs no turn of the loop."""
-    at_once(pacing().pace(msgspec.structs.replace(APP, limits=AppLimits()), 1_000_000))
+async def test_sends_get_their_turn_between_its_pieces() -> None:
+    """A send that comes after a piece has been reserved stands behind that piece, and no more."""
+    clock = Clock()
+    paced = Pacing(Limits(rate_wait_ms=10_000), clock)
+    assert paced.reserve(APP.id, 100, 1_000) == (BURST, 0)
+    clock.now_ms += 10
+    at_once(paced.turn(APP, 1))
+
+
+async def test_it_shares_its_rate_with_sends() -> None:
+    """What the work has taken is not there for a send."""
+    paced = Pacing(Limits(rate_wait_ms=10), Clock())
+    for _ in range(3):
+        paced.reserve(APP.id, 100, 1_000)
+    with refused(Kind.RATE_LIMITED):
+        await paced.turn(APP, 1)

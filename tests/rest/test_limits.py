@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from gateway.clock import ticks_ms
 from gateway.core.operator import Order
 from gateway.domain.drafts import Answer as Done
 from gateway.domain.drafts import Draft
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from tests.channel.stage import until
-from tests.rest.stage import ALICE, BOB, Caller, Node, open_node, order
+from tests.rest.stage import ALICE, BOB, Answer, Caller, Node, open_node, order
 
 PACED = Limits(rate_wait_ms=20)
 """Limits under which a refusal is not held back for long."""
@@ -287,3 +288,48 @@ class TestQueues:
             await blocking
             await asked
             assert len(await alice.history(BOB)) == 2
+
+
+class TestBroadcast:
+    """A broadcast is the app's messages too."""
+
+    async def ask(self, admin: Caller, content: str) -> Answer:
+        return await admin.post("/message/broadcast", {"content_type": 0, "content": content})
+
+    async def test_it_is_paced_and_never_refused(self, tmp_path: Path) -> None:
+        """After each page its messages have their turns; all users get it, and sends go between."""
+        async with open_node(tmp_path, Limits(job_page_max=5, rate_wait_ms=2_000)) as node:
+            users = await node.users(*range(1, 21))
+            await limit(node, sends_per_s=50)
+            admin = await node.admin()
+            started = ticks_ms()
+            asked = asyncio.create_task(self.ask(admin, "all"))
+            assert await users[0].send(2)
+            assert (await asked).data == {"success": True, "send_num": 20}
+            # Five may go at once; of the first three pages, ten more messages have to wait before the last.
+            assert ticks_ms() - started >= 200
+            assert await users[19].history(admin.xid) == ["all"]
+
+    async def test_a_text_too_large(self, node: Node, admin: Caller) -> None:
+        """10002, as for a send."""
+        await limit(node, message_bytes_max=3)
+        assert (await self.ask(admin, "four")).refused(10002, "at most 3")
+
+    async def test_in_a_full_app(self, node: Node, admin: Caller, alice: Caller) -> None:
+        """60005, and nothing is begun."""
+        assert await alice.send(BOB)
+        await limit(node, storage_bytes_max=302)
+        assert (await self.ask(admin, "all")).refused(60005)
+        assert await node.gateway.store.jobs() == []
+
+    async def test_what_has_begun_waits_for_room(self, tmp_path: Path) -> None:
+        """No room for the next page: the broadcast goes on once there is some."""
+        async with open_node(tmp_path, Limits(job_page_max=2, job_retry_ms=1, broadcast_wait_ms=100)) as node:
+            users = await node.users(1, 2, 3, 4)
+            await limit(node, storage_bytes_max=700)
+            admin = await node.admin()
+            assert (await self.ask(admin, "all")).data == {"success": True, "send_num": 2}
+            await limit(node, storage_bytes_max=0)
+            [job] = await node.gateway.store.jobs()
+            await node.gateway.jobs.follow(job, 20_000)
+            assert [await user.history(admin.xid) for user in users] == [["all"]] * 4

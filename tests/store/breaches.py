@@ -333,4 +333,16 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE stay SET to_msg = NULL WHERE grp = 5 AND to_seq = 4",
         "the stay of {c} in {g} from message 1 does not fit the newest message, 9",
     ),
+    "a finished job with its text": (
+        "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
+        "job 1 is finished and still has its text",
+    ),
+    "a job of no app": (
+        "INSERT INTO job VALUES (1, 9, 'broadcast', '', '', '', 0, 0, 0, 1, 0)",
+        "job 1 is of an app that does not exist",
+    ),
+    "a job below its start": (
+        "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '', -1, 0, 0, 0, 0)",
+        "job 1 has got to -1, where no job can be",
+    ),
 }

@@ -6,20 +6,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from gateway.domain.drafts import (
     Ack,
     Answer,
     Appended,
+    BroadcastText,
     Changed,
     CreateDraft,
     DeleteDraft,
     Draft,
+    Job,
+    JobDraft,
+    JobKind,
     MembershipDraft,
     MessageDraft,
     ReadDone,
     ReadMark,
     RecallDraft,
+    Started,
     StatusChange,
+    StepDraft,
+    Stepped,
 )
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
@@ -139,6 +148,33 @@ class Stage:
     async def delete(self, xid: int, opposite: int) -> Answer:
         """Hide a conversation from a user."""
         return await self.append(await self.deletion(xid, opposite))
+
+    # -- jobs -------------------------------------------------------------------------------------------
+
+    async def start_broadcast(self, content: str = "all", key: str = "", digest: str = "") -> Answer:
+        """Commit to a broadcast."""
+        data = msgspec.json.encode(BroadcastText(ctype=0, content=content)).decode()
+        return await self.append(
+            JobDraft(app=self.app.id, kind=JobKind.BROADCAST, at=NOW, data=data, key=key, digest=digest)
+        )
+
+    async def broadcast(self, content: str = "all") -> Job:
+        """Commit to a broadcast, nothing of which is sent yet."""
+        answer = await self.start_broadcast(content)
+        assert isinstance(answer, Started), answer
+        return answer.job
+
+    async def step(self, job: Job) -> Stepped:
+        """Do the next page of a job."""
+        answer = await self.append(StepDraft(app=job.app, job_id=job.id, at=NOW, rows=100, size=100))
+        assert isinstance(answer, Stepped), answer
+        return answer
+
+    async def finish(self, job: Job) -> Job:
+        """Do all pages of a job."""
+        while not job.finished:
+            job = (await self.step(job)).job
+        return job
 
     # -- groups -----------------------------------------------------------------------------------------
 

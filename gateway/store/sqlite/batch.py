@@ -11,10 +11,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.domain.drafts import Answer, Appended, Draft, MessageDraft, Refused, Repeated, Stale
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    Draft,
+    JobDraft,
+    MessageDraft,
+    Refused,
+    Repeated,
+    Stale,
+    StepDraft,
+)
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, EntryKind, Scope
+from gateway.store.sqlite import jobs
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
@@ -114,7 +125,12 @@ def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits
         if run:
             answers += _Run(conn, run).append()
             run = []
-        answers.append(append_change(conn, draft, limits))
+        if isinstance(draft, JobDraft):
+            answers.append(jobs.start(conn, draft, limits))
+        elif isinstance(draft, StepDraft):
+            answers.append(jobs.step(conn, draft, limits, lambda message: _Run(conn, [message]).append()[0]))
+        else:
+            answers.append(append_change(conn, draft, limits))
     if run:
         answers += _Run(conn, run).append()
     return answers

@@ -94,6 +94,13 @@ def set_limits(conn: sqlite3.Connection, app_id: str, changes: Mapping[str, int]
     return find_app(conn, app_id)
 
 
+def find_limits(conn: sqlite3.Connection, app: int) -> AppLimits:
+    """Look up what an app may use."""
+    return _limits(
+        one(conn, f"SELECT {', '.join(AppLimits.__struct_fields__)} FROM app WHERE id = ?", (app,))
+    )
+
+
 def stored_bytes(conn: sqlite3.Connection, app: int) -> int:
     """Look up what an app stores."""
     found: int = one(conn, "SELECT stored_bytes FROM app WHERE id = ?", (app,))[0]
@@ -123,8 +130,12 @@ def _app(conn: sqlite3.Connection, row: tuple[Any, ...]) -> App:
         recall_window_ms=recall_window_ms,
         signing_kid=signing_kid,
         keys=keys,
-        limits=AppLimits(**dict(zip(AppLimits.__struct_fields__, bounds, strict=True))),
+        limits=_limits(bounds),
     )
+
+
+def _limits(bounds: Sequence[int]) -> AppLimits:
+    return AppLimits(**dict(zip(AppLimits.__struct_fields__, bounds, strict=True)))
 
 
 def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:

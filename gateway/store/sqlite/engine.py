@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
-from gateway.domain.drafts import Ack, Answer, Draft, Keep, ReadDone, ReadMark, Refused, StatusChange
+from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import App, Bearing, Facts, Group, Member, Message, Page, Standing, User
+from gateway.domain.model import App, AppLimits, Bearing, Facts, Group, Member, Message, Page, Standing, User
 from gateway.store import schema
 from gateway.store.base import History, Party, Recent, Remembered
-from gateway.store.sqlite import conversations, directory, pages, positions
+from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.lane import Lane, one, open_lane
 
@@ -218,6 +218,10 @@ class SqliteStore:
         """Move READ positions up."""
         return await self._write(lambda conn: [positions.read(conn, mark) for mark in marks])
 
+    async def jobs(self) -> list[Job]:
+        """List the jobs that are not finished."""
+        return await self._read(jobs.unfinished)
+
     # -- reading ----------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -292,6 +296,10 @@ class SqliteStore:
     async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
         """Set limits of an app."""
         return await self._write(lambda conn: directory.set_limits(conn, app_id, changes))
+
+    async def limits(self, app: int) -> AppLimits:
+        """Look up what an app may use."""
+        return await self._read(lambda conn: directory.find_limits(conn, app))
 
     async def stored_bytes(self, app: int) -> int:
         """Look up what an app stores."""

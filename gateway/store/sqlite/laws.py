@@ -303,5 +303,16 @@ _PARTIES = (
     """,
 )
 
-LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES)
+_JOBS = (
+    """
+    SELECT 'job ' || j.id || CASE
+        WHEN a.id IS NULL THEN ' is of an app that does not exist'
+        WHEN j.finished THEN ' is finished and still has its text'
+        ELSE ' has got to ' || j.progress || ', where no job can be' END
+    FROM job AS j LEFT JOIN app AS a ON a.id = j.app
+    WHERE a.id IS NULL OR (j.finished AND j.data <> '') OR j.progress < 0 OR j.done < 0
+    """,
+)
+
+LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES, *_JOBS)
 """Every law; a store that keeps them all answers each with nothing."""

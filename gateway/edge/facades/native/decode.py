@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.messaging import Order
+from gateway.domain.drafts import BroadcastText
 from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Scope
@@ -29,12 +30,23 @@ class _Send(msgspec.Struct):
     online_only: bool | None = None
 
 
+class _Broadcast(msgspec.Struct):
+    type: Number = None
+    content_type: Number = None
+    content: str | None = None
+    attachment: str | None = None
+    ext: str | None = None
+    config: str | None = None
+    transaction_id: Number = None
+
+
 class _Recall(msgspec.Struct):
     conversation_id: Number = None
     msg_id: Number = None
 
 
 _send = Body(_Send)
+_broadcast = Body(_Broadcast)
 _recall = Body(_Recall)
 
 
@@ -66,6 +78,24 @@ def decode_send(body: bytes, limits: Limits) -> Order:
         from_xid=0 if asked.from_user_id is None else identifier(asked.from_user_id, "from_user_id"),
         transaction_id=transaction_id,
     )
+
+
+def decode_broadcast(body: bytes, limits: Limits) -> tuple[BroadcastText, int]:
+    """The body of a broadcast: what it says, and its transaction id.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _broadcast.decode(body, limits)
+    number(asked.type, "type", Scope.USER, Scope.USER, Scope.USER)
+    text = BroadcastText(
+        ctype=number(asked.content_type, "content_type", 0, Ctype.COMMAND),
+        content=asked.content or "",
+        attachment=asked.attachment or "",
+        config=asked.config or "",
+        ext=asked.ext or "",
+    )
+    return text, _transaction_id(asked.transaction_id)
 
 
 def decode_recall(body: bytes, limits: Limits) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The six calls of `/message/*` (lanying.md, Calls)."""
+"""The calls of `/message/*` (lanying.md, Calls)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX, INT64_MAX, SAFE_MAX, Ctype, Message
 from gateway.edge.decode import Query
 from gateway.edge.facades.native.asking import principal_of
-from gateway.edge.facades.native.decode import decode_recall, decode_send
+from gateway.edge.facades.native.decode import decode_broadcast, decode_recall, decode_send
 from gateway.edge.facades.native.envelope import DONE, Asked, sent, success
 
 
@@ -63,6 +63,11 @@ class _Recent(msgspec.Struct):
     set_num: bool = True
 
 
+class _Broadcast(msgspec.Struct):
+    send_num: int
+    success: bool = True
+
+
 async def send(core: Core, limits: Limits, asked: Asked) -> bytes:
     """POST, PUT /message/send."""
     principal = await principal_of(core, asked)
@@ -75,6 +80,13 @@ async def notify(core: Core, limits: Limits, asked: Asked) -> bytes:
     principal = await principal_of(core, asked)
     first, last = await core.messaging.notify(principal, decode_send(asked.body, limits))
     return sent(first, last)
+
+
+async def broadcast(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST /message/broadcast: how many users have the message by now; the others get it too."""
+    principal = await principal_of(core, asked)
+    text, transaction_id = decode_broadcast(asked.body, limits)
+    return success(_Broadcast(await core.broadcasts.send(principal, text, transaction_id)))
 
 
 async def recall(core: Core, limits: Limits, asked: Asked) -> bytes:

@@ -17,6 +17,7 @@ ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
     for verbs, path, call in (
         ("POST PUT", "/message/send", messages.send),
         ("POST PUT", "/message/notify", messages.notify),
+        ("POST", "/message/broadcast", messages.broadcast),
         ("POST PUT", "/message/recall", messages.recall),
         ("GET", "/message/conversation", messages.conversation),
         ("DELETE", "/message/conversation", messages.delete),

@@ -1,0 +1,65 @@
+"""The pages of a broadcast: one message from `system` to every user of an app that was there when it was committed."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from gateway.domain.drafts import BroadcastText, JobDraft, MessageDraft
+from gateway.domain.limits import Limits
+from gateway.domain.model import Scope, State
+from gateway.store.sqlite.lane import one, table
+from gateway.store.sqlite.work import Page, Task, Work
+
+# By xid, which is an index search within the app. So many rows are looked at and no more, whoever of them is meant:
+# users who came later have greater ids of their own, however small the xid that they chose.
+_NEXT = f"""
+SELECT json_group_array(json_array(xid, meant)) FROM (
+    SELECT xid, kind = {Scope.USER:d} AND state <> {State.DELETED:d} AND id <= ?3 AND id <> ?4 AS meant
+    FROM timeline WHERE app = ?1 AND xid > ?2 ORDER BY xid LIMIT ?5)
+"""
+
+_text = msgspec.json.Decoder(BroadcastText)
+
+
+def _ends_at(conn: sqlite3.Connection, _: JobDraft) -> int:
+    last: int = one(conn, "SELECT coalesce(max(id), 0) FROM timeline")[0]
+    return last
+
+
+def _page(conn: sqlite3.Connection, task: Task, limits: Limits) -> Page:
+    system_id, system_xid = one(
+        conn,
+        "SELECT t.id, t.xid FROM app AS a JOIN timeline AS t ON t.id = a.system WHERE a.id = ?",
+        (task.app,),
+    )
+    looked_at = sorted(
+        table(conn, _NEXT, (task.app, task.progress, task.ends_at, system_id, limits.job_page_max))
+    )
+    xids = tuple(xid for xid, meant in looked_at if meant)
+    text = _text.decode(task.data)
+    message = MessageDraft(
+        app=task.app,
+        sender_xid=system_xid,
+        sender_sn=0,
+        scope=Scope.USER,
+        targets=xids,
+        ctype=text.ctype,
+        content=text.content,
+        attachment=text.attachment,
+        config=text.config,
+        ext=text.ext,
+        at=task.at,
+        copied=False,
+        create=False,
+    )
+    return Page(
+        progress=looked_at[-1][0] if looked_at else task.progress,
+        done=len(xids),
+        finished=len(looked_at) < limits.job_page_max,
+        messages=[message] if xids else [],
+    )
+
+
+WORK = Work(ends_at=_ends_at, page=_page)
