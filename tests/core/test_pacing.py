@@ -139,10 +139,12 @@ async def test_an_app_is_paced_by_itself() -> None:
 
 async def test_who_goes_away_takes_nobody_along() -> None:
     """A caller that is cancelled while it waits leaves the others of its slot their turn."""
-    paced = pacing()
-    empty(paced)
-    tasks = [asyncio.create_task(paced.turn(APP, 1)) for _ in range(3)]
+    paced = Pacing(Limits(), Clock())
+    fast = msgspec.structs.replace(APP, limits=AppLimits(sends_per_s=1_000))
+    at_once(paced.turn(fast, 100))
+    tasks = [asyncio.create_task(paced.turn(fast, 1)) for _ in range(3)]
     await asyncio.sleep(0)
+    assert len(paced._slots) == 1
     tasks[1].cancel()
     told = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(what) for what in told] == [type(None), asyncio.CancelledError, type(None)]

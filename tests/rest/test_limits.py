@@ -47,7 +47,7 @@ class TestRate:
             answer = await alice.ask_send([BOB], "too fast")
             assert answer.status == 429
             assert answer.refused(60004, "2 messages a second")
-            assert 1 <= int(answer.headers["Retry-After"]) <= 2
+            assert answer.headers["Retry-After"] == "2"  # Four messages are two seconds, of which little has passed.
             assert await alice.history(BOB) == ["first"]
 
     async def test_notifications_count_too(self, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ class TestBroadcast:
 
     async def test_it_is_paced_and_never_refused(self, tmp_path: Path) -> None:
         """After each page its messages have their turns; all users get it, and sends go between."""
-        async with open_node(tmp_path, Limits(job_page_max=5, rate_wait_ms=2_000)) as node:
+        async with open_node(tmp_path, Limits(job_page_max=10, rate_wait_ms=2_000)) as node:
             users = await node.users(*range(1, 21))
             await limit(node, sends_per_s=50)
             admin = await node.admin()
@@ -306,7 +306,7 @@ class TestBroadcast:
             asked = asyncio.create_task(self.ask(admin, "all"))
             assert await users[0].send(2)
             assert (await asked).data == {"success": True, "send_num": 20}
-            # Five may go at once; of the first three pages, ten more messages have to wait before the last.
+            # Five may go at once, and fifteen of the first two pages have to wait before the last.
             assert ticks_ms() - started >= 200
             assert await users[19].history(admin.xid) == ["all"]
 
