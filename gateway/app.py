@@ -27,8 +27,10 @@ from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
 from gateway.core.receipts import Receipts
+from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.tasks import Tasks
+from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.errors import Problem
 from gateway.edge.server import HTTP_LOG, Switch, build_app
@@ -85,6 +87,8 @@ class Gateway:
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
+            users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
+            roster=Roster(store, self.directory, limits, now_ms),
         )
         self.operator = Operator(store, self.directory, lambda: self.url, self.hub.connections_of)
         self._control = ControlServer(Path(config.server.data), self.operator)

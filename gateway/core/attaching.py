@@ -27,6 +27,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What a client says of itself when it attaches. `cursors` None: nothing stated, the stored ones hold."""
 
     device_sn: int = 0
+    platform: int = 0
+    user_agent: str = ""
     epoch: str = ""
     cursors: Mapping[str, int] | None = None
 
@@ -77,6 +79,7 @@ class Attaching:
             user.xid, user.id, self._pace, ticks, ticks + expires_at - self._now(), sink.encoding
         )
         connection = Connection(app, user, device_sn, session, sink)
+        connection.platform, connection.user_agent = claim.platform, claim.user_agent
         # At once, so that the next one that attaches is counted and replaced with this one in mind.
         self._hub.admit(connection)
         try:

@@ -40,7 +40,10 @@ class Sink(Protocol):
 class Connection:
     """A device that is attached: its session, its transport, and what the node must remember of it."""
 
-    __slots__ = ("alarms", "app", "buffered_before", "device_sn", "kept", "session", "sink", "starts", "user")
+    __slots__ = (
+        "alarms", "app", "buffered_before", "device_sn", "kept", "platform", "session", "sink", "starts", "user",
+        "user_agent",
+    )  # fmt: skip
 
     def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
         self.app = app
@@ -48,6 +51,8 @@ class Connection:
         self.device_sn = device_sn
         self.session = session
         self.sink = sink
+        self.platform = 0
+        self.user_agent = ""
         self.kept = False
         self.starts: dict[int, int] = {}
         self.buffered_before = 0

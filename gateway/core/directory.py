@@ -13,7 +13,7 @@ from gateway.core.principal import Principal
 from gateway.core.tokens import Claims, Tokens
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, SYSTEM_NAME, App, AppLimits, User
+from gateway.domain.model import SAFE_MAX, SYSTEM_NAME, App, AppLimits, State, User
 from gateway.store.base import Store
 
 TOKEN_TTL_S = 30 * 24 * 3600
@@ -46,8 +46,9 @@ class _Tenant(msgspec.Struct, frozen=True):
 class Directory:
     """Finds apps and users, and judges what tokens and acting headers allow.
 
-    Apps and users are remembered, at most `Limits.cached_principals_max` of each: a user's id and name never
-    change, and whoever changes an app's keys or limits says so by `forget`. `randomness` gives that many random bytes.
+    Apps and users are remembered, at most `Limits.cached_principals_max` of each: whoever changes an app's keys
+    or limits says so by `forget`, and whoever changes a user by `forget_user`. `randomness` gives that many random
+    bytes.
     """
 
     def __init__(
@@ -70,6 +71,12 @@ class Directory:
         self._tenants: Cache[str, _Tenant] = Cache(limits.cached_principals_max)
         self._users: Cache[tuple[int, int], User] = Cache(limits.cached_principals_max)
         self._forgotten = 0
+        self._changes = 0
+
+    @property
+    def passwords(self) -> Passwords:
+        """Where passwords are worked on."""
+        return self._passwords
 
     def close(self) -> None:
         """Finish the password checks under way; later ones raise `DRAINING`."""
@@ -85,7 +92,8 @@ class Directory:
         Raises:
             Problem: `BAD_PARAMETER` (no `app_id`, both acting headers, a header that is no id),
                 `APP_UNKNOWN`, `TOKEN_MISSING`, `TOKEN_ILLEGAL`, `TOKEN_EXPIRED`, `FORBIDDEN` (a user token
-                that names another), `USER_UNKNOWN` (where registration is required), `GROUP_UNKNOWN`.
+                that names another), `FROZEN`, `USER_UNKNOWN` (deleted, or not there where registration is
+                required), `GROUP_UNKNOWN`.
         """
         tenant = await self._tenant(app_id)
         claims = self._tokens.verify(tenant.app, token, self._clock_ms())
@@ -114,10 +122,17 @@ class Directory:
 
     async def _bearer(self, tenant: _Tenant, claims: Claims) -> Principal:
         """The owner of a user token, who comes into being by it in an open app."""
-        user = await self._user(tenant.app, claims.xid)
-        if user is Kind.BAD_PARAMETER or user == tenant.system:
+        found = await self._user(tenant.app, claims.xid)
+        if found is Kind.BAD_PARAMETER or found == tenant.system:
             raise Problem(Kind.TOKEN_ILLEGAL, "access-token: it does not speak for a user")
-        return Principal(app=tenant.app, user=_known(user, claims.xid))
+        user = _known(found, claims.xid)
+        if user.state is State.DELETED:
+            raise Problem(Kind.TOKEN_ILLEGAL, "access-token: its user is deleted")
+        if claims.iat_ms < user.valid_from_ms:
+            raise Problem(Kind.TOKEN_ILLEGAL, "access-token: it was issued before the password was changed")
+        if user.state is State.FROZEN:
+            raise _frozen()
+        return Principal(app=tenant.app, user=user)
 
     async def _admin(self, tenant: _Tenant, user_xid: int, group_xid: int) -> Principal:
         app = tenant.app
@@ -125,26 +140,36 @@ class Directory:
             group = await self._store.group(app.id, group_xid)
             if group is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"group_id: there is no group {group_xid}")
-            owner = _known(await self._user(app, group.owner_xid), group.owner_xid)
+            owner = await self.find(app, group.owner_xid)
             return Principal(app=app, user=owner, admin=True, group_xid=group_xid)
         if user_xid:
-            user = await self._user(app, user_xid)
-            if user is Kind.BAD_PARAMETER:
-                raise bad("user_id", f"{user_xid} is a group")
+            user = await self.find(app, user_xid)
             if user == tenant.system:
                 raise bad("user_id", "the reserved user system is spoken for by leaving this header out")
-            return Principal(app=app, user=_known(user, user_xid), admin=True, as_user=True)
+            # A frozen one's things may be looked after; what it would send is refused where it is judged.
+            return Principal(app=app, user=user, admin=True, as_user=True)
         return Principal(app=app, user=tenant.system, admin=True)
+
+    async def find(self, app: App, xid: int) -> User:
+        """The user with this id, made where it may be; raises `USER_UNKNOWN`, or `BAD_PARAMETER` for a group's id."""
+        found = await self._user(app, xid)
+        if found is Kind.BAD_PARAMETER:
+            raise bad("user_id", f"{xid} is a group")
+        return _alive(found, xid)
 
     async def _user(self, app: App, xid: int) -> User | Kind:
         """The user with this id, made where it may be; otherwise why not."""
         known = self._users.get((app.id, xid))
         if known is not None:
             return known
-        if app.registered:
-            found = await self._store.user(app.id, xid)
-        else:
-            found = await self._store.ensure_user(app.id, xid, self._clock_ms())
+        while True:
+            changes = self._changes
+            if app.registered:
+                found = await self._store.user(app.id, xid)
+            else:
+                found = await self._store.ensure_user(app.id, xid, self._clock_ms())
+            if changes == self._changes:
+                break  # Else what was read may be older than the change, and whom it froze would get in.
         if isinstance(found, User):
             self._users.put((app.id, xid), found)
         return found
@@ -172,6 +197,11 @@ class Directory:
         self._forgotten += 1
         self._tenants.forget(app_id)
 
+    def forget_user(self, app: App, xid: int) -> None:
+        """Read this user anew when next asked for: its state or password has changed, as of this moment."""
+        self._changes += 1
+        self._users.forget((app.id, xid))
+
     # -- accounts ---------------------------------------------------------------------------------------
 
     async def register(self, app_id: str | None, username: str, password: str) -> User:
@@ -180,10 +210,12 @@ class Directory:
         Raises:
             Problem: `BAD_PARAMETER` for a name or password that may not be, `USER_EXISTS`, `OVERLOADED`.
         """
-        app = (await self._tenant(app_id)).app
+        return await self.enroll((await self._tenant(app_id)).app, username, password)
+
+    async def enroll(self, app: App, username: str, password: str) -> User:
+        """Make a user with a name and a password in an app that is known; raises what `register` raises."""
         self._check_username(username)
-        if not 0 < len(password.encode()) <= self._limits.password_bytes_max:
-            raise bad("password", f"it must have 1 to {self._limits.password_bytes_max} bytes")
+        self.check_password(password, "password")
         # Looked for before the costly part; the store has the last word.
         user = None
         if await self._store.user_named(app.id, username) is None:
@@ -212,13 +244,31 @@ class Directory:
         found = await self._store.user(tenant.app.id, xid)
         return await self._login(tenant, found if isinstance(found, User) else None, password)
 
+    async def login(self, app_id: str | None, login_name: str, password: str) -> Grant:
+        """A token for the user of this name, or of this id where it is of digits only, which no name is.
+
+        Otherwise as `login_name` (vendors.md §1.4, POST /token/login).
+        """
+        if not _ID.fullmatch(login_name):
+            return await self.login_name(app_id, login_name, password)
+        return await self.login_id(app_id, min(int(login_name), SAFE_MAX + 1), password)
+
     async def _login(self, tenant: _Tenant, user: User | None, password: str) -> Grant:
+        if user is not None and user.state is State.DELETED:
+            user = None
         right = await self._passwords.matches(password, user.password if user else "")
         if user is not None and right:
-            return self._grant(tenant.app, user.xid, admin=False, ttl_s=self._token_ttl_s)
+            if user.state is State.FROZEN:
+                raise _frozen()
+            return self._grant(tenant.app, user, admin=False, ttl_s=self._token_ttl_s)
         if user is None and tenant.app.registered:
             raise Problem(Kind.USER_UNKNOWN, "there is no such user")
         raise Problem(Kind.FORBIDDEN, "wrong user or password")
+
+    def check_password(self, password: str, member: str) -> None:
+        """Refuse what no password may be (`BAD_PARAMETER`), naming the member that holds it."""
+        if not 0 < len(password.encode()) <= self._limits.password_bytes_max:
+            raise bad(member, f"it must have 1 to {self._limits.password_bytes_max} bytes")
 
     def _check_username(self, username: str) -> None:
         if not _USERNAME.fullmatch(username) or username.isdigit():
@@ -296,7 +346,7 @@ class Directory:
         if not 1 <= ttl_s <= self._limits.token_ttl_max_s:
             raise bad("ttl", f"it must be 1 to {self._limits.token_ttl_max_s} seconds")
         if user is None:
-            return self._grant(tenant.app, tenant.system.xid, admin=True, ttl_s=ttl_s)
+            return self._grant(tenant.app, tenant.system, admin=True, ttl_s=ttl_s)
         if _ID.fullmatch(user):
             xid = int(user)
             found = await self._user(tenant.app, xid) if 0 < xid <= SAFE_MAX else Kind.BAD_PARAMETER
@@ -304,7 +354,7 @@ class Directory:
             found = await self._named(tenant.app, user)
         if found is Kind.BAD_PARAMETER or found == tenant.system:
             raise bad("user", f"{user} is no user that a token can speak for")
-        return self._grant(tenant.app, _known(found, user).xid, admin=False, ttl_s=ttl_s)
+        return self._grant(tenant.app, _alive(found, user), admin=False, ttl_s=ttl_s)
 
     async def _named(self, app: App, name: str) -> User | Kind:
         """The user of this name, made in an open app."""
@@ -316,9 +366,16 @@ class Directory:
             user = user or await self._store.user_named(app.id, name)
         return user or Kind.USER_UNKNOWN
 
-    def _grant(self, app: App, xid: int, *, admin: bool, ttl_s: int) -> Grant:
-        token, expires_ms = self._tokens.issue(app, xid, admin=admin, ttl_s=ttl_s, now_ms=self._clock_ms())
-        return Grant(token, xid, expires_ms)
+    def _grant(self, app: App, user: User, *, admin: bool, ttl_s: int) -> Grant:
+        token, expires_ms = self._tokens.issue(
+            app,
+            user.xid,
+            admin=admin,
+            ttl_s=ttl_s,
+            now_ms=self._clock_ms(),
+            valid_from_ms=user.valid_from_ms,
+        )
+        return Grant(token, user.xid, expires_ms)
 
     def _key(self) -> tuple[str, bytes]:
         return self._randomness(_KID_BYTES).hex(), self._randomness(SECRET_BYTES)
@@ -328,6 +385,17 @@ def _known(found: User | Kind, named: int | str) -> User:
     if isinstance(found, User):
         return found
     raise Problem(found, f"there is no user {named}")
+
+
+def _alive(found: User | Kind, named: int | str) -> User:
+    """A user that is not deleted: such a one is nobody any more."""
+    if isinstance(found, User) and found.state is State.DELETED:
+        found = Kind.USER_UNKNOWN
+    return _known(found, named)
+
+
+def _frozen() -> Problem:
+    return Problem(Kind.FROZEN, "this user is frozen")
 
 
 def _header(name: str, text: str) -> int:

@@ -116,12 +116,25 @@ class Receipts:
                         now,
                         dict(connection.starts),
                         tuple(self._hub.devices_of(connection.user.id)),
+                        connection.platform,
+                        connection.user_agent,
                     )
                     for connection in connections
                 ]
             )
         for connection in connections:
             connection.kept = True
+
+    async def remove(self, user_id: int, device_sn: int) -> None:
+        """Forget a kept device. What it has acked counts for its user, and does not bring the device back."""
+        await self.flush()
+        # In the order in which a flush takes them: none is under way while the device goes.
+        async with self._flushing, self._keeping:
+            await self._store.remove_device(user_id, device_sn)
+            # What the flush could not commit.
+            self._acks = {
+                place: ack for place, ack in self._acks.items() if place[:2] != (user_id, device_sn)
+            }
 
     # -- READ -------------------------------------------------------------------------------------------
 

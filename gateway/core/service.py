@@ -10,6 +10,8 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
+from gateway.core.roster import Roster
+from gateway.core.users import Users
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +24,5 @@ class Core:
     messaging: Messaging
     conversations: Conversations
     receipts: Receipts
+    users: Users
+    roster: Roster

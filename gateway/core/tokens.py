@@ -27,10 +27,11 @@ _SUB = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a good token says: whom it speaks for, with which right, and until when (ms since 1970)."""
+    """What a good token says: whom it speaks for, with which right, since when and until when (ms since 1970)."""
 
     xid: int
     admin: bool
+    iat_ms: int
     exp_ms: int
 
 
@@ -72,9 +73,14 @@ class Tokens:
         self._payloads = msgspec.json.Decoder(_Payload)
         self._verified: Cache[str, _Verified] = Cache(limits.cached_principals_max)
 
-    def issue(self, app: App, xid: int, *, admin: bool, ttl_s: int, now_ms: int) -> tuple[str, int]:
-        """A token for a user of the app, good for `ttl_s` from now, and when it expires (ms since 1970)."""
-        iat = now_ms // 1000
+    def issue(
+        self, app: App, xid: int, *, admin: bool, ttl_s: int, now_ms: int, valid_from_ms: int = 0
+    ) -> tuple[str, int]:
+        """A token for a user of the app, good for `ttl_s` from now, and when it expires (ms since 1970).
+
+        It is not issued before `valid_from_ms`, which may lie in the second that has just begun.
+        """
+        iat = max(now_ms // 1000, valid_from_ms // 1000)
         payload = _Payload(
             app=app.app_id,
             sub=str(xid),
@@ -122,7 +128,7 @@ class Tokens:
         # A time that no timer could wait for is no time.
         if not 0 <= payload.exp * 1000 <= SAFE_MAX:
             raise _illegal()
-        claims = Claims(int(payload.sub), payload.role == ROLE_ADMIN, payload.exp * 1000)
+        claims = Claims(int(payload.sub), payload.role == ROLE_ADMIN, payload.iat * 1000, payload.exp * 1000)
         self._verified.put(token, _Verified(app.id, header.kid, secret, claims))
         return claims
 

@@ -277,7 +277,7 @@ class Keep(msgspec.Struct, frozen=True):
     """Makes a device kept: its row, and a cursor for every timeline it follows (design §3, Device).
 
     `cursors` are set as they are, also downwards. `spared` are devices that are connected and may not be
-    evicted.
+    evicted. `platform` and `user_agent` are what the device says of itself; nothing said changes nothing.
     """
 
     user_id: int
@@ -285,6 +285,8 @@ class Keep(msgspec.Struct, frozen=True):
     at: int
     cursors: dict[int, int]
     spared: tuple[int, ...]
+    platform: int = 0
+    user_agent: str = ""
 
 
 class ReadMark(msgspec.Struct, frozen=True):

@@ -21,6 +21,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     json_depth_max: int = 32
     targets_max: int = 1_000
     group_call_users_max: int = 1_000
+    user_call_users_max: int = 1_000
+    registrations_max: int = 100
     name_bytes_max: int = 64
     text_bytes_max: int = 4 * 1024
     password_bytes_max: int = 256
@@ -29,11 +31,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group_members_max: int = 5_000
     groups_per_user_max: int = 1_000
     devices_per_user_max: int = 20
+    blocks_max: int = 1_000
 
     # Pages and counts of answers.
     page_default: int = 20
     page_max: int = 100
     member_page_max: int = 1_000
+    user_page_default: int = 50
+    user_list_max: int = 1_000_000
     recent_max: int = 500
     unread_max: int = 999
     unread_scan_max: int = 3_000

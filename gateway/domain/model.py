@@ -15,6 +15,9 @@ SAFE_MAX = 2**53 - 1
 
 INT64_MAX = 2**63 - 1
 DEVICE_SN_MAX = 2**31 - 1
+PLATFORM_MAX = 6
+"""What a device runs on: 0 unknown, 1 iOS, 2 Android, 3 Windows, 4 macOS, 5 Linux, 6 web (vendors.md §1.4)."""
+
 GIVEN_XID_FIRST = 10**12
 """Ids the server gives count up from here; the first of each app is its reserved user `system`."""
 
@@ -118,6 +121,25 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     state: State = State.NORMAL
     valid_from_ms: int = 0
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user tells of itself. `private_info` is for the user and for administrators."""
+
+    nickname: str = ""
+    avatar: str = ""
+    description: str = ""
+    public_info: str = ""
+    private_info: str = ""
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A device of a user, as its owner sees it. `platform`: 0 unknown, 1 iOS … 6 web (vendors.md §1.4)."""
+
+    device_sn: int
+    platform: int = 0
+    user_agent: str = ""
+    online: bool = False
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):

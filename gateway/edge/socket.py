@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -23,7 +24,7 @@ from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import DEVICE_SN_MAX
+from gateway.domain.model import DEVICE_SN_MAX, PLATFORM_MAX
 from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send
 from gateway.edge.facades.native.envelope import code_of
 from gateway.wire.close import Close, close_for
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.0
 """How long a peer may take to answer a close before its socket is cut."""
+
+USER_AGENT_BYTES_MAX = 200
+"""So much is kept of what a client calls itself."""
 
 LAG_PAUSE_S = 0.02
 """How often a connection that is not read, because its transport is full, looks whether it has drained."""
@@ -203,10 +207,13 @@ class Channel:
     ) -> tuple[Principal, Connection]:
         """Take the token from the header, the subprotocol or the first frame, and attach."""
         app_id = request.query.get("app_id") or request.headers.get("app_id")
-        device_sn = _device_sn(request.query.get("device_sn"))
+        device_sn = _number(request, "device_sn", DEVICE_SN_MAX)
+        platform = _number(request, "platform", PLATFORM_MAX)
+        user_agent = _user_agent(request)
         token = request.headers.get("access-token") or _offered_token(request)
         if token:
-            return await self._attach(app_id, token, Claim(device_sn=device_sn), sink)
+            claim = Claim(device_sn=device_sn, platform=platform, user_agent=user_agent)
+            return await self._attach(app_id, token, claim, sink)
         self._waiting.add(sink)
         try:
             async with asyncio.timeout(self._limits.auth_timeout_ms / 1000):
@@ -220,9 +227,15 @@ class Channel:
         if not isinstance(hello, Hello):
             message = "the first frame must be hello, or the handshake must carry the token"
             raise FrameError(message)
-        claim = Claim(device_sn=hello.device_sn or device_sn, epoch=hello.epoch, cursors=hello.cursors)
-        if claim.device_sn > DEVICE_SN_MAX:
-            message = f"device_sn: at most {DEVICE_SN_MAX}"
+        claim = Claim(
+            device_sn=hello.device_sn or device_sn,
+            platform=hello.platform or platform,
+            user_agent=user_agent,
+            epoch=hello.epoch,
+            cursors=hello.cursors,
+        )
+        if claim.device_sn > DEVICE_SN_MAX or claim.platform > PLATFORM_MAX:
+            message = f"device_sn: at most {DEVICE_SN_MAX}; platform: at most {PLATFORM_MAX}"
             raise FrameError(message)
         return await self._attach(hello.app_id or app_id, hello.token, claim, sink)
 
@@ -348,15 +361,18 @@ def _offered_token(request: web.Request) -> str | None:
     return None
 
 
-def _device_sn(text: str | None) -> int:
+def _number(request: web.Request, name: str, most: int) -> int:
+    """Read a number of the query, 0 where it is absent."""
+    text = request.query.get(name)
     if not text:
         return 0
-    if not (
-        text.isascii()
-        and text.isdigit()
-        and len(text) <= len(str(DEVICE_SN_MAX))
-        and int(text) <= DEVICE_SN_MAX
-    ):
-        message = f"device_sn: a number from 0 to {DEVICE_SN_MAX}"
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and int(text) <= most):
+        message = f"{name}: a number from 0 to {most}"
         raise FrameError(message)
     return int(text)
+
+
+def _user_agent(request: web.Request) -> str:
+    """Read what the client calls itself. Many say the very same, and one copy is enough for all of them."""
+    told = request.headers.get("User-Agent", "").encode(errors="replace")[:USER_AGENT_BYTES_MAX]
+    return sys.intern(told.decode(errors="ignore"))

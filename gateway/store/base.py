@@ -20,19 +20,22 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, StatusChange
+from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     App,
     AppLimits,
     Bearing,
+    Device,
     Facts,
     Group,
     Member,
     Message,
     Page,
+    Profile,
     Scope,
     Standing,
+    State,
     Status,
     User,
 )
@@ -75,7 +78,54 @@ class Remembered(msgspec.Struct, frozen=True):
     last_msg_id: int
 
 
-class Store(Protocol):
+class Accounts(Protocol):
+    """The part of the port that is about users, their devices and their blocks."""
+
+    async def users(self, app: int, offset: int, limit: int) -> list[User]:
+        """List users by rising id, after the first `offset`; not the reserved one, not the deleted."""
+
+    async def set_state(
+        self, app: int, xids: Sequence[int], state: State, at: int, *, create: bool
+    ) -> list[tuple[int, int]] | Refused:
+        """Freeze or unfreeze users, all or none: their (id, xid), or whom it is refused for, and nothing done."""
+
+    async def set_password(self, user_id: int, expected: str | None, record: str, at: int) -> int | None:
+        """Change a password where its record is still `expected` (None: whatever it is), else None.
+
+        Returns the new `valid_from_ms`: a whole second, above the second of `at` and above the one before.
+        """
+
+    async def profile(self, user_id: int) -> Profile:
+        """Read what a user tells of itself."""
+
+    async def set_profile(self, user_id: int, changes: Mapping[str, str]) -> None:
+        """Change members of a profile, by their names in `Profile`."""
+
+    async def devices(self, user_id: int) -> list[Device]:
+        """List the devices kept, by number; none is told to be online."""
+
+    async def remove_device(self, user_id: int, device_sn: int) -> None:
+        """Forget a kept device and its cursors, if it is there."""
+
+    async def block(self, user_id: int, blocked_id: int, at: int) -> bool:
+        """Block a user; False where as many are blocked as may be."""
+
+    async def unblock(self, user_id: int, blocked_id: int) -> None:
+        """Take a block back, if it is there."""
+
+    async def blocked(self, user_id: int, after_xid: int, limit: int) -> list[int]:
+        """List the xids of those whom a user has blocked, by rising id."""
+
+    async def may_message(
+        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool
+    ) -> Refused | None:
+        """Judge what a user would send to users and nobody stores, as a batch judges a message; None: it may.
+
+        `create`: who does not exist yet may be named.
+        """
+
+
+class Store(Accounts, Protocol):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property

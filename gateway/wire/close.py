@@ -24,6 +24,8 @@ class Close(enum.IntEnum):
     PROTOCOL = 4503
     TOO_MANY_DEVICES = 4504
     FORBIDDEN = 4505
+    KICKED = 4506
+    FROZEN = 4507
 
 
 _BY_KIND = {
@@ -34,6 +36,7 @@ _BY_KIND = {
     Kind.APP_UNKNOWN: Close.TOKEN_ILLEGAL,
     Kind.USER_UNKNOWN: Close.FORBIDDEN,
     Kind.FORBIDDEN: Close.FORBIDDEN,
+    Kind.FROZEN: Close.FROZEN,
     Kind.DEVICES_FULL: Close.TOO_MANY_DEVICES,
     Kind.OVERLOADED: Close.OVERLOADED,
     Kind.STORE_FAILED: Close.STORE_FAILED,

@@ -21,11 +21,12 @@ Ref = int | str | None
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="hello"):
-    """Authenticates (where the handshake did not) and states the client's cursors."""
+    """Authenticates (where the handshake did not) and states the client's cursors, and what it runs on."""
 
     token: str
     app_id: str = ""
     device_sn: int = 0
+    platform: int = 0
     epoch: str = ""
     cursors: dict[str, int] = {}
 
@@ -83,7 +84,7 @@ def decode_frame(data: str | bytes) -> ClientFrame:
 def _numbers(frame: ClientFrame) -> tuple[int, ...]:
     match frame:
         case Hello():
-            return (frame.device_sn, *frame.cursors.values())
+            return (frame.device_sn, frame.platform, *frame.cursors.values())
         case AckFrame():
             return (frame.seq,)
         case _:

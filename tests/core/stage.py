@@ -20,7 +20,9 @@ from gateway.core.pacing import Pacing
 from gateway.core.passwords import Cost, Passwords
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.roster import Roster
 from gateway.core.service import Core
+from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
@@ -62,6 +64,7 @@ class Stage:
         )
         self.groups = Groups(store, self.writer.submit, limits, self.clock)
         self.pacing = Pacing(limits, self.clock)
+        receipts = Receipts(store, self.hub, limits, self.clock)
         self.jobs = Jobs(store, self.writer, self.pacing, limits, self.clock)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
@@ -69,7 +72,9 @@ class Stage:
             groups=self.groups,
             messaging=Messaging(store, self.writer, self.pacing, limits, self.clock),
             conversations=Conversations(store, self.writer, self.clock),
-            receipts=Receipts(store, self.hub, limits, self.clock),
+            receipts=receipts,
+            users=Users(store, self.directory, self.hub, receipts, limits, self.clock),
+            roster=Roster(store, self.directory, limits, self.clock),
         )
 
     async def app(self, app_id: str = "demo", *, registered: bool = False) -> App:

@@ -66,7 +66,7 @@ class TestGood:
     def test_what_was_issued_is_verified(self, tokens: Tokens) -> None:
         """A token says again what it was issued for."""
         token, expires_ms = tokens.issue(APP, 118, admin=False, ttl_s=60, now_ms=NOW)
-        assert tokens.verify(APP, token, NOW) == Claims(xid=118, admin=False, exp_ms=expires_ms)
+        assert tokens.verify(APP, token, NOW) == Claims(xid=118, admin=False, iat_ms=NOW, exp_ms=expires_ms)
         assert expires_ms == NOW + 60_000
 
     def test_it_has_the_vendors_claims(self, tokens: Tokens) -> None:

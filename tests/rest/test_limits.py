@@ -47,7 +47,9 @@ class TestRate:
             answer = await alice.ask_send([BOB], "too fast")
             assert answer.status == 429
             assert answer.refused(60004, "2 messages a second")
-            assert answer.headers["Retry-After"] == "2"  # Four messages are two seconds, of which little has passed.
+            assert (
+                answer.headers["Retry-After"] == "2"
+            )  # Four messages are two seconds, of which little has passed.
             assert await alice.history(BOB) == ["first"]
 
     async def test_notifications_count_too(self, tmp_path: Path) -> None:
@@ -270,7 +272,7 @@ class TestQueues:
                 loop.call_soon_threadsafe(blocked.set)
                 asyncio.run_coroutine_threadsafe(go.wait(), loop).result()
 
-            blocking = asyncio.create_task(small.gateway.store._read(block))
+            blocking = asyncio.create_task(small.gateway.store._look(block))
             await blocked.wait()
             asked = asyncio.create_task(alice.page(BOB))
             await until(lambda: small.gateway.store._reading == 2, "two reads waiting")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.rest.stage import ALICE, BOB, Caller, Node, order
+from tests.rest.stage import ALICE, BOB, CAROL, Caller, Node, order
 
 HERE, THERE = "demo", "other"
 
@@ -24,6 +24,8 @@ class World:
         self.group = await self.alice.group(BOB)
         self.msg_id = await self.alice.send(BOB, word, transaction_id=7)
         self.told = await self.alice.tell(self.group, word, transaction_id=8)
+        assert (await self.alice.post("/user/profile", {"nick_name": word, "private_info": word})).done
+        assert (await self.alice.post("/roster/block", user_id=CAROL)).done
 
     async def seen(self) -> object:
         """Everything that either of the two can see."""
@@ -37,6 +39,12 @@ class World:
                 ("/group/user_joined", {}),
                 ("/group/info", {"group_id": self.group}),
                 ("/group/member_list", {"group_id": self.group}),
+                ("/user/profile", {}),
+                ("/user/profile", {"user_id": ALICE}),
+                ("/user/online_status", {}),
+                ("/user/device/list", {}),
+                ("/roster/blocked_list", {}),
+                ("/roster/may_message", {"roster_id": CAROL}),
             )
         ]
 
@@ -78,6 +86,13 @@ TRIES: dict[str, Try] = {
     "kick": lambda who, theirs: who.change("kick", theirs.group, BOB),
     "leave": lambda who, theirs: who.change("leave", theirs.group),
     "destroy": lambda who, theirs: who.change("destroy", theirs.group),
+    "profile": lambda who, _: who.post("/user/profile", {"user_id": ALICE, "nick_name": "mine"}),
+    "password": lambda who, _: who.post("/user/change_password", {"user_id": ALICE, "new_password": "mine"}),
+    "disable": lambda who, _: who.call("PUT", "/user/disable", {"list": [ALICE, BOB]}),
+    "kick devices": lambda who, _: who.post("/user/kick", user_id=ALICE),
+    "remove": lambda who, _: who.post("/user/device/remove", user_id=ALICE, device_sn=1),
+    "block": lambda who, _: who.post("/roster/block", user_id=BOB if who.xid == ALICE else ALICE),
+    "unblock": lambda who, _: who.post("/roster/unblock", user_id=CAROL),
 }
 
 
@@ -156,6 +171,20 @@ async def test_ids_given_count_for_themselves(worlds: tuple[World, World]) -> No
     for _ in range(3):
         await here.alice.group()
     assert await there.alice.group() == there.group + 1
+
+
+async def test_devices_go_in_their_app_only(worlds: tuple[World, World]) -> None:
+    """Freezing, kicking and removing end connections of one app's users, not those of the same number elsewhere."""
+    here, there = worlds
+    async with there.alice.device(1) as device:
+        await device.hear("live")
+        for what in ("kick devices", "remove", "password", "disable"):
+            await TRIES[what](here.admin, there)
+        assert (await device.ask("ping"))["op"] == "pong"
+        assert (await there.alice.get("/user/online_status")).data == {"online": True}
+    found = (await here.admin.get("/user/list")).data
+    assert [(user["user_id"], user["status"]) for user in found] == [(ALICE, 1), (BOB, 1), (CAROL, 0)]
+    assert {user["status"] for user in (await there.admin.get("/user/list")).data} == {0}
 
 
 async def test_names_are_each_their_own(worlds: tuple[World, World], node: Node) -> None:

@@ -333,6 +333,58 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE stay SET to_msg = NULL WHERE grp = 5 AND to_seq = 4",
         "the stay of {c} in {g} from message 1 does not fit the newest message, 9",
     ),
+    "a state there is not": (
+        "UPDATE timeline SET state = 3 WHERE id = 4",
+        "{c} has state 3, which there is not",
+    ),
+    "a frozen group": (
+        "UPDATE timeline SET state = 1 WHERE id = 5",
+        "{g} has state 1, which is for users only",
+    ),
+    "a frozen system": (
+        "UPDATE timeline SET state = 1 WHERE id = 1",
+        "{s} has state 1, which is for users only",
+    ),
+    "a deleted user's password": (
+        "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET password = 'x' WHERE id = 4",
+        "{c} is deleted and still has a name or a password",
+    ),
+    "a deleted user's name": (
+        "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET name = 'carol' WHERE id = 4",
+        "{c} is deleted and still has a name or a password",
+    ),
+    "tokens from half a second on": (
+        "UPDATE user SET valid_from_ms = 1500 WHERE id = 4",
+        "{c} has tokens from 1500 on, which is no whole second",
+    ),
+    "a device of a group": (
+        "INSERT INTO device (usr, sn, seen_at) VALUES (5, 1, 1)",
+        "device 1 of {g} is kept, and there is nobody to use it",
+    ),
+    "a device of system": (
+        "INSERT INTO device (usr, sn, seen_at) VALUES (1, 1, 1)",
+        "device 1 of {s} is kept, and there is nobody to use it",
+    ),
+    "a platform there is not": (
+        "UPDATE device SET platform = 7",
+        "device 1 of {b} is on platform 7",
+    ),
+    "a block of oneself": (
+        "UPDATE block SET blocked = usr",
+        "{c} cannot have blocked {c}",
+    ),
+    "a blocked system": (
+        "UPDATE block SET blocked = 1",
+        "{c} cannot have blocked {s}",
+    ),
+    "a blocked group": (
+        "UPDATE block SET blocked = 5",
+        "{c} cannot have blocked {g}",
+    ),
+    "a block of nobody": (
+        "UPDATE block SET usr = 99",
+        "nobody (timeline 99) cannot have blocked {b}",
+    ),
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
         "job 1 is finished and still has its text",

@@ -19,8 +19,8 @@ from gateway.store.sqlite.laws import LAWS
 from tests.store.breaches import BREACHES, NAMES
 from tests.store.stage import NOW, Stage
 
-# The timelines of user 12 and of the group, as `make` makes them (`breaches.py` says more).
-B, G = 3, 5
+# The timelines of users 12 and 13 and of the group, as `make` makes them (`breaches.py` says more).
+B, C, G = 3, 4, 5
 
 
 async def make(folder: Path) -> None:
@@ -43,7 +43,8 @@ async def make(folder: Path) -> None:
         await stage.join(group, 13)  # seq 6
         await stage.recall(1)
         await stage.delete(11, 12)
-        await stage.store.keep([Keep(B, 1, NOW, {B: 0, G: 0}, ())])
+        await stage.store.keep([Keep(B, 1, NOW, {B: 0, G: 0}, (), 6, "a browser")])
+        await stage.store.block(C, B, NOW)
         await stage.ack(12, 12, 2)
         await stage.ack(12, group, 5)
         await stage.read(12, 11)

@@ -64,7 +64,7 @@ async def furnish(stage: Stage) -> int:
             INSERT INTO request (grp, usr, kind, inviter, reason, state, at, expires_at)
                 VALUES ({g}, {c}, 1, 0, 'please', 0, 5, 6), ({g}, {c}, 2, {a}, '', 0, 5, 6);
             INSERT INTO job (app, kind, key, digest, data, progress, ends_at, done, finished, at)
-                VALUES (1, 'k', '', '', 'text', 0, 0, 0, 1, 5);
+                VALUES (1, 'broadcast', '', '', 'to all', 0, 0, 0, 0, 5);
             """
         )
         conn.commit()
@@ -140,7 +140,7 @@ async def test_it_is_of_one_moment(stage: Stage) -> None:
     await furnish(stage)
     reading = export_lines(stage.folder, "demo")
     first = next(reading)
-    await stage.send(11, 12, content="later")
+    await stage.send(13, 12, content="later")
     assert "later" not in "".join([first, *reading])
 
 

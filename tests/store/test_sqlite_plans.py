@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.drafts import Keep
-from gateway.domain.model import Action
+from gateway.domain.model import Action, State
 from gateway.store.sqlite.lane import Lane
 from tests.store.stage import MIB, NOW, Stage
 
@@ -79,6 +79,18 @@ async def use_everything(stage: Stage) -> None:
     await store.group(app, group)
     await store.party(app, other.xid)
     await store.probe()
+    await store.block(user.id, other.id, NOW)
+    await store.blocked(user.id, 0, 10)
+    await store.may_message(app, 11, [12, 13], create=False)
+    await stage.append(stage.text(11, 12))
+    await store.unblock(user.id, other.id)
+    await store.users(app, 1, 10)
+    await store.set_state(app, [11, 98], State.FROZEN, NOW, create=True)
+    await store.set_password(user.id, None, "x", NOW)
+    await store.set_profile(user.id, {"nickname": "b"})
+    await store.profile(user.id)
+    await store.devices(user.id)
+    await store.remove_device(user.id, 1)
     await stage.finish(await stage.broadcast())
     await stage.start_broadcast(key="k", digest="d")
     await store.jobs()

@@ -32,6 +32,8 @@ def test_come_back(code: Close) -> None:
         Close.PROTOCOL,
         Close.TOO_MANY_DEVICES,
         Close.FORBIDDEN,
+        Close.KICKED,
+        Close.FROZEN,
     ],
 )
 def test_stay_away(code: Close) -> None:
@@ -49,6 +51,7 @@ def test_stay_away(code: Close) -> None:
         (Kind.APP_UNKNOWN, Close.TOKEN_ILLEGAL),
         (Kind.USER_UNKNOWN, Close.FORBIDDEN),
         (Kind.FORBIDDEN, Close.FORBIDDEN),
+        (Kind.FROZEN, Close.FROZEN),
         (Kind.DEVICES_FULL, Close.TOO_MANY_DEVICES),
         (Kind.OVERLOADED, Close.OVERLOADED),
         (Kind.STORE_FAILED, Close.STORE_FAILED),

@@ -24,22 +24,23 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import INT64_MAX, EntryKind, Scope
+from gateway.domain.model import INT64_MAX, EntryKind, Scope, State
 from gateway.store.sqlite import jobs
+from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES, count
 
-# One statement for three facts: each return from C may cost this thread a wait for the busy one.
-_NEXT = """
-SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body),
+# One statement for all of it: each return from C may cost this thread a wait for the busy one.
+_NEXT = f"""
+SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), {ANY_BLOCK},
     (SELECT json_group_array(json_array(a.id, a.storage_bytes_max - a.stored_bytes))
     FROM json_each(?) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0)
 FROM meta
 """
 _PARTIES = """
-SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last))
+SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last, t.state))
 FROM json_each(?) AS j
 CROSS JOIN timeline AS t ON t.app = json_extract(j.value, '$[0]') AND t.xid = json_extract(j.value, '$[1]')
 """
@@ -93,7 +94,7 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 """
 
 # A party of the batch: what `_PARTIES` reads, with head and last moving as drafts are numbered.
-_ID, _KIND, _HEAD, _VERSION, _LAST = range(5)
+_ID, _KIND, _HEAD, _VERSION, _LAST, _STATE = range(6)
 _Party = list[int]
 
 
@@ -144,6 +145,7 @@ class _Run:
         self._drafts = drafts
         self._parties: dict[tuple[int, int], _Party] = {}
         self._known: dict[tuple[int, str], tuple[str, int, int]] = {}
+        self._blocked: set[tuple[int, int]] = set()
         self._made: list[tuple[int, int, int, int]] = []
         self._moved: dict[int, _Party] = {}
         self._bodies: list[tuple[int, int, int, str, str, str, str]] = []
@@ -154,8 +156,9 @@ class _Run:
         self._stored: dict[int, int] = {}
         self._next_msg_id: int
         self._next_body_id: int
+        self._any_block: int
         apps = list({draft.app for draft in drafts})
-        self._next_msg_id, self._next_body_id, room = one(conn, _NEXT, (rows(apps),))
+        self._next_msg_id, self._next_body_id, self._any_block, room = one(conn, _NEXT, (rows(apps),))
         # What is left to the apps that may not store all they like.
         self._room: dict[int, int] = dict(msgspec.json.decode(room))
         self._next_id = 0
@@ -164,6 +167,7 @@ class _Run:
         """Judge and number every draft, write all rows, and answer per draft."""
         self._read_parties()
         self._read_keys()
+        self._read_blocks()
         answers = [self._judge(draft) or self._number(draft) for draft in self._drafts]
         self._write()
         return answers
@@ -185,6 +189,21 @@ class _Run:
             for sender_id, key, digest, first, last in table(self._conn, _KEYS, (rows(wanted),)):
                 self._known[sender_id, key] = (digest, first, last)
 
+    def _read_blocks(self) -> None:
+        """Read which P2P pairs have a block between them. Notices pass, and what `system` sends."""
+        if self._any_block:
+            self._blocked = blocked_pairs(
+                self._conn,
+                {
+                    (sender[_ID], target[_ID])
+                    for draft in self._drafts
+                    if draft.scope is Scope.USER and draft.copied
+                    if (sender := self._parties.get((draft.app, draft.sender_xid)))
+                    for xid in draft.targets
+                    if (target := self._parties.get((draft.app, xid)))
+                },
+            )
+
     def _judge(self, draft: MessageDraft) -> Answer | None:
         """Answer a draft that adds nothing: repeated, stale or refused. Dedup comes before every refusal."""
         sender = self._parties.get((draft.app, draft.sender_xid))
@@ -198,6 +217,8 @@ class _Run:
             return Refused(Kind.BAD_PARAMETER, f"from_user_id: {draft.sender_xid} is a group, not a user")
         if not sender and not draft.create:
             return Refused(Kind.USER_UNKNOWN, f"from_user_id: there is no user {draft.sender_xid}")
+        if sender and sender[_STATE]:
+            return sender_refused(sender[_STATE], draft.sender_xid)
         for index, xid in enumerate(draft.targets):
             if (answer := self._judge_target(draft, index, xid)) is not None:
                 return answer
@@ -210,8 +231,12 @@ class _Run:
         if draft.scope is Scope.USER:
             if party and party[_KIND] != Scope.USER:
                 return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
-            if not party and not draft.create:
+            if (party and party[_STATE] == State.DELETED) or (not party and not draft.create):
                 return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
+            if self._blocked and party and draft.copied:
+                sender = self._parties.get((draft.app, draft.sender_xid))
+                if sender and (sender[_ID], party[_ID]) in self._blocked:
+                    return between(draft.sender_xid, xid)
         elif not party or party[_KIND] != Scope.GROUP:
             return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {xid}")
         elif party[_VERSION] != draft.judged[index]:
@@ -223,7 +248,7 @@ class _Run:
         if party is None:
             if not self._next_id:
                 self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
-            party = [self._next_id, Scope.USER, 0, 0, 0]
+            party = [self._next_id, Scope.USER, 0, 0, 0, State.NORMAL]
             self._made.append((self._next_id, draft.app, xid, draft.at))
             self._next_id += 1
             self._parties[draft.app, xid] = party

@@ -18,12 +18,12 @@ from gateway.domain.model import (
     Group,
     Member,
     Scope,
-    State,
     User,
 )
 from gateway.store.base import Party, Remembered
 from gateway.store.sqlite.changes import make_user, next_xid
 from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.users import find_user, find_user_named
 
 RECALL_WINDOW_MS = 24 * 3600 * 1000
 """How long a sender may recall, for a new app (lanying.md, recall)."""
@@ -31,8 +31,6 @@ RECALL_WINDOW_MS = 24 * 3600 * 1000
 _APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid,
     a.sends_per_s, a.connections_max, a.message_bytes_max, a.storage_bytes_max
 FROM app AS a JOIN timeline AS t ON t.id = a.system"""
-_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
-FROM user AS u JOIN timeline AS t ON t.id = u.id"""
 _GROUP = """
 SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t.facts_version, g.created_at,
     g.updated_at, g.ext, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until, g.history_visible,
@@ -142,26 +140,6 @@ def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:
     """Find what an xid names."""
     found = one(conn, "SELECT id, xid, kind FROM timeline WHERE app = ? AND xid = ?", (app, xid))
     return Party(found[0], found[1], Scope(found[2])) if found else None
-
-
-def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
-    """Find a user by id; a `Kind` where there is none or a group has this id."""
-    found = one(conn, f"{_USER} WHERE t.app = ? AND t.xid = ?", (app, xid))
-    if found:
-        return _user(found)
-    return Kind.BAD_PARAMETER if find_party(conn, app, xid) else Kind.USER_UNKNOWN
-
-
-def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | None:
-    """Find a user by name."""
-    found = one(conn, f"{_USER} WHERE u.app = ? AND u.name = ?", (app, name))
-    return _user(found) if found else None
-
-
-def _user(row: tuple[int, int, str, str, int, int]) -> User:
-    return User(
-        id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
-    )
 
 
 def ensure_user(conn: sqlite3.Connection, app: int, xid: int, at: int) -> User | Kind:

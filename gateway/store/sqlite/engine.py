@@ -20,7 +20,8 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import App, AppLimits, Bearing, Facts, Group, Member, Message, Page, Standing, User
 from gateway.store import schema
 from gateway.store.base import History, Party, Recent, Remembered
-from gateway.store.sqlite import conversations, directory, jobs, pages, positions
+from gateway.store.sqlite import conversations, directory, jobs, pages, positions, users
+from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.lane import Lane, one, open_lane
 
@@ -38,7 +39,7 @@ class StoreError(RuntimeError):
     """The store cannot be opened; the sentence is for the operator."""
 
 
-class SqliteStore:
+class SqliteStore(Accounts):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
@@ -71,7 +72,7 @@ class SqliteStore:
             for _ in range(limits.readers):
                 lanes.append(await open_lane(path, readonly=True))  # noqa: PERF401 - each is closed on a failure
             store = cls(path, limits, lock, lanes[0], lanes[1:])
-            store._epoch = await store._read(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
+            store._epoch = await store._look(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
         except (sqlite3.Error, OSError) as error:
             await _close_all(lanes)
             lock.close()
@@ -225,6 +226,13 @@ class SqliteStore:
     # -- reading ----------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read for a caller, who can come back: past `reads_queue_max` with `OVERLOADED`."""
+        if self._reading >= self._limits.reads_queue_max:
+            raise Problem(Kind.OVERLOADED, "too many reads wait for the store", retry_after_ms=1000)
+        return await self._look(work)
+
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read what devices, tokens and this node itself need: there are at most `connections_max` of them."""
         self._want_open()
         self._reading += 1
         try:
@@ -236,23 +244,17 @@ class SqliteStore:
         finally:
             self._reading -= 1
 
-    async def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Read for a caller, who can come back. What devices and tokens need is bounded by `connections_max`."""
-        if self._reading >= self._limits.reads_queue_max:
-            raise Problem(Kind.OVERLOADED, "too many reads wait for the store", retry_after_ms=1000)
-        return await self._read(work)
-
     async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
         """Read entries of a timeline."""
-        return await self._read(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
+        return await self._look(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
 
     async def standing(self, user_id: int, device_sn: int) -> Standing:
         """Attach, first query."""
-        return await self._read(lambda conn: pages.standing(conn, user_id, device_sn))
+        return await self._look(lambda conn: pages.standing(conn, user_id, device_sn))
 
     async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
         """Attach, second query."""
-        return await self._read(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
+        return await self._look(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
         """Page a conversation."""
@@ -265,19 +267,19 @@ class SqliteStore:
             finally:
                 conn.execute("COMMIT")
 
-        return await self._ask(work)
+        return await self._read(work)
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List recent conversations."""
-        return await self._ask(lambda conn: conversations.recent(conn, user_id, group_id, self._limits))
+        return await self._read(lambda conn: conversations.recent(conn, user_id, group_id, self._limits))
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""
-        return await self._ask(lambda conn: conversations.message(conn, app, msg_id))
+        return await self._read(lambda conn: conversations.message(conn, app, msg_id))
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up a transaction key."""
-        return await self._ask(lambda conn: directory.find_transaction(conn, app, sender_xid, key))
+        return await self._read(lambda conn: directory.find_transaction(conn, app, sender_xid, key))
 
     # -- apps, users, groups ----------------------------------------------------------------------------
 
@@ -299,7 +301,7 @@ class SqliteStore:
 
     async def limits(self, app: int) -> AppLimits:
         """Look up what an app may use."""
-        return await self._read(lambda conn: directory.find_limits(conn, app))
+        return await self._look(lambda conn: directory.find_limits(conn, app))
 
     async def stored_bytes(self, app: int) -> int:
         """Look up what an app stores."""
@@ -307,7 +309,7 @@ class SqliteStore:
 
     async def app(self, app_id: str) -> App | None:
         """Find an app."""
-        return await self._read(lambda conn: directory.find_app(conn, app_id))
+        return await self._look(lambda conn: directory.find_app(conn, app_id))
 
     async def apps(self) -> list[App]:
         """List all apps."""
@@ -315,15 +317,15 @@ class SqliteStore:
 
     async def party(self, app: int, xid: int) -> Party | None:
         """Find what an xid names."""
-        return await self._ask(lambda conn: directory.find_party(conn, app, xid))
+        return await self._read(lambda conn: directory.find_party(conn, app, xid))
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user."""
-        return await self._read(lambda conn: directory.find_user(conn, app, xid))
+        return await self._look(lambda conn: users.find_user(conn, app, xid))
 
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by name."""
-        return await self._read(lambda conn: directory.find_user_named(conn, app, name))
+        return await self._look(lambda conn: users.find_user_named(conn, app, name))
 
     async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
         """Find a user or make it."""
@@ -338,19 +340,19 @@ class SqliteStore:
 
     async def group(self, app: int, xid: int) -> Group | None:
         """Find a group."""
-        return await self._ask(lambda conn: directory.find_group(conn, app, xid))
+        return await self._read(lambda conn: directory.find_group(conn, app, xid))
 
     async def facts(self, app: int, group_xids: Sequence[int], user_xid: int) -> list[Facts | None]:
         """Read what judging needs."""
-        return await self._ask(lambda conn: directory.find_facts(conn, app, group_xids, user_xid))
+        return await self._read(lambda conn: directory.find_facts(conn, app, group_xids, user_xid))
 
     async def members(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
         """List members."""
-        return await self._ask(lambda conn: directory.list_members(conn, group_id, after_xid, limit))
+        return await self._read(lambda conn: directory.list_members(conn, group_id, after_xid, limit))
 
     async def joined(self, user_id: int) -> list[int]:
         """List a user's groups."""
-        return await self._ask(lambda conn: directory.list_joined(conn, user_id))
+        return await self._read(lambda conn: directory.list_joined(conn, user_id))
 
 
 def _bad_data(error: Exception) -> Problem:

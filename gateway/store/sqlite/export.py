@@ -42,7 +42,8 @@ _LINES = (
     """,
     f"""
     SELECT json_object('type', 'user', 'user_id', t.xid, 'username', coalesce(u.name, ''), 'state', t.state,
-        'nickname', u.nickname, 'avatar', u.avatar, 'public_info', u.public_info, 'private_info', u.private_info,
+        'nickname', u.nickname, 'avatar', u.avatar, 'description', u.description,
+        'public_info', u.public_info, 'private_info', u.private_info,
         'has_password', {_yes("u.password <> ''")}, 'created_at', u.created_at, 'head', t.head, 'floor', t.floor,
         'delivered', u.delivered)
     FROM timeline AS t CROSS JOIN user AS u ON u.id = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)

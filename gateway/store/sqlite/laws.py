@@ -6,7 +6,7 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
-from gateway.domain.model import EntryKind, Scope
+from gateway.domain.model import PLATFORM_MAX, EntryKind, Scope, State
 from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES
 
@@ -303,6 +303,39 @@ _PARTIES = (
     """,
 )
 
+_ACCOUNTS = (
+    f"""
+    SELECT {_who("t.id")} || ' has state ' || t.state || CASE
+        WHEN t.state NOT BETWEEN {State.NORMAL:d} AND {State.DELETED:d} THEN ', which there is not'
+        ELSE ', which is for users only' END
+    FROM timeline AS t LEFT JOIN app AS a ON a.system = t.id
+    WHERE t.state NOT BETWEEN {State.NORMAL:d} AND {State.DELETED:d}
+        OR t.state <> {State.NORMAL:d} AND (t.kind <> {_USER} OR a.id IS NOT NULL)
+    """,
+    f"""
+    SELECT {_who("u.id")} || ' is deleted and still has a name or a password' FROM user AS u
+    CROSS JOIN timeline AS t ON t.id = u.id
+    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> '')
+    """,
+    f"""
+    SELECT {_who("u.id")} || ' has tokens from ' || u.valid_from_ms || ' on, which is no whole second' FROM user AS u
+    WHERE u.valid_from_ms < 0 OR u.valid_from_ms % 1000
+    """,
+    f"""
+    SELECT 'device ' || d.sn || ' of ' || {_who("d.usr")} || CASE WHEN d.platform BETWEEN 0 AND {PLATFORM_MAX}
+        THEN ' is kept, and there is nobody to use it' ELSE ' is on platform ' || d.platform END
+    FROM device AS d LEFT JOIN timeline AS t ON t.id = d.usr LEFT JOIN app AS a ON a.system = d.usr
+    WHERE d.platform NOT BETWEEN 0 AND {PLATFORM_MAX} OR t.kind IS NOT {_USER} OR a.id IS NOT NULL
+    """,
+    f"""
+    SELECT {_who("k.usr")} || ' cannot have blocked ' || {_who("k.blocked")} FROM block AS k
+    LEFT JOIN timeline AS u ON u.id = k.usr LEFT JOIN timeline AS b ON b.id = k.blocked
+    LEFT JOIN app AS a ON a.system IN (k.usr, k.blocked)
+    WHERE k.usr = k.blocked OR a.id IS NOT NULL
+        OR NOT coalesce(u.kind = {_USER} AND b.kind = {_USER} AND u.app = b.app, false)
+    """,
+)
+
 _JOBS = (
     """
     SELECT 'job ' || j.id || CASE
@@ -314,5 +347,5 @@ _JOBS = (
     """,
 )
 
-LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES, *_JOBS)
+LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES, *_ACCOUNTS, *_JOBS)
 """Every law; a store that keeps them all answers each with nothing."""

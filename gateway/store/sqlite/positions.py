@@ -183,9 +183,10 @@ def keep(conn: sqlite3.Connection, devices: Sequence[Keep], limits: Limits) -> N
     """Write the rows of kept devices and their cursors, as given; evict what is beyond the user's limit."""
     for device in devices:
         conn.execute(
-            """INSERT INTO device (usr, sn, seen_at) VALUES (?1, ?2, ?3)
-            ON CONFLICT (usr, sn) DO UPDATE SET seen_at = max(seen_at, ?3)""",
-            (device.user_id, device.device_sn, device.at),
+            """INSERT INTO device (usr, sn, seen_at, platform, user_agent) VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT (usr, sn) DO UPDATE SET seen_at = max(seen_at, ?3),
+                platform = iif(?4 = 0, platform, ?4), user_agent = iif(?5 = '', user_agent, ?5)""",
+            (device.user_id, device.device_sn, device.at, device.platform, device.user_agent),
         )
         conn.execute(
             """INSERT INTO cursor (usr, sn, t, seq)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.core.service import Core
 from gateway.domain.limits import Limits
-from gateway.edge.facades.native import groups, messages, users
+from gateway.edge.facades.native import accounts, devices, groups, messages, roster, users
 from gateway.edge.facades.native.envelope import Asked
 
 Call = Callable[[Core, Limits, Asked], Awaitable[bytes]]
@@ -26,6 +26,22 @@ ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
         ("POST", "/user/register/v2", users.register),
         ("POST", "/token/user", users.login_name),
         ("POST", "/token/id", users.login_id),
+        ("POST", "/token/login", users.login),
+        ("POST", "/user/register/batch", accounts.register_batch),
+        ("GET", "/user/list", accounts.user_list),
+        ("GET", "/user/profile", accounts.profile),
+        ("POST PUT", "/user/profile", accounts.set_profile),
+        ("GET", "/user/online_status", accounts.online_status),
+        ("PUT", "/user/disable", accounts.disable),
+        ("PUT", "/user/enable", accounts.enable),
+        ("POST", "/user/change_password", accounts.change_password),
+        ("GET", "/user/device/list", devices.device_list),
+        ("POST DELETE", "/user/device/remove", devices.device_remove),
+        ("POST PUT", "/user/kick", devices.kick),
+        ("POST PUT", "/roster/block", roster.block),
+        ("POST DELETE", "/roster/unblock", roster.unblock),
+        ("GET", "/roster/blocked_list", roster.blocked_list),
+        ("GET", "/roster/may_message", roster.may_message),
         ("POST", "/group/create", groups.create),
         ("POST DELETE", "/group/destroy", groups.destroy),
         ("GET", "/group/info", groups.info),

@@ -1,4 +1,4 @@
-"""Accounts and tokens: `/user/register/v2`, `/token/user` and `/token/id` (vendors.md §1.4)."""
+"""The ways in: `/user/register/v2`, `/token/user`, `/token/id` and `/token/login` (vendors.md §1.4)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ class _ById(msgspec.Struct):
     password: str | None = None
 
 
+class _ByEither(msgspec.Struct):
+    login_name: str | None = None
+    password: str | None = None
+
+
 class _User(msgspec.Struct):
     user_id: int
     username: str
@@ -48,6 +53,7 @@ class _Token(msgspec.Struct):
 _register = Body(_Register)
 _by_name = Body(_ByName)
 _by_id = Body(_ById)
+_by_either = Body(_ByEither)
 
 
 async def register(core: Core, limits: Limits, asked: Asked) -> bytes:
@@ -73,6 +79,14 @@ async def login_id(core: Core, limits: Limits, asked: Asked) -> bytes:
     xid = identifier(body.user_id, "user_id")
     password = text(body.password, "password", limits.password_bytes_max)
     return _granted(await core.directory.login_id(app_of(asked), xid, password))
+
+
+async def login(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST /token/login: by name, or by id where it is of digits."""
+    body = _by_either.decode(asked.body, limits)
+    login_name = text(body.login_name, "login_name", limits.name_bytes_max)
+    password = text(body.password, "password", limits.password_bytes_max)
+    return _granted(await core.directory.login(app_of(asked), login_name, password))
 
 
 def _granted(grant: Grant) -> bytes:

@@ -1,0 +1,122 @@
+"""Users on SQLite: who they are, what they tell of themselves, whether they may act, and their devices."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.domain.drafts import Refused
+from gateway.domain.errors import Kind
+from gateway.domain.model import Device, Profile, Scope, State, User
+from gateway.store.sqlite.changes import make_user
+from gateway.store.sqlite.lane import one, rows, table
+
+_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+FROM user AS u JOIN timeline AS t ON t.id = u.id"""
+_XIDS = """
+SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state))
+FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
+"""
+# Through the index of (app, xid): the page costs what it skips, which is why that is bounded.
+_LIST = f"""
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+FROM (
+    SELECT t.id FROM app AS a JOIN timeline AS t ON t.app = a.id
+    WHERE a.id = ?1 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
+    ORDER BY t.xid LIMIT ?2 OFFSET ?3) AS p
+CROSS JOIN timeline AS t ON t.id = p.id CROSS JOIN user AS u ON u.id = t.id ORDER BY t.xid
+"""
+_PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
+_SET_PROFILE = """
+UPDATE user SET nickname = coalesce(?2, nickname), avatar = coalesce(?3, avatar),
+    description = coalesce(?4, description), public_info = coalesce(?5, public_info),
+    private_info = coalesce(?6, private_info) WHERE id = ?1
+"""
+# A whole second above every token issued before: their times are in seconds (core/tokens.py).
+_CHANGE = """
+UPDATE user SET password = ?3, valid_from_ms = max(valid_from_ms + 1000, (?4 / 1000 + 1) * 1000)
+WHERE id = ?1 AND (?2 IS NULL OR password = ?2) RETURNING valid_from_ms
+"""
+
+
+def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
+    """Find a user by id; a `Kind` where there is none or a group has this id."""
+    found = one(conn, f"{_USER} WHERE t.app = ? AND t.xid = ?", (app, xid))
+    if found:
+        return _user(found)
+    other = one(conn, "SELECT 1 FROM timeline WHERE app = ? AND xid = ?", (app, xid))
+    return Kind.BAD_PARAMETER if other else Kind.USER_UNKNOWN
+
+
+def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | None:
+    """Find a user by name."""
+    found = one(conn, f"{_USER} WHERE u.app = ? AND u.name = ?", (app, name))
+    return _user(found) if found else None
+
+
+def list_users(conn: sqlite3.Connection, app: int, offset: int, limit: int) -> list[User]:
+    """List users by rising id, without the reserved one and those who are deleted."""
+    return [_user(row) for row in conn.execute(_LIST, (app, limit, offset)).fetchall()]
+
+
+def _user(row: tuple[Any, ...]) -> User:
+    return User(
+        id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
+    )
+
+
+def find_profile(conn: sqlite3.Connection, user_id: int) -> Profile:
+    """Read what a user tells of itself; of nobody nothing is told."""
+    found = one(conn, _PROFILE, (user_id,))
+    return Profile(**dict(zip(Profile.__struct_fields__, found, strict=True))) if found else Profile()
+
+
+def set_profile(conn: sqlite3.Connection, user_id: int, changes: Mapping[str, str]) -> None:
+    """Change the members named."""
+    conn.execute(_SET_PROFILE, (user_id, *(changes.get(name) for name in Profile.__struct_fields__)))
+
+
+def set_password(
+    conn: sqlite3.Connection, user_id: int, expected: str | None, record: str, at: int
+) -> int | None:
+    """Change a password, where its record is still the one expected; return from when on tokens are good."""
+    found = one(conn, _CHANGE, (user_id, expected, record, at))
+    return found[0] if found else None
+
+
+def set_state(
+    conn: sqlite3.Connection, app: int, xids: Sequence[int], state: State, at: int, *, create: bool
+) -> list[tuple[int, int]] | Refused:
+    """Freeze or unfreeze users, all or none; return their ids and xids, or whom it was refused for."""
+    found = {xid: rest for xid, *rest in table(conn, _XIDS, (app, rows(xids)))}
+    for xid in xids:
+        user_id, kind, before = found.get(xid, (0, Scope.USER, State.NORMAL))
+        if kind != Scope.USER:
+            return Refused(Kind.BAD_PARAMETER, f"{xid} is a group, not a user")
+        if before == State.DELETED or (not user_id and not create):
+            return Refused(Kind.USER_UNKNOWN, f"there is no user {xid}")
+    users = [
+        (found[xid][0] if xid in found else make_user(conn, app, xid, at), xid) for xid in dict.fromkeys(xids)
+    ]
+    conn.execute(
+        "UPDATE timeline SET state = ? WHERE id IN (SELECT value FROM json_each(?))",
+        (state, rows([user_id for user_id, _ in users])),
+    )
+    return users
+
+
+def list_devices(conn: sqlite3.Connection, user_id: int) -> list[Device]:
+    """List the devices kept, by number."""
+    return [
+        Device(device_sn=sn, platform=platform, user_agent=user_agent)
+        for sn, platform, user_agent in conn.execute(
+            "SELECT sn, platform, user_agent FROM device WHERE usr = ? ORDER BY sn", (user_id,)
+        ).fetchall()
+    ]
+
+
+def remove_device(conn: sqlite3.Connection, user_id: int, device_sn: int) -> None:
+    """Forget a device and its cursors; what was ever *delivered* to the user stays."""
+    conn.execute("DELETE FROM device WHERE usr = ? AND sn = ?", (user_id, device_sn))
+    conn.execute("DELETE FROM cursor WHERE usr = ? AND sn = ?", (user_id, device_sn))
