@@ -3,60 +3,48 @@
 Who may do what:
 
 - the owner: everything, but not leave; a group is never without its owner;
-- a member: see the group and its members, leave, and, in a public group, invite. In a private group only the
-  owner invites: the vendor's setting `allow_member_invitation` is off unless someone turns it on;
+- the group's administrators: put members out, ban and block them, answer applications, invite, name the group;
+- a member: see the group and its members, leave, and, where `member_invitation` is on, invite. It is on in a new
+  public group, and off in a private one, as the vendor's `allow_member_invitation`;
 - anybody: see a public group (not its members);
 - an administrator's token alone: everything in every group. With `user_id` it may what that user may, with
   `group_id` what that group's owner may, in that group only.
 
-Whoever is invited is a member at once: there are no invitations to accept.
+Whoever is invited is a member at once, unless the group's `invite_confirm` lets who is invited decide.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
-from weakref import WeakValueDictionary
 
 import msgspec
 
+from gateway.core.group_bans import GroupBans
+from gateway.core.group_changes import (
+    PRIVATE,
+    PUBLIC,
+    GroupChanges,
+    Outcome,
+    after,
+    changed,
+    outcomes,
+    page_limit,
+    spares,
+    want_admin,
+    want_member,
+    want_members_kept,
+    want_owner,
+)
+from gateway.core.group_requests import GroupRequests
+from gateway.core.group_roles import GroupRoles
+from gateway.core.group_settings import GroupSettingsCalls
 from gateway.core.principal import Principal
-from gateway.domain.drafts import Answer, Changed, CreateDraft, Draft, MembershipDraft, Refused
+from gateway.domain.drafts import Answer, CreateDraft, Draft
 from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, Action, Facts, Group, Member, Scope
+from gateway.domain.model import Action, Facts, Group, Member, Scope
 from gateway.store.base import Store
-
-PRIVATE = 0
-PUBLIC = 1
-
-_TRIES = 5
-_RETRY_AFTER_MS = 200
-_CURSOR = re.compile(r"[0-9]{1,16}")
-
-_REASONS = {
-    Kind.BAD_PARAMETER: "this id is not a user's",
-    Kind.USER_UNKNOWN: "there is no such user",
-    Kind.NOT_A_MEMBER: "not a member of the group",
-    Kind.GROUP_FULL: "the group is full",
-    Kind.GROUPS_FULL: "the user is in as many groups as one may be",
-    Kind.OWNER_CANNOT_LEAVE: "the owner cannot leave the group",
-}
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of one user of a call that names many; `kind` is None where it did what was asked."""
-
-    xid: int
-    kind: Kind | None = None
-
-    @property
-    def reason(self) -> str:
-        """Why not, for a person; empty where all went well."""
-        if self.kind is None:
-            return ""
-        return _REASONS.get(self.kind, self.kind.value.replace("_", " "))
 
 
 class Members(msgspec.Struct, frozen=True):
@@ -68,12 +56,9 @@ class Members(msgspec.Struct, frozen=True):
 
 
 class Groups:
-    """Judges group calls and asks the writer, by `submit`, for what they change.
+    """Judges group calls and asks the writer, by `submit`, for what they change: see `GroupChanges`.
 
-    Every call raises `GROUP_UNKNOWN` where there is no such group, and `FORBIDDEN` where a principal acting
-    as one group's owner names another. A change is judged by one version of the group's facts; where that has
-    moved on when the change comes to be made, it is judged anew, and refused as `OVERLOADED` when it does not
-    settle.
+    What is not about who is in a group lies with `bans`, `roles`, `settings` and `requests`.
     """
 
     def __init__(
@@ -87,16 +72,45 @@ class Groups:
         self._submit = submit
         self._limits = limits
         self._clock_ms = clock_ms
-        self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
+        self._changes = GroupChanges(store, submit, limits, clock_ms)
+        self.bans = GroupBans(self._changes)
+        self.roles = GroupRoles(self._changes)
+        self.settings = GroupSettingsCalls(self._changes)
+        self.requests = GroupRequests(self._changes)
 
     # -- looking ----------------------------------------------------------------------------------------
 
     async def info(self, principal: Principal, group_xid: int) -> Group:
         """A group, for its members, for its app's administrator and, where it is public, for anybody."""
-        group, facts = await self._facts(principal, group_xid)
+        group, facts = await self._changes.look(principal, group_xid)
         if group.type != PUBLIC:
-            _want_member(principal, facts, group_xid)
+            want_member(principal, facts, group_xid)
         return group
+
+    async def info_batch(self, principal: Principal, group_xids: Sequence[int]) -> list[Group]:
+        """Those of some groups that `info` would show, in the order named; the others are left out."""
+        if not 0 < len(group_xids) <= self._limits.group_call_groups_max:
+            raise bad("group_list", f"it must name 1 to {self._limits.group_call_groups_max} groups")
+        for group_xid in group_xids:
+            principal.confine(group_xid, "group_list")
+        found = await self._store.groups(principal.app.id, group_xids)
+        facts = await self._store.facts(principal.app.id, group_xids, principal.user.xid)
+        return [
+            found[xid]
+            for xid, fact in zip(group_xids, facts, strict=True)
+            if xid in found
+            and fact is not None
+            and (found[xid].type == PUBLIC or fact.member or fact.owner or principal.admin_alone)
+        ]
+
+    async def public_list(self, principal: Principal, cursor: str, limit: int) -> tuple[list[int], str]:
+        """A page of the app's public groups, oldest first, and the cursor of the next; empty after the last.
+
+        A `limit` above `Limits.group_page_max` is that one. Raises `BAD_PARAMETER` as `member_list`.
+        """
+        start, limit = after(cursor), page_limit(limit, self._limits.group_page_max)
+        found = await self._store.groups_of_type(principal.app.id, PUBLIC, start, limit + 1)
+        return found[:limit], str(found[limit - 1]) if len(found) > limit else ""
 
     async def member_list(self, principal: Principal, group_xid: int, cursor: str, limit: int) -> Members:
         """A page of the members, by rising id, from where `cursor` of the page before left off.
@@ -104,15 +118,11 @@ class Groups:
         A `limit` above `Limits.member_page_max` is that one. Raises `NOT_A_MEMBER`, and `BAD_PARAMETER` for a
         cursor or limit that cannot be.
         """
-        if limit < 1:
-            raise bad("limit", "it must be at least 1")
-        if cursor and not _CURSOR.fullmatch(cursor):
-            raise bad("cursor", "it is not one of this call's answers")
-        group, facts = await self._facts(principal, group_xid)
-        _want_member(principal, facts, group_xid)
-        limit = min(limit, self._limits.member_page_max)
+        start, limit = after(cursor), page_limit(limit, self._limits.member_page_max)
+        group, facts = await self._changes.look(principal, group_xid)
+        want_member(principal, facts, group_xid)
         # One more than asked for tells whether there is a next page.
-        found = await self._store.members(group.id, int(cursor or "0"), limit + 1)
+        found = await self._store.members(group.id, start, limit + 1)
         more = len(found) > limit
         return Members(found[:limit], str(found[limit - 1].xid) if more else "", group.facts_version)
 
@@ -134,6 +144,7 @@ class Groups:
         avatar: str,
         kind: int,
         members: Sequence[int],
+        settings: GroupSettings | None = None,
     ) -> tuple[Group, list[Outcome]]:
         """A new group of the asker's, and what became of each other user that was to be in it.
 
@@ -149,7 +160,8 @@ class Groups:
         if kind not in {PRIVATE, PUBLIC}:
             raise bad("type", "only 0 (private) and 1 (public) are there")
         app, owner_xid = principal.app, principal.user.xid
-        named = [xid for xid in self._users(members) if xid != owner_xid]
+        named = [xid for xid in self._changes.users(members) if xid != owner_xid]
+        told = settings or GroupSettings()
         draft = CreateDraft(
             app=app.id,
             owner_xid=owner_xid,
@@ -160,12 +172,20 @@ class Groups:
             type=kind,
             at=self._clock_ms(),
             create=not app.registered,
+            settings=msgspec.structs.replace(
+                told,
+                # Whoever is let into a private group is let in by somebody.
+                apply_approval=(kind != PUBLIC) if told.apply_approval is None else told.apply_approval,
+                member_invitation=(
+                    (kind == PUBLIC) if told.member_invitation is None else told.member_invitation
+                ),
+            ),
         )
-        changed = _changed(await self._submit(draft))
-        group = await self._store.group(app.id, changed.xid)
+        made = changed(await self._submit(draft))
+        group = await self._store.group(app.id, made.xid)
         if group is None:
-            raise Problem(Kind.GROUP_UNKNOWN, f"group {changed.xid} was destroyed at once")
-        return group, _outcomes(named, changed.refused, app.system_xid)
+            raise Problem(Kind.GROUP_UNKNOWN, f"group {made.xid} was destroyed at once")
+        return group, outcomes(named, made.refused, app.system_xid)
 
     async def destroy(self, principal: Principal, group_xid: int) -> None:
         """End a group for all its members; again: nothing more happens.
@@ -173,12 +193,12 @@ class Groups:
         Raises `NOT_A_MEMBER` and, for members who don't own it, `OWNER_ONLY`.
         """
 
-        def judge(_: Group, facts: Facts) -> tuple[int, ...]:
-            _want_owner(principal, facts, group_xid)
-            return ()
+        def judge(group: Group, facts: Facts) -> Draft:
+            want_owner(principal, facts, group_xid)
+            return self._changes.membership(principal, group, Action.DESTROYED, ())
 
         try:
-            await self._change(principal, group_xid, Action.DESTROYED, judge)
+            await self._changes.change(principal, group_xid, judge)
         except Problem as problem:
             if problem.kind is not Kind.GROUP_UNKNOWN:
                 raise
@@ -189,40 +209,53 @@ class Groups:
 
     # -- who is in it -----------------------------------------------------------------------------------
 
-    async def invite(self, principal: Principal, group_xid: int, user_xids: Sequence[int]) -> list[Outcome]:
+    async def invite(
+        self, principal: Principal, group_xid: int, user_xids: Sequence[int], reason: str = ""
+    ) -> list[Outcome]:
         """Make users members, each by itself: one who cannot be does not keep the others out.
 
-        Those who are members already are answered as done. Raises `NOT_A_MEMBER`, `OWNER_ONLY` in a private
-        group, and `BAD_PARAMETER` for nobody or too many.
+        Those who are members already are answered as done. Where the group wants who is invited to decide, they
+        are asked instead (`GroupRequests`), with a `reason`. Raises `NOT_A_MEMBER`, `ADMIN_ONLY` where members may
+        not invite, and `BAD_PARAMETER` for nobody, too many, or a chatroom.
         """
-        named, system_xid = self._users(user_xids, least=1), principal.app.system_xid
+        named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
 
-        def judge(group: Group, facts: Facts) -> tuple[int, ...]:
-            if group.type == PUBLIC:
-                _want_member(principal, facts, group_xid)
-            else:
-                _want_owner(principal, facts, group_xid)
-            return tuple(xid for xid in named if xid != system_xid)
+        def judge(group: Group, facts: Facts) -> Draft | None:
+            (want_member if group.member_invitation else want_admin)(principal, facts, group_xid)
+            want_members_kept(group)
+            users = tuple(xid for xid in named if xid != system_xid)
+            if not users:
+                return None
+            if group.invite_confirm:
+                return self.requests.invitation(principal, group, users, reason)
+            return self._changes.membership(principal, group, Action.JOINED, users)
 
-        changed = await self._change(principal, group_xid, Action.JOINED, judge)
-        return _outcomes(named, changed.refused, system_xid)
+        done = await self._changes.change(principal, group_xid, judge)
+        return outcomes(named, done.refused, system_xid)
 
     async def kick(self, principal: Principal, group_xid: int, user_xids: Sequence[int]) -> list[Outcome]:
         """Put users out, each by itself; the owner stays, and who is no member is answered so.
 
-        Raises `NOT_A_MEMBER`, `OWNER_ONLY`, and `BAD_PARAMETER` for nobody or too many.
+        An administrator of the group puts no other out. Raises `NOT_A_MEMBER`, `ADMIN_ONLY`, and `BAD_PARAMETER`
+        for nobody or too many.
         """
-        named, system_xid = self._users(user_xids, least=1), principal.app.system_xid
+        named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
         owner_xid = 0
 
-        def judge(group: Group, facts: Facts) -> tuple[int, ...]:
+        def judge(group: Group, facts: Facts) -> Draft | None:
             nonlocal owner_xid
-            _want_owner(principal, facts, group_xid)
+            want_admin(principal, facts, group_xid)
             owner_xid = group.owner_xid
-            return tuple(xid for xid in named if xid not in {owner_xid, system_xid})
+            users = tuple(xid for xid in named if xid not in {owner_xid, system_xid})
+            sparing = spares(principal, facts)
+            return (
+                self._changes.membership(principal, group, Action.KICKED, users, sparing=sparing)
+                if users
+                else None
+            )
 
-        changed = await self._change(principal, group_xid, Action.KICKED, judge)
-        return _outcomes(named, {owner_xid: Kind.OWNER_CANNOT_LEAVE, **changed.refused}, system_xid)
+        done = await self._changes.change(principal, group_xid, judge)
+        return outcomes(named, {owner_xid: Kind.OWNER_CANNOT_LEAVE, **done.refused}, system_xid)
 
     async def leave(self, principal: Principal, group_xid: int) -> None:
         """Leave a group. Whoever is not in it has nothing to leave, and is answered like one who left before.
@@ -230,91 +263,11 @@ class Groups:
         Raises `OWNER_CANNOT_LEAVE`.
         """
 
-        def judge(_: Group, facts: Facts) -> tuple[int, ...]:
+        def judge(group: Group, facts: Facts) -> Draft | None:
             if facts.owner:
                 raise Problem(Kind.OWNER_CANNOT_LEAVE, f"the owner cannot leave group {group_xid}")
-            return (principal.user.xid,) if facts.member else ()
+            if not facts.member:
+                return None
+            return self._changes.membership(principal, group, Action.LEFT, (principal.user.xid,))
 
-        await self._change(principal, group_xid, Action.LEFT, judge)
-
-    # -- how a change is made ---------------------------------------------------------------------------
-
-    async def _change(
-        self,
-        principal: Principal,
-        group_xid: int,
-        action: Action,
-        judge: Callable[[Group, Facts], tuple[int, ...]],
-    ) -> Changed:
-        """Judge a change by facts of one version and ask for it, until a version holds for both.
-
-        `judge` says whom it is about or raises; nobody: nothing is to be done, save for a group's end.
-        """
-        # Changes of one group take turns here, so that only another node's can come in between.
-        turn = self._turns.setdefault((principal.app.id, group_xid), asyncio.Lock())
-        async with turn:
-            for _ in range(_TRIES):
-                group, facts = await self._facts(principal, group_xid)
-                user_xids = judge(group, facts)
-                if not user_xids and action is not Action.DESTROYED:
-                    return Changed([])
-                draft = MembershipDraft(
-                    app=principal.app.id,
-                    group_id=group.id,
-                    group_xid=group_xid,
-                    action=action,
-                    user_xids=user_xids,
-                    judged=group.facts_version,
-                    at=self._clock_ms(),
-                    create=not principal.app.registered,
-                )
-                answer = await self._submit(draft)
-                if isinstance(answer, Changed | Refused):
-                    return _changed(answer)
-        raise Problem(Kind.OVERLOADED, f"group {group_xid} changes too fast", retry_after_ms=_RETRY_AFTER_MS)
-
-    async def _facts(self, principal: Principal, group_xid: int) -> tuple[Group, Facts]:
-        """A group and what it means to the asker: two reads, the one whose version judges first.
-
-        A change that lies between them makes what is judged by them stale.
-        """
-        principal.confine(group_xid, "group_id")
-        app = principal.app.id
-        group = await self._store.group(app, group_xid)
-        facts = (await self._store.facts(app, [group_xid], principal.user.xid))[0]
-        if group is None or facts is None:
-            raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {group_xid}")
-        return group, facts
-
-    def _users(self, xids: Sequence[int], least: int = 0) -> tuple[int, ...]:
-        """The users a call names, each once, in the order named."""
-        named = tuple(dict.fromkeys(xids))
-        if not least <= len(named) <= self._limits.group_call_users_max:
-            raise bad("user_list", f"it must name {least} to {self._limits.group_call_users_max} users")
-        if any(not 0 < xid <= SAFE_MAX for xid in named):
-            raise bad("user_list", f"ids are 1 to {SAFE_MAX}")
-        return named
-
-
-def _want_member(principal: Principal, facts: Facts, group_xid: int) -> None:
-    if not (facts.member or principal.admin_alone):
-        raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {group_xid}")
-
-
-def _want_owner(principal: Principal, facts: Facts, group_xid: int) -> None:
-    _want_member(principal, facts, group_xid)
-    if not (facts.owner or principal.admin_alone):
-        raise Problem(Kind.OWNER_ONLY, f"only the owner of group {group_xid} may do this")
-
-
-def _changed(answer: Answer) -> Changed:
-    if isinstance(answer, Refused):
-        raise Problem(answer.kind, answer.sentence)
-    assert isinstance(answer, Changed), f"a membership was answered by {type(answer).__name__}"
-    return answer
-
-
-def _outcomes(named: Sequence[int], refused: dict[int, Kind], system_xid: int) -> list[Outcome]:
-    """What became of each user named. The reserved user `system` can be in no group: it has no timeline."""
-    refused = {system_xid: Kind.BAD_PARAMETER, **refused}
-    return [Outcome(xid, refused.get(xid)) for xid in named]
+        await self._changes.change(principal, group_xid, judge)

@@ -62,6 +62,12 @@ _UNDIGESTED = frozenset({"transaction_id", "from_xid"})
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Order)}
 
 
+_SILENCED = {
+    Kind.BANNED: "{} is banned",
+    Kind.ALL_BANNED: "only the owner and administrators may speak",
+}
+
+
 class Messaging:
     """Sends, notifies and recalls for a principal. Every method raises `Problem` for what is refused."""
 
@@ -163,13 +169,16 @@ class Messaging:
         """Judge a group send; return the versions of the facts it was judged by. Users need no judging."""
         if order.scope is Scope.USER:
             return ()
-        facts = await self._facts.of(principal.app, order.targets, sender)
+        now = self._now()
+        facts = await self._facts.of(principal.app, order.targets, sender, now)
         versions = []
         for target, fact in zip(order.targets, facts, strict=True):
             if fact is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"targets: there is no group {target}")
             if not notice and not fact.member:
                 raise Problem(Kind.NOT_A_MEMBER, f"targets: {sender} is not a member of group {target}")
+            if not notice and (why := rules.silence(fact, now)) is not None:
+                raise Problem(why, f"targets: {_SILENCED[why].format(sender)} in group {target}")
             versions.append(fact.version)
         return tuple(versions)
 
@@ -193,7 +202,7 @@ class Messaging:
                 raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {conversation_xid}")
             if not facts.member and not principal.admin_alone:
                 raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {conversation_xid}")
-            owner = facts.owner
+            owner = facts.owner or facts.admin
         else:
             parties = (message.sender_xid, message.target_xid)
             party = me in parties and not principal.admin_alone

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 
 from gateway.domain.drafts import Answer, CreateDraft, Draft, MembershipDraft
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 
 Waiter = tuple[Draft, asyncio.Future[Answer]]
+
+_ALONE = (MembershipDraft, CreateDraft, GroupChange)
 
 
 class _Share:
@@ -96,7 +99,7 @@ class Waiting:
         while turns:
             app, waiting = turns.popleft()
             draft = waiting[0][0]
-            membership = isinstance(draft, MembershipDraft | CreateDraft)
+            membership = isinstance(draft, _ALONE)
             more_rows, more_size = rows + draft.rows, size + draft.size
             if batch and (
                 membership is not alone

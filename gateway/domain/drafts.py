@@ -11,6 +11,7 @@ import enum
 import msgspec
 
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import GroupDraft, GroupSettings
 from gateway.domain.model import Action, Entry, Scope, Status
 
 
@@ -91,6 +92,7 @@ class CreateDraft(msgspec.Struct, frozen=True, kw_only=True):
     type: int
     at: int
     create: bool = True
+    settings: GroupSettings = GroupSettings()
 
     @property
     def rows(self) -> int:
@@ -107,7 +109,7 @@ class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
     """Users join, leave or are kicked, or the group ends (`user_xids` empty: whoever is in it).
 
     Judged by `judged`, the group's `facts_version`. Users for whom nothing would change are answered, not
-    refused.
+    refused. `sparing`: administrators are refused, for whoever asks may not put them out.
     """
 
     app: int
@@ -118,6 +120,7 @@ class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
     judged: int
     at: int
     create: bool = True
+    sparing: bool = False
 
     @property
     def rows(self) -> int:
@@ -181,7 +184,16 @@ class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-Draft = MessageDraft | RecallDraft | DeleteDraft | CreateDraft | MembershipDraft | JobDraft | StepDraft
+Draft = (
+    MessageDraft
+    | RecallDraft
+    | DeleteDraft
+    | CreateDraft
+    | MembershipDraft
+    | JobDraft
+    | StepDraft
+    | GroupDraft
+)
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -207,7 +219,7 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """A recall, deletion or membership draft is committed; `placed` are its entries (none: nothing changed).
+    """A recall, deletion, membership or group draft is committed; `placed` are its entries (none: nothing changed).
 
     `xid` is the group's, for a creation. `refused` says, per user, why a membership did not change.
     """

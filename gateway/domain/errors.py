@@ -38,6 +38,7 @@ class Kind(enum.Enum):
     INVITATION_GONE = "invitation_gone"
     ALREADY_A_MEMBER = "already_a_member"
     GROUP_BLOCKED = "group_blocked"
+    LIST_FULL = "list_full"
     TRANSACTION_CONFLICT = "transaction_conflict"
     RECALL_TOO_LATE = "recall_too_late"
     MESSAGE_UNKNOWN = "message_unknown"

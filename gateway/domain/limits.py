@@ -23,12 +23,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group_call_users_max: int = 1_000
     user_call_users_max: int = 1_000
     registrations_max: int = 100
+    group_call_groups_max: int = 100
     name_bytes_max: int = 64
     text_bytes_max: int = 4 * 1024
     password_bytes_max: int = 256
 
     # What one app, user or group may hold.
     group_members_max: int = 5_000
+    group_admins_max: int = 100
+    group_bans_max: int = 5_000
+    group_blocks_max: int = 5_000
+    group_requests_max: int = 1_000
+    user_requests_max: int = 1_000
     groups_per_user_max: int = 1_000
     devices_per_user_max: int = 20
     blocks_max: int = 1_000
@@ -39,6 +45,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     member_page_max: int = 1_000
     user_page_default: int = 50
     user_list_max: int = 1_000_000
+    group_page_max: int = 100
+    request_page_max: int = 100
     recent_max: int = 500
     unread_max: int = 999
     unread_scan_max: int = 3_000
@@ -83,6 +91,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sweep_ms: int = 10_000
     drain_ms: int = 10_000
     token_ttl_max_s: int = 10 * 365 * 24 * 3600
+    request_ttl_s: int = 7 * 24 * 3600
 
     @property
     def idle_timeout_ms(self) -> int:

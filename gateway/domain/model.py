@@ -14,6 +14,9 @@ SAFE_MAX = 2**53 - 1
 """Greatest user, group and message id: JavaScript reads it exactly (lanying.md, Everywhere)."""
 
 INT64_MAX = 2**63 - 1
+FOREVER = SAFE_MAX
+"""A time (ms) that does not come: until when who is banned for good is banned."""
+
 DEVICE_SN_MAX = 2**31 - 1
 PLATFORM_MAX = 6
 """What a device runs on: 0 unknown, 1 iOS, 2 Android, 3 Windows, 4 macOS, 5 Linux, 6 web (vendors.md §1.4)."""
@@ -175,6 +178,33 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     xid: int
     joined_at: int
+
+
+class Banned(msgspec.Struct, frozen=True, kw_only=True):
+    """A user who may not speak in a group before `until` (ms); `joined_at` 0: is not in it now."""
+
+    xid: int
+    until: int
+    joined_at: int
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """A user who may not be in a group, since `at` (ms)."""
+
+    xid: int
+    at: int
+
+
+class GroupRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An open application or invitation (`inviter_xid`, 0: an application), until `expires_at` (ms)."""
+
+    id: int
+    group_xid: int
+    user_xid: int
+    inviter_xid: int
+    reason: str
+    at: int
+    expires_at: int
 
 
 class Facts(msgspec.Struct, frozen=True):

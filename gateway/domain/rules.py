@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Gone, Message
+from gateway.domain.model import Ctype, Facts, Gone, Message
 
 REFUSALS = frozenset(
     {
@@ -51,13 +51,26 @@ def check_together(content: str, attachment: str, ext: str, config: str, bytes_m
         )
 
 
+def silence(facts: Facts, now: int) -> Kind | None:
+    """Why one may not speak in a group now, if so: a ban of one's own, or one of all but owner and admins.
+
+    Bans end by themselves: whoever may speak now may do so for as long as the group's version stays.
+    """
+    if facts.banned_until > now:
+        return Kind.BANNED
+    if facts.ban_all_until > now and not (facts.owner or facts.admin):
+        return Kind.ALL_BANNED
+    return None
+
+
 def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:
     """Check who may recall when (lanying.md, recall): the sender in the window, or an `unbounded` actor."""
     if unbounded or (message.gone is Gone.RECALLED and message.sender_xid == actor_xid):
         return
     if message.sender_xid != actor_xid:
         raise Problem(
-            Kind.FORBIDDEN, "only the sender, the group's owner or an app admin may recall this message"
+            Kind.FORBIDDEN,
+            "only the sender, the group's owner and admins or an app admin may recall this message",
         )
     if now - message.at > window_ms:
         raise Problem(

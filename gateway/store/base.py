@@ -25,10 +25,13 @@ from gateway.domain.errors import Kind
 from gateway.domain.model import (
     App,
     AppLimits,
+    Banned,
     Bearing,
+    Blocked,
     Device,
     Facts,
     Group,
+    GroupRequest,
     Member,
     Message,
     Page,
@@ -231,3 +234,28 @@ class Store(Accounts, Protocol):
 
     async def joined(self, user_id: int) -> list[int]:
         """List the xids of the groups a user is in."""
+
+    # -- lists about groups -----------------------------------------------------------------------------
+
+    async def groups(self, app: int, xids: Sequence[int]) -> dict[int, Group]:
+        """Find groups that have not been destroyed, by their xids; those that are not there are left out."""
+
+    async def groups_of_type(self, app: int, kind: int, after_xid: int, limit: int) -> list[int]:
+        """List the xids of an app's groups of a type, oldest first, after the one given (0: from the first)."""
+
+    async def group_admins(self, group_id: int) -> list[Member]:
+        """List a group's administrators in the order of their ids; the owner is none of them."""
+
+    async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
+        """List who may not speak in a group at `now`, in the order of their ids, after the one given."""
+
+    async def group_blocks(self, group_id: int, after_xid: int, limit: int) -> list[Blocked]:
+        """List who may not be in a group, in the order of their ids, after the one given."""
+
+    async def applications(
+        self, group_ids: Sequence[int], after_id: int, limit: int, now: int
+    ) -> list[GroupRequest]:
+        """List who asks at `now` to be let into one of the groups, oldest first, after the request given."""
+
+    async def invitations(self, user_id: int, after_id: int, limit: int, now: int) -> list[GroupRequest]:
+        """List by whom a user is asked at `now` to come into which groups, oldest first, after the one given."""

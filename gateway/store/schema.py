@@ -182,8 +182,13 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN ban_all_until INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE grp ADD COLUMN history_visible INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE grp ADD COLUMN read_ack INTEGER NOT NULL DEFAULT 1;
-    CREATE INDEX grp_type ON grp (type, id) WHERE destroyed_at IS NULL;
+    -- Until now every member of a public group invited, and of a private one the owner alone; nobody applied.
+    UPDATE grp SET member_invitation = (type = 1), apply_approval = (type <> 1);
+    ALTER TABLE grp ADD COLUMN app INTEGER NOT NULL DEFAULT 0;
+    UPDATE grp SET app = (SELECT app FROM timeline AS t WHERE t.id = grp.id);
+    CREATE INDEX grp_type ON grp (app, type, id) WHERE destroyed_at IS NULL;
     ALTER TABLE stay ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX stay_admin ON stay (grp, usr) WHERE admin = 1;
     CREATE TABLE ban (
         grp INTEGER NOT NULL,
         usr INTEGER NOT NULL,
@@ -197,7 +202,7 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         at INTEGER NOT NULL,
         PRIMARY KEY (grp, usr)
     ) STRICT, WITHOUT ROWID;
-    -- Who asks to be let into a group (kind 1), and who is asked to come (kind 2). state 0 is open, 1 yes, 2 no.
+    -- Who asks to be let into a group (kind 1), and who is asked to come (kind 2). One that is answered goes.
     CREATE TABLE request (
         id INTEGER PRIMARY KEY,
         grp INTEGER NOT NULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.core.groups import PRIVATE
+from gateway.core.group_changes import PRIVATE
 from gateway.domain.model import Group
 from tests.core.stage import Stage
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.groups import PRIVATE, PUBLIC, Groups, Outcome
+from gateway.core.group_changes import PRIVATE, PUBLIC, Outcome
+from gateway.core.groups import Groups
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
@@ -37,9 +38,9 @@ class TestRights:
             ("info", PUBLIC, None, None),
             ("member_list", PRIVATE, None, Kind.NOT_A_MEMBER),
             ("member_list", PUBLIC, None, Kind.NOT_A_MEMBER),
-            ("invite", PRIVATE, Kind.OWNER_ONLY, Kind.NOT_A_MEMBER),
+            ("invite", PRIVATE, Kind.ADMIN_ONLY, Kind.NOT_A_MEMBER),
             ("invite", PUBLIC, None, Kind.NOT_A_MEMBER),
-            ("kick", PUBLIC, Kind.OWNER_ONLY, Kind.NOT_A_MEMBER),
+            ("kick", PUBLIC, Kind.ADMIN_ONLY, Kind.NOT_A_MEMBER),
             ("destroy", PUBLIC, Kind.OWNER_ONLY, Kind.NOT_A_MEMBER),
         ],
     )

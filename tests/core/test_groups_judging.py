@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.core.groups import PRIVATE, PUBLIC, Groups
+from gateway.core.group_changes import PRIVATE, PUBLIC
+from gateway.core.groups import Groups
 from gateway.domain.drafts import Answer, Changed, Draft, MembershipDraft, Stale
 from gateway.domain.errors import Kind
 from gateway.domain.model import Facts

@@ -8,11 +8,12 @@ import pytest
 
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Gone, Message, Scope
-from gateway.domain.rules import check_body, check_recall, check_together
+from gateway.domain.model import Ctype, Facts, Gone, Message, Scope
+from gateway.domain.rules import check_body, check_recall, check_together, silence
 
 LIMITS = Limits(content_bytes_max=12, attachment_bytes_max=8, ext_bytes_max=6, config_bytes_max=4)
 WINDOW_MS, SENT_AT, SENDER, OTHER = 60_000, 1_000_000, 5, 6
+NOW = 2_000_000
 
 
 def check(ctype: int, **members: str) -> None:
@@ -116,3 +117,23 @@ def test_the_four_texts_together() -> None:
     with pytest.raises(Problem, match=r"content.* 5 bytes, .*at most 4") as caught:
         check_together("ä", "b", "c", "d", 4)
     assert caught.value.kind is Kind.BAD_PARAMETER
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({}, None),
+        ({"banned_until": NOW}, None),
+        ({"banned_until": NOW + 1}, Kind.BANNED),
+        ({"banned_until": NOW + 1, "admin": True}, Kind.BANNED),
+        ({"ban_all_until": NOW}, None),
+        ({"ban_all_until": NOW + 1}, Kind.ALL_BANNED),
+        ({"ban_all_until": NOW + 1, "admin": True}, None),
+        ({"ban_all_until": NOW + 1, "owner": True}, None),
+        ({"ban_all_until": NOW + 1, "banned_until": NOW + 1}, Kind.BANNED),
+    ],
+)
+def test_silence(facts: dict[str, Any], why: Kind | None) -> None:
+    """A ban of one's own silences anybody until it ends; one of all spares the owner and administrators."""
+    told = {"group_id": 1, "version": 1, "owner": False, "member": True, **facts}
+    assert silence(Facts(**told), NOW) is why

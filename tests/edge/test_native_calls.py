@@ -278,8 +278,10 @@ class TestGroups:
             "update_timestamp": api.stage.clock(),
         }
         results = [{"user_id": BOB, "result": "success", "reason": ""}]
-        assert group == {**info, "user_list": results}
-        assert await api.data("GET", "/group/info", token=await api.token(BOB), group_id=group_id) == info
+        assert group["user_list"] == results
+        assert {member: group[member] for member in info} == info
+        seen = await api.data("GET", "/group/info", token=await api.token(BOB), group_id=group_id)
+        assert {**seen, "user_list": results} == group
 
     async def test_create_with_nothing(self, api: Api) -> None:
         """All members of the body are optional."""

@@ -70,6 +70,7 @@ def test_http_statuses(kind: Kind) -> None:
         (Kind.INVITATION_GONE, 20015),
         (Kind.ALREADY_A_MEMBER, 20017),
         (Kind.GROUP_BLOCKED, 20018),
+        (Kind.LIST_FULL, 20009),
         (Kind.RATE_LIMITED, 60004),
         (Kind.STORAGE_FULL, 60005),
         (Kind.TRANSACTION_CONFLICT, 60001),

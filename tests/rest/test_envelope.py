@@ -66,7 +66,7 @@ class TestStatuses:
             "/message/send/",
             "/Message/send",
             "/message/send%2f",
-            "/message/broadcast",
+            "/message/nothing",
             "/%00/%ff",
         ],
     )

@@ -45,6 +45,11 @@ class World:
                 ("/user/device/list", {}),
                 ("/roster/blocked_list", {}),
                 ("/roster/may_message", {"roster_id": CAROL}),
+                ("/group/banned_list", {"group_id": self.group}),
+                ("/group/blocked_list", {"group_id": self.group}),
+                ("/group/admin_list", {"group_id": self.group}),
+                ("/group/public_list", {}),
+                ("/group/invitation_list", {}),
             )
         ]
 
@@ -85,13 +90,20 @@ TRIES: dict[str, Try] = {
     "invite": lambda who, theirs: who.change("invite", theirs.group, 4711),
     "kick": lambda who, theirs: who.change("kick", theirs.group, BOB),
     "leave": lambda who, theirs: who.change("leave", theirs.group),
+    "ban": lambda who, theirs: who.change("ban", theirs.group, BOB),
+    "block": lambda who, theirs: who.change("block", theirs.group, BOB),
+    "admin": lambda who, theirs: who.change("admin/add", theirs.group, BOB),
+    "ban all": lambda who, theirs: who.change("settings/ban_all", theirs.group),
+    "apply": lambda who, theirs: who.change("apply", theirs.group),
+    "transfer": lambda who, theirs: who.post("/group/transfer", {"group_id": theirs.group, "new_owner": BOB}),
+    "rename": lambda who, theirs: who.post("/group/info/name", {"group_id": theirs.group, "value": "mine"}),
     "destroy": lambda who, theirs: who.change("destroy", theirs.group),
     "profile": lambda who, _: who.post("/user/profile", {"user_id": ALICE, "nick_name": "mine"}),
     "password": lambda who, _: who.post("/user/change_password", {"user_id": ALICE, "new_password": "mine"}),
     "disable": lambda who, _: who.call("PUT", "/user/disable", {"list": [ALICE, BOB]}),
     "kick devices": lambda who, _: who.post("/user/kick", user_id=ALICE),
     "remove": lambda who, _: who.post("/user/device/remove", user_id=ALICE, device_sn=1),
-    "block": lambda who, _: who.post("/roster/block", user_id=BOB if who.xid == ALICE else ALICE),
+    "block user": lambda who, _: who.post("/roster/block", user_id=BOB if who.xid == ALICE else ALICE),
     "unblock": lambda who, _: who.post("/roster/unblock", user_id=CAROL),
 }
 

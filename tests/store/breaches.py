@@ -6,6 +6,8 @@ three, of which 13 was kicked and came back.
 
 from __future__ import annotations
 
+from tests.store.group_breaches import GROUP_BREACHES
+
 NAMES = {
     "a": "user 11 of app demo",
     "b": "user 12 of app demo",
@@ -165,6 +167,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "{c} cannot have a stay in group 1000000000001 of app two",
         "app demo counts 2735 bytes, and 1820 are stored",
         "app two counts 0 bytes, and 915 are stored",
+        "group 1000000000001 of app two is listed with the groups of app 1",
     ),
     "sent by group": (
         "UPDATE message SET sender = 5 WHERE msg_id = 7",
@@ -233,6 +236,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "stay of group": (
         "UPDATE stay SET usr = 6 WHERE grp = 5 AND usr=2",
         "group 1000000000002 of app demo cannot have a stay in {g}",
+        "{g} is owned by {a}, who is not in it",
     ),
     "stay above head": (
         "UPDATE stay SET from_seq=7 WHERE grp = 5 AND from_seq=6",
@@ -385,6 +389,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE block SET usr = 99",
         "nobody (timeline 99) cannot have blocked {b}",
     ),
+    **GROUP_BREACHES,
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
         "job 1 is finished and still has its text",

@@ -54,7 +54,7 @@ async def furnish(stage: Stage) -> int:
     await stage.store.keep(
         [Keep(await stage.id(11), 5, NOW, {await stage.id(11): 1, await stage.id(group): 1}, ())]
     )
-    a, b, c, g = [await stage.id(xid) for xid in (11, 12, 13, group)]
+    a, b, c, g, d = [await stage.id(xid) for xid in (11, 12, 13, group, registered.xid)]
     with closing(sqlite3.connect(stage.folder / "gateway.db")) as conn:
         conn.executescript(
             f"""
@@ -62,7 +62,7 @@ async def furnish(stage: Stage) -> int:
             INSERT INTO ban VALUES ({g}, {b}, 9, 5);
             INSERT INTO grp_block VALUES ({g}, {c}, 5);
             INSERT INTO request (grp, usr, kind, inviter, reason, state, at, expires_at)
-                VALUES ({g}, {c}, 1, 0, 'please', 0, 5, 6), ({g}, {c}, 2, {a}, '', 0, 5, 6);
+                VALUES ({g}, {d}, 1, 0, 'please', 0, 5, 6), ({g}, {d}, 2, {a}, '', 0, 5, 6);
             INSERT INTO job (app, kind, key, digest, data, progress, ends_at, done, finished, at)
                 VALUES (1, 'broadcast', '', '', 'to all', 0, 0, 0, 0, 5);
             """

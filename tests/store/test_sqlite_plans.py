@@ -11,9 +11,21 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.drafts import Keep
+from gateway.domain.drafts import Changed, Keep
+from gateway.domain.group_drafts import (
+    BanDraft,
+    BlockDraft,
+    GroupSettings,
+    HandleDraft,
+    RequestDraft,
+    RequestKind,
+    RoleDraft,
+    SettingsDraft,
+    TransferDraft,
+)
 from gateway.domain.model import Action, State
 from gateway.store.sqlite.lane import Lane
+from tests.store.grouping import change
 from tests.store.stage import MIB, NOW, Stage
 
 ONE_ROW = {"meta", "app", "a"}
@@ -91,12 +103,41 @@ async def use_everything(stage: Stage) -> None:
     await store.profile(user.id)
     await store.devices(user.id)
     await store.remove_device(user.id, 1)
+    await use_groups(stage, group)
     await stage.finish(await stage.broadcast())
     await stage.start_broadcast(key="k", digest="d")
     await store.jobs()
     await stage.kick(group, 13)
     await stage.change(group, Action.LEFT, 14)
     await stage.change(group, Action.DESTROYED)
+
+
+async def use_groups(stage: Stage, group: int) -> None:
+    """Go through every change of a group, and every list."""
+    store, in_group = stage.store, await stage.id(group)
+    asked: tuple[dict[str, Any], ...] = (
+        {"kind": BanDraft, "user_xids": (12, 13), "until": NOW + 1},
+        {"kind": BanDraft, "user_xids": (12, 77), "until": 0},
+        {"kind": RoleDraft, "user_xids": (12, 13), "admin": True},
+        {"kind": RequestDraft, "user_xids": (21, 22), "request": RequestKind.APPLICATION},
+        {"kind": RequestDraft, "user_xids": (21, 22), "request": RequestKind.INVITATION},
+        {"kind": HandleDraft, "user_xid": 21, "request": RequestKind.INVITATION, "approved": True},
+        {"kind": HandleDraft, "user_xid": 22, "request": RequestKind.APPLICATION, "approved": False},
+        {"kind": BlockDraft, "user_xids": (21, 22), "blocked": True},
+        {"kind": BlockDraft, "user_xids": (21,), "blocked": False},
+        {"kind": SettingsDraft, "settings": GroupSettings(name="n", ban_all_until=1)},
+        {"kind": TransferDraft, "heir_xid": 12},
+        {"kind": TransferDraft, "heir_xid": 11},
+    )
+    for told in asked:
+        assert isinstance(await change(stage, group, **told), Changed), told
+    await store.group_admins(in_group)
+    await store.group_bans(in_group, 0, 10, NOW)
+    await store.group_blocks(in_group, 0, 10)
+    await store.groups(stage.app.id, [group])
+    await store.groups_of_type(stage.app.id, 1, 0, 10)
+    await store.applications([in_group], 0, 10, NOW)
+    await store.invitations(await stage.id(22), 0, 10, NOW)
 
 
 def scans(conn: sqlite3.Connection, sql: str, params: Any) -> list[str]:

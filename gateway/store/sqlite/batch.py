@@ -23,11 +23,13 @@ from gateway.domain.drafts import (
     StepDraft,
 )
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, EntryKind, Scope, State
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES, count
@@ -126,7 +128,9 @@ def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits
         if run:
             answers += _Run(conn, run).append()
             run = []
-        if isinstance(draft, JobDraft):
+        if isinstance(draft, GroupChange):
+            answers.append(append_group_change(conn, draft, limits))
+        elif isinstance(draft, JobDraft):
             answers.append(jobs.start(conn, draft, limits))
         elif isinstance(draft, StepDraft):
             answers.append(jobs.step(conn, draft, limits, lambda message: _Run(conn, [message]).append()[0]))

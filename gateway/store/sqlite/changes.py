@@ -19,6 +19,7 @@ from gateway.domain.drafts import (
     Stale,
 )
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import GroupSettings, UsersChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope
 from gateway.store.sqlite.lane import one, rows, table
@@ -34,7 +35,9 @@ from gateway.store.sqlite.texts import wipe
 _USERS = """
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.head,
     (SELECT s.id FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
-    (SELECT count(*) FROM stay AS s WHERE s.usr = t.id AND s.to_seq IS NULL)))
+    (SELECT count(*) FROM stay AS s WHERE s.usr = t.id AND s.to_seq IS NULL),
+    (SELECT s.admin FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
+    EXISTS (SELECT 1 FROM grp_block AS b WHERE b.grp = ?2 AND b.usr = t.id)))
 FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 """
 _ENTRIES = """
@@ -47,9 +50,12 @@ UPDATE timeline SET head = j.head
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS head FROM json_each(?)) AS j
 WHERE timeline.id = j.id
 """
+# Where the history is visible one may page back to the start; nothing of it is unread or owed to devices.
 _OPEN = """
 INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at)
-SELECT ?1, value, ?2, ?3 + 1, ?3, ?3, ?2 - 1, ?4 FROM json_each(?5)
+SELECT ?1, j.value, ?2, CASE WHEN g.history_visible THEN 1 ELSE ?3 + 1 END, ?3,
+    CASE WHEN g.history_visible THEN 0 ELSE ?3 END, ?2 - 1, ?4
+FROM json_each(?5) AS j CROSS JOIN grp AS g ON g.id = ?1
 """
 
 
@@ -65,7 +71,7 @@ def append_change(
         case CreateDraft():
             return _create(conn, draft, limits)
         case MembershipDraft():
-            return _membership(conn, draft, limits)
+            return change_members(conn, draft, limits)
 
 
 def _place(
@@ -138,10 +144,11 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
     return Changed([Placed(draft.user_id, scope, xid, Entry(seq=seq, kind=EntryKind.DELETED, deleted=fact))])
 
 
-class _User(msgspec.Struct):
-    """A user that a membership draft names, as the transaction found it.
+class GroupUser(msgspec.Struct):
+    """A user that a draft about a group names, as the transaction found it.
 
-    `stay_id` is 0 outside the group, `id` is 0 where the user does not exist yet.
+    `stay_id` is 0 outside the group, `id` is 0 where the user does not exist yet. `admin` and `blocked` say what the
+    group makes of the user.
     """
 
     xid: int
@@ -149,38 +156,35 @@ class _User(msgspec.Struct):
     head: int
     stay_id: int
     groups: int
+    admin: int = 0
+    blocked: int = 0
 
 
-def _users(
+def find_users(
     conn: sqlite3.Connection,
-    draft: CreateDraft | MembershipDraft,
+    draft: CreateDraft | MembershipDraft | UsersChange,
     group_id: int,
     refused: dict[int, Kind],
     *,
     make: bool,
-) -> list[_User]:
+) -> list[GroupUser]:
     """Find the users named, each once, in the order named; refuse one by one whoever may not be or be made."""
     named = (draft.owner_xid, *draft.member_xids) if isinstance(draft, CreateDraft) else draft.user_xids
     xids = tuple(dict.fromkeys(named))
-    found = {
-        xid: (user_id, kind, head, stay_id, groups)
-        for xid, user_id, kind, head, stay_id, groups in table(
-            conn, _USERS, (draft.app, group_id, rows(xids))
-        )
-    }
+    found = {row[0]: row[1:] for row in table(conn, _USERS, (draft.app, group_id, rows(xids)))}
     users = []
     for xid in xids:
         if xid not in found:
             if not (make and draft.create):
                 refused[xid] = Kind.USER_UNKNOWN if make else Kind.NOT_A_MEMBER
                 continue
-            users.append(_User(xid, 0, 0, 0, 0))
+            users.append(GroupUser(xid, 0, 0, 0, 0))
             continue
-        user_id, kind, head, stay_id, groups = found[xid]
+        user_id, kind, head, stay_id, groups, admin, blocked = found[xid]
         if kind != Scope.USER:
             refused[xid] = Kind.BAD_PARAMETER
             continue
-        users.append(_User(xid, user_id, head, stay_id or 0, groups))
+        users.append(GroupUser(xid, user_id, head, stay_id or 0, groups, admin or 0, blocked))
     return users
 
 
@@ -209,13 +213,13 @@ def next_xid(conn: sqlite3.Connection, app: int) -> int:
 
 def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Answer:
     refused: dict[int, Kind] = {}
-    users = _users(conn, draft, 0, refused, make=True)
+    users = find_users(conn, draft, 0, refused, make=True)
     if not users or users[0].xid != draft.owner_xid:
         return Refused(refused[draft.owner_xid], f"owner: {draft.owner_xid} cannot own a group")
     if users[0].groups >= limits.groups_per_user_max:
         return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
     users = _with_room(users, limits.group_members_max, limits, refused)
-    _make_missing(conn, draft, users)
+    make_missing(conn, draft, users)
     group_xid = next_xid(conn, draft.app)
     group_id = one(
         conn,
@@ -223,17 +227,23 @@ def _create(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Ans
         (draft.app, group_xid),
     )[0]
     conn.execute(
-        """INSERT INTO grp (id, owner, name, description, avatar, type, members, created_at, updated_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7)""",
-        (group_id, users[0].id, draft.name, draft.description, draft.avatar, draft.type, draft.at),
+        """INSERT INTO grp (id, app, owner, name, description, avatar, type, members, created_at, updated_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?8)""",
+        (
+            *(group_id, draft.app, users[0].id),
+            *(draft.name, draft.description, draft.avatar, draft.type, draft.at),
+        ),
     )
-    placed = _tell(conn, Action.JOINED, group_id, group_xid, users, draft.at)
+    change_settings(conn, group_id, draft.settings, draft.at)
+    placed = tell(conn, Action.JOINED, group_id, group_xid, users, draft.at)
     return Changed(placed, group_xid, refused)
 
 
-def _with_room(users: Iterable[_User], room: int, limits: Limits, refused: dict[int, Kind]) -> list[_User]:
+def _with_room(
+    users: Iterable[GroupUser], room: int, limits: Limits, refused: dict[int, Kind]
+) -> list[GroupUser]:
     """Keep those who fit into the group, and into whose list of groups it fits."""
-    kept: list[_User] = []
+    kept: list[GroupUser] = []
     for user in users:
         if len(kept) >= room:
             refused[user.xid] = Kind.GROUP_FULL
@@ -244,14 +254,26 @@ def _with_room(users: Iterable[_User], room: int, limits: Limits, refused: dict[
     return kept
 
 
-def _make_missing(conn: sqlite3.Connection, draft: CreateDraft | MembershipDraft, users: list[_User]) -> None:
+def change_settings(conn: sqlite3.Connection, group_id: int, settings: GroupSettings, at: int) -> None:
+    """Change what is to be changed of a group."""
+    told = settings.told
+    if told:
+        # The names are the members' of a Struct, which are the columns'.
+        columns = ", ".join(f"{name} = ?" for name in told)
+        conn.execute(f"UPDATE grp SET {columns}, updated_at = ? WHERE id = ?", (*told.values(), at, group_id))
+
+
+def make_missing(
+    conn: sqlite3.Connection, draft: CreateDraft | MembershipDraft | UsersChange, users: list[GroupUser]
+) -> None:
     """Let those come into being who were not refused, and only those: a refused draft leaves no trace."""
     for user in users:
         if not user.id:
             user.id = make_user(conn, draft.app, user.xid, draft.at)
 
 
-def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
+def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
+    """Let users join, leave or be kicked, or end the group."""
     found = one(
         conn,
         """SELECT t.facts_version, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
@@ -266,7 +288,7 @@ def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits
     refused: dict[int, Kind] = {}
     if draft.action is Action.DESTROYED:
         users = [
-            _User(*row)
+            GroupUser(*row)
             for row in table(
                 conn,
                 """SELECT json_group_array(json_array(t.xid, t.id, t.head, s.id, 0))
@@ -275,22 +297,35 @@ def _membership(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits
             )
         ]
         conn.execute("UPDATE grp SET destroyed_at = ? WHERE id = ?", (draft.at, draft.group_id))
+        for held in ("ban", "grp_block", "request"):
+            conn.execute(f"DELETE FROM {held} WHERE grp = ?", (draft.group_id,))
     elif draft.action is Action.JOINED:
-        users = [u for u in _users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
+        users = [u for u in find_users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
+        refused.update((user.xid, Kind.GROUP_BLOCKED) for user in users if user.blocked)
+        users = [user for user in users if not user.blocked]
         users = _with_room(users, limits.group_members_max - members, limits, refused)
-        _make_missing(conn, draft, users)
+        make_missing(conn, draft, users)
     else:
-        users = _users(conn, draft, draft.group_id, refused, make=False)
+        users = find_users(conn, draft, draft.group_id, refused, make=False)
         refused.update((user.xid, Kind.NOT_A_MEMBER) for user in users if not user.stay_id)
-        users = [user for user in users if user.stay_id]
+        refused.update((user.xid, Kind.OWNER_ONLY) for user in users if user.admin and draft.sparing)
+        users = [user for user in users if user.xid not in refused]
     if not users and draft.action is not Action.DESTROYED:
         return Changed([], draft.group_xid, refused)
-    placed = _tell(conn, draft.action, draft.group_id, draft.group_xid, users, draft.at)
+    placed = tell(conn, draft.action, draft.group_id, draft.group_xid, users, draft.at)
     return Changed(placed, draft.group_xid, refused)
 
 
-def _tell(
-    conn: sqlite3.Connection, action: Action, group_id: int, group_xid: int, users: list[_User], at: int
+def withdraw_requests(conn: sqlite3.Connection, group_id: int, user_ids: str) -> None:
+    """Let nothing be open between a group and users (a JSON list of ids): they have come, or may not."""
+    conn.execute(
+        "DELETE FROM request WHERE grp = ? AND usr IN (SELECT value FROM json_each(?)) AND state = 0",
+        (group_id, user_ids),
+    )
+
+
+def tell(
+    conn: sqlite3.Connection, action: Action, group_id: int, group_xid: int, users: list[GroupUser], at: int
 ) -> list[Placed]:
     """Open or close the stays and tell it twice: in the group's timeline and in each affected user's."""
     head, last = one(
@@ -316,10 +351,12 @@ def _tell(
         placed.append(Placed(user.id, Scope.USER, user.xid, entry))
         written.append((user.id, user.head, EntryKind.MEMBERSHIP, 0, msgspec.json.encode(own).decode()))
     if joined:
-        conn.execute(_OPEN, (group_id, head, last, at, rows([user.id for user in users])))
+        ids = rows([user.id for user in users])
+        conn.execute(_OPEN, (group_id, head, last, at, ids))
+        withdraw_requests(conn, group_id, ids)
     else:
         conn.execute(
-            "UPDATE stay SET to_seq = ?, to_msg = ? WHERE id IN (SELECT value FROM json_each(?))",
+            "UPDATE stay SET to_seq = ?, to_msg = ?, admin = 0 WHERE id IN (SELECT value FROM json_each(?))",
             (head, last, rows([user.stay_id for user in users])),
         )
     conn.execute(_ENTRIES, (rows(written),))

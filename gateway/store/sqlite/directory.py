@@ -36,7 +36,6 @@ SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t
     g.updated_at, g.ext, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until, g.history_visible,
     g.read_ack
 FROM timeline AS t JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
-WHERE t.app = ? AND t.xid = ? AND g.destroyed_at IS NULL
 """
 _FACTS = """
 SELECT json_group_array(json_array(t.xid, g.id, t.facts_version, g.owner = u.id, s.id IS NOT NULL,
@@ -160,10 +159,22 @@ def register(conn: sqlite3.Connection, app: int, name: str, password: str, at: i
 
 def find_group(conn: sqlite3.Connection, app: int, xid: int) -> Group | None:
     """Find a group that stands."""
-    found = one(conn, _GROUP, (app, xid))
-    if not found:
-        return None
-    return msgspec.convert(dict(zip(Group.__struct_fields__, found, strict=True)), Group, strict=False)
+    found = one(conn, f"{_GROUP} WHERE t.app = ? AND t.xid = ? AND g.destroyed_at IS NULL", (app, xid))
+    return _group(found) if found else None
+
+
+def find_groups(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, Group]:
+    """Find groups that stand, by their xids."""
+    found = conn.execute(
+        f"""{_GROUP} WHERE t.app = ? AND t.xid IN (SELECT value FROM json_each(?))
+        AND g.destroyed_at IS NULL""",
+        (app, rows(xids)),
+    ).fetchall()
+    return {group.xid: group for group in map(_group, found)}
+
+
+def _group(row: tuple[Any, ...]) -> Group:
+    return msgspec.convert(dict(zip(Group.__struct_fields__, row, strict=True)), Group, strict=False)
 
 
 def find_facts(

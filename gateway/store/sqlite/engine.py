@@ -23,6 +23,7 @@ from gateway.store.base import History, Party, Recent, Remembered
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions, users
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class StoreError(RuntimeError):
     """The store cannot be opened; the sentence is for the operator."""
 
 
-class SqliteStore(Accounts):
+class SqliteStore(Accounts, GroupLists):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:

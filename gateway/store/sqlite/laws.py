@@ -7,6 +7,7 @@ What retention has removed is told by a timeline's floor, and is no breach.
 from __future__ import annotations
 
 from gateway.domain.model import PLATFORM_MAX, EntryKind, Scope, State
+from gateway.store.sqlite.group_laws import group_laws
 from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES
 
@@ -347,5 +348,13 @@ _JOBS = (
     """,
 )
 
-LAWS: tuple[str, ...] = (*_ENTRIES, *_MESSAGES, *_CONVERSATIONS, *_PARTIES, *_ACCOUNTS, *_JOBS)
+LAWS: tuple[str, ...] = (
+    *_ENTRIES,
+    *_MESSAGES,
+    *_CONVERSATIONS,
+    *_PARTIES,
+    *_ACCOUNTS,
+    *_JOBS,
+    *group_laws(_who),
+)
 """Every law; a store that keeps them all answers each with nothing."""

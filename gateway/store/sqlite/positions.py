@@ -244,13 +244,13 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
 def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
     found = one(
         conn,
-        """SELECT s.id, s.read, t.last FROM stay AS s JOIN timeline AS t ON t.id = s.grp
-        WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
+        """SELECT s.id, s.read, t.last, g.read_ack FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+        JOIN grp AS g ON g.id = s.grp WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
         (mark.user_id, mark.opposite_id),
     )
     if not found:
         return Kind.NOT_A_MEMBER
-    stay_id, before, last = found
+    stay_id, before, last, told = found
     position = min(mark.msg_id or last, last)
     if position <= before:
         return ReadDone(before, moved=False, changes=[])
@@ -261,9 +261,9 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
                 SELECT m.sender, m.msg_id, m.seq FROM message AS m
                 WHERE m.target = ?1 AND m.peer = 0 AND m.shown = 1 AND m.msg_id > ?2 AND m.msg_id <= ?3
                 ORDER BY m.msg_id DESC LIMIT ?5) AS m
-            WHERE m.sender <> ?4 AND NOT {others_reach("read", "?1", "m.msg_id", "m.seq", "m.sender")}
+            WHERE ?6 AND m.sender <> ?4 AND NOT {others_reach("read", "?1", "m.msg_id", "m.seq", "m.sender")}
             GROUP BY sender""",
-            (mark.opposite_id, before, position, mark.user_id, RECEIPT_RANGE),
+            (mark.opposite_id, before, position, mark.user_id, RECEIPT_RANGE, told),
         ).fetchall()
     ]
     conn.execute("UPDATE stay SET read = ? WHERE id = ?", (position, stay_id))

@@ -31,6 +31,7 @@ CODES: dict[Kind, tuple[int, int]] = {
     Kind.NOT_A_MEMBER: (20002, OK),
     Kind.GROUP_FULL: (20007, OK),
     Kind.GROUPS_FULL: (20008, OK),
+    Kind.LIST_FULL: (20009, OK),
     Kind.OWNER_CANNOT_LEAVE: (20004, OK),
     Kind.HEIR_NOT_A_MEMBER: (20005, OK),
     Kind.ADMIN_ONLY: (20012, OK),

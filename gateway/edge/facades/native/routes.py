@@ -6,7 +6,18 @@ from collections.abc import Awaitable, Callable
 
 from gateway.core.service import Core
 from gateway.domain.limits import Limits
-from gateway.edge.facades.native import accounts, devices, groups, messages, roster, users
+from gateway.edge.facades.native import (
+    accounts,
+    devices,
+    group_bans,
+    group_requests,
+    group_roles,
+    group_settings,
+    groups,
+    messages,
+    roster,
+    users,
+)
 from gateway.edge.facades.native.envelope import Asked
 
 Call = Callable[[Core, Limits, Asked], Awaitable[bytes]]
@@ -50,6 +61,35 @@ ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
         ("POST", "/group/invite", groups.invite),
         ("POST DELETE", "/group/kick", groups.kick),
         ("POST DELETE", "/group/leave", groups.leave),
+        ("POST", "/group/ban", group_bans.ban),
+        ("POST", "/group/unban", group_bans.unban),
+        ("GET", "/group/banned_list", group_bans.banned_list),
+        ("POST", "/group/block", group_bans.block),
+        ("POST DELETE", "/group/unblock", group_bans.unblock),
+        ("GET", "/group/blocked_list", group_bans.blocked_list),
+        ("POST PUT", "/group/transfer", group_roles.transfer),
+        ("POST", "/group/admin/add", group_roles.admin_add),
+        ("POST DELETE", "/group/admin/remove", group_roles.admin_remove),
+        ("GET", "/group/admin_list", group_roles.admin_list),
+        ("POST PUT", "/group/info/name", group_settings.name),
+        ("POST PUT", "/group/info/avatar", group_settings.avatar),
+        ("POST PUT", "/group/info/description", group_settings.description),
+        ("POST PUT", "/group/info/ext", group_settings.ext),
+        ("POST", "/group/info/batch", group_settings.info_batch),
+        ("GET", "/group/public_list", group_settings.public_list),
+        ("GET", "/group/settings", group_settings.settings),
+        ("POST PUT", "/group/settings", group_settings.settings_change),
+        ("POST PUT", "/group/settings/allow_member_invitation", group_settings.allow_member_invitation),
+        ("POST PUT", "/group/settings/ban_all", group_settings.ban_all),
+        ("POST PUT", "/group/settings/unban_all", group_settings.unban_all),
+        ("POST PUT", "/group/settings/enable_read_ack", group_settings.enable_read_ack),
+        ("POST PUT", "/group/settings/history_visible", group_settings.history_visible),
+        ("POST PUT", "/group/settings/require_admin_approval", group_settings.require_admin_approval),
+        ("POST", "/group/apply", group_requests.apply),
+        ("POST PUT", "/group/apply/handle", group_requests.apply_handle),
+        ("POST", "/group/application_list", group_requests.application_list),
+        ("POST PUT", "/group/invite/handle", group_requests.invite_handle),
+        ("GET", "/group/invitation_list", group_requests.invitation_list),
     )
     for verb in verbs.split()
 )

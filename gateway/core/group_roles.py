@@ -1,0 +1,67 @@
+"""Who decides in a group: its owner and its administrators (vendors.md §1.3: admin, transfer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.core.group_changes import (
+    GroupChanges,
+    Outcome,
+    outcomes,
+    want_member,
+    want_members_kept,
+    want_owner,
+)
+from gateway.core.principal import Principal
+from gateway.domain.drafts import Draft
+from gateway.domain.group_drafts import RoleDraft, TransferDraft
+from gateway.domain.model import Facts, Group, Member
+
+
+class GroupRoles:
+    """The owner alone says who decides.
+
+    Every call raises what `GroupChanges` does, `NOT_A_MEMBER`, `OWNER_ONLY`, and `BAD_PARAMETER` for a chatroom,
+    which has no administrators, and for nobody or too many.
+    """
+
+    def __init__(self, changes: GroupChanges) -> None:
+        self._changes = changes
+
+    async def assign(
+        self, principal: Principal, group_xid: int, user_xids: Sequence[int], *, admin: bool
+    ) -> list[Outcome]:
+        """Make members administrators of the group, or plain members again; each by itself.
+
+        Who is so already is answered as done. Whoever leaves the group is no administrator any more.
+        """
+        named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
+
+        def judge(group: Group, facts: Facts) -> Draft:
+            want_owner(principal, facts, group_xid)
+            want_members_kept(group)
+            return RoleDraft(
+                **self._changes.judged(principal, group),
+                user_xids=tuple(xid for xid in named if xid != system_xid),
+                admin=admin,
+            )
+
+        done = await self._changes.change(principal, group_xid, judge)
+        return outcomes(named, done.refused, system_xid)
+
+    async def admin_list(self, principal: Principal, group_xid: int) -> list[Member]:
+        """The administrators by rising id, for members; the owner is none of them."""
+        group, facts = await self._changes.look(principal, group_xid)
+        want_member(principal, facts, group_xid)
+        want_members_kept(group)
+        return await self._changes.store.group_admins(group.id)
+
+    async def transfer(self, principal: Principal, group_xid: int, heir_xid: int) -> None:
+        """Make a member the owner; who was it stays as a plain member. Raises `HEIR_NOT_A_MEMBER`."""
+
+        def judge(group: Group, facts: Facts) -> Draft:
+            want_owner(principal, facts, group_xid)
+            want_members_kept(group)
+            return TransferDraft(**self._changes.judged(principal, group), heir_xid=heir_xid)
+
+        await self._changes.change(principal, group_xid, judge)
