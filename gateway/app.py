@@ -19,6 +19,7 @@ from gateway.control import ControlServer
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -29,6 +30,7 @@ from gateway.core.pacing import Pacing
 from gateway.core.receipts import Receipts
 from gateway.core.roster import Roster
 from gateway.core.service import Core
+from gateway.core.signals import Signals
 from gateway.core.tasks import Tasks
 from gateway.core.users import Users
 from gateway.core.writer import Writer
@@ -67,18 +69,8 @@ class Gateway:
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
         pacing = Pacing(limits, ticks_ms)
-        messaging = Messaging(store, self.writer, pacing, limits, now_ms)
-        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
-        self.channel = Channel(
-            self.directory,
-            attaching,
-            self.hub,
-            messaging,
-            self.receipts,
-            limits,
-            ticks_ms,
-            config.edge.ws_origins,
-        )
+        ephemeral = Ephemeral(store, self.hub, limits)
+        messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
@@ -87,9 +79,12 @@ class Gateway:
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
+            signals=Signals(messaging, self.hub),
             users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
+        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
+        self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)
         self.operator = Operator(store, self.directory, lambda: self.url, self.hub.connections_of)
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""

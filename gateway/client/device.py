@@ -212,6 +212,10 @@ class Device:
         """Take a message back; committed when this returns."""
         return await self._call("recall", {"conversation_id": conversation_id, "msg_id": msg_id})
 
+    async def signal(self, **body: Any) -> Frame:  # noqa: ANN401 - type, target, content
+        """Tell who is online: `type` 1 a user, 2 a group, `target` its id, `content`. Never stored."""
+        return await self._call("signal", body)
+
     async def ping(self) -> float:
         """Return the time to the server and back, in seconds."""
         loop = asyncio.get_running_loop()
@@ -233,7 +237,8 @@ class Device:
         finally:
             self._calls.pop(ref, None)
         if frame["op"] == "error":
-            raise CallError(frame["code"], frame["message"])
+            retry_ms = frame.get("retry_after_ms")
+            raise CallError(frame["code"], frame["message"], None if retry_ms is None else retry_ms / 1000)
         return frame
 
     async def _attached_ws(self) -> aiohttp.ClientWebSocketResponse:

@@ -32,12 +32,16 @@ class ClosedError(Exception):
 
 
 class CallError(Exception):
-    """The server refused a `send`, `read` or `recall`; nothing of it was done."""
+    """The server refused a `send`, `read`, `recall` or `signal`; nothing of it was done.
 
-    def __init__(self, code: int, message: str) -> None:
+    `retry_after_s` is the server's advice in seconds, None where it gave none.
+    """
+
+    def __init__(self, code: int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"{message} (code {code})")
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s
 
 
 class LostError(Exception):

@@ -68,8 +68,9 @@ class Rest:
     ) -> list[int]:
         """Send one message to each target; it is committed when this returns.
 
-        `members` are the others of the body: `attachment`, `config`, `ext`, `from_user_id`, `transaction_id`.
-        The message's id comes back where there was exactly one target, and nothing otherwise.
+        `members` are the others of the body: `attachment`, `config`, `ext`, `from_user_id`, `transaction_id`,
+        `related_mid`, `online_only`, `expire_s`. The message's id comes back where there was exactly one target, and
+        nothing otherwise.
         """
         body = _draft(scope, targets, content, content_type, members)
         answer = await self.call("POST", "/message/send", body=body, user_id=user_id, group_id=group_id)
@@ -130,6 +131,23 @@ class Rest:
         given = {"conversation_id": conversation_id, "msg_id": msg_id}
         query = {name: value for name, value in given.items() if value is not None}
         await self.call("GET", "/message/ack", query=query, user_id=user_id)
+
+    async def readers(
+        self,
+        msg_id: int,
+        *,
+        cursor: str = "",
+        limit: int = 1_000,
+        user_id: int | None = None,
+        group_id: int | None = None,
+    ) -> tuple[dict[str, Any], str]:
+        """Read who has read a group's message: `{read, unread, readers: [{user_id}]}`, and the cursor of the next page.
+
+        The counts are of all; the cursor is empty after the last page.
+        """
+        query: dict[str, str | int] = {"msg_id": msg_id, "cursor": cursor, "limit": limit}
+        answer = await self.call("GET", "/message/readers", query=query, user_id=user_id, group_id=group_id)
+        return answer["data"], str(answer["cursor"])
 
 
 def _draft(

@@ -33,6 +33,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     cursors: Mapping[str, int] | None = None
 
 
+class EndedError(Exception):
+    """A connection was ended before it had attached: replaced, told to go, or the node drains. It has had its `bye`."""
+
+
 class Attaching:
     """Makes a connection of an authenticated socket."""
 
@@ -62,7 +66,7 @@ class Attaching:
     async def attach(self, app: App, user: User, claim: Claim, sink: Sink, expires_at: int) -> Connection:
         """Attach a device and begin its replay; at `expires_at` (ms) it is told `bye`.
 
-        Raises `Problem`; the hub knows nothing of the connection then.
+        Raises `Problem`, or `EndedError` where others have ended it meanwhile; the hub knows nothing of it then.
         """
         if user.id == app.system_id:
             raise Problem(Kind.FORBIDDEN, "the app's reserved user has no devices")
@@ -119,7 +123,7 @@ class Attaching:
             await hub.register(connection, track, owners.get(track.timeline_id, user.xid))
         bearings = await self._store.bearings(user.id, connection.device_sn, list(session.tracks))
         if session.ended:
-            raise Problem(Kind.FORBIDDEN, "a newer connection of this device")
+            raise EndedError
         delivered = {stay.group_id: stay.delivered for stay in standing.stays} | {user.id: standing.delivered}
         floors = {stay.group_id: stay.from_seq - 1 for stay in standing.stays} | {user.id: 0}
         stated = self._stated(connection, bearings, claim)
@@ -144,7 +148,7 @@ class Attaching:
         for bearing in bearings:
             session.prime(bearing.timeline_id, connection.starts[bearing.timeline_id], bearing.head)
         if session.ended:
-            raise Problem(Kind.FORBIDDEN, "a newer connection of this device")
+            raise EndedError
         hub.perform(connection, [Write(self._welcome(connection)), *session.start()])
 
     def _stated(self, connection: Connection, bearings: list[Bearing], claim: Claim) -> dict[int, int]:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+
+import msgspec
 
 from gateway.core.principal import Principal
 from gateway.core.writer import Writer
 from gateway.domain.drafts import DeleteDraft, Refused
-from gateway.domain.errors import Kind, Problem
+from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.model import Scope
 from gateway.store.base import History, Recent, Store
+
+_CURSOR = re.compile(r"[0-9]{1,16}")
+
+
+class ReadersPage(msgspec.Struct, frozen=True):
+    """How many have `read` a group's message and how many not, and a page of those who have.
+
+    `cursor` fetches the next page, empty after the last; `version` is of the group's members.
+    """
+
+    read: int
+    unread: int
+    xids: list[int]
+    cursor: str
+    version: int
 
 
 class Conversations:
@@ -39,6 +58,45 @@ class Conversations:
                 return []
             group_id = group.id
         return await self._store.recent(principal.user.id, group_id)
+
+    async def readers(self, principal: Principal, msg_id: int, cursor: str, limit: int) -> ReadersPage:
+        """Say who has read a group's message, to its sender, the group's owner and admins, or the app's administrator.
+
+        A page of `limit`, by rising id, from where `cursor` of the page before left off. Raises `MESSAGE_UNKNOWN`,
+        `NOT_A_MEMBER`, `FORBIDDEN` (also where the group does not tell reads) and `BAD_PARAMETER` for what went to
+        users.
+        """
+        if cursor and not _CURSOR.fullmatch(cursor):
+            raise bad("cursor", "it is not one of this call's answers")
+        app, me = principal.app, principal.user.xid
+        message = await self._store.message(app.id, msg_id)
+        if message is None:
+            raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
+        if message.scope is not Scope.GROUP:
+            if principal.admin_alone or me in (message.sender_xid, message.target_xid):
+                raise bad(
+                    "msg_id", f"message {msg_id} did not go to a group; its status says whether it was read"
+                )
+            raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
+        group_xid = message.target_xid
+        principal.confine(group_xid, "msg_id")
+        group = await self._store.group(app.id, group_xid)
+        [facts] = await self._store.facts(app.id, [group_xid], me)
+        if group is None or facts is None:
+            raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {group_xid}")
+        if not principal.admin_alone:
+            if not facts.member:
+                raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {group_xid}")
+            if not (facts.owner or facts.admin or message.sender_xid == me):
+                raise Problem(
+                    Kind.FORBIDDEN, "only the sender, the group's owner and admins, or an app admin may know"
+                )
+        if not group.read_ack:
+            raise Problem(Kind.FORBIDDEN, f"group {group_xid} does not tell who has read what")
+        found = await self._store.readers(app.id, msg_id, int(cursor or "0"), limit + 1)
+        xids = found.xids[:limit]
+        more = str(xids[-1]) if len(found.xids) > limit else ""
+        return ReadersPage(found.read, found.unread, xids, more, group.facts_version)
 
     async def delete(self, principal: Principal, conversation_xid: int) -> None:
         """Hide everything up to the newest at commit, on all devices of the asker. Marks nothing read."""

@@ -177,6 +177,19 @@ class Hub:
             if device_sn != but and connection.session.started and not connection.session.lagging:
                 self.write(connection, told.frame(connection.sink.encoding))
 
+    def tell_followers(self, timeline_id: int, told: Told, *, but: Connection | None = None) -> None:
+        """Write a frame outside timelines to whoever has all of this one, as `tell` does.
+
+        Who is behind is left out: what it has not read yet may say that it follows no more.
+        """
+        topic = self._topics.get(timeline_id)
+        for connection in () if topic is None else topic.followers:
+            session = connection.session
+            track = session.tracks.get(timeline_id)
+            settled = track is not None and track.settled and session.started and not session.lagging
+            if settled and connection is not but:
+                self.write(connection, told.frame(connection.sink.encoding))
+
     # -- effects ----------------------------------------------------------------------------------------
 
     def perform(self, connection: Connection, effects: Iterable[Effect]) -> None:

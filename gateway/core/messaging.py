@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 
-import msgspec
-
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.facts import FactsBook
 from gateway.core.hub import Hub
+from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
+from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
@@ -30,36 +30,15 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Entry, EntryKind, Message, Scope
-from gateway.store.base import Store
+from gateway.domain.model import Entry, EntryKind, Message, Request, Scope, State
+from gateway.store.base import Party, Remembered, Store
 
 JUDGE_TRIES = 5
 """How often a draft may be judged again because a group changed meanwhile, before the caller is told to come back."""
 
 log = logging.getLogger(__name__)
 
-_digest_encoder = msgspec.msgpack.Encoder()
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A send as a dialect asks for it, decoded and within range, but not judged.
-
-    `targets` are distinct, in the order named. `from_xid` 0: the principal. `transaction_id` 0: none.
-    """
-
-    scope: Scope
-    targets: tuple[int, ...]
-    ctype: int
-    content: str
-    attachment: str = ""
-    ext: str = ""
-    config: str = ""
-    from_xid: int = 0
-    transaction_id: int = 0
-
-
-_UNDIGESTED = frozenset({"transaction_id", "from_xid"})
-_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Order)}
+_REQUESTS = frozenset(map(int, Request))
 
 
 _SILENCED = {
@@ -72,20 +51,36 @@ class Messaging:
     """Sends, notifies and recalls for a principal. Every method raises `Problem` for what is refused."""
 
     def __init__(
-        self, store: Store, writer: Writer, pacing: Pacing, limits: Limits, clock_ms: Callable[[], int]
+        self,
+        store: Store,
+        writer: Writer,
+        receipts: Receipts,
+        ephemeral: Ephemeral,
+        pacing: Pacing,
+        limits: Limits,
+        clock_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._writer = writer
+        self._receipts = receipts
+        self._ephemeral = ephemeral
         self._pacing = pacing
         self._limits = limits
         self._now = clock_ms
         self._facts = FactsBook(store, limits)
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
-        """Send to all targets or to none; return the first and last `msg_id` once they are committed."""
+        """Send to all targets or to none; return the first and last `msg_id` once they are committed.
+
+        What is `online_only` is handed over instead. What asks for a READ or a recall is done, and answered with the
+        message it is about.
+        """
         sender = order.from_xid or principal.user.xid
         if sender != principal.user.xid and not principal.admin_alone:
             raise Problem(Kind.FORBIDDEN, f"from_user_id: may only be {principal.user.xid} here")
+        if order.ctype in _REQUESTS:
+            await self._request(principal, order, sender, device_sn)
+            return order.related, order.related
         return await self._send(principal, order, sender, device_sn, notice=False)
 
     async def notify(self, principal: Principal, order: Order) -> tuple[int, int]:
@@ -99,34 +94,42 @@ class Messaging:
     async def _send(
         self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
     ) -> tuple[int, int]:
-        key = str(order.transaction_id) if order.transaction_id else ""
-        digest = _digest(order, notice=notice) if key else ""
+        if order.online_only:
+            return await self._hand_over(principal, order, sender, device_sn, notice=notice)
+        key = order.key
+        digest = digest_of(order, notice=notice) if key else ""
+        if key and self._ephemeral.answered(principal.app, sender, key) is not None:
+            raise _conflict(key)
         refusal: Problem | None = None
         try:
-            self._check(principal, order)
+            self._check(principal, order, notice=notice)
             if principal.app.limits.sends_per_s:
-                await self._pacing.turn(principal.app, len(order.targets))
+                await self._pacing.turn(principal.app, len(order.receivers))
             for _ in range(JUDGE_TRIES):
                 judged = await self._judge(principal, order, sender, notice=notice)
+                at = self._now()
                 answer = await self._writer.submit(
                     MessageDraft(
                         app=principal.app.id,
                         sender_xid=sender,
                         sender_sn=device_sn,
-                        scope=order.scope,
-                        targets=order.targets,
+                        scope=Scope.USER if order.only else order.scope,
+                        targets=order.receivers,
                         ctype=order.ctype,
                         content=order.content,
                         attachment=order.attachment,
                         config=order.config,
                         ext=order.ext,
-                        at=self._now(),
+                        at=at,
                         notice=notice,
                         copied=not notice and sender != principal.app.system_xid,
                         key=key,
                         digest=digest,
                         judged=judged,
                         create=not principal.app.registered,
+                        related=order.related,
+                        expires_at=at + order.expire_s * 1000 if order.expire_s else 0,
+                        group_xid=order.targets[0] if order.only else 0,
                     )
                 )
                 match answer:
@@ -138,30 +141,37 @@ class Messaging:
                         raise Problem(kind, sentence)
                     case Stale() | Changed() | Started() | Stepped():
                         self._facts.forget(principal.app, order.targets, sender)
-            raise Problem(Kind.OVERLOADED, "the group changes too fast; try again", retry_after_ms=200)
+            raise _restless()
         except Problem as problem:
             refusal = problem
         # A repeat must get its first answer even where the rules would refuse it today (design §4).
         if key and refusal.kind in rules.REFUSALS:
             known = await self._store.transaction(principal.app.id, sender, key)
             if known is not None:
-                if known.digest == digest:
-                    return known.first_msg_id, known.last_msg_id
-                raise Problem(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another message")
+                return _same(known, digest, key)
         raise refusal
 
-    def _check(self, principal: Principal, order: Order) -> None:
-        """Check what needs no more than the order itself."""
+    def _check(self, principal: Principal, order: Order, *, notice: bool) -> None:
+        """Check all that needs no looking up."""
         rules.check_body(order.ctype, order.content, order.attachment, order.ext, order.config, self._limits)
-        app = principal.app
-        if app.limits.message_bytes_max:
-            rules.check_together(
-                order.content, order.attachment, order.ext, order.config, app.limits.message_bytes_max
-            )
+        rules.check_related(
+            order.ctype, order.related, len(order.receivers), online_only=order.online_only, notice=notice
+        )
+        bytes_max = principal.app.limits.message_bytes_max
+        if bytes_max:
+            rules.check_together(order.content, order.attachment, order.ext, order.config, bytes_max)
         for target in order.targets:
             principal.confine(target, "targets")
-        if order.scope is Scope.USER and app.system_xid in order.targets:
+        if order.scope is Scope.USER and principal.app.system_xid in order.targets:
             raise Problem(Kind.FORBIDDEN, "targets: the app's reserved user receives nothing")
+        if order.only and (
+            order.scope is not Scope.GROUP
+            or len(order.targets) > 1
+            or len(order.only) > self._limits.targets_max
+            or order.online_only
+            or notice
+        ):
+            raise bad("targets", "only a message to one group goes to some of its members")
 
     async def _judge(
         self, principal: Principal, order: Order, sender: int, *, notice: bool
@@ -182,53 +192,158 @@ class Messaging:
             versions.append(fact.version)
         return tuple(versions)
 
+    # -- what is not stored -----------------------------------------------------------------------------
+
+    async def _hand_over(
+        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
+    ) -> tuple[int, int]:
+        """Hand a message to whoever is connected; a repeat is answered like the first, as long as that is known."""
+        app, key = principal.app, order.key
+        digest = digest_of(order, notice=notice) if key else ""
+        if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
+            return _same(known, digest, key)
+        if key and await self._store.transaction(app.id, sender, key) is not None:
+            raise _conflict(key)
+        if app.limits.sends_per_s:
+            self._check(principal, order, notice=notice)
+            await self._pacing.turn(app, len(order.receivers))
+        from_party, *targets = await self.judge_ephemeral(principal, order, sender, notice=notice)
+        first = await self._ephemeral.take_ids(len(targets))
+        # From here on nothing waits, so that of two who ask at the same time one is the repeat.
+        if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
+            return _same(known, digest, key)
+        answer = Remembered(digest, first, first + len(targets) - 1)
+        if key:
+            self._ephemeral.remember(app, sender, key, answer)
+        at = self._now()
+        messages = [
+            Message(
+                msg_id=msg_id,
+                scope=order.scope,
+                sender_xid=sender,
+                sender_sn=device_sn,
+                target_xid=xid,
+                ctype=order.ctype,
+                content=order.content,
+                attachment=order.attachment,
+                config=order.config,
+                ext=order.ext,
+                at=at,
+                notice=notice,
+            )
+            for msg_id, xid in enumerate(order.targets, first)
+        ]
+        self._ephemeral.hand_over(messages, targets, None if notice else from_party)
+        return answer.first_msg_id, answer.last_msg_id
+
+    async def judge_ephemeral(
+        self, principal: Principal, order: Order, sender: int, *, notice: bool = False
+    ) -> list[Party | None]:
+        """Judge by the rules of a send what is not stored; return who sender and targets are, in this order.
+
+        None: nobody yet, in an open app. What a batch would judge, and facts that may be old, are read here.
+        """
+        self._check(principal, order, notice=notice)
+        if order.expire_s:
+            raise bad("expire_s", "what is online_only is not stored")
+        self._facts.forget(principal.app, order.targets, sender)
+        await self._judge(principal, order, sender, notice=notice)
+        app = principal.app
+        refused = await self._store.may_message(
+            app.id,
+            sender,
+            order.targets if order.scope is Scope.USER else (),
+            create=not app.registered,
+            blocks=not notice and sender != app.system_xid,
+        )
+        if refused is not None:
+            raise Problem(refused.kind, refused.sentence)
+        return await self._store.parties(app.id, (sender, *order.targets))
+
+    # -- what is asked of a message ---------------------------------------------------------------------
+
+    async def _request(self, principal: Principal, order: Order, sender: int, device_sn: int) -> None:
+        """Do what content type 9 or 10 asks for: a READ or a recall by the sender (lanying.md, content types 9-12)."""
+        rules.check_related(
+            order.ctype, order.related, len(order.targets), online_only=order.online_only, notice=False
+        )
+        app, [target] = principal.app, order.targets
+        if sender != principal.user.xid:
+            user = await self._store.user(app.id, sender)
+            if isinstance(user, Kind) or user.state is State.DELETED:
+                raise Problem(Kind.USER_UNKNOWN, f"from_user_id: there is no user {sender}")
+            if user.state is State.FROZEN:
+                raise Problem(Kind.FROZEN, f"from_user_id: user {sender} is frozen")
+            principal = Principal(app=app, user=user, admin=True, as_user=True)
+        message = await self._store.message(app.id, order.related)
+        in_group = message is not None and (message.scope is Scope.GROUP or message.group_xid > 0)
+        if message is None or in_group != (order.scope is Scope.GROUP):
+            raise _unknown(order.related, target)
+        if order.ctype == Request.RECALL:
+            await self.recall(principal, target, order.related)
+            return
+        party = message.scope is Scope.GROUP or sender in (message.sender_xid, message.target_xid)
+        if not party or message.conversation_for(sender) != target:
+            raise _unknown(order.related, target)
+        await self._receipts.read(principal, target, order.related, device_sn)
+
     async def recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> None:
         """Take a message back (lanying.md, recall). Again: nothing more happens. The text is gone when this returns."""
-        app = principal.app
         principal.confine(conversation_xid, "conversation_id")
+        for _ in range(JUDGE_TRIES):
+            judged = await self._judge_recall(principal, conversation_xid, msg_id)
+            draft = RecallDraft(app=principal.app.id, msg_id=msg_id, at=self._now(), judged=judged)
+            answer = await self._writer.submit(draft)
+            if isinstance(answer, Refused):
+                raise Problem(answer.kind, answer.sentence)
+            if not isinstance(answer, Stale):
+                return
+        raise _restless()
+
+    async def _judge_recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> int:
+        """Judge a recall; return the version of the group's facts it was judged by, -1 where none were asked."""
+        app, me = principal.app, principal.user.xid
         message = await self._store.message(app.id, msg_id)
-        unknown = Problem(
-            Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id} in conversation {conversation_xid}"
-        )
         if message is None:
-            raise unknown
-        me = principal.user.xid
-        owner = False
-        if message.scope is Scope.GROUP:
-            if conversation_xid != message.target_xid:
-                raise unknown
-            [facts] = await self._store.facts(app.id, [message.target_xid], me)
+            raise _unknown(msg_id, conversation_xid)
+        unbounded, judged = principal.admin_alone, -1
+        if message.scope is Scope.GROUP or message.group_xid:
+            if conversation_xid != message.conversation_for(me):
+                raise _unknown(msg_id, conversation_xid)
+            [facts] = await self._store.facts(app.id, [conversation_xid], me)
             if facts is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {conversation_xid}")
-            if not facts.member and not principal.admin_alone:
-                raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {conversation_xid}")
-            owner = facts.owner or facts.admin
+            if not principal.admin_alone:
+                if not facts.member:
+                    raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {conversation_xid}")
+                unbounded, judged = facts.owner or facts.admin, facts.version
         else:
             parties = (message.sender_xid, message.target_xid)
             party = me in parties and not principal.admin_alone
             # A stranger who names a party is told below that it may not, not that there is no message.
             if conversation_xid not in ((message.conversation_for(me),) if party else parties):
-                raise unknown
-        rules.check_recall(
-            message, me, self._now(), app.recall_window_ms, unbounded=owner or principal.admin_alone
-        )
-        answer = await self._writer.submit(RecallDraft(app=app.id, msg_id=msg_id, at=self._now()))
-        if isinstance(answer, Refused):
-            raise Problem(answer.kind, answer.sentence)
+                raise _unknown(msg_id, conversation_xid)
+        rules.check_recall(message, me, self._now(), app.recall_window_ms, unbounded=unbounded)
+        return judged
 
 
-def _digest(order: Order, *, notice: bool) -> str:
-    """Digest every member but the transaction id, after coercion: what "the same" means for a repeat.
+def _unknown(msg_id: int, conversation_xid: int) -> Problem:
+    return Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id} in conversation {conversation_xid}")
 
-    The sender is part of the key, so that naming it and leaving it to the default are the same.
-    """
-    # Members that have their default are left out, so that a member added later changes no stored digest.
-    told = [
-        (name, value)
-        for name, value in msgspec.structs.asdict(order).items()
-        if name not in _UNDIGESTED and value != _DEFAULTS.get(name)
-    ]
-    return hashlib.blake2b(_digest_encoder.encode((notice, told)), digest_size=16).hexdigest()
+
+def _restless() -> Problem:
+    return Problem(Kind.OVERLOADED, "the group changes too fast; try again", retry_after_ms=200)
+
+
+def _conflict(key: str) -> Problem:
+    return Problem(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another message")
+
+
+def _same(known: Remembered, digest: str, key: str) -> tuple[int, int]:
+    """Return the first answer to a transaction id, if this asks for the same."""
+    if known.digest != digest:
+        raise _conflict(key)
+    return known.first_msg_id, known.last_msg_id
 
 
 def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> None:
@@ -297,6 +412,9 @@ def _collect(
             at=draft.at,
             notice=draft.notice,
             seq=seq,
+            related=draft.related,
+            expires_at=draft.expires_at,
+            group_xid=draft.group_xid,
         )
         if followed:
             entry = Entry(seq=seq, kind=EntryKind.MESSAGE, message=message)

@@ -11,6 +11,7 @@ from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
 from gateway.core.roster import Roster
+from gateway.core.signals import Signals
 from gateway.core.users import Users
 
 
@@ -24,5 +25,6 @@ class Core:
     messaging: Messaging
     conversations: Conversations
     receipts: Receipts
+    signals: Signals
     users: Users
     roster: Roster

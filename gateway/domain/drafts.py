@@ -21,7 +21,9 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
     `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
-    (not for notices, and not where `system` sends).
+    (not for notices, and not where `system` sends). `related` is the sender's own message of the same conversation that
+    this one appends to or replaces. `group_xid`: it goes to these users alone, members of that group, and lies in the
+    group's conversation; `judged` holds the group's version then.
     """
 
     app: int
@@ -41,6 +43,9 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     judged: tuple[int, ...] = ()
     create: bool = True
+    related: int = 0
+    expires_at: int = 0
+    group_xid: int = 0
 
     @property
     def rows(self) -> int:
@@ -56,11 +61,16 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecallDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """The recall of one message, already judged. Who may is settled; whether it was first, the store decides."""
+    """The recall of one message and of all that was folded into it, already judged.
+
+    Who may is settled, in a group by its `facts_version` in `judged` (-1: not by its facts); whether it was first, the
+    store decides.
+    """
 
     app: int
     msg_id: int
     at: int
+    judged: int = -1
 
     rows = 6
     size = 300

@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_bytes_max: int = 16 * 1024
     json_depth_max: int = 32
     targets_max: int = 1_000
+    expire_max_s: int = 10 * 365 * 24 * 3600
     group_call_users_max: int = 1_000
     user_call_users_max: int = 1_000
     registrations_max: int = 100
@@ -37,6 +38,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     user_requests_max: int = 1_000
     groups_per_user_max: int = 1_000
     devices_per_user_max: int = 20
+    related_max: int = 100
     blocks_max: int = 1_000
 
     # Pages and counts of answers.
@@ -76,10 +78,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     replay_page_bytes_max: int = 256 * 1024
     unacked_max: int = 500
     connections_max: int = 200_000
+    device_requests_per_s: int = 100
+    device_requests_burst: int = 200
+    signals_per_s: int = 20
+    signals_burst: int = 40
+    signal_bytes_max: int = 4 * 1024
 
     # Caches and queues of the process.
     cached_facts_max: int = 100_000
     cached_principals_max: int = 20_000
+    remembered_online_max: int = 10_000
     readers: int = 2
     password_queue_max: int = 64
 

@@ -45,6 +45,19 @@ class Ctype(enum.IntEnum):
     LOCATION = 5
     COMMAND = 6
     FORWARD = 7
+    APPEND = 11
+    REPLACE = 12
+
+
+class Request(enum.IntEnum):
+    """Content types that ask for something to be done to a message, and are no message themselves."""
+
+    READ_ACK = 9
+    RECALL = 10
+
+
+FOLDED = frozenset({Ctype.APPEND, Ctype.REPLACE})
+"""Messages that clients fold into the one they relate to: in no history and no count, and without a status."""
 
 
 class Status(enum.IntEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Facts, Gone, Message
+from gateway.domain.model import Ctype, Facts, Gone, Message, Request
 
 REFUSALS = frozenset(
     {
@@ -61,6 +61,20 @@ def silence(facts: Facts, now: int) -> Kind | None:
     if facts.ban_all_until > now and not (facts.owner or facts.admin):
         return Kind.ALL_BANNED
     return None
+
+
+def check_related(ctype: int, related: int, targets: int, *, online_only: bool, notice: bool) -> None:
+    """Check what a send about another message names (lanying.md, content types 9 to 12)."""
+    if ctype < Request.READ_ACK:
+        return
+    if notice:
+        raise bad("content_type", f"{ctype} is sent, not notified")
+    if online_only:
+        raise bad("online_only", f"content_type {ctype} is about a message that is stored")
+    if not related:
+        raise bad("related_mid", f"content_type {ctype} needs it")
+    if targets > 1:
+        raise bad("targets", f"content_type {ctype} takes exactly one")
 
 
 def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:

@@ -87,6 +87,8 @@ def letting_in(origins: Sequence[str]) -> Preparer:
         allowed = _allowed(request, origins)
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = allowed
+            # Not among what a page may read unasked, and it says when a refused call may come again.
+            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
 
     return prepare
 

@@ -8,25 +8,23 @@ is off, which is what makes that sound: every frame stands by itself.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
-from gateway.core.attaching import Attaching, Claim
+from gateway.core.attaching import Attaching, Claim, EndedError
 from gateway.core.connection import Connection
-from gateway.core.directory import Directory
 from gateway.core.hub import Hub
-from gateway.core.messaging import Messaging
 from gateway.core.principal import Principal
-from gateway.core.receipts import Receipts
+from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX, PLATFORM_MAX
-from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send
+from gateway.domain.rates import Bucket, Ration
+from gateway.edge.facades.native.decode import decode_read, decode_recall, decode_send, decode_signal
 from gateway.edge.facades.native.envelope import code_of
+from gateway.edge.sink import LAG_PAUSE_S, Response, SocketSink
 from gateway.wire.close import Close, close_for
 from gateway.wire.encoding import ENCODINGS, JSON, Encoding, FrameError
 from gateway.wire.frames import (
@@ -38,90 +36,28 @@ from gateway.wire.frames import (
     RecallFrame,
     Ref,
     SendFrame,
-    bye_frame,
+    SignalFrame,
     decode_frame,
     frame,
 )
-from gateway.wire.websocket import close_frame, ping_frame
-
-log = logging.getLogger(__name__)
-
-CLOSE_TIMEOUT_S = 2.0
-"""How long a peer may take to answer a close before its socket is cut."""
 
 USER_AGENT_BYTES_MAX = 200
 """So much is kept of what a client calls itself."""
 
-LAG_PAUSE_S = 0.02
-"""How often a connection that is not read, because its transport is full, looks whether it has drained."""
+_Request = SendFrame | ReadFrame | RecallFrame | SignalFrame
 
 
-_NORMAL = 1000
+class _Asker:
+    """An authenticated device, and what it may still ask for, once it has asked for something."""
 
-_MALFORMED = frozenset({1002, 1003, 1007, 1009})
-"""Codes by which aiohttp closes, by itself, for what is no WebSocket frame or too large a one."""
+    __slots__ = ("connection", "principal", "requests", "signals", "sink")
 
-_ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
-
-
-class _Response(web.WebSocketResponse):
-    """A WebSocket whose end after a malformed frame is left to the channel, which says `bye` first."""
-
-    malformed = False
-
-    async def close(self, *, code: int = _NORMAL, message: bytes = b"", drain: bool = True) -> bool:
-        if code in _MALFORMED:
-            self.malformed = True
-            return False
-        return await super().close(code=code, message=message, drain=drain)
-
-
-class SocketSink:
-    """The `Sink` of one aiohttp WebSocket. After `close` nothing more is to be written."""
-
-    __slots__ = ("_transport", "buffered", "closed", "encoding", "write")
-
-    def __init__(self, transport: asyncio.Transport, encoding: Encoding) -> None:
-        self._transport = transport
-        self.encoding = encoding
-        self.closed = False
-        # The transport's own methods, bound once: the fan-out calls them once per delivery.
-        self.write = transport.write
-        self.buffered = transport.get_write_buffer_size
-
-    def ping(self) -> None:
-        """Queue a ping."""
-        self.write(ping_frame())
-
-    def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
-        """Say `bye` and close, once; the socket is cut where the peer does not answer in time."""
-        if not self.closed:
-            self.closed = True
-            with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
-                self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
-
-    async def answered(self, response: _Response) -> None:
-        """Wait until the peer has answered the close, or was cut for not doing so."""
-        if response.malformed:
-            # It may still be sending what was refused. Of a socket that is closed with bytes waiting to be
-            # read the kernel takes back what was written, so that they are read, and dropped.
-            if not self._transport.is_closing():
-                self._transport.write_eof()
-            while not self._transport.is_closing():  # noqa: ASYNC110 - of the dropped bytes nobody hears
-                await asyncio.sleep(LAG_PAUSE_S)
-        else:
-            while (await response.receive()).type not in _ENDS:
-                pass
-        self._transport.close()
-
-    def cut(self) -> None:
-        """Answer the close of a peer that goes, and end the socket whether it takes the rest or not."""
-        if not self._transport.is_closing():
-            self.write(close_frame(_NORMAL))
-            self._transport.close()
-        if self.buffered():
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+    def __init__(self, principal: Principal, connection: Connection, sink: SocketSink) -> None:
+        self.principal = principal
+        self.connection = connection
+        self.sink = sink
+        self.requests: Ration | None = None
+        self.signals: Bucket | None = None
 
 
 class Channel:
@@ -129,20 +65,16 @@ class Channel:
 
     def __init__(
         self,
-        directory: Directory,
+        core: Core,
         attaching: Attaching,
         hub: Hub,
-        messaging: Messaging,
-        receipts: Receipts,
         limits: Limits,
         ticks_ms: Callable[[], int],
         origins: tuple[str, ...] = (),
     ) -> None:
-        self._directory = directory
+        self._core = core
         self._attaching = attaching
         self._hub = hub
-        self._messaging = messaging
-        self._receipts = receipts
         self._limits = limits
         self._now = ticks_ms
         self._origins = frozenset(origins)
@@ -167,7 +99,7 @@ class Channel:
             # aiohttp would log what was offered, and a token may be among it.
             known = " and ".join(ENCODINGS)
             raise web.HTTPBadRequest(text=f"this channel speaks {known}: offer one, or no subprotocol")
-        response = _Response(
+        response = Response(
             protocols=tuple(ENCODINGS),
             autoping=False,
             autoclose=False,
@@ -183,12 +115,12 @@ class Channel:
         connection: Connection | None = None
         try:
             principal, connection = await self._authenticate(request, response, sink)
-            await self._serve(principal, connection, response)
+            await self._serve(principal, connection, response, sink)
         except Problem as problem:
             sink.close(close_for(problem.kind), problem.sentence, problem.retry_after_ms)
         except FrameError as error:
             sink.close(Close.PROTOCOL, str(error), None)
-        except (ConnectionError, _GoneError):
+        except (ConnectionError, EndedError, _GoneError):
             if not sink.closed:
                 sink.cut()
         finally:
@@ -203,7 +135,7 @@ class Channel:
     # -- authentication ---------------------------------------------------------------------------------
 
     async def _authenticate(
-        self, request: web.Request, response: _Response, sink: SocketSink
+        self, request: web.Request, response: Response, sink: SocketSink
     ) -> tuple[Principal, Connection]:
         """Take the token from the header, the subprotocol or the first frame, and attach."""
         app_id = request.query.get("app_id") or request.headers.get("app_id")
@@ -242,14 +174,17 @@ class Channel:
     async def _attach(
         self, app_id: str | None, token: str, claim: Claim, sink: SocketSink
     ) -> tuple[Principal, Connection]:
-        principal, expires_at = await self._directory.identify(app_id, token)
+        principal, expires_at = await self._core.directory.identify(app_id, token)
         connection = await self._attaching.attach(principal.app, principal.user, claim, sink, expires_at)
         return principal, connection
 
     # -- what the device says ---------------------------------------------------------------------------
 
-    async def _serve(self, principal: Principal, connection: Connection, response: _Response) -> None:
+    async def _serve(
+        self, principal: Principal, connection: Connection, response: Response, sink: SocketSink
+    ) -> None:
         session, hub = connection.session, self._hub
+        asker = _Asker(principal, connection, sink)
         while True:
             message = await response.receive()
             if session.ended:
@@ -260,19 +195,21 @@ class Channel:
             elif message.type is not WSMsgType.PONG:
                 try:
                     said = _json(message, connection.sink.encoding)
-                    reply = await self._take(principal, connection, said)
+                    reply = await self._take(asker, said)
                 except FrameError as error:
                     hub.perform(connection, session.end(Close.PROTOCOL, str(error)))
                     return
-                if reply is not None and not session.ended:
+                # What it said before it went is done, but nobody is there to be answered.
+                if reply is not None and not session.ended and not sink.gone:
                     hub.write(connection, reply)
             # A peer that does not take what it is sent is not heard either: nothing of it can pile up here.
             while session.lagging and not session.ended:  # noqa: ASYNC110 - an Event each would cost idle ones
                 await asyncio.sleep(LAG_PAUSE_S)
 
-    async def _take(self, principal: Principal, connection: Connection, said: bytes) -> bytes | None:
+    async def _take(self, asker: _Asker, said: bytes) -> bytes | None:
         """Do what one frame asks for; return the reply. Requests of one connection are done in their order."""
         asked = decode_frame(said)
+        connection = asker.connection
         encoding = connection.sink.encoding
         match asked:
             case AckFrame(timeline=timeline, seq=seq):
@@ -283,37 +220,58 @@ class Channel:
             case Hello():
                 message = "hello: this connection has authenticated already"
                 raise FrameError(message)
-            case SendFrame(ref=ref) | ReadFrame(ref=ref) | RecallFrame(ref=ref):
+            case SendFrame(ref=ref) | ReadFrame(ref=ref) | RecallFrame(ref=ref) | SignalFrame(ref=ref):
                 try:
-                    return await self._request(principal, connection, asked, said)
+                    await self._ration(asker, asked)
+                    return await self._request(asker, asked, said)
                 except Problem as problem:
                     return _error(encoding, ref, problem)
 
-    async def _request(
-        self,
-        principal: Principal,
-        connection: Connection,
-        asked: SendFrame | ReadFrame | RecallFrame,
-        body: bytes,
-    ) -> bytes:
+    async def _ration(self, asker: _Asker, asked: _Request) -> None:
+        """Refuse a request that comes too fast; of a device that takes no notice read no more than it may ask."""
+        limits = self._limits
+        ration = asker.requests
+        if ration is None:
+            ration = asker.requests = Ration(limits.device_requests_per_s, limits.device_requests_burst)
+        wait_ms = ration.take(self._now())
+        if wait_ms and not ration.flooding:
+            raise Problem(Kind.RATE_LIMITED, "too many requests of this device", retry_after_ms=wait_ms)
+        while wait_ms:
+            await asyncio.sleep(wait_ms / 1000)
+            if asker.connection.session.ended or asker.sink.gone:
+                # Much of what it said may lie here, and none of it is worth waiting for any more.
+                raise _GoneError
+            wait_ms = ration.take(self._now(), again=True)
+        if isinstance(asked, SignalFrame):
+            if asker.signals is None:
+                asker.signals = Bucket(limits.signals_per_s, limits.signals_burst)
+            wait_ms = asker.signals.take(1, self._now())
+            if wait_ms:
+                raise Problem(Kind.RATE_LIMITED, "too many signals of this device", retry_after_ms=wait_ms)
+
+    async def _request(self, asker: _Asker, asked: _Request, body: bytes) -> bytes | None:
         if self.draining:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
+        principal, connection = asker.principal, asker.connection
         encoding = connection.sink.encoding
         match asked:
             case SendFrame(ref=ref):
                 order = decode_send(body, self._limits)
                 # The app's limits may have changed since this connection began.
-                principal = await self._directory.current(principal)
-                first, last = await self._messaging.send(principal, order, connection.device_sn)
+                principal = await self._core.directory.current(principal)
+                first, last = await self._core.messaging.send(principal, order, connection.device_sn)
                 return frame(encoding, "ok", ref=ref, msg_ids=list(range(first, last + 1)))
             case ReadFrame(ref=ref):
                 conversation_id, msg_id = decode_read(body, self._limits)
-                await self._receipts.read(principal, conversation_id, msg_id, connection.device_sn)
+                await self._core.receipts.read(principal, conversation_id, msg_id, connection.device_sn)
                 return frame(encoding, "ok", ref=ref)
             case RecallFrame(ref=ref):
                 conversation_id, msg_id = decode_recall(body, self._limits)
-                await self._messaging.recall(principal, conversation_id, msg_id)
+                await self._core.messaging.recall(principal, conversation_id, msg_id)
                 return frame(encoding, "ok", ref=ref)
+            case SignalFrame(ref=ref):
+                await self._core.signals.send(principal, connection, decode_signal(body, self._limits))
+                return None if ref is None else frame(encoding, "ok", ref=ref)
 
     async def close(self) -> None:
         """Say `bye` to whoever has not authenticated yet: the hub knows nothing of them."""
@@ -325,7 +283,7 @@ class _GoneError(Exception):
     """The peer is gone, with or without a word."""
 
 
-async def _first_frame(response: _Response, encoding: Encoding) -> bytes:
+async def _first_frame(response: Response, encoding: Encoding) -> bytes:
     """Wait for the first frame; client libraries may ping before it by themselves."""
     while (message := await response.receive()).type in {WSMsgType.PING, WSMsgType.PONG}:
         if message.type is WSMsgType.PING:

@@ -81,6 +81,17 @@ class Remembered(msgspec.Struct, frozen=True):
     last_msg_id: int
 
 
+class Readers(msgspec.Struct, frozen=True):
+    """How many other members with a stay around a group's message have `read` it and how many not.
+
+    `xids` is a page of those who have, by rising id.
+    """
+
+    read: int
+    unread: int
+    xids: list[int]
+
+
 class Accounts(Protocol):
     """The part of the port that is about users, their devices and their blocks."""
 
@@ -120,11 +131,11 @@ class Accounts(Protocol):
         """List the xids of those whom a user has blocked, by rising id."""
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool
+        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
     ) -> Refused | None:
         """Judge what a user would send to users and nobody stores, as a batch judges a message; None: it may.
 
-        `create`: who does not exist yet may be named.
+        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice.
         """
 
 
@@ -169,6 +180,9 @@ class Store(Accounts, Protocol):
     async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
         """Attach, second query: heads, floors and cursors of what the device follows. Also the sweep's question."""
 
+    async def reserve(self, count: int) -> int:
+        """Take `count` message ids that no stored message will ever have; return the first."""
+
     # -- reading conversations --------------------------------------------------------------------------
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
@@ -179,6 +193,9 @@ class Store(Accounts, Protocol):
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
+
+    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
+        """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up what a transaction key of a sender was used for."""
@@ -210,6 +227,9 @@ class Store(Accounts, Protocol):
 
     async def party(self, app: int, xid: int) -> Party | None:
         """Find what an xid names, if anything."""
+
+    async def parties(self, app: int, xids: Sequence[int]) -> list[Party | None]:
+        """Find what each of many xids names, if anything."""
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user; `USER_UNKNOWN` where nothing has this id, `BAD_PARAMETER` where a group has it."""

@@ -221,6 +221,10 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE message ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX message_related ON message (related, msg_id) WHERE related > 0;
     CREATE INDEX message_expiry ON message (expires_at, msg_id) WHERE expires_at > 0 AND body IS NOT NULL;
+    -- Only what went to some members of a group stands in these two, so that no other send pays for them.
+    CREATE INDEX message_to ON message (target, peer, msg_id, sender) WHERE peer <> 0 AND peer <> sender;
+    CREATE INDEX message_by ON message (sender, peer, msg_id, target, shown) WHERE peer <> 0 AND peer <> sender;
+    CREATE INDEX stay_closed ON stay (usr, grp) WHERE to_seq IS NOT NULL;
     -- The entry of a recall says all there is to say, for its message may be removed before it.
     UPDATE entry SET data = (
         SELECT json_object(

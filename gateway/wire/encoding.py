@@ -52,15 +52,24 @@ MSGPACK = Encoding("gateway.v1.msgpack", msgspec.msgpack.Encoder().encode, binar
 ENCODINGS = {encoding.subprotocol: encoding for encoding in (JSON, MSGPACK)}
 """By subprotocol. Who offers none speaks JSON."""
 
+NESTED_BYTES_MAX = 16 * 1024
+"""A larger frame of MessagePack holds nothing deeper than lists and maps of plain values, which no frame needs.
+
+To make objects of hundreds of thousands of nested ones, only to ignore them, would hold everybody else up.
+"""
+
+_Plain = str | int | float | bool | None
 _unpack = msgspec.msgpack.Decoder().decode
+_unpack_flat = msgspec.msgpack.Decoder(dict[str, _Plain | list[_Plain] | dict[str, _Plain]]).decode
 _to_json = msgspec.json.Encoder().encode
 _SAME = frozenset({str, int, bool, type(None)})
+_KEY = frozenset({str})
 
 
 def _as_json(payload: bytes) -> bytes:
     """Write MessagePack as JSON: of repeated keys the last counts, as there."""
     try:
-        said = _unpack(payload)
+        said = _unpack(payload) if len(payload) <= NESTED_BYTES_MAX else _unpack_flat(payload)
         _check_plain(said)
         return _to_json(said)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -69,19 +78,21 @@ def _as_json(payload: bytes) -> bytes:
 
 def _check_plain(said: object) -> None:
     """See that it holds nothing but what JSON has too: msgspec would write the rest as strings, and NaN as null."""
-    left = [said]
+    left: list[Any] = [[said]]
     while left:
-        value = left.pop()
-        kind = type(value)
-        if kind in _SAME:
-            continue
-        if isinstance(value, dict):
-            if not all(type(key) is str for key in value):
+        values = left.pop()
+        if isinstance(values, dict):
+            if not _KEY.issuperset(map(type, values)):
                 raise FrameError("a key of a map must be a string")
-            left += value.values()
-        elif isinstance(value, list):
-            left += value
-        elif not isinstance(value, float):
-            raise FrameError("binaries, timestamps and extensions are not for frames")
-        elif not math.isfinite(value):
-            raise FrameError("a number must be finite")
+            values = values.values()
+        # Nearly always all there is to see.
+        if _SAME.issuperset(map(type, values)):
+            continue
+        for value in values:
+            if isinstance(value, list | dict):
+                left.append(value)
+            elif isinstance(value, float):
+                if not math.isfinite(value):
+                    raise FrameError("a number must be finite")
+            elif type(value) not in _SAME:
+                raise FrameError("binaries, timestamps and extensions are not for frames")

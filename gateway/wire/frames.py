@@ -56,13 +56,19 @@ class RecallFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag
     ref: Ref = None
 
 
+class SignalFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="signal"):
+    """Goes to who is online and is not stored. Its other members are decoded with those of a send."""
+
+    ref: Ref = None
+
+
 class PingFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ping"):
     """Asks for a `pong`, to measure."""
 
     ref: Ref = None
 
 
-ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | PingFrame
+ClientFrame = Hello | AckFrame | ReadFrame | SendFrame | RecallFrame | SignalFrame | PingFrame
 
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 
@@ -108,6 +114,7 @@ class _Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: int
     conversation_id: int
     is_system: bool = False
+    related_mid: int = 0
 
 
 class _MessageFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="message"):
@@ -183,11 +190,16 @@ def entry_frame(encoding: Encoding, entry: Entry, timeline: str, owner_xid: int)
     )
 
 
+def told_online(message: Message, owner_xid: int) -> Told:
+    """Return the frame of a message that is not stored, and so is no entry of any timeline; `owner_xid` gets it."""
+    return Told("message", message=_item(message, message.conversation_for(owner_xid)))
+
+
 def _item(message: Message, conversation_id: int) -> _Item:
     return _Item(
         msg_id=message.msg_id,
         from_xid=_Xid(message.sender_xid, message.sender_sn),
-        to_xid=_Xid(message.target_xid, 0),
+        to_xid=_Xid(message.group_xid or message.target_xid, 0),
         content=message.content,
         ctype=Ctype(message.ctype).name,
         attachment=message.attachment,
@@ -196,6 +208,7 @@ def _item(message: Message, conversation_id: int) -> _Item:
         timestamp=message.at,
         conversation_id=conversation_id,
         is_system=message.notice,
+        related_mid=message.related,
     )
 
 

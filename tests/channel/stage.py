@@ -29,8 +29,16 @@ WAIT_S = 10.0
 ALICE, BOB, CAROL = 11, 12, 13
 APP = "demo"
 
-LIMITS = Limits(ack_flush_ms=10, reorder_grace_ms=5, drain_ms=5_000)
-"""Times short enough for a test to see them pass."""
+LIMITS = Limits(
+    ack_flush_ms=10,
+    reorder_grace_ms=5,
+    drain_ms=5_000,
+    device_requests_per_s=1_000_000,
+    device_requests_burst=1_000_000,
+    signals_per_s=1_000_000,
+    signals_burst=1_000_000,
+)
+"""Times short enough for a test to see them pass, and rates that only the tests of rates meet."""
 
 
 async def until(condition: Callable[[], object], what: str = "the condition") -> None:

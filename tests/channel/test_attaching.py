@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.attaching import EndedError
 from gateway.core.connection import Connection
 from gateway.domain.model import Bearing
 from gateway.wire.close import Close
@@ -52,7 +53,7 @@ def count_queries(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
 
         return count
 
-    for name in ("_read", "_write", "append", "page"):
+    for name in ("_look", "_write", "append", "page"):
         monkeypatch.setattr(store, name, counting(name, getattr(store, name)))
     return counted
 
@@ -67,7 +68,7 @@ async def test_attaching_with_500_groups_costs_two_queries(
     peer = await stage.connect(BOB, token=token)
     assert await peer.hear() == {"op": "live"}
     assert len(peer.welcome["cursors"]) == GROUPS + 1
-    assert counted == {"_read": 2}
+    assert counted == {"_look": 2}
 
 
 async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +80,7 @@ async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: py
     counted = count_queries(stage, monkeypatch)
     frames = await (await stage.connect(BOB, token=token)).until("live")
     assert {frame.get("timeline") for frame in frames} == {f"g:{group}" for group in groups[:3]} | {None}
-    assert counted == {"_read": 5, "page": 3}
+    assert counted == {"_look": 5, "page": 3}
 
 
 async def hold_bearings(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
@@ -142,6 +143,33 @@ async def test_device_replaced_while_it_attaches_hears_one_bye(
     frames, code, _ = await older.end()
     assert (ops(frames), code) == (["bye"], Close.REPLACED)
     assert len(stage.hub.connections) == 1
+
+
+async def test_device_that_attaches_while_the_node_drains_hears_why(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told to come back, once, and whoever attached it that it was ended, not refused."""
+    ends: list[type[BaseException]] = []
+    attaching = stage.gateway.channel._attaching
+    attach = attaching.attach
+
+    async def noted(*asked: Any) -> Connection:
+        try:
+            return await attach(*asked)
+        except BaseException as error:
+            ends.append(type(error))
+            raise
+
+    monkeypatch.setattr(attaching, "attach", noted)
+    waits, may_go = await hold_bearings(stage, monkeypatch)
+    raw = await stage.raw(BOB, 1)
+    await waits.wait()
+    await stage.gateway._say_bye()
+    may_go.set()
+    frames, code, _ = await raw.end()
+    assert (ops(frames), code) == (["bye"], Close.DRAINING)
+    assert frames[0]["retry_after_ms"] > 0
+    assert ends == [EndedError]
 
 
 async def test_device_that_goes_while_it_attaches_leaves_nothing(

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp.http
 import pytest
 
-from gateway.core.messaging import Order
+from gateway.core.order import Order
 from gateway.domain.drafts import Keep
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Scope

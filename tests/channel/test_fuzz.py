@@ -17,7 +17,7 @@ from tests.channel.stage import ALICE, BOB, Peer, Stage, until
 OPS = ["hello", "ack", "read", "send", "recall", "ping", "signal", "join", "leave", "bye", "", "PING"]
 NAMES = [
     "ref", "token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "conversation_id", "msg_id",
-    "type", "targets", "content_type", "content", "attachment", "ext", "config", "from_user_id",
+    "type", "target", "targets", "content_type", "content", "attachment", "ext", "config", "from_user_id",
     "transaction_id", "transaction_id ", "online_only", "unknown",
 ]  # fmt: skip
 EDGES = [
@@ -54,10 +54,11 @@ values = st.recursive(
     max_leaves=8,
 )
 likely = st.fixed_dictionaries(
-    {"op": st.sampled_from(["send", "read", "recall", "ack", "ping"])},
+    {"op": st.sampled_from(["send", "read", "recall", "signal", "ack", "ping"])},
     optional={
         "ref": st.integers(-5, 5) | st.text(max_size=3),
         "type": st.sampled_from([1, 2, "1", 3]),
+        "target": st.sampled_from([ALICE, BOB, "12", 999]),
         "targets": st.lists(st.sampled_from([ALICE, BOB, "12", 999]), max_size=3),
         "content_type": st.sampled_from([0, 1, 4, 7, 8]),
         "content": st.text(max_size=10),

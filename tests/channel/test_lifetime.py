@@ -126,7 +126,7 @@ async def _send_until_closed(stage: Stage, peer: Peer) -> None:
 
 async def test_closed_peer_that_answers_nothing_is_cut(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that does not answer the close is cut soon after."""
-    monkeypatch.setattr("gateway.edge.socket.CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 0.05)
     stage = await start(heartbeat_ms=20)
     raw = await stage.raw(ALICE)
     await raw.eof()
@@ -192,7 +192,7 @@ async def test_drain_does_not_wait_for_peers_that_never_answer(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A peer that takes no notice of the close does not hold the drain up."""
-    monkeypatch.setattr("gateway.edge.socket.CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 0.05)
     stage = await start()
     raw = await stage.raw(ALICE)
     await raw.until("live")

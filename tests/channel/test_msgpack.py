@@ -230,6 +230,7 @@ async def test_python_client_speaks_it(stage: Stage) -> None:
             if frame["op"] == "message":
                 break
         await device.send(type=1, targets=[ALICE], content_type=0, content="hello, too")
+        await device.signal(type=1, target=ALICE, content="typing")
         await device.ack("user", 1)
         await device.ping()
     await stage.acked()

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.core.connection import Connection
-from gateway.core.messaging import Order
+from gateway.core.order import Order
 from gateway.domain.model import Scope
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
@@ -129,7 +129,7 @@ async def fill(stage: Stage) -> Connection:
 
 async def test_peer_that_drains_nothing_is_closed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full transport that takes nothing for the idle timeout is ended, and its memory freed."""
-    monkeypatch.setattr("gateway.edge.socket.CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 0.05)
     stage = await start(heartbeat_ms=100)
     raw = await stage.raw(BOB, lazy=True)
     await raw.until("live")
@@ -159,7 +159,7 @@ async def test_close_of_a_peer_that_takes_nothing_frees_its_buffer(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that says close and then reads nothing does not keep what waits for it alive."""
-    monkeypatch.setattr("gateway.edge.socket.CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 0.05)
     stage = await start(transport_buffer_bytes_max=1 << 28)
     group = await stage.group(ALICE, BOB)
     raw = await stage.raw(BOB, lazy=True)

@@ -15,9 +15,11 @@ from gateway.clock import now_ms, ticks_ms
 from gateway.core.attaching import Attaching, Claim
 from gateway.core.connection import Connection
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.hub import Hub
-from gateway.core.messaging import Messaging, Order, announce
+from gateway.core.messaging import Messaging, announce
+from gateway.core.order import Order
 from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
@@ -75,7 +77,10 @@ class Node:
         self.writer = Writer(store, LIMITS, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, LIMITS, now_ms)
         self.attaching = Attaching(store, self.hub, self.receipts, LIMITS, now_ms, ticks_ms)
-        self.messaging = Messaging(store, self.writer, Pacing(LIMITS, ticks_ms), LIMITS, now_ms)
+        ephemeral = Ephemeral(store, self.hub, LIMITS)
+        self.messaging = Messaging(
+            store, self.writer, self.receipts, ephemeral, Pacing(LIMITS, ticks_ms), LIMITS, now_ms
+        )
         self.groups = Groups(store, self.writer.submit, LIMITS, now_ms)
         self.directory = directory
 

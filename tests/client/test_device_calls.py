@@ -49,7 +49,19 @@ async def test_a_refused_call_raises(stage: Stage) -> None:
         await connection.say({"op": "error", "ref": 1, "code": 60002, "message": "too late"})
         with pytest.raises(CallError, match="too late") as refused:
             await recalling
-        assert refused.value.code == 60002
+        assert (refused.value.code, refused.value.retry_after_s) == (60002, None)
+        signalling = asyncio.create_task(device.signal(type=1, target=8, content="typing"))
+        assert await connection.hear() == {
+            "op": "signal",
+            "ref": 2,
+            "type": 1,
+            "target": 8,
+            "content": "typing",
+        }
+        await connection.say({"op": "error", "ref": 2, "code": 60004, "message": "x", "retry_after_ms": 50})
+        with pytest.raises(CallError) as refused:
+            await signalling
+        assert (refused.value.code, refused.value.retry_after_s) == (60004, 0.05)
 
 
 async def test_a_call_without_an_answer_is_lost(stage: Stage) -> None:

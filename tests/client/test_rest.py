@@ -127,6 +127,21 @@ async def test_send(desk: Desk, rest: Rest) -> None:
     }
 
 
+async def test_send_online_only(desk: Desk, rest: Rest) -> None:
+    """Whatever else a body may have goes with it, booleans as such."""
+    desk.will_say(True, msg_ids=[900])
+    await rest.send(Scope.USER, [8], "hi", online_only=True)
+    assert desk.body["online_only"] is True
+
+
+async def test_readers(desk: Desk, rest: Rest) -> None:
+    """`readers` asks for a page and returns it with its cursor."""
+    page = {"read": 2, "unread": 1, "readers": [{"user_id": 8}]}
+    desk.will_say(page, cursor="8", version=3)
+    assert await rest.readers(900, limit=1) == (page, "8")
+    assert (desk.method, desk.path) == ("GET", "/message/readers")
+
+
 async def test_send_to_many_returns_no_ids(desk: Desk, rest: Rest) -> None:
     """With several targets the server names no ids."""
     assert await rest.send(Scope.GROUP, [8, 9], "hi", user_id=7) == []

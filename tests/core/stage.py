@@ -11,6 +11,7 @@ from typing import Self
 from gateway.bus.memory import MemoryBus
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -22,6 +23,7 @@ from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.roster import Roster
 from gateway.core.service import Core
+from gateway.core.signals import Signals
 from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
@@ -66,13 +68,16 @@ class Stage:
         self.pacing = Pacing(limits, self.clock)
         receipts = Receipts(store, self.hub, limits, self.clock)
         self.jobs = Jobs(store, self.writer, self.pacing, limits, self.clock)
+        ephemeral = Ephemeral(store, self.hub, limits)
+        messaging = Messaging(store, self.writer, receipts, ephemeral, self.pacing, limits, self.clock)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             groups=self.groups,
-            messaging=Messaging(store, self.writer, self.pacing, limits, self.clock),
+            messaging=messaging,
             conversations=Conversations(store, self.writer, self.clock),
             receipts=receipts,
+            signals=Signals(messaging, self.hub),
             users=Users(store, self.directory, self.hub, receipts, limits, self.clock),
             roster=Roster(store, self.directory, limits, self.clock),
         )

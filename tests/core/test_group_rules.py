@@ -11,7 +11,7 @@ import pytest
 from gateway.core.group_bans import MINUTES_MAX, until
 from gateway.core.group_changes import CHATROOM, PRIVATE, PUBLIC, Outcome
 from gateway.core.groups import Groups
-from gateway.core.messaging import Order
+from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.domain.drafts import CreateDraft
 from gateway.domain.errors import Kind, Problem

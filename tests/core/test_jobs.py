@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.jobs import Jobs
-from gateway.core.messaging import Order
+from gateway.core.order import Order
 from gateway.domain.drafts import (
     Answer,
     BroadcastText,

@@ -31,6 +31,11 @@ LIMITS = Limits()
         ("auth_timeout_ms", 10_000),
         ("ack_flush_ms", 200),
         ("reorder_grace_ms", 20),
+        ("device_requests_per_s", 100),
+        ("device_requests_burst", 200),
+        ("signals_per_s", 20),
+        ("signals_burst", 40),
+        ("signal_bytes_max", 4_096),
     ],
 )
 def test_documented_limits(name: str, value: int) -> None:

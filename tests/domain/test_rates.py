@@ -1,4 +1,4 @@
-"""The token bucket: what goes at once, what goes in the long run, and what it says of the wait."""
+"""What goes at once, what goes in the long run, what is said of the wait, and who takes no notice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.rates import Bucket
+from gateway.domain.rates import Bucket, Ration
 
 START = 1_700_000_000_000
 
@@ -124,3 +124,69 @@ def test_nothing_is_lost_to_rounding(per_s: int) -> None:
     """Asked every millisecond for as long as a minute, exactly the rate goes."""
     bucket = Bucket(per_s, 1)
     assert sum(bucket.take(1, START + ms) == 0 for ms in range(60_000)) == 60 * per_s
+
+
+def test_is_full() -> None:
+    """A bucket is full before anything was taken, and again when all of it has come back."""
+    bucket = Bucket(10, 2)
+    assert bucket.is_full(START)
+    assert bucket.take(1, START) == 0
+    assert not bucket.is_full(START + 99)
+    assert bucket.is_full(START + 100)
+    assert bucket.take(2, START + 100) == 0
+
+
+def flood(ration: Ration, now: int, most: int = 1_000) -> int:
+    """Ask until it is flooding; return how many requests were refused on the way."""
+    refused = 0
+    for _ in range(most):
+        if ration.flooding:
+            break
+        refused += ration.take(now) > 0
+    return refused
+
+
+def test_refused_past_the_rate() -> None:
+    """A device may ask for a burst at once, and past it is told when to ask again."""
+    ration = Ration(10, 3)
+    assert [ration.take(START) for _ in range(5)] == [0, 0, 0, 100, 100]
+    assert ration.take(START + 100) == 0
+    assert not ration.flooding
+
+
+def test_flooding() -> None:
+    """Ten bursts of refusals without a rest are a flood, however much was given in between."""
+    ration = Ration(10, 3)
+    assert flood(ration, START) == 30
+    assert ration.flooding
+    assert ration.take(START + 100) == 0
+    assert ration.flooding
+
+
+def test_no_flood() -> None:
+    """Who rests until the bucket is full begins anew, however often it was refused before."""
+    ration = Ration(10, 3)
+    for turn in range(20):
+        now = START + turn * 300
+        assert [ration.take(now) for _ in range(23)] == [0] * 3 + [100] * 20
+    assert not ration.flooding
+
+
+def test_flood_ends_with_a_rest() -> None:
+    """A rest ends the flood: the next refusals are told again."""
+    ration = Ration(10, 3)
+    flood(ration, START)
+    assert ration.take(START + 299) == 0
+    assert ration.flooding
+    assert ration.take(START + 400) == 0
+    assert not ration.flooding
+
+
+def test_waiting_is_no_rest() -> None:
+    """Where a burst is a single request, the bucket is full after each wait; the flood goes on all the same."""
+    ration = Ration(10, 1)
+    assert flood(ration, START) == 10
+    for turn in range(1, 50):
+        assert ration.take(START + turn * 100 - 50) == 50
+        assert ration.take(START + turn * 100, again=True) == 0
+        assert ration.flooding

@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Ctype, Facts, Gone, Message, Scope
-from gateway.domain.rules import check_body, check_recall, check_together, silence
+from gateway.domain.rules import check_body, check_recall, check_related, check_together, silence
 
 LIMITS = Limits(content_bytes_max=12, attachment_bytes_max=8, ext_bytes_max=6, config_bytes_max=4)
 WINDOW_MS, SENT_AT, SENDER, OTHER = 60_000, 1_000_000, 5, 6
@@ -60,6 +60,32 @@ def test_sizes_are_bytes(letter: str, size: int) -> None:
     check(Ctype.TEXT, content=letter * (12 // size))
     with pytest.raises(Problem, match=r"^content: longer than 12 bytes$"):
         check(Ctype.TEXT, content=letter * (12 // size) + "x")
+
+
+@pytest.mark.parametrize("ctype", [*range(8)])
+def test_what_relates_to_nothing(ctype: int) -> None:
+    """Types 0 to 7 go to many, are stored or not, sent or notified."""
+    check_related(ctype, 0, 1_000, online_only=True, notice=True)
+
+
+@pytest.mark.parametrize("ctype", [9, 10, 11, 12])
+@pytest.mark.parametrize(
+    ("related", "targets", "online_only", "notice", "member"),
+    [
+        (0, 1, False, False, "related_mid"),
+        (5, 2, False, False, "targets"),
+        (5, 1, True, False, "online_only"),
+        (5, 1, False, True, "content_type"),
+    ],
+)
+def test_what_is_about_a_message(
+    ctype: int, related: int, targets: int, online_only: bool, notice: bool, member: str
+) -> None:
+    """Types 9 to 12 name the message, go to exactly one target, and are sent and stored; the error names what not."""
+    check_related(ctype, 5, 1, online_only=False, notice=False)
+    with pytest.raises(Problem, match=f"^{member}: ") as caught:
+        check_related(ctype, related, targets, online_only=online_only, notice=notice)
+    assert caught.value.kind is Kind.BAD_PARAMETER
 
 
 def recall(actor_xid: int, now: int, *, unbounded: bool = False, **changed: Any) -> None:

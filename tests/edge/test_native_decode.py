@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.messaging import Order
+from gateway.core.order import Order
+from gateway.core.signals import Signal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, SAFE_MAX, Scope
-from gateway.edge.facades.native.decode import decode_recall, decode_send
+from gateway.edge.facades.native.decode import decode_recall, decode_send, decode_signal
 from tests.core.stage import refused
 
 LIMITS = Limits()
@@ -75,15 +76,34 @@ def test_a_trailing_space() -> None:
         assert refusal_of(**{"transaction_id ": 77, "transaction_id": other}).startswith("transaction_id:")
 
 
-@pytest.mark.parametrize("content_type", [-1, 8, 9, 10, 11, 12, 13, "9", True, "TEXT"])
+@pytest.mark.parametrize("content_type", [-1, 8, 13, "8", True, "TEXT"])
 def test_content_types_that_are_not_there(content_type: Any) -> None:
-    """0 to 7 are there; the others are refused by name, and never sent as something else."""
+    """0 to 7 and 9 to 12 are there; the others are refused by name, and never sent as something else."""
     assert refusal_of(content_type=content_type, related_mid=5).startswith("content_type:")
 
 
+@pytest.mark.parametrize("content_type", [9, 10, 11, 12])
+def test_related(content_type: int) -> None:
+    """Types 9 to 12 want the id of a message; the others ignore the member, whatever it holds."""
+    assert order(content_type=content_type, related_mid="5").related == 5
+    values: list[Any] = [None, 0, -1, "", "x", True, [5], {}, 1.5, SAFE_MAX + 1]
+    for value in values:
+        assert refusal_of(content_type=content_type, related_mid=value).startswith("related_mid:")
+        assert order(related_mid=value) == order()
+
+
+def test_expire_s() -> None:
+    """A whole number of seconds, up to ten years; absent, the message stays."""
+    assert order().expire_s == 0
+    assert order(expire_s="60").expire_s == 60
+    assert order(expire_s=LIMITS.expire_max_s).expire_s == 315_360_000
+    for value in (0, -1, 1.5, True, "x", LIMITS.expire_max_s + 1):
+        assert refusal_of(expire_s=value).startswith("expire_s:")
+
+
 def test_online_only() -> None:
-    """What is not stored is not there yet: asking for it is refused, saying no is fine."""
-    assert refusal_of(online_only=True).startswith("online_only:")
+    """Saying no is the same as not saying anything."""
+    assert order(online_only=True).online_only
     assert order(online_only=False) == order(online_only=None) == order()
 
 
@@ -122,6 +142,20 @@ def test_recall() -> None:
             decode_recall(body, LIMITS)
 
 
+def test_signal() -> None:
+    """All three members are required, and the content has a bound of its own."""
+    body = b'{"type": "2", "target": 7.0, "content": "", "unknown": [1]}'
+    assert decode_signal(body, LIMITS) == Signal(scope=Scope.GROUP, target=7, content="")
+    whole: dict[str, Any] = {"type": 1, "target": 7, "content": "x"}
+    for member in whole:
+        with refused(Kind.BAD_PARAMETER) as refusal:
+            decode_signal(msgspec.json.encode(whole | {member: None}), LIMITS)
+        assert refusal.sentence.startswith(f"{member}:")
+    with refused(Kind.BAD_PARAMETER) as refusal:
+        decode_signal(msgspec.json.encode(whole | {"content": "x" * (LIMITS.signal_bytes_max + 1)}), LIMITS)
+    assert refusal.sentence.startswith("content:")
+
+
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     st.lists,
@@ -132,7 +166,7 @@ ANY = st.recursive(
 @settings(deadline=None)
 @given(
     st.dictionaries(
-        st.sampled_from([*Order.__struct_fields__, *LEAST, "transaction_id ", "online_only"]), ANY
+        st.sampled_from([*Order.__struct_fields__, *LEAST, "transaction_id ", "related_mid"]), ANY
     )
 )
 def test_fuzz(members: dict[str, Any]) -> None:
@@ -144,7 +178,9 @@ def test_fuzz(members: dict[str, Any]) -> None:
         problem.sentence.encode()
         return
     assert 0 <= made.from_xid <= SAFE_MAX
-    assert 0 <= made.ctype <= 7
+    assert made.ctype in {*range(8), 9, 10, 11, 12}
+    assert (made.related > 0) == (made.ctype > 8)
+    assert 0 <= made.expire_s <= LIMITS.expire_max_s
     assert all(0 < target <= SAFE_MAX for target in made.targets)
     assert -INT64_MAX - 1 <= made.transaction_id <= INT64_MAX
     assert "\0" not in made.content + made.attachment + made.ext + made.config

@@ -279,6 +279,7 @@ class TestCors:
         for verb, path in (("POST", "/message/send"), ("GET", "/nowhere")):
             response = await open_to.raw(verb, path, headers={"Origin": "https://chat.example.org"})
             assert response.headers["Access-Control-Allow-Origin"] == "https://chat.example.org"
+            assert response.headers["Access-Control-Expose-Headers"] == "Retry-After"
             assert response.headers["Vary"] == "Origin"
 
     async def test_an_unknown_origin(self, open_to: Api) -> None:

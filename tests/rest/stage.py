@@ -171,6 +171,11 @@ class Device:
                 frames.append(await self._socket.receive_json())
         return frames
 
+    async def hear_one(self) -> Json:
+        """The next frame."""
+        async with asyncio.timeout(WAIT_S):
+            return dict(await self._socket.receive_json())
+
     async def ask(self, op: str, **members: object) -> Json:
         """Say something that is answered; the answer."""
         await self._socket.send_json({"op": op, "ref": "r", **members})

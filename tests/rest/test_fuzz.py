@@ -23,7 +23,15 @@ CALLS = st.sampled_from([(verb, path) for verb, path, _ in ROUTES])
 WRITES = st.sampled_from([(verb, path) for verb, path, _ in ROUTES if verb in {"POST", "PUT"}])
 MEMBERS = [
     *("type", "targets", "content_type", "content", "attachment", "ext", "config", "from_user_id"),
-    *("transaction_id", "transaction_id ", "online_only", "related_mid", "conversation_id", "msg_id"),
+    *(
+        "transaction_id",
+        "transaction_id ",
+        "online_only",
+        "related_mid",
+        "expire_s",
+        "conversation_id",
+        "msg_id",
+    ),
     *("username", "password", "name", "user_id", "description", "avatar", "user_list", "group_id"),
     *("duration", "value", "apply_approval", "new_owner", "group_list", "approval", "reason", "read_ack"),
 ]

@@ -335,3 +335,15 @@ class TestBroadcast:
             [job] = await node.gateway.store.jobs()
             await node.gateway.jobs.follow(job, 20_000)
             assert [await user.history(admin.xid) for user in users] == [["all"]] * 4
+
+
+async def test_online_ones_count_too(tmp_path: Path) -> None:
+    """What is handed over and not stored is paced and refused as any send."""
+    async with open_node(tmp_path, PACED) as node:
+        alice = await node.user(ALICE)
+        await node.user(BOB)
+        await limit(node, sends_per_s=1, message_bytes_max=5)
+        assert (await alice.ask_send([BOB], "longer", online_only=True)).refused(10002, "at most 5")
+        assert (await alice.ask_send([BOB], online_only=True)).code == 200
+        answer = await alice.ask_send([BOB], online_only=True)
+        assert (answer.status, answer.code) == (429, 60004)

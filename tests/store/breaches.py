@@ -152,6 +152,47 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE message SET shown = 0 WHERE msg_id = 4",
         "message 4 is hidden and not gone",
     ),
+    "folded and shown": (
+        "UPDATE message SET related = 2, ctype = 11 WHERE msg_id = 6",
+        "message 6 is shown, and is folded into message 2",
+    ),
+    "folded into none": (
+        "UPDATE message SET ctype = 12 WHERE msg_id = 4",
+        "message 4 is of type 12 and relates to none",
+    ),
+    "a plain message that relates to another": (
+        "UPDATE message SET related = 2, shown = 0 WHERE msg_id = 6",
+        "message 6 relates to another and is of type 0",
+    ),
+    "folded into what is not there": (
+        "UPDATE message SET related = 99, ctype = 11, shown = 0 WHERE msg_id = 4",
+        "message 4 cannot be folded into message 99, which does not exist",
+    ),
+    "folded into another's message": (
+        "UPDATE message SET related = 2, ctype = 11, shown = 0 WHERE msg_id = 4",
+        "message 4 cannot be folded into message 2, which is not its sender's in the same conversation",
+    ),
+    "folded into a later message": (
+        "UPDATE message SET related = 6, ctype = 11, shown = 0 WHERE msg_id = 2",
+        "message 2 cannot be folded into message 6, which is not its sender's in the same conversation",
+    ),
+    "folded into what is folded": (
+        """
+        UPDATE message SET related = 2, ctype = 11, shown = 0 WHERE msg_id = 6;
+        UPDATE message SET related = 1, ctype = 11, shown = 0 WHERE msg_id = 2
+        """,
+        "message 6 cannot be folded into message 2, which is not its sender's in the same conversation",
+        "message 2 cannot be folded into message 1, which is recalled: its text is still there",
+    ),
+    "a text left of what is recalled": (
+        "UPDATE message SET related = 1, ctype = 11, shown = 0 WHERE msg_id = 6",
+        "message 6 cannot be folded into message 1, which is recalled: its text is still there",
+    ),
+    "a message to some of no group": (
+        "UPDATE message SET peer = 1 WHERE msg_id = 5",
+        "message 5 does not fit its conversation",
+        "the conversation of {c} with {c} has no message",
+    ),
     "no sender": (
         "UPDATE message SET sender = 98 WHERE msg_id = 7",
         "message 7 has no sender",

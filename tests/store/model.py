@@ -9,7 +9,7 @@ from gateway.domain.model import Action, Status
 
 @dataclass
 class Sent:
-    """A message. `opposite` is its target, a user or a group."""
+    """A message. `group`: it went to one member of this group only. `related`: what it is folded into."""
 
     msg_id: int
     sender: int
@@ -18,6 +18,13 @@ class Sent:
     seq: int
     notice: bool
     recalled: bool = False
+    group: int = 0
+    related: int = 0
+
+    @property
+    def conversation(self) -> int:
+        """As its sender sees it."""
+        return self.group or self.target
 
 
 @dataclass
@@ -30,8 +37,15 @@ class Stay:
     deleted: int
     delivered: int
     to_seq: int = 0
+    to_msg: int = 0
 
     def around(self, message: Sent) -> bool:
+        if message.group:
+            return (
+                (self.group, self.user) == (message.group, message.target)
+                and self.from_msg <= message.msg_id
+                and (not self.to_seq or message.msg_id <= self.to_msg)
+            )
         return (
             self.group == message.target
             and self.user != message.sender
@@ -70,22 +84,38 @@ class Model:
     # -- drafts -----------------------------------------------------------------------------------------
 
     def text(
-        self, sender: int, targets: tuple[int, ...], key: str, digest: str, *, notice: bool, judged: int = -1
+        self,
+        sender: int,
+        targets: tuple[int, ...],
+        key: str,
+        digest: str,
+        *,
+        notice: bool,
+        judged: int = -1,
+        group: int = 0,
+        related: int = 0,
     ) -> str:
-        """Append a message; `judged` is a group's version, where it is to a group."""
+        """Append a message; `judged` is a group's version, where it is to a group or to some in it (`group`)."""
         known = self.keys.get((sender, key)) if key else None
         if known is not None:
             return "Repeated" if known[0] == digest else "Refused"
-        in_group = judged >= 0
-        if in_group and self.versions[targets[0]] != judged:
+        in_group = judged >= 0 and not group
+        if judged >= 0 and self.versions[group or targets[0]] != judged:
             return "Stale"
+        if group and any(self.stay(group, target) is None for target in targets):
+            return "Refused"
+        base = self.messages.get(related)
+        if base is not None and (base.sender != sender or base.recalled or base.related):
+            return "Refused"
         first = self.next_msg_id
         self.timelines.setdefault(sender, [])
         for target in targets:
             msg_id = self.next_msg_id
             self.next_msg_id += 1
             seq = self.add(target, "MESSAGE", msg_id)
-            self.messages[msg_id] = Sent(msg_id, sender, target, in_group, seq, notice)
+            self.messages[msg_id] = Sent(
+                msg_id, sender, target, in_group, seq, notice, group=group, related=related
+            )
             if not in_group and not notice and sender != target:
                 self.add(sender, "MESSAGE", msg_id)
         if key:
@@ -98,6 +128,8 @@ class Model:
             return "Refused"
         if not message.recalled:
             message.recalled = True
+            for folded in self.messages.values():
+                folded.recalled = folded.recalled or folded.related == msg_id
             self.add(message.target, "RECALLED", msg_id)
             if not message.in_group and not message.notice and message.sender != message.target:
                 self.add(message.sender, "RECALLED", msg_id)
@@ -132,12 +164,11 @@ class Model:
                 return "Changed"
         seq = self.add(group, "MEMBERSHIP")
         self.versions[group] += 1
-        last = self.last(0, group)
         for user in users:
             self.add(user, "MEMBERSHIP")
-            stay = self.stay(group, user)
+            stay, last = self.stay(group, user), self.last(user, group)
             if stay is not None:
-                stay.to_seq = seq
+                stay.to_seq, stay.to_msg = seq, last
             else:
                 self.stays.append(Stay(group, user, seq, last + 1, last, last, seq - 1))
         return "Changed"
@@ -174,12 +205,20 @@ class Model:
     def conversation(self, user: int, opposite: int) -> list[Sent]:
         """Every message that lies in it, recalled or not, oldest first."""
         if opposite in self.versions:
-            return [message for message in self.messages.values() if message.target == opposite]
+            return [
+                message
+                for message in self.messages.values()
+                if message.target == opposite
+                or (message.group == opposite and user in (message.sender, message.target))
+            ]
         return [
             message
             for message in self.messages.values()
-            if (message.sender, message.target) == (opposite, user)
-            or ((message.sender, message.target) == (user, opposite) and not message.notice)
+            if not message.group
+            and (
+                (message.sender, message.target) == (opposite, user)
+                or ((message.sender, message.target) == (user, opposite) and not message.notice)
+            )
         ]
 
     def last(self, user: int, opposite: int) -> int:
@@ -187,6 +226,14 @@ class Model:
 
     def status(self, message: Sent, asker: int) -> Status:
         """As the asker sees it."""
+        if message.group:
+            stays = [stay for stay in self.stays if stay.around(message)]
+            if message.target == asker:
+                stay = self.stay(message.group, asker)
+                stays = [] if stay is None else [stay]
+            if any(stay.read >= message.msg_id for stay in stays):
+                return Status.READ
+            return Status(self.delivered.get(message.target, 0) >= message.seq)
         if message.in_group:
             stays = [stay for stay in self.stays if stay.around(message)]
             if message.sender != asker:
@@ -205,6 +252,7 @@ class Model:
             message.msg_id: self.status(message, message.sender)
             for message in self.messages.values()
             if not message.recalled
+            and not message.related
             and message.sender != message.target
             and (message.in_group or not message.notice)
         }
@@ -215,7 +263,7 @@ class Model:
         for msg_id, now in self.statuses().items():
             if now is status and before[msg_id] is not status:
                 message = self.messages[msg_id]
-                newest[message.sender, message.target] = msg_id
+                newest[message.sender, message.conversation] = msg_id
         return {(*pair, msg_id) for pair, msg_id in newest.items()}
 
     def hidden(self, user: int, opposite: int) -> int:
@@ -230,7 +278,8 @@ class Model:
         if opposite in self.versions and self.stay(opposite, user) is None:
             return None
         below = self.hidden(user, opposite)
-        shown = [m for m in self.conversation(user, opposite) if not m.recalled and m.msg_id > below]
+        lying = [m for m in self.conversation(user, opposite) if m.msg_id > below]
+        shown = [m for m in lying if not (m.recalled or m.related)]
         return [(message.msg_id, self.status(message, user)) for message in reversed(shown)]
 
     def recent(self, user: int) -> list[tuple[int, int]]:

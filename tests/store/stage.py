@@ -127,6 +127,17 @@ class Stage:
         assert isinstance(answer, Appended), answer
         return answer
 
+    async def directed(self, sender: int, group: int, *only: int, **members: Any) -> MessageDraft:
+        """A text to some members of a group, judged by the facts of this moment."""
+        facts = await self.facts(group, sender)
+        return self.text(sender, *only, **{"group_xid": group, "judged": (facts.version,), **members})
+
+    async def whisper(self, sender: int, group: int, *only: int, **members: Any) -> Appended:
+        """Send a text to some members of a group."""
+        answer = await self.append(await self.directed(sender, group, *only, **members))
+        assert isinstance(answer, Appended), answer
+        return answer
+
     async def recall(self, msg_id: int) -> Changed:
         """Recall a message."""
         answer = await self.append(RecallDraft(app=self.app.id, msg_id=msg_id, at=NOW))

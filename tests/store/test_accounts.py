@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.drafts import Appended, Keep, Refused, Repeated
+from gateway.domain.drafts import Appended, Changed, Keep, Refused, Repeated
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, State, User
 from tests.store.stage import NOW, Stage
@@ -66,6 +66,21 @@ class TestState:
         assert " 11" in refused.sentence
         assert isinstance(done, Appended)
         assert await stage.shown(13, 12) == [done.first_msg_id]
+
+    async def test_a_deleted_user_comes_into_no_group(self, stage: Stage) -> None:
+        """Neither as a new group's owner or member nor later; one that is in is put out like any other."""
+        group = await stage.group(11, 13)
+        for xid in (12, 13):
+            await deleted(stage, xid)
+        joined = await stage.join(group, 12, 14)
+        assert joined.refused == {12: Kind.USER_UNKNOWN}
+        made = await stage.append(stage.creation(11, 12))
+        assert isinstance(made, Changed)
+        assert made.refused == {12: Kind.USER_UNKNOWN}
+        refused = await stage.append(stage.creation(12))
+        assert isinstance(refused, Refused)
+        assert refused.kind is Kind.USER_UNKNOWN
+        assert (await stage.kick(group, 13)).refused == {}
 
     async def test_all_or_none(self, stage: Stage) -> None:
         """One who cannot be frozen is named, and nobody is."""

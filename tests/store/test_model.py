@@ -33,6 +33,8 @@ drafts = st.one_of(
     ),
     st.tuples(st.just("text"), users, some, st.just(""), st.just(""), st.just(False)),
     st.tuples(st.just("say"), users, groups, keys),
+    st.tuples(st.just("whisper"), users, groups, some),
+    st.tuples(st.just("fold"), back, st.sampled_from([False, False, True])),
     st.tuples(st.just("recall"), back),
     st.tuples(st.just("delete"), users, anyone),
     st.tuples(st.just("change"), groups, st.sampled_from([Action.JOINED, Action.KICKED, Action.LEFT]), some),
@@ -89,12 +91,52 @@ class Run:
             case "delete", user, index:
                 opposite = self.opposite(index)
                 return await stage.deletion(user, opposite), model.delete(user, opposite)
+            case _:
+                return await self.group_draft(asked, versions)
+
+    async def group_draft(self, asked: tuple[Any, ...], versions: dict[int, int]) -> tuple[Draft, str] | None:
+        match asked:
+            case "whisper", sender, index, only:
+                return await self.whisper(sender, self.groups[index], only, versions, 0)
+            case "fold", ago, lie:
+                return await self.fold(max(self.model.next_msg_id - 1 - ago, 1), versions, lie=lie)
             case "change", index, action, who:
                 return await self.membership(index, action, who, versions)
             case "end", index, 0:
                 return await self.membership(index, Action.DESTROYED, (), versions)
             case _:
                 return None
+
+    async def whisper(
+        self, sender: int, group: int, only: tuple[int, ...], versions: dict[int, int], related: int
+    ) -> tuple[Draft, str] | None:
+        if await self.stage.store.group(self.stage.app.id, group) is None:
+            return None
+        ctype = 11 if related else 0
+        draft = await self.stage.directed(sender, group, *only, ctype=ctype, related=related)
+        told = self.model.text(
+            sender, only, "", "", notice=False, judged=versions[group], group=group, related=related
+        )
+        return draft, told
+
+    async def fold(self, msg_id: int, versions: dict[int, int], *, lie: bool) -> tuple[Draft, str] | None:
+        """Append to a message as its sender, or as another one."""
+        base = self.model.messages.get(msg_id)
+        if base is None or await self.stage.store.message(self.stage.app.id, msg_id) is None:
+            return None
+        sender = base.sender % len(USERS) + 1 if lie else base.sender
+        if base.group:
+            return await self.whisper(sender, base.group, (base.target,), versions, msg_id)
+        judged = -1
+        if base.in_group:
+            if await self.stage.store.group(self.stage.app.id, base.target) is None:
+                return None
+            judged = versions[base.target]
+            draft = await self.stage.group_text(sender, base.target, ctype=12, related=msg_id)
+        else:
+            draft = self.stage.text(sender, base.target, ctype=12, related=msg_id)
+        told = self.model.text(sender, (base.target,), "", "", notice=False, judged=judged, related=msg_id)
+        return draft, told
 
     async def membership(
         self, index: int, action: Action, who: tuple[int, ...], versions: dict[int, int]

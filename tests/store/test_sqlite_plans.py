@@ -62,6 +62,11 @@ async def use_everything(stage: Stage) -> None:
     await stage.join(group, 13, 14)
     await stage.say(11, group)
     await stage.say(12, group)
+    first = (await stage.whisper(11, group, 12, 13)).first_msg_id
+    await stage.send(11, 12, ctype=11, related=1, expires_at=NOW)
+    await store.reserve(5)
+    await store.parties(app, [11, group])
+    await store.readers(app, first - 1, 0, 10)
     user, other, in_group = await stage.user(12), await stage.party(11), await stage.party(group)
     await store.keep([Keep(user.id, sn, NOW, {user.id: 0, in_group.id: 0}, ()) for sn in range(25)])
     await store.advance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -24,7 +25,15 @@ from gateway.domain.model import (
 )
 from gateway.wire.close import Close
 from gateway.wire.effects import Fetch, Write
-from gateway.wire.encoding import ENCODINGS, JSON, MSGPACK, SENTENCE_MAX, Encoding, FrameError
+from gateway.wire.encoding import (
+    ENCODINGS,
+    JSON,
+    MSGPACK,
+    NESTED_BYTES_MAX,
+    SENTENCE_MAX,
+    Encoding,
+    FrameError,
+)
 from gateway.wire.frames import Told, bye_frame, decode_frame, entry_frame, frame
 from gateway.wire.session import Session
 from tests.wire.stage import NEVER, PACE, UID, USER
@@ -150,7 +159,7 @@ def test_a_session_writes_its_own_frames_in_its_encoding(encoding: Encoding) -> 
 
 # -- from the client --------------------------------------------------------------------------------------
 
-OPS = ["hello", "ack", "read", "send", "recall", "ping"]
+OPS = ["hello", "ack", "read", "send", "recall", "signal", "ping"]
 MEMBERS = ["token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "ref", "msg_id", "targets"]
 
 
@@ -252,6 +261,37 @@ def test_depth(opening: bytes, depth: int) -> None:
         decode_frame(MSGPACK.json(b"\x82" + PING + b"\xa1x" + opening * depth + b"\xc0"))
     except FrameError as error:
         assert "recursion" in str(error)  # noqa: PT017 - where that begins is Python's business
+
+
+LARGE = "x" * NESTED_BYTES_MAX
+
+
+def test_a_large_frame_may_hold_what_frames_need() -> None:
+    """Long texts, a thousand receivers, a thousand cursors: lists and maps of plain values, however many."""
+    for said in (
+        {"op": "send", "targets": list(range(2**52, 2**52 + 5_000)), "content": LARGE, "ext": None, "x": 1.5},
+        {"op": "hello", "token": LARGE, "cursors": {f"g:{number}": number for number in range(5_000)}},
+    ):
+        assert len(pack(said)) > NESTED_BYTES_MAX
+        assert MSGPACK.json(pack(said)) == msgspec.json.encode(said)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[[]], [{}], {"a": []}, {"a": {}}, b"x", [b"x"], {1: 2}, {"a": b"x"}, [math.nan], {"a": math.inf}],
+)
+def test_a_large_frame_is_flat(value: object) -> None:
+    """Anything deeper than that is refused before objects are made of it; the rest is judged as in a small one."""
+    payload = pack({"op": "ping", "x": value, "y": LARGE})
+    with pytest.raises(FrameError):
+        MSGPACK.json(payload)
+
+
+@pytest.mark.parametrize("said", [[[]] * 300_000, {"op": "ping", "x": [[]] * 300_000}])
+def test_many_small_ones(said: object) -> None:
+    """Hundreds of thousands of nested objects are no frame, and nobody makes them."""
+    with pytest.raises(FrameError, match="Expected"):
+        MSGPACK.json(pack(said))
 
 
 @given(st.binary())

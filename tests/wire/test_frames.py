@@ -31,10 +31,12 @@ from gateway.wire.frames import (
     ReadFrame,
     RecallFrame,
     SendFrame,
+    SignalFrame,
     bye_frame,
     decode_frame,
     entry_frame,
     frame,
+    told_online,
 )
 
 # -- from the client --------------------------------------------------------------------------------------
@@ -70,6 +72,7 @@ def test_client_frames(text: str, decoded: ClientFrame) -> None:
             SendFrame(ref=4),
         ),
         ('{"op":"read","ref":"a","conversation_id":"2","msg_id":3.0}', ReadFrame(ref="a")),
+        ('{"op":"signal","type":2,"target":"7","content":"typing"}', SignalFrame()),
         ('{"op":"recall","ref":0,"conversation_id":2,"msg_id":"3"}', RecallFrame(ref=0)),
     ],
 )
@@ -196,7 +199,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-OPS = ["hello", "ack", "read", "send", "recall", "ping"]
+OPS = ["hello", "ack", "read", "send", "recall", "signal", "ping"]
 MEMBERS = ["token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "ref", "msg_id", "targets"]
 
 
@@ -281,6 +284,32 @@ def test_notice() -> None:
     entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(notice=True))
     expected = f'{{"op":"message","timeline":"user","seq":4,"message":{{{ITEM},"conversation_id":5,"is_system":true}}}}'
     assert payload(entry_frame(JSON, entry, "user", 6)) == expected
+
+
+@pytest.mark.parametrize(("ctype", "name"), [(11, "APPEND"), (12, "REPLACE")])
+def test_what_is_folded_into_another(ctype: int, name: str) -> None:
+    """It says into which; nothing else has the member."""
+    entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(ctype=ctype, related=9_000))
+    told = json.loads(payload(entry_frame(JSON, entry, "user", 6)))["message"]
+    assert (told["ctype"], told["related_mid"]) == (name, 9_000)
+
+
+@pytest.mark.parametrize("owner_xid", [5, 6])
+def test_to_some_of_a_group(owner_xid: int) -> None:
+    """It lies in the group's conversation and is said to go to the group, whoever of the two looks."""
+    entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(group_xid=77))
+    told = json.loads(payload(entry_frame(JSON, entry, "user", owner_xid)))
+    assert told["timeline"] == "user"
+    assert told["message"]["conversation_id"] == 77
+    assert told["message"]["to_xid"] == {"uid": 77, "device_sn": 0}
+
+
+@pytest.mark.parametrize(("owner_xid", "conversation_id"), [(6, 5), (5, 6)])
+def test_online(owner_xid: int, conversation_id: int) -> None:
+    """What is not stored is a message without timeline and seq."""
+    told = told_online(message(), owner_xid)
+    expected = f'{{"op":"message","message":{{{ITEM},"conversation_id":{conversation_id}}}}}'
+    assert payload(told.frame(JSON)) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from gateway.domain.drafts import Refused
 from gateway.domain.limits import Limits
 from gateway.domain.model import Device, Profile, State, User
 from gateway.store.sqlite import blocks, users
+from gateway.store.sqlite.blocks import may_message as users_may
 
 T = TypeVar("T")
 
@@ -72,9 +73,9 @@ class Accounts(ABC):
         return await self._read(lambda conn: blocks.list_blocked(conn, user_id, after_xid, limit))
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool
+        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
     ) -> Refused | None:
         """Judge what is not stored."""
         return await self._read(
-            lambda conn: blocks.may_message(conn, app, sender_xid, target_xids, create=create)
+            lambda conn: users_may(conn, app, sender_xid, target_xids, create=create, blocks=blocks)
         )

@@ -29,9 +29,11 @@ from gateway.domain.model import INT64_MAX, EntryKind, Scope, State
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE, UNCOPIED
+from gateway.store.sqlite.related import Related
 from gateway.store.sqlite.texts import ROW_BYTES, count
 
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
@@ -126,27 +128,31 @@ def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits
             run.append(draft)
             continue
         if run:
-            answers += _Run(conn, run).append()
+            answers += _Run(conn, run, limits).append()
             run = []
         if isinstance(draft, GroupChange):
             answers.append(append_group_change(conn, draft, limits))
         elif isinstance(draft, JobDraft):
             answers.append(jobs.start(conn, draft, limits))
         elif isinstance(draft, StepDraft):
-            answers.append(jobs.step(conn, draft, limits, lambda message: _Run(conn, [message]).append()[0]))
+            answers.append(
+                jobs.step(conn, draft, limits, lambda message: _Run(conn, [message], limits).append()[0])
+            )
         else:
             answers.append(append_change(conn, draft, limits))
     if run:
-        answers += _Run(conn, run).append()
+        answers += _Run(conn, run, limits).append()
     return answers
 
 
 class _Run:
     """Message drafts that stand side by side in a batch, on their way into the tables."""
 
-    def __init__(self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft]) -> None:
+    def __init__(self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft], limits: Limits) -> None:
         self._conn = conn
         self._drafts = drafts
+        self._related = Related(conn, drafts, limits.related_max)
+        self._members: set[tuple[int, int]] = set()
         self._parties: dict[tuple[int, int], _Party] = {}
         self._known: dict[tuple[int, str], tuple[str, int, int]] = {}
         self._blocked: set[tuple[int, int]] = set()
@@ -180,8 +186,21 @@ class _Run:
         wanted = {(draft.app, draft.sender_xid) for draft in self._drafts}
         for draft in self._drafts:
             wanted.update((draft.app, xid) for xid in draft.targets)
+        directed = [draft for draft in self._drafts if draft.group_xid]
+        wanted.update((draft.app, draft.group_xid) for draft in directed)
         for app, xid, *party in table(self._conn, _PARTIES, (rows(list(wanted)),)):
             self._parties[app, xid] = party
+        if directed:
+            self._members = members_among(
+                self._conn,
+                {
+                    (receiver[_ID], group[_ID])
+                    for draft in directed
+                    if (group := self._parties.get((draft.app, draft.group_xid)))
+                    for xid in draft.targets
+                    if (receiver := self._parties.get((draft.app, xid)))
+                },
+            )
 
     def _read_keys(self) -> None:
         wanted = [
@@ -228,9 +247,12 @@ class _Run:
                 return answer
         if self._room and _stored(draft) > self._room.get(draft.app, INT64_MAX):
             return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
-        return None
+        # Last, for it counts what it lets pass.
+        return self._related.judge(draft, self._place(draft)) if draft.related else None
 
     def _judge_target(self, draft: MessageDraft, index: int, xid: int) -> Answer | None:
+        if draft.group_xid:
+            return self._judge_receiver(draft, xid)
         party = self._parties.get((draft.app, xid))
         if draft.scope is Scope.USER:
             if party and party[_KIND] != Scope.USER:
@@ -246,6 +268,31 @@ class _Run:
         elif party[_VERSION] != draft.judged[index]:
             return Stale()
         return None
+
+    def _judge_receiver(self, draft: MessageDraft, xid: int) -> Answer | None:
+        """Judge one of the members whom alone a message of a group goes to."""
+        group = self._parties.get((draft.app, draft.group_xid))
+        if not group or group[_KIND] != Scope.GROUP:
+            return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {draft.group_xid}")
+        if group[_VERSION] != draft.judged[0]:
+            return Stale()
+        party = self._parties.get((draft.app, xid))
+        if not party or (party[_ID], group[_ID]) not in self._members:
+            return Refused(Kind.NOT_A_MEMBER, f"targets: {xid} is not a member of group {draft.group_xid}")
+        return None
+
+    def _place(self, draft: MessageDraft) -> tuple[int, int, int] | None:
+        """Where the message of a draft with one target lies, if all parties are there: its target, peer and sender."""
+        sender = self._parties.get((draft.app, draft.sender_xid))
+        target = self._parties.get((draft.app, draft.targets[0]))
+        if not sender or not target:
+            return None
+        return target[_ID], self._peer(draft, sender[_ID]), sender[_ID]
+
+    def _peer(self, draft: MessageDraft, sender_id: int) -> int:
+        if draft.group_xid:
+            return self._parties[draft.app, draft.group_xid][_ID]
+        return sender_id if draft.scope is Scope.USER else 0
 
     def _party(self, draft: MessageDraft, xid: int) -> _Party:
         party = self._parties.get((draft.app, xid))
@@ -272,7 +319,8 @@ class _Run:
             self._room[draft.app] -= stored
         first = self._next_msg_id
         flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
-        p2p = draft.scope is Scope.USER
+        peer = self._peer(draft, sender_id)
+        told = draft.scope is Scope.USER and draft.copied
         received: list[tuple[int, int]] = []
         copies: list[int] = []
         for msg_id, xid in enumerate(draft.targets, first):
@@ -283,23 +331,25 @@ class _Run:
             self._moved[target_id] = target
             received.append((target_id, seq))
             self._entries.append((target_id, seq, msg_id))
-            peer = sender_id if p2p else 0
             self._messages.append(
                 (
                     msg_id, target_id, peer, sender_id, draft.sender_sn, seq, draft.ctype, flags,
                     draft.at, body_id,
                 )
             )  # fmt: skip
-            if p2p:
+            if peer == sender_id:
                 self._conversations[target_id, sender_id] = msg_id
-                if draft.copied and target_id != sender_id:
-                    copy = sender[_HEAD] = sender[_HEAD] + 1
-                    sender[_LAST] = msg_id
-                    self._moved[sender_id] = sender
-                    copies.append(copy)
-                    self._entries.append((sender_id, copy, msg_id))
+            if told and target_id != sender_id:
+                copy = sender[_HEAD] = sender[_HEAD] + 1
+                sender[_LAST] = msg_id
+                self._moved[sender_id] = sender
+                copies.append(copy)
+                self._entries.append((sender_id, copy, msg_id))
+                if peer == sender_id:
                     self._conversations[sender_id, target_id] = msg_id
         self._next_msg_id = first + len(draft.targets)
+        if draft.related or draft.expires_at:
+            self._related.number(draft, first)
         if draft.key:
             last = self._next_msg_id - 1
             self._dedup.append((sender_id, draft.key, draft.digest, first, last))
@@ -316,6 +366,7 @@ class _Run:
             conn.execute(_MAKE_USERS, (made,))
         conn.execute(_BODIES, (rows(self._bodies),))
         conn.execute(_MESSAGES, (rows(self._messages),))
+        self._related.write()
         conn.execute(_ENTRIES, (rows(self._entries),))
         if self._conversations:
             pairs = [(usr, opp, last) for (usr, opp), last in self._conversations.items()]

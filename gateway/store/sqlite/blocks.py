@@ -45,7 +45,13 @@ def sender_refused(state: int, xid: int) -> Refused:
 
 
 def may_message(
-    conn: sqlite3.Connection, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool
+    conn: sqlite3.Connection,
+    app: int,
+    sender_xid: int,
+    target_xids: Sequence[int],
+    *,
+    create: bool,
+    blocks: bool,
 ) -> Refused | None:
     """Judge as a batch judges a message to users, of what is not stored."""
     found = {
@@ -66,7 +72,7 @@ def may_message(
         if state == State.DELETED:
             return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
         ids.append(target_id)
-    blocked = blocked_pairs(conn, [(sender_id, target_id) for target_id in ids])
+    blocked = blocked_pairs(conn, [(sender_id, target_id) for target_id in ids]) if blocks else set()
     for xid, target_id in zip(target_xids, ids, strict=True):
         if (sender_id, target_id) in blocked:
             return between(sender_xid, xid)

@@ -21,7 +21,8 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupSettings, UsersChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope
+from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope, State
+from gateway.store.sqlite.directed import newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import (
     MESSAGE_JOINS,
@@ -30,10 +31,11 @@ from gateway.store.sqlite.messages import (
     UNCOPIED,
     to_message,
 )
+from gateway.store.sqlite.related import folded_into
 from gateway.store.sqlite.texts import wipe
 
-_USERS = """
-SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.head,
+_USERS = f"""
+SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state = {State.DELETED:d}, t.head,
     (SELECT s.id FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
     (SELECT count(*) FROM stay AS s WHERE s.usr = t.id AND s.to_seq IS NULL),
     (SELECT s.admin FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
@@ -50,12 +52,18 @@ UPDATE timeline SET head = j.head
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS head FROM json_each(?)) AS j
 WHERE timeline.id = j.id
 """
-# Where the history is visible one may page back to the start; nothing of it is unread or owed to devices.
-_OPEN = """
+# Nothing from before a stay lies in it, also of what went to its user alone in an earlier one. Where the history is
+# visible one may page back to the start; nothing of it is unread or owed to devices.
+_OPEN = f"""
 INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at)
-SELECT ?1, j.value, ?2, CASE WHEN g.history_visible THEN 1 ELSE ?3 + 1 END, ?3,
-    CASE WHEN g.history_visible THEN 0 ELSE ?3 END, ?2 - 1, ?4
-FROM json_each(?5) AS j CROSS JOIN grp AS g ON g.id = ?1
+SELECT ?1, j.usr, ?2, CASE WHEN g.history_visible THEN 1 ELSE j.newest + 1 END, j.newest,
+    CASE WHEN g.history_visible THEN 0 ELSE j.newest END, ?2 - 1, ?4
+FROM (SELECT value AS usr, max(?3, {newest_directed("value", "?1")}) AS newest FROM json_each(?5)) AS j
+CROSS JOIN grp AS g ON g.id = ?1
+"""
+_CLOSE = f"""
+UPDATE stay SET to_seq = ?1, to_msg = max(?2, {newest_directed("stay.usr", "stay.grp")}), admin = 0
+WHERE id IN (SELECT value FROM json_each(?3))
 """
 
 
@@ -91,16 +99,20 @@ def _place(
 def _recall(conn: sqlite3.Connection, draft: RecallDraft) -> Answer:
     found = one(
         conn,
-        f"""SELECT m.target, m.sender, m.flags, {MESSAGE_JSON} FROM message AS m {MESSAGE_JOINS}
+        f"""SELECT m.target, m.sender, m.flags, {MESSAGE_JSON}, g.facts_version FROM message AS m {MESSAGE_JOINS}
+        LEFT JOIN timeline AS g ON g.id = CASE m.peer WHEN 0 THEN m.target ELSE m.peer END
         WHERE m.msg_id = ? AND tt.app = ?""",
         (draft.msg_id, draft.app),
     )
     if not found:
         return Refused(Kind.MESSAGE_UNKNOWN, f"there is no message {draft.msg_id}")
-    target_id, sender_id, flags, row = found
+    target_id, sender_id, flags, row, version = found
+    if draft.judged not in (-1, version):
+        return Stale()
     if flags & RECALLED:
         return Changed([])
-    wipe(conn, [draft.msg_id], RECALLED)
+    # What was folded into it goes with it, silently: whoever had it is told of the message.
+    wipe(conn, [draft.msg_id, *folded_into(conn, draft.msg_id)], RECALLED)
     message = to_message(msgspec.json.decode(row))
     timelines = [target_id]
     if message.scope is Scope.USER and sender_id != target_id and not flags & UNCOPIED:
@@ -119,7 +131,8 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
     if draft.scope is Scope.GROUP:
         stay = one(
             conn,
-            """SELECT s.id, s.deleted, t.last FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+            f"""SELECT s.id, s.deleted, max(t.last, {newest_directed("s.usr", "s.grp")})
+            FROM stay AS s JOIN timeline AS t ON t.id = s.grp
             WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
             (draft.user_id, draft.opposite_id),
         )
@@ -180,9 +193,9 @@ def find_users(
                 continue
             users.append(GroupUser(xid, 0, 0, 0, 0))
             continue
-        user_id, kind, head, stay_id, groups, admin, blocked = found[xid]
-        if kind != Scope.USER:
-            refused[xid] = Kind.BAD_PARAMETER
+        user_id, kind, deleted, head, stay_id, groups, admin, blocked = found[xid]
+        if kind != Scope.USER or (make and deleted):
+            refused[xid] = Kind.BAD_PARAMETER if kind != Scope.USER else Kind.USER_UNKNOWN
             continue
         users.append(GroupUser(xid, user_id, head, stay_id or 0, groups, admin or 0, blocked))
     return users
@@ -355,10 +368,7 @@ def tell(
         conn.execute(_OPEN, (group_id, head, last, at, ids))
         withdraw_requests(conn, group_id, ids)
     else:
-        conn.execute(
-            "UPDATE stay SET to_seq = ?, to_msg = ?, admin = 0 WHERE id IN (SELECT value FROM json_each(?))",
-            (head, last, rows([user.stay_id for user in users])),
-        )
+        conn.execute(_CLOSE, (head, last, rows([user.stay_id for user in users])))
     conn.execute(_ENTRIES, (rows(written),))
     conn.execute(_HEADS, (rows([(user.id, user.head) for user in users]),))
     conn.execute(

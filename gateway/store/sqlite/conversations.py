@@ -9,7 +9,8 @@ import msgspec
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import SAFE_MAX, Message, Scope, Status, User
-from gateway.store.base import History, HistoryItem, Party, Recent
+from gateway.store.base import History, HistoryItem, Party, Readers, Recent
+from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, NOTICE, to_message
 from gateway.store.sqlite.stays import others_reach
@@ -36,15 +37,26 @@ SELECT json_group_array(json_array(json(msg), reach)) FROM (
     {MESSAGE_JOINS}
     ORDER BY m.msg_id DESC)
 """
-# A stay is around a message when its own seqs enclose the message's.
+# A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
+# receiver and with its sender, and has its status as between users.
 _GROUP = f"""
 SELECT json_group_array(json_array(json(msg), reach)) FROM (
-    SELECT {MESSAGE_JSON} AS msg, CASE WHEN m.sender = ?1 THEN
+    SELECT {MESSAGE_JSON} AS msg, CASE
+        WHEN m.peer <> 0 THEN
+            CASE WHEN CASE m.target WHEN ?1 THEN m.msg_id <= ?6
+                      ELSE {directed_read("?2", "m.target", "m.msg_id")} END THEN 2
+                 WHEN m.seq <= (SELECT delivered FROM user WHERE id = m.target) THEN 1 ELSE 0 END
+        WHEN m.sender = ?1 THEN
             CASE WHEN {others_reach("read", "?2", "m.msg_id", "m.seq", "?1")} THEN 2
                  WHEN {others_reach("delivered", "?2", "m.seq", "m.seq", "?1")} THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq <= ?7 THEN 1 ELSE 0 END END AS reach
     FROM (
         SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+        UNION ALL
+        SELECT msg_id FROM message WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+        UNION ALL
+        SELECT msg_id FROM message WHERE sender = ?1 AND peer = ?2 AND peer <> 0 AND peer <> sender AND target <> ?1
+            AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
         ORDER BY msg_id DESC LIMIT ?5) AS p
     CROSS JOIN message AS m ON m.msg_id = p.msg_id
     {MESSAGE_JOINS}
@@ -57,24 +69,41 @@ WITH recent AS (
         SELECT opp AS xid_of, last, read, deleted, 0 AS grp FROM conversation
         WHERE usr = ?1 AND last > deleted AND ?5 = 0 ORDER BY last DESC LIMIT ?2)
     UNION ALL
-    SELECT s.grp, t.last, s.read, max(s.deleted, s.from_msg - 1), s.grp
-    FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
-    WHERE s.usr = ?1 AND s.to_seq IS NULL AND t.last > max(s.deleted, s.from_msg - 1) AND (?5 = 0 OR s.grp = ?5)
+    SELECT * FROM (
+        SELECT s.grp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
+            max(s.deleted, s.from_msg - 1) AS deleted, s.grp
+        FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
+        WHERE s.usr = ?1 AND s.to_seq IS NULL AND (?5 = 0 OR s.grp = ?5))
+    WHERE last > deleted
     ORDER BY 2 DESC LIMIT ?2)
 SELECT json_group_array(json_array(xid, unread)) FROM (
     SELECT x.xid AS xid, CASE WHEN r.grp = 0 THEN (
             SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.xid_of AND ?1 <> r.xid_of
                 AND shown = 1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))
-        ELSE (
-            SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE min(sum(sender <> ?1), ?3) END FROM (
+        ELSE min(?3, (
+            SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE coalesce(sum(sender <> ?1), 0) END FROM (
                 SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
-                    AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4 + 1)) END AS unread
+                    AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4 + 1)) + (
+            SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
+                AND sender <> ?1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))) END AS unread
     FROM recent AS r CROSS JOIN timeline AS x ON x.id = r.xid_of
-    WHERE EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted
-            AND r.grp = 0)
+    WHERE EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted)
         OR EXISTS (SELECT 1 FROM message WHERE target = r.xid_of AND shown = 1 AND msg_id > r.deleted
             AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
+        OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
+            AND shown = 1 AND msg_id > r.deleted)
     ORDER BY r.last DESC)
+"""
+
+_AROUND = """s.grp = m.target AND s.usr <> m.sender AND s.from_seq <= m.seq
+    AND (s.to_seq IS NULL OR s.to_seq >= m.seq)"""
+_READERS = f"""
+SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= m.msg_id AND {_AROUND}),
+    (SELECT count(*) FROM stay AS s WHERE s.read < m.msg_id AND {_AROUND}),
+    (SELECT json_group_array(xid) FROM (
+        SELECT u.xid AS xid FROM stay AS s CROSS JOIN timeline AS u ON u.id = s.usr
+        WHERE s.read >= m.msg_id AND {_AROUND} AND u.xid > ?3 ORDER BY u.xid LIMIT ?4))
+FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target AND t.app = ?1 WHERE m.msg_id = ?2 AND m.peer = 0
 """
 
 
@@ -117,3 +146,9 @@ def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:
         (msg_id, app),
     )
     return to_message(msgspec.json.decode(found[0])) if found else None
+
+
+def readers(conn: sqlite3.Connection, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
+    """Count who has read a group's message and who has not, and list a page of those who have."""
+    found = one(conn, _READERS, (app, msg_id, after_xid, limit))
+    return Readers(found[0], found[1], msgspec.json.decode(found[2])) if found else Readers(0, 0, [])

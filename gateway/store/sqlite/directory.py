@@ -31,6 +31,10 @@ RECALL_WINDOW_MS = 24 * 3600 * 1000
 _APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid,
     a.sends_per_s, a.connections_max, a.message_bytes_max, a.storage_bytes_max
 FROM app AS a JOIN timeline AS t ON t.id = a.system"""
+_PARTIES = """
+SELECT json_group_array(json_array(t.id, t.xid, t.kind)) FROM json_each(?2) AS j
+CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
+"""
 _GROUP = """
 SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t.facts_version, g.created_at,
     g.updated_at, g.ext, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until, g.history_visible,
@@ -139,6 +143,15 @@ def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:
     """Find what an xid names."""
     found = one(conn, "SELECT id, xid, kind FROM timeline WHERE app = ? AND xid = ?", (app, xid))
     return Party(found[0], found[1], Scope(found[2])) if found else None
+
+
+def find_parties(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> list[Party | None]:
+    """Find what each xid names."""
+    found = {
+        xid: Party(party_id, xid, Scope(kind))
+        for party_id, xid, kind in table(conn, _PARTIES, (app, rows(list(xids))))
+    }
+    return [found.get(xid) for xid in xids]
 
 
 def ensure_user(conn: sqlite3.Connection, app: int, xid: int, at: int) -> User | Kind:

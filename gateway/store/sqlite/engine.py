@@ -19,7 +19,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, AppLimits, Bearing, Facts, Group, Member, Message, Page, Standing, User
 from gateway.store import schema
-from gateway.store.base import History, Party, Recent, Remembered
+from gateway.store.base import History, Party, Readers, Recent, Remembered
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions, users
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
@@ -220,6 +220,12 @@ class SqliteStore(Accounts, GroupLists):
         """Move READ positions up."""
         return await self._write(lambda conn: [positions.read(conn, mark) for mark in marks])
 
+    async def reserve(self, count: int) -> int:
+        """Take message ids."""
+        sql = "UPDATE meta SET next_msg_id = next_msg_id + ?1 RETURNING next_msg_id - ?1"
+        first: int = await self._write(lambda conn: one(conn, sql, (count,))[0])
+        return first
+
     async def jobs(self) -> list[Job]:
         """List the jobs that are not finished."""
         return await self._read(jobs.unfinished)
@@ -278,6 +284,10 @@ class SqliteStore(Accounts, GroupLists):
         """Find a message."""
         return await self._read(lambda conn: conversations.message(conn, app, msg_id))
 
+    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
+        """Say who has read a group's message."""
+        return await self._read(lambda conn: conversations.readers(conn, app, msg_id, after_xid, limit))
+
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up a transaction key."""
         return await self._read(lambda conn: directory.find_transaction(conn, app, sender_xid, key))
@@ -319,6 +329,10 @@ class SqliteStore(Accounts, GroupLists):
     async def party(self, app: int, xid: int) -> Party | None:
         """Find what an xid names."""
         return await self._read(lambda conn: directory.find_party(conn, app, xid))
+
+    async def parties(self, app: int, xids: Sequence[int]) -> list[Party | None]:
+        """Find what many xids name."""
+        return await self._read(lambda conn: directory.find_parties(conn, app, xids))
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user."""

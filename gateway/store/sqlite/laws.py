@@ -6,13 +6,14 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
-from gateway.domain.model import PLATFORM_MAX, EntryKind, Scope, State
+from gateway.domain.model import FOLDED, PLATFORM_MAX, EntryKind, Scope, State
 from gateway.store.sqlite.group_laws import group_laws
 from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
+_FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
 _MEMBERSHIP, _DELETED = int(EntryKind.MEMBERSHIP), int(EntryKind.DELETED)
 
 
@@ -22,6 +23,18 @@ def _who(column: str) -> str:
         coalesce((SELECT app_id FROM app WHERE id = n.app), n.app) FROM timeline AS n WHERE n.id = {column}),
         'nobody (timeline ' || {column} || ')')"""
 
+
+# What is folded into a message that is recalled goes silently with it.
+_SILENT = f"""(m.related > 0 AND (m.related <= (SELECT swept_to FROM meta)
+    OR EXISTS (SELECT 1 FROM message AS b WHERE b.msg_id = m.related AND b.flags & {RECALLED})))"""
+
+# The newest message of a group that went to some members only, of each of those and of its sender.
+_DIRECTED = """directed AS (
+    SELECT usr, grp, max(msg_id) AS last FROM (
+        SELECT target AS usr, peer AS grp, msg_id FROM message WHERE peer <> 0 AND peer <> sender
+        UNION ALL SELECT sender, peer, msg_id FROM message WHERE peer <> 0 AND peer <> sender)
+    GROUP BY usr, grp)"""
+_NEWEST = "max(t.last, coalesce(d.last, 0), (SELECT swept_to FROM meta))"
 
 _ENTRIES = (
     # Dense between floor and head; the head is the greatest seq, or the floor where nothing is left.
@@ -65,7 +78,7 @@ _ENTRIES = (
         || ', which does not belong there'
     FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
     WHERE e.kind = {_MESSAGE} AND NOT CASE WHEN m.target = e.t THEN m.seq = e.seq
-        ELSE m.sender = e.t AND m.peer = m.sender AND m.flags & {UNCOPIED} = 0 END
+        ELSE m.sender = e.t AND m.peer <> 0 AND m.flags & {UNCOPIED} = 0 END
     """,
     f"""
     SELECT 'message ' || m.msg_id || ' has no entry at seq ' || m.seq || ' of its receiver, ' || {_who("m.target")}
@@ -78,7 +91,7 @@ _ENTRIES = (
     f"""
     WITH owed AS (
         SELECT sender, count(*) AS n FROM message
-        WHERE peer = sender AND target <> sender AND flags & {UNCOPIED} = 0 GROUP BY sender),
+        WHERE peer <> 0 AND target <> sender AND flags & {UNCOPIED} = 0 GROUP BY sender),
     held AS (
         SELECT e.t AS sender, count(*) AS n FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
         WHERE e.kind = {_MESSAGE} AND m.sender = e.t AND m.target <> e.t GROUP BY e.t),
@@ -91,7 +104,7 @@ _ENTRIES = (
     SELECT 'message ' || m.msg_id || ' has ' || coalesce(c.n, 'no') || CASE c.n WHEN 1 THEN ' entry' ELSE ' entries' END
         || ' in the timeline of its sender, ' || {_who("m.sender")}
     FROM message AS m LEFT JOIN copies AS c ON c.msg_id = m.msg_id AND c.t = m.sender
-    WHERE m.sender IN (SELECT sender FROM short) AND m.peer = m.sender AND m.target <> m.sender
+    WHERE m.sender IN (SELECT sender FROM short) AND m.peer <> 0 AND m.target <> m.sender
         AND m.flags & {UNCOPIED} = 0 AND c.n IS NOT 1
     """,
     # Ids rise with seq inside a conversation. Here they do so in the whole timeline, which needs no sorting to
@@ -105,7 +118,8 @@ _ENTRIES = (
         || ' of the same conversation: ids must rise'
     FROM (
         SELECT e.t AS t, e.seq AS seq, e.msg_id AS msg_id, lag(e.msg_id) OVER (
-            PARTITION BY e.t, CASE WHEN m.target = e.t THEN m.peer ELSE m.target END ORDER BY e.seq) AS before
+            PARTITION BY e.t, CASE WHEN m.target = e.t OR m.peer <> m.sender THEN m.peer ELSE m.target END
+            ORDER BY e.seq) AS before
         FROM suspect AS s CROSS JOIN entry AS e ON e.t = s.t CROSS JOIN message AS m ON m.msg_id = e.msg_id
         WHERE e.kind = {_MESSAGE})
     WHERE msg_id <= before
@@ -119,13 +133,13 @@ _ENTRIES = (
     f"""
     SELECT 'message ' || m.msg_id || ' is recalled, but the timeline of ' || {_who("m.target")} || ' does not say so'
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
-    WHERE m.flags & {RECALLED} AND t.floor = 0
+    WHERE m.flags & {RECALLED} AND t.floor = 0 AND NOT {_SILENT}
         AND (m.target, m.msg_id) NOT IN (SELECT t, msg_id FROM entry WHERE kind = {_RECALLED})
     UNION ALL
     SELECT 'message ' || m.msg_id || ' is recalled, but the timeline of ' || {_who("m.sender")} || ' does not say so'
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.sender
-    WHERE m.flags & {RECALLED} AND t.floor = 0
-        AND m.peer = m.sender AND m.target <> m.sender AND m.flags & {UNCOPIED} = 0
+    WHERE m.flags & {RECALLED} AND t.floor = 0 AND NOT {_SILENT}
+        AND m.peer <> 0 AND m.target <> m.sender AND m.flags & {UNCOPIED} = 0
         AND (m.sender, m.msg_id) NOT IN (SELECT t, msg_id FROM entry WHERE kind = {_RECALLED})
     """,
     f"""
@@ -145,9 +159,25 @@ _MESSAGES = (
         WHEN flags & {GONE} AND body IS NOT NULL THEN ' is gone but still has its text'
         WHEN flags & {GONE} THEN ' is gone but still shown'
         WHEN body IS NULL THEN ' has no text and is not gone'
+        WHEN related > 0 THEN ' is shown, and is folded into message ' || related
         ELSE ' is hidden and not gone' END
     FROM message WHERE CASE WHEN flags & {GONE} THEN body IS NOT NULL OR shown <> 0
-        ELSE body IS NULL OR shown <> 1 END
+        ELSE body IS NULL OR shown <> (related = 0) END
+    """,
+    f"""
+    SELECT 'message ' || msg_id || CASE WHEN related > 0 THEN ' relates to another and is of type ' || ctype
+        ELSE ' is of type ' || ctype || ' and relates to none' END
+    FROM message WHERE (related > 0) <> (ctype IN ({_FOLDED}))
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || ' cannot be folded into message ' || m.related || CASE
+        WHEN b.msg_id IS NULL THEN ', which does not exist'
+        WHEN b.flags & {RECALLED} THEN ', which is recalled: its text is still there'
+        ELSE ', which is not its sender''s in the same conversation' END
+    FROM message AS m LEFT JOIN message AS b ON b.msg_id = m.related
+    WHERE m.related > 0 AND CASE WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta)
+        ELSE (b.target, b.peer, b.sender, b.related) <> (m.target, m.peer, m.sender, 0) OR b.msg_id >= m.msg_id
+            OR b.flags & {RECALLED} AND m.body IS NOT NULL END
     """,
     f"""
     SELECT 'message ' || m.msg_id || CASE
@@ -158,7 +188,8 @@ _MESSAGES = (
         ELSE ' does not fit its conversation' END
     FROM message AS m LEFT JOIN timeline AS s ON s.id = m.sender LEFT JOIN timeline AS t ON t.id = m.target
     WHERE NOT coalesce(s.app = t.app AND s.kind = {_USER}
-        AND m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END, false)
+        AND (m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END OR t.kind = {_USER} AND EXISTS (
+            SELECT 1 FROM timeline AS p WHERE p.id = m.peer AND p.kind = {_GROUP} AND p.app = t.app)), false)
     """,
     """
     WITH used AS (SELECT body, count(*) AS n FROM message WHERE body IS NOT NULL GROUP BY body)
@@ -231,23 +262,27 @@ _PARTIES = (
     WHERE NOT (1 <= s.from_seq AND s.from_seq <= coalesce(s.to_seq, t.head) AND coalesce(s.to_seq, 0) <= t.head)
     """,
     f"""
+    WITH {_DIRECTED}
     SELECT 'the stay of ' || {_who("s.usr")} || ' in ' || {_who("s.grp")} || ' from message ' || s.from_msg
         || coalesce(' to ' || s.to_msg, '') || ' does not fit the newest message, ' || t.last
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
-    WHERE s.from_msg NOT BETWEEN 0 AND t.last + 1 OR s.to_msg NOT BETWEEN 0 AND t.last
+    LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
+    WHERE s.from_msg NOT BETWEEN 0 AND {_NEWEST} + 1 OR s.to_msg NOT BETWEEN 0 AND {_NEWEST}
         OR (s.to_seq IS NULL) <> (s.to_msg IS NULL)
     """,
     f"""
+    WITH {_DIRECTED}
     SELECT {_who("s.usr")} || CASE
         WHEN s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head) THEN
             ' has delivered seq ' || s.delivered || ' of ' || {_who("s.grp")} || ', outside the stay'
-        WHEN s.read NOT BETWEEN 0 AND t.last THEN ' has read ' || {_who("s.grp")} || ' up to ' || s.read
+        WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {_who("s.grp")} || ' up to ' || s.read
             || ', and its newest message is ' || t.last
         ELSE ' has deleted ' || {_who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last
         END
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
+    LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
     WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
-        OR s.read NOT BETWEEN 0 AND t.last OR s.deleted NOT BETWEEN 0 AND t.last
+        OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
     """,
     f"""
     SELECT {_who("usr")} || ' has ' || count(*) || ' open stays in ' || {_who("grp")} FROM stay

@@ -9,6 +9,7 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, Status
+from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE
 from gateway.store.sqlite.stays import others_reach
@@ -44,16 +45,18 @@ CROSS JOIN stay AS s ON s.usr = json_extract(j.value, '$[0]') AND s.grp = json_e
 # Newest message per sender among the entries that came to be delivered, unless it was read before that. A notice lies
 # in its receiver's history only, so its sender is not told of it.
 _OWN_CHANGES = f"""
-SELECT json_group_array(json_array(id, sender, sender_xid, msg_id)) FROM (
-    SELECT m.target AS id, m.sender AS sender, st.xid AS sender_xid, max(m.msg_id) AS msg_id FROM json_each(?) AS j
+SELECT json_group_array(json_array(id, sender, grp_xid, msg_id)) FROM (
+    SELECT m.target AS id, m.sender AS sender, max(m.msg_id) AS msg_id,
+        CASE p.kind WHEN {Scope.GROUP:d} THEN p.xid ELSE 0 END AS grp_xid FROM json_each(?) AS j
     CROSS JOIN entry AS e ON e.t = json_extract(j.value, '$[0]')
         AND e.seq > json_extract(j.value, '$[1]') AND e.seq <= json_extract(j.value, '$[2]')
     CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.target = e.t AND m.sender <> e.t AND m.shown = 1
         AND m.flags & {NOTICE} = 0
-    CROSS JOIN timeline AS st ON st.id = m.sender
-    LEFT JOIN conversation AS c ON c.usr = e.t AND c.opp = m.sender
-    WHERE e.kind = {EntryKind.MESSAGE:d} AND m.msg_id > coalesce(c.read, 0)
-    GROUP BY m.target, m.sender)
+    CROSS JOIN timeline AS p ON p.id = m.peer
+    LEFT JOIN conversation AS c ON c.usr = e.t AND c.opp = m.peer
+    WHERE e.kind = {EntryKind.MESSAGE:d} AND CASE p.kind WHEN {Scope.USER:d} THEN m.msg_id > coalesce(c.read, 0)
+        ELSE NOT {directed_read("m.peer", "e.t", "m.msg_id")} END
+    GROUP BY m.target, m.sender, m.peer)
 """
 # The same for groups, per range of `_ranges`. Other members count only with a stay around the message.
 _GROUP_CHANGES = f"""
@@ -115,13 +118,13 @@ def _advance_own(conn: sqlite3.Connection, acks: dict[int, Ack]) -> list[StatusC
     changes = [
         StatusChange(
             sender,
-            acks[user_id].user_xid,
+            grp_xid or acks[user_id].user_xid,
             msg_id,
             Status.DELIVERED,
             acks[user_id].user_xid,
             acks[user_id].device_sn,
         )
-        for user_id, sender, _, msg_id in table(conn, _OWN_CHANGES, (rows(moved),))
+        for user_id, sender, grp_xid, msg_id in table(conn, _OWN_CHANGES, (rows(moved),))
     ]
     conn.execute(_MOVE_OWN, (rows([(user_id, seq) for user_id, _, seq in moved]),))
     return changes
@@ -244,8 +247,9 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
 def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
     found = one(
         conn,
-        """SELECT s.id, s.read, t.last, g.read_ack FROM stay AS s JOIN timeline AS t ON t.id = s.grp
-        JOIN grp AS g ON g.id = s.grp WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
+        f"""SELECT s.id, s.read, max(t.last, {newest_directed("s.usr", "s.grp")}), g.read_ack
+        FROM stay AS s JOIN timeline AS t ON t.id = s.grp JOIN grp AS g ON g.id = s.grp
+        WHERE s.usr = ? AND s.grp = ? AND s.to_seq IS NULL""",
         (mark.user_id, mark.opposite_id),
     )
     if not found:
@@ -258,10 +262,17 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         StatusChange(sender, mark.opposite_xid, msg_id, Status.READ, mark.user_xid, mark.device_sn)
         for sender, msg_id in conn.execute(
             f"""SELECT sender, max(msg_id) FROM (
-                SELECT m.sender, m.msg_id, m.seq FROM message AS m
-                WHERE m.target = ?1 AND m.peer = 0 AND m.shown = 1 AND m.msg_id > ?2 AND m.msg_id <= ?3
-                ORDER BY m.msg_id DESC LIMIT ?5) AS m
-            WHERE ?6 AND m.sender <> ?4 AND NOT {others_reach("read", "?1", "m.msg_id", "m.seq", "m.sender")}
+                SELECT sender, msg_id FROM (
+                    SELECT m.sender, m.msg_id, m.seq FROM message AS m
+                    WHERE m.target = ?1 AND m.peer = 0 AND m.shown = 1 AND m.msg_id > ?2 AND m.msg_id <= ?3
+                    ORDER BY m.msg_id DESC LIMIT ?5) AS m
+                WHERE m.sender <> ?4 AND NOT {others_reach("read", "?1", "m.msg_id", "m.seq", "m.sender")}
+                UNION ALL
+                SELECT sender, msg_id FROM (
+                    SELECT sender, msg_id FROM message
+                    WHERE target = ?4 AND peer = ?1 AND shown = 1 AND sender <> ?4 AND msg_id > ?2 AND msg_id <= ?3
+                    ORDER BY msg_id DESC LIMIT ?5))
+            WHERE ?6
             GROUP BY sender""",
             (mark.opposite_id, before, position, mark.user_id, RECEIPT_RANGE, told),
         ).fetchall()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.core.messaging import Order
+from gateway.core.order import Order
+from gateway.core.signals import Signal
 from gateway.domain.drafts import BroadcastText
 from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Scope
-from gateway.edge.decode import Body, Number, identifier, identifiers, number
+from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Request, Scope
+from gateway.edge.decode import Body, Number, identifier, identifiers, number, text
 
 _SCOPES = {int(scope): scope for scope in Scope}
-_CTYPE_MAX = max(Ctype)
+_CTYPES = frozenset(map(int, (*Ctype, *Request)))
 
 
 class _Send(msgspec.Struct):
@@ -28,6 +29,9 @@ class _Send(msgspec.Struct):
     # As the vendor's sample has it (seed 002), with a space at its end.
     transaction_id_: Number = msgspec.field(default=None, name="transaction_id ")
     online_only: bool | None = None
+    # Of content types that relate to nothing it is ignored like any member that is not known, whatever it holds.
+    related_mid: object = None
+    expire_s: Number = None
 
 
 class _Broadcast(msgspec.Struct):
@@ -45,9 +49,16 @@ class _Recall(msgspec.Struct):
     msg_id: Number = None
 
 
+class _Signal(msgspec.Struct):
+    type: Number = None
+    target: Number = None
+    content: str | None = None
+
+
 _send = Body(_Send)
 _broadcast = Body(_Broadcast)
 _recall = Body(_Recall)
+_signal = Body(_Signal)
 
 
 def decode_send(body: bytes, limits: Limits) -> Order:
@@ -63,20 +74,22 @@ def decode_send(body: bytes, limits: Limits) -> Order:
         if asked.transaction_id is not None and other != transaction_id:
             raise bad("transaction_id", "it is given twice, and differently")
         transaction_id = other
-    if asked.online_only:
-        raise bad("online_only", "messages that are not stored are not supported")
-    scope = _SCOPES.get(number(asked.type, "type", 1, len(_SCOPES)))
-    assert scope is not None, "the range is that of the scopes"
+    ctype = number(asked.content_type, "content_type", 0, max(_CTYPES))
+    if ctype not in _CTYPES:
+        raise bad("content_type", f"{ctype} is none that is there")
     return Order(
-        scope=scope,
+        scope=_scope(asked.type),
         targets=identifiers(asked.targets, "targets", 1, limits.targets_max),
-        ctype=number(asked.content_type, "content_type", 0, _CTYPE_MAX),
+        ctype=ctype,
         content=asked.content or "",
         attachment=asked.attachment or "",
         ext=asked.ext or "",
         config=asked.config or "",
         from_xid=0 if asked.from_user_id is None else identifier(asked.from_user_id, "from_user_id"),
         transaction_id=transaction_id,
+        related=_related(asked.related_mid) if ctype >= min(Request) else 0,
+        online_only=bool(asked.online_only),
+        expire_s=number(asked.expire_s, "expire_s", 1, limits.expire_max_s, 0),
     )
 
 
@@ -119,6 +132,32 @@ def decode_read(body: bytes, limits: Limits) -> tuple[int, int]:
         number(asked.conversation_id, "conversation_id", 0, SAFE_MAX, 0),
         number(asked.msg_id, "msg_id", 0, SAFE_MAX, 0),
     )
+
+
+def _related(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | None):
+        raise bad("related_mid", "it must be an integer")
+    return identifier(value, "related_mid")
+
+
+def decode_signal(body: bytes, limits: Limits) -> Signal:
+    """The members of a device's `signal`.
+
+    Raises:
+        Problem: `BAD_PARAMETER`, naming the member.
+    """
+    asked = _signal.decode(body, limits)
+    return Signal(
+        scope=_scope(asked.type),
+        target=identifier(asked.target, "target"),
+        content=text(asked.content, "content", limits.signal_bytes_max),
+    )
+
+
+def _scope(value: Number) -> Scope:
+    scope = _SCOPES.get(number(value, "type", 1, len(_SCOPES)))
+    assert scope is not None, "the range is that of the scopes"
+    return scope
 
 
 def _transaction_id(value: Number) -> int:

@@ -10,7 +10,7 @@ from gateway.domain.model import DEVICE_SN_MAX, INT64_MAX, SAFE_MAX, Ctype, Mess
 from gateway.edge.decode import Query
 from gateway.edge.facades.native.asking import principal_of
 from gateway.edge.facades.native.decode import decode_broadcast, decode_recall, decode_send
-from gateway.edge.facades.native.envelope import DONE, Asked, sent, success
+from gateway.edge.facades.native.envelope import DONE, Asked, paged, sent, success
 
 
 class _Xid(msgspec.Struct):
@@ -54,6 +54,16 @@ class _Page(msgspec.Struct):
     set_is_last: bool = True
     set_messages: bool = True
     set_next_msg_id: bool = True
+
+
+class _Reader(msgspec.Struct):
+    user_id: int
+
+
+class _Readers(msgspec.Struct):
+    read: int
+    unread: int
+    readers: list[_Reader]
 
 
 class _Recent(msgspec.Struct):
@@ -134,11 +144,22 @@ async def ack(core: Core, _: Limits, asked: Asked) -> bytes:
     return DONE
 
 
+async def readers(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """GET /message/readers: who has read a group's message, a page by rising id. Not the vendor's call but ours."""
+    principal = await principal_of(core, asked)
+    query = Query(asked.query)
+    msg_id = query.number("msg_id", 1, SAFE_MAX)
+    limit = min(query.number("limit", 1, INT64_MAX, limits.member_page_max), limits.member_page_max)
+    page = await core.conversations.readers(principal, msg_id, query.text("cursor"), limit)
+    told = _Readers(page.read, page.unread, [_Reader(xid) for xid in page.xids])
+    return paged(told, page.cursor, page.version)
+
+
 def _item(message: Message, status: str) -> _Item:
     return _Item(
         msg_id=message.msg_id,
         from_xid=_Xid(message.sender_xid, message.sender_sn),
-        to_xid=_Xid(message.target_xid, 0),
+        to_xid=_Xid(message.group_xid or message.target_xid, 0),
         content=message.content,
         ctype=Ctype(message.ctype).name,
         attachment=message.attachment,

@@ -34,6 +34,7 @@ ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
         ("DELETE", "/message/conversation", messages.delete),
         ("GET", "/message/unread", messages.unread),
         ("GET", "/message/ack", messages.ack),
+        ("GET", "/message/readers", messages.readers),
         ("POST", "/user/register/v2", users.register),
         ("POST", "/token/user", users.login_name),
         ("POST", "/token/id", users.login_id),

@@ -1,0 +1,62 @@
+"""What a send asks for, as every dialect says it, and what makes two of them the same."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from gateway.domain.model import Scope
+
+_digest_encoder = msgspec.msgpack.Encoder()
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A send as a dialect asks for it, decoded and within range, but not judged.
+
+    `targets` are distinct, in the order named. `from_xid` 0: the principal. `transaction_id` 0: none. `ctype` is a
+    `Ctype` or a `Request`; of 9 to 12 `related` is the message it is about. `expire_s`: the text goes after so long, 0:
+    never. `only`: of the one group in `targets` these distinct members alone get it, a message each; none: all do.
+    """
+
+    scope: Scope
+    targets: tuple[int, ...]
+    ctype: int
+    content: str
+    attachment: str = ""
+    ext: str = ""
+    config: str = ""
+    from_xid: int = 0
+    transaction_id: int = 0
+    related: int = 0
+    online_only: bool = False
+    expire_s: int = 0
+    only: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The transaction id as a key, empty where there is none."""
+        return str(self.transaction_id) if self.transaction_id else ""
+
+    @property
+    def receivers(self) -> tuple[int, ...]:
+        """Whoever gets a message of its own."""
+        return self.only or self.targets
+
+
+_UNDIGESTED = frozenset({"transaction_id", "from_xid"})
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Order)}
+
+
+def digest_of(order: Order, *, notice: bool) -> str:
+    """Digest every member but the transaction id, after coercion: what "the same" means for a repeat.
+
+    The sender is part of the key, so that naming it and leaving it to the default are the same.
+    """
+    # Members that have their default are left out, so that a member added later changes no stored digest.
+    told = [
+        (name, value)
+        for name, value in msgspec.structs.asdict(order).items()
+        if name not in _UNDIGESTED and value != _DEFAULTS.get(name)
+    ]
+    return hashlib.blake2b(_digest_encoder.encode((notice, told)), digest_size=16).hexdigest()

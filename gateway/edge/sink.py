@@ -1,0 +1,93 @@
+"""The transport of one device on aiohttp: finished bytes go past `WebSocketResponse`, and it closes with a `bye`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import WSMsgType, web
+
+from gateway.wire.close import Close
+from gateway.wire.encoding import Encoding
+from gateway.wire.frames import bye_frame
+from gateway.wire.websocket import close_frame, ping_frame
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long a peer may take to answer a close before its socket is cut."""
+
+LAG_PAUSE_S = 0.02
+"""How often a connection that is not read, because its transport is full, looks whether it has drained."""
+
+
+_NORMAL = 1000
+
+_MALFORMED = frozenset({1002, 1003, 1007, 1009})
+"""Codes by which aiohttp closes, by itself, for what is no WebSocket frame or too large a one."""
+
+_ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
+
+
+class Response(web.WebSocketResponse):
+    """A WebSocket whose end after a malformed frame is left to the channel, which says `bye` first."""
+
+    malformed = False
+
+    async def close(self, *, code: int = _NORMAL, message: bytes = b"", drain: bool = True) -> bool:
+        """Close as aiohttp does, but for what was malformed: that is noted."""
+        if code in _MALFORMED:
+            self.malformed = True
+            return False
+        return await super().close(code=code, message=message, drain=drain)
+
+
+class SocketSink:
+    """The `Sink` of one aiohttp WebSocket. After `close` nothing more is to be written."""
+
+    __slots__ = ("_transport", "buffered", "closed", "encoding", "write")
+
+    def __init__(self, transport: asyncio.Transport, encoding: Encoding) -> None:
+        self._transport = transport
+        self.encoding = encoding
+        self.closed = False
+        # The transport's own methods, bound once: the fan-out calls them once per delivery.
+        self.write = transport.write
+        self.buffered = transport.get_write_buffer_size
+
+    @property
+    def gone(self) -> bool:
+        """Whether the socket is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def ping(self) -> None:
+        """Queue a ping."""
+        self.write(ping_frame())
+
+    def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
+        """Say `bye` and close, once; the socket is cut where the peer does not answer in time."""
+        if not self.closed:
+            self.closed = True
+            with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
+                self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+
+    async def answered(self, response: Response) -> None:
+        """Wait until the peer has answered the close, or was cut for not doing so."""
+        if response.malformed:
+            # It may still be sending what was refused. Of a socket that is closed with bytes waiting to be
+            # read the kernel takes back what was written, so that they are read, and dropped.
+            if not self._transport.is_closing():
+                self._transport.write_eof()
+            while not self._transport.is_closing():  # noqa: ASYNC110 - of the dropped bytes nobody hears
+                await asyncio.sleep(LAG_PAUSE_S)
+        else:
+            while (await response.receive()).type not in _ENDS:
+                pass
+        self._transport.close()
+
+    def cut(self) -> None:
+        """Answer the close of a peer that goes, and end the socket whether it takes the rest or not."""
+        if not self._transport.is_closing():
+            self.write(close_frame(_NORMAL))
+            self._transport.close()
+        if self.buffered():
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)

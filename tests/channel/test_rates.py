@@ -1,0 +1,165 @@
+"""How fast a device may ask for things, and what becomes of one that takes no notice (design promise 6)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.wire.encoding import ENCODINGS
+from tests.channel.conftest import Start
+from tests.channel.raw import text
+from tests.channel.stage import ALICE, BOB, Frame, ops, until
+
+REQUESTS: dict[str, Frame] = {
+    "send": {"type": 1, "targets": [BOB], "content_type": 0, "content": "x"},
+    "read": {"conversation_id": BOB},
+    "recall": {"conversation_id": BOB, "msg_id": 1},
+    "signal": {"type": 1, "target": BOB, "content": "x"},
+    "send that is none": {},
+}
+
+
+def request(what: str, ref: int) -> Frame:
+    return {"op": what.partition(" ")[0], "ref": ref, **REQUESTS[what]}
+
+
+async def passes(ms: int) -> None:
+    loop = asyncio.get_running_loop()
+    then = loop.time() + ms / 1000
+    await until(lambda: loop.time() >= then)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("what", REQUESTS)
+async def test_requests_past_the_rate_are_refused(start: Start, what: str, encoding: str) -> None:
+    """A burst goes at once; then 60004 and how long to wait, which is enough, and the connection stays."""
+    stage = await start(device_requests_per_s=5, device_requests_burst=3)
+    peer = await stage.live(ALICE, encoding=ENCODINGS[encoding])
+    for ref in range(4):
+        await peer.say(**request(what, ref))
+    answers = [frame for frame in await peer.so_far() if frame["op"] in {"ok", "error"}]
+    *gone, refused = answers
+    assert [frame["ref"] for frame in answers] == [0, 1, 2, 3]
+    assert all(frame.get("code") != 60004 for frame in gone)
+    assert (refused["op"], refused["code"]) == ("error", 60004)
+    assert 0 < refused["retry_after_ms"] <= 200
+    await passes(refused["retry_after_ms"])
+    assert (await peer.ask(**request(what, 5))).get("code") != 60004
+
+
+async def test_what_is_refused_is_not_done(start: Start) -> None:
+    """A send past the rate is not stored and reaches nobody."""
+    stage = await start(device_requests_per_s=1, device_requests_burst=2)
+    alice, bob = await stage.live(ALICE), await stage.live(BOB)
+    for ref in range(10):
+        await alice.say(**request("send", ref))
+    assert ops(await alice.so_far()).count("error") == 8
+    assert ops(await bob.so_far()) == ["message"] * 2
+
+
+async def test_acks_and_pings_are_not_rationed(start: Start) -> None:
+    """What keeps a device going costs it nothing."""
+    stage = await start(device_requests_per_s=1, device_requests_burst=1)
+    await stage.send_many(ALICE, BOB, 20)
+    bob = await stage.live(BOB)
+    for seq in range(1, 21):
+        await bob.ack(seq)
+        assert await bob.so_far() == []
+    await stage.acked()
+    assert await stage.cursors(BOB) == [20]
+    assert (await bob.ask(op="read", ref=1, conversation_id=ALICE))["op"] == "ok"
+
+
+async def test_each_device_has_its_own_rate(start: Start) -> None:
+    """One device that asks too fast takes nothing from the user's others."""
+    stage = await start(device_requests_per_s=1, device_requests_burst=2)
+    one, two = await stage.live(ALICE, 1), await stage.live(ALICE, 2)
+    answers = [await one.ask(**request("read", ref)) for ref in range(3)]
+    assert ops(answers) == ["ok", "ok", "error"]
+    assert (await two.ask(**request("read", 1)))["op"] == "ok"
+
+
+async def test_signals_have_a_rate_of_their_own(start: Start) -> None:
+    """Signals are refused sooner than other requests, also where they have no `ref`."""
+    stage = await start(signals_per_s=1, signals_burst=2)
+    alice, bob = await stage.live(ALICE), await stage.live(BOB)
+    signal: dict[str, Any] = {"op": "signal", **REQUESTS["signal"]}
+    for _ in range(5):
+        await alice.say(**signal)
+    refused = await alice.so_far()
+    assert [(frame["op"], frame["ref"], frame["code"]) for frame in refused] == [("error", None, 60004)] * 3
+    assert all(0 < frame["retry_after_ms"] <= 1_000 for frame in refused)
+    assert ops(await bob.so_far()) == ["signal"] * 2
+    assert (await alice.ask(**request("send", 1)))["op"] == "ok"
+
+
+async def test_flood_is_read_no_faster_than_the_rate(start: Start) -> None:
+    """Who takes no notice of refusals is made to wait: its requests are done at the rate, the others stay with it."""
+    per_s, burst = 50, 40
+    stage = await start(device_requests_per_s=per_s, device_requests_burst=burst)
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    count, filler = 10_000, "x" * 1_000
+    for ref in range(count):
+        raw.write(text(op="read", ref=ref, conversation_id=BOB, x=filler))
+    refused = 0
+    while refused < 10 * burst - 1:
+        refused += (await raw.hear())["op"] == "error"
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    answers = [await raw.hear() for _ in range(22)]
+    assert ops(answers) == ["ok"] * 22
+    # One may have been given just before the first that had to wait.
+    assert loop.time() - began >= 20 / per_s
+    refs = [answer["ref"] for answer in answers]
+    assert refs == list(range(refs[0], refs[0] + 22))
+    # What it has said and nobody has read fills no memory but its own.
+    assert raw.writer.transport.get_write_buffer_size() > 0
+    other = await stage.live(BOB)
+    assert (await other.ask(**request("read", 1)))["op"] == "ok"
+    assert not stage.connection(ALICE).session.ended
+
+
+async def test_flood_ends_with_a_rest(start: Start) -> None:
+    """Who has kept quiet for a burst's worth is told again when it is too fast."""
+    stage = await start(device_requests_per_s=100, device_requests_burst=20)
+    peer = await stage.live(ALICE)
+
+    async def too_many() -> list[str]:
+        for ref in range(260):
+            await peer.say(**request("read", ref))
+        return ops(await peer.so_far())
+
+    for _ in range(2):
+        answers = await too_many()
+        assert answers.count("error") >= 199
+        assert answers[-10:] == ["ok"] * 10
+        await passes(250)
+
+
+async def test_what_waits_for_its_turn_ends_with_its_connection(start: Start) -> None:
+    """A device that is made to wait can be replaced, and what it still had to say is not done any more."""
+    stage = await start(device_requests_per_s=2, device_requests_burst=1)
+    older, bob = await stage.raw(ALICE), await stage.live(BOB)
+    for ref in range(20):
+        older.write(text(**request("send", ref)))
+    await older.until("ok")
+    for _ in range(9):
+        await older.until("error")
+    newer = await stage.live(ALICE)
+    # It does not answer the close, so that its socket outlives the wait.
+    await older.until("bye")
+    await passes(600)
+    assert ops(await bob.so_far()) == ["message"]
+    assert await newer.so_far() == []
+
+
+async def test_new_connection_begins_with_a_burst(start: Start) -> None:
+    """The rate is a connection's: a device that comes back may ask at once."""
+    stage = await start(device_requests_per_s=1, device_requests_burst=1)
+    for _ in range(2):
+        peer = await stage.live(ALICE)
+        answers = [await peer.ask(**request("read", ref)) for ref in range(2)]
+        assert ops(answers) == ["ok", "error"]

@@ -1,0 +1,128 @@
+"""What a user sees now, by a fresh read of the store and nothing held before.
+
+The equations that hold at rest (everything committed has been written to every device; `==` compares whole
+messages, with sender, texts and time, and whole lists of members):
+
+1. *by frames*: `View.state` of a device that attaches for the first time, states `cursors` of 0 for its own timeline
+   and every group its user is in, and reads nothing by REST `== read(…)`. REST and the device channel say the same.
+2. *stale + frames*: `View.state` of any device, whatever it held when it came back and however often it was away,
+   `== read(…)`. A device that states its cursors from its first attach on has never asked REST for messages. One that
+   lets the store say where it starts asks REST for what lies before a start that is above what it holds (its first
+   attach; not kept, and another device has acked since), once, when it hears `live`. Both ask for the members of a
+   group at the start of a stay. From then on, frames alone keep them up.
+3. *the list*: `/message/unread` names exactly the conversations of `read(…)` that have a message, and `num` counts
+   the messages of others in them whose status, to this user, is not READ.
+4. *status*: `View.statuses` of a device that asks, from the REST statuses at its last `live` and the receipts since,
+   `==` the statuses of one's own messages to other users in `read(…)`. (In a group a receipt does not speak for older
+   messages: who has got the newest may have come after them.)
+5. *stays*: every entry of a group that a device holds lies within a stay of its user.
+
+Not in the equations: what came of a closed stay (a device keeps it, the store shows it to nobody).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+
+from tests.day.view import Item, Shown, State
+from tests.rest.stage import Answer, Caller
+
+PAGE = 7
+"""Small, so that most conversations take more than one page."""
+
+NOT_IN_IT = {20001, 20002}
+"""The codes of a group that has ended and of one that the asker is not in."""
+
+
+class UnansweredError(Exception):
+    """The gateway is going down: whoever asked asks again when it is back."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fresh:
+    """One reading. `unread` is the list as it came: conversations, newest first, with their numbers."""
+
+    state: State
+    statuses: dict[int, str]
+    unread: list[tuple[int, int]]
+    counted: dict[int, int]
+    """What `unread` should say, counted from the history pages."""
+
+
+async def ask(caller: Caller, path: str, **query: object) -> Answer:
+    try:
+        answer = await caller.get(path, **query)
+    except aiohttp.ClientError as error:
+        raise UnansweredError(path) from error
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        raise UnansweredError(path)
+    return answer
+
+
+async def whole(caller: Caller, conversation: int, limit: int = PAGE) -> list[Item] | None:
+    """A conversation paged to its end, newest first; None where one may not look."""
+    items: list[Item] = []
+    start = 0
+    while True:
+        query = {"opposite_id": conversation, "msg_id_start": start, "limit": limit}
+        answer = await ask(caller, "/message/conversation", **query)
+        if answer.code in NOT_IN_IT:
+            return None
+        page = answer.data
+        items += page["messages"]
+        assert page["is_last"] == (page["next_msg_id"] == 0)
+        if page["is_last"]:
+            return items
+        assert page["next_msg_id"] < items[-1]["msg_id"], "a page that does not lead to older ones"
+        start = page["next_msg_id"]
+
+
+async def members(caller: Caller, group: int) -> list[int] | None:
+    """The members of a group paged to the end; None where one is not among them."""
+    found: list[int] = []
+    cursor = ""
+    while True:
+        query = {"group_id": group, "limit": PAGE, **({"cursor": cursor} if cursor else {})}
+        answer = await ask(caller, "/group/member_list", **query)
+        if answer.code in NOT_IN_IT:
+            return None
+        found += [member["user_id"] for member in answer.data]
+        cursor = answer.envelope["cursor"]
+        if not cursor:
+            return found
+
+
+async def joined(caller: Caller) -> list[int]:
+    found: list[int] = (await ask(caller, "/group/user_joined")).data
+    return found
+
+
+async def recent(caller: Caller) -> list[tuple[int, int]]:
+    """The recent list: conversations, newest first, with the numbers of unread messages."""
+    listed = (await ask(caller, "/message/unread")).data
+    return [(item["conversation_id"]["uid"], item["num"]) for item in listed]
+
+
+async def read(caller: Caller, parties: Iterable[int]) -> Fresh:
+    """Read all there is for a user; `parties` are all users and groups there are."""
+    conversations: dict[int, list[Shown]] = {}
+    statuses: dict[int, str] = {}
+    counted: dict[int, int] = {}
+    groups = await joined(caller)
+    for party in parties:
+        items: list[Any] | None = await whole(caller, party)
+        if not items:
+            continue
+        conversations[party] = [Shown.of(item) for item in reversed(items)]
+        others = [item for item in items if item["from_xid"]["uid"] != caller.xid]
+        counted[party] = sum(item["status"] != "READ" for item in others)
+        if party not in groups and party != caller.xid:
+            own = [item for item in items if item["from_xid"]["uid"] == caller.xid]
+            statuses |= {item["msg_id"]: item["status"] for item in own}
+    state = State(conversations, {group: frozenset(await members(caller, group) or ()) for group in groups})
+    return Fresh(state, statuses, await recent(caller), counted)

@@ -1,0 +1,328 @@
+"""What users, devices and the operator do in a run of the property test: one table, easy to extend.
+
+An operation is a function of a `Run`; its arguments are drawn by the strategies it is registered with, small numbers
+that shrink well. What the gateway may answer stands in the function: anything else fails the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.channel.stage import until
+from tests.day.phone import BarePhone
+from tests.day.town import Town
+from tests.day.view import USER
+from tests.rest.stage import Answer, Caller, order
+
+USERS = (11, 12, 13, 14)
+GROUPS = 2
+
+GONE, NOT_A_MEMBER = 20001, 20002
+OWNER_STAYS, BLOCKED = 20004, 10006
+
+
+class Run:
+    """A town of a few users with two devices each, and what was sent in it.
+
+    Of each user the first device states its cursors at its first attach and has all by frames; the second one starts
+    at *delivered* and asks REST for the rest.
+    """
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+        self.phones = [BarePhone(town, user, number, asks=number == 2) for user in USERS for number in (1, 2)]
+        self.groups: list[int] = []
+        self.owners: dict[int, int] = {}
+        self.sent: list[tuple[int, int, int]] = []
+        """Message, sender, target."""
+        self.locks = [asyncio.Lock() for _ in self.phones]
+
+    async def begin(self) -> None:
+        """Everybody is here at first, and two groups are."""
+        for owner in USERS[:GROUPS]:
+            await self.create(owner, [USERS[2]])
+        for phone in self.phones:
+            await phone.on()
+
+    async def create(self, owner: int, members: list[int]) -> int:
+        group = await self.town.group(owner, *members)
+        self.groups.append(group)
+        self.owners[group] = owner
+        return group
+
+    def caller(self, index: int) -> Caller:
+        return self.town.people[USERS[index]]
+
+    def group(self, index: int) -> int:
+        """The newest groups first, so that most operations meet a group that is alive."""
+        return self.groups[-1 - index % len(self.groups)]
+
+    def party(self, index: int) -> int:
+        return USERS[index] if index < len(USERS) else self.group(index - len(USERS))
+
+    async def send(self, caller: Caller, body: dict[str, Any], *refusals: int) -> None:
+        self.note(await caller.post("/message/send", body), caller.xid, body["targets"], *refusals)
+
+    def note(self, answer: Answer, sender: int, targets: list[int], *refusals: int) -> None:
+        assert answer.code in (200, *refusals), answer.envelope
+        ids = answer.envelope.get("msg_ids", ())
+        self.sent += [(msg_id, sender, target) for msg_id, target in zip(ids, targets, strict=False)]
+
+    async def play(self, name: str, *arguments: Any) -> None:
+        await OPERATIONS[name][0](self, *arguments)
+
+    async def come_home(self) -> None:
+        """Bring every device back from wherever it was, acking as a client should, once all jobs are done."""
+        await until(lambda: not self.town.node.gateway.jobs._running, "the end of all jobs")
+        for phone in self.phones:
+            phone.acks = True
+            # Whoever is on and has never acked gets its windows opened again.
+            await phone.ack(1.0)
+            await phone.on()
+
+
+Operation = Callable[..., Awaitable[None]]
+OPERATIONS: dict[str, tuple[Operation, tuple[st.SearchStrategy[Any], ...]]] = {}
+
+users = st.integers(0, len(USERS) - 1)
+some = st.lists(st.sampled_from(USERS), min_size=1, max_size=3, unique=True)
+groups = st.integers(0, GROUPS - 1)
+anyone = st.integers(0, len(USERS) + GROUPS - 1)
+phones = st.integers(0, 2 * len(USERS) - 1)
+back = st.integers(0, 8)
+
+
+ALONE = frozenset({"freeze", "restart"})
+"""Operations that no other may meet: they end what the others need."""
+
+
+def operation(*strategies: st.SearchStrategy[Any]) -> Callable[[Operation], Operation]:
+    def register(function: Operation) -> Operation:
+        OPERATIONS[function.__name__] = (function, strategies)
+        return function
+
+    return register
+
+
+# -- messages --------------------------------------------------------------------------------------------
+
+
+@operation(users, users)
+async def text(run: Run, sender: int, target: int) -> None:
+    """A text to a user, to oneself at times."""
+    await run.send(run.caller(sender), order([USERS[target]], f"text {len(run.sent)}", ext="x"), BLOCKED)
+
+
+@operation(users, some)
+async def text_to_many(run: Run, sender: int, targets: list[int]) -> None:
+    await run.send(run.caller(sender), order(targets, "to many"), BLOCKED)
+
+
+@operation(users, groups)
+async def say(run: Run, sender: int, group: int) -> None:
+    body = order([run.group(group)], f"say {len(run.sent)}", type=2)
+    await run.send(run.caller(sender), body, GONE, NOT_A_MEMBER)
+
+
+@operation(phones, anyone)
+async def type_in(run: Run, phone: int, target: int) -> None:
+    """A text from a device that is on; it comes back to that device as an entry too."""
+    device = run.phones[phone]
+    async with run.locks[phone]:
+        if device.here:
+            kind = 1 if target < len(USERS) else 2
+            await device.peer.say(op="send", ref=1, **order([run.party(target)], "typed", type=kind))
+            await device.echo()
+
+
+@operation(some)
+async def notify(run: Run, targets: list[int]) -> None:
+    admin = run.town.people[0]
+    run.note(await admin.post("/message/notify", order(targets, "notice")), admin.xid, targets)
+
+
+@operation(groups)
+async def notify_group(run: Run, group: int) -> None:
+    """A notice to a group; that one needs no member."""
+    admin = run.town.people[0]
+    body = order([run.group(group)], "all take notice", type=2)
+    run.note(await admin.post("/message/notify", body), admin.xid, [run.group(group)], GONE)
+
+
+@operation(users, users)
+async def notify_from(run: Run, sender: int, target: int) -> None:
+    """A notice in a user's name: an entry in the receiver's timeline only."""
+    admin = run.town.people[0]
+    body = order([USERS[target]], "in your name", from_user_id=USERS[sender])
+    run.note(await admin.post("/message/notify", body), USERS[sender], [USERS[target]])
+
+
+@operation(back)
+async def recall(run: Run, ago: int) -> None:
+    """Its sender takes one of the newest messages back, if still among those who may."""
+    if run.sent:
+        msg_id, sender, target = run.sent[-1 - ago % len(run.sent)]
+        caller = run.town.people.get(sender, run.town.people[0])
+        answer = await caller.recall(target, msg_id)
+        assert answer.code in (200, GONE, NOT_A_MEMBER), answer.envelope
+
+
+@operation(back)
+async def recall_by_owner(run: Run, ago: int) -> None:
+    if run.sent:
+        msg_id, _, target = run.sent[-1 - ago % len(run.sent)]
+        if target in run.owners:
+            answer = await run.town.people[run.owners[target]].recall(target, msg_id)
+            assert answer.code in (200, GONE), answer.envelope
+
+
+@operation(users, anyone)
+async def delete(run: Run, user: int, conversation: int) -> None:
+    answer = await run.caller(user).delete(run.party(conversation))
+    assert answer.code in (200, NOT_A_MEMBER), answer.envelope
+
+
+@operation(users, anyone)
+async def read(run: Run, user: int, conversation: int) -> None:
+    answer = await run.caller(user).ack(conversation_id=run.party(conversation))
+    assert answer.code in (200, NOT_A_MEMBER), answer.envelope
+
+
+@operation()
+async def broadcast(run: Run) -> None:
+    """A message to everybody there is; some may get it after this was answered."""
+    answer = await run.town.people[0].post("/message/broadcast", order(None, "to everybody"))
+    assert answer.code == 200, answer.envelope
+
+
+@operation(users, users)
+async def block(run: Run, user: int, other: int) -> None:
+    """Texts between the two are refused from then on, and whatever there was stays."""
+    answer = await run.caller(user).post("/roster/block", {"user_id": USERS[other]})
+    assert answer.code in (200, *([10002] if user == other else [])), answer.envelope
+
+
+@operation(users, users)
+async def unblock(run: Run, user: int, other: int) -> None:
+    answer = await run.caller(user).post("/roster/unblock", {"user_id": USERS[other]})
+    assert answer.code == 200, answer.envelope
+
+
+# -- groups ----------------------------------------------------------------------------------------------
+
+
+@operation(users, some)
+async def create(run: Run, owner: int, members: list[int]) -> None:
+    await run.create(USERS[owner], members)
+
+
+@operation(groups, some)
+async def invite(run: Run, group: int, who: list[int]) -> None:
+    xid = run.group(group)
+    answer = await run.town.people[run.owners[xid]].change("invite", xid, *who)
+    assert answer.code in (200, GONE), answer.envelope
+
+
+@operation(groups, some)
+async def kick(run: Run, group: int, who: list[int]) -> None:
+    xid = run.group(group)
+    answer = await run.town.people[run.owners[xid]].change("kick", xid, *who)
+    assert answer.code in (200, GONE), answer.envelope
+
+
+@operation(groups, users)
+async def leave(run: Run, group: int, user: int) -> None:
+    answer = await run.caller(user).change("leave", run.group(group))
+    assert answer.code in (200, GONE, OWNER_STAYS), answer.envelope
+
+
+@operation(groups, some)
+async def come_again(run: Run, group: int, who: list[int]) -> None:
+    """Out and in at once: a new stay, one entry after the last."""
+    await kick(run, group, who)
+    await invite(run, group, who)
+
+
+@operation(groups)
+async def destroy(run: Run, group: int) -> None:
+    xid = run.group(group)
+    answer = await run.town.people[run.owners[xid]].change("destroy", xid)
+    assert answer.code == 200, answer.envelope
+
+
+# -- devices ---------------------------------------------------------------------------------------------
+
+
+@operation(phones, st.sampled_from(["stored", "held", "stale", "nothing"]))
+async def connect(run: Run, phone: int, how: str) -> None:
+    """Attach: from the stored cursors, from those held, or from staler ones."""
+    device = run.phones[phone]
+    held = device.view.held
+    stated = {
+        "stored": None,
+        "held": dict(held),
+        "stale": {timeline: seq // 2 for timeline, seq in held.items()},
+        "nothing": {USER: 0, **dict.fromkeys(held, 0)},
+    }[how]
+    async with run.locks[phone]:
+        await device.on(stated or None)
+
+
+@operation(phones, st.booleans())
+async def disconnect(run: Run, phone: int, cut: bool) -> None:
+    async with run.locks[phone]:
+        await run.phones[phone].off(cut=cut)
+
+
+@operation(phones, st.sampled_from([0.5, 1.0]))
+async def ack(run: Run, phone: int, share: float) -> None:
+    async with run.locks[phone]:
+        await run.phones[phone].ack(share)
+
+
+@operation(phones)
+async def kick_device(run: Run, phone: int) -> None:
+    """It is sent away, and nothing of it is forgotten."""
+    device = run.phones[phone]
+    async with run.locks[phone]:
+        answer = await run.town.people[device.user].post("/user/kick", {"device_sn": device.device_sn})
+        assert answer.code == 200, answer.envelope
+        await device.off()
+
+
+@operation(phones)
+async def remove_device(run: Run, phone: int) -> None:
+    """The gateway forgets it; what it holds it still holds, and has to state when it comes back."""
+    device = run.phones[phone]
+    async with run.locks[phone]:
+        answer = await run.town.people[device.user].post(
+            "/user/device/remove", {"device_sn": device.device_sn}
+        )
+        assert answer.code == 200, answer.envelope
+        device.forgotten = True
+        await device.off()
+
+
+@operation(users, users)
+async def freeze(run: Run, user: int, sender: int) -> None:
+    """A user is out for a while, and is written to meanwhile."""
+    admin = run.town.people[0]
+    assert (await admin.call("PUT", "/user/disable", {"list": [USERS[user]]})).code == 200
+    for phone in run.phones:
+        if phone.user == USERS[user]:
+            await phone.off()
+    if sender != user:
+        await text(run, sender, user)
+    assert (await admin.call("PUT", "/user/enable", {"list": [USERS[user]]})).code == 200
+
+
+@operation()
+async def restart(run: Run) -> None:
+    """The gateway drains and starts again; nobody comes back by itself."""
+    await run.town.restart()
+    for phone in run.phones:
+        await phone.off()

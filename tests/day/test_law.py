@@ -1,0 +1,56 @@
+"""Whatever users do and devices miss, every device ends with what a fresh reading of the store shows."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.day.law import check_all
+from tests.day.operations import ALONE, OPERATIONS, USERS, Run
+from tests.day.town import LIMITS, open_town
+
+SMALL = msgspec.structs.replace(LIMITS, unacked_max=8, replay_page_max=3)
+"""So that few entries make pages, and windows that an ack must open."""
+
+every = {name: st.tuples(st.just(name), *drawn) for name, (_, drawn) in OPERATIONS.items()}
+one = st.one_of(*every.values())
+at_once = st.one_of(*(drawn for name, drawn in every.items() if name not in ALONE))
+together = st.tuples(st.just("together"), st.lists(at_once, min_size=2, max_size=5))
+hour = st.lists(st.one_of(one, one, one, together), max_size=16)
+hours = st.lists(hour, min_size=1, max_size=8)
+"""Lists of lists, for a single list comes out short."""
+
+
+async def play(asked: list[list[tuple[Any, ...]]]) -> None:
+    """Play a run in a new town, bring everybody home, and check the law."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_town(Path(folder) / "data", USERS, SMALL) as town:
+            run = Run(town)
+            await run.begin()
+            for name, *arguments in chain.from_iterable(asked):
+                if name == "together":
+                    await asyncio.gather(*(run.play(*each) for each in arguments[0]))
+                else:
+                    await run.play(name, *arguments)
+            await run.come_home()
+            await check_all(town, run.phones)
+            for phone in run.phones:
+                await phone.off()
+
+
+@pytest.mark.timeout(400)  # a failure takes a while to shrink
+@settings(
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
+)
+@given(asked=hours)
+def test_stale_state_and_frames_are_freshly_fetched_state(asked: list[list[tuple[Any, ...]]]) -> None:
+    """The law of `tests/day/fresh.py`, for every mix of operations, one by one and at once."""
+    asyncio.run(play(asked))
