@@ -28,6 +28,7 @@ from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
 from gateway.core.receipts import Receipts
+from gateway.core.retention import Retention
 from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.signals import Signals
@@ -85,7 +86,17 @@ class Gateway:
         )
         attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
         self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)
-        self.operator = Operator(store, self.directory, lambda: self.url, self.hub.connections_of)
+        self.retention = Retention(
+            store,
+            limits,
+            now_ms,
+            ticks_ms,
+            days=config.retention.days,
+            clock_step_max_s=config.retention.clock_step_max_s,
+        )
+        self.operator = Operator(
+            store, self.directory, self.retention, lambda: self.url, self.hub.connections_of
+        )
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
@@ -136,6 +147,8 @@ class Gateway:
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        self._tasks.keep(self.retention.run, "retention")
+        self._tasks.keep(self.retention.run_expiry, "expiry")
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""

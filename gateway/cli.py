@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -38,6 +39,10 @@ cli = typer.Typer(
 )
 apps = typer.Typer(no_args_is_help=True, help="Apps (tenants) and their token keys.")
 cli.add_typer(apps, name="app")
+retention = typer.Typer(
+    no_args_is_help=True, help="What removes old messages, and its halt when the clock jumps."
+)
+cli.add_typer(retention, name="retention")
 
 ConfigOption = Annotated[
     Path | None,
@@ -280,6 +285,32 @@ def _show_app(told: dict[str, Any], *, secret: bool = False) -> None:
     print(f"good keys      {' '.join(told['kids'])}")
     if secret:
         print(f"secret         {told['secret']}")
+
+
+# -- retention ------------------------------------------------------------------------------------------
+
+
+@retention.command("show")
+def retention_show(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Show how long messages are kept, how far removing them has got, and whether it is halted."""
+    _show_retention(_ask(_config(config, data), Order(verb="retention")))
+
+
+@retention.command("resume")
+def retention_resume(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Say that the clock is right as it is now: what was halted because it had jumped goes on."""
+    _show_retention(_ask(_config(config, data), Order(verb="resume-retention")))
+
+
+def _show_retention(told: dict[str, Any]) -> None:
+    print(f"kept           {told['days']} days" if told["days"] else "kept           for ever")
+    print(f"removed up to  {'message ' + str(told['swept_to']) if told['swept_to'] else 'nothing yet'}")
+    print(f"last run       {_time(told['swept_at'])}")
+    print(f"halted         {_time(told['halted_at']) if told['halted_at'] else 'no'}")
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).isoformat() if ms else "never"
 
 
 @cli.command()

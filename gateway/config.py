@@ -21,6 +21,8 @@ DEFAULT_PATH = Path("config.toml")
 # The description of each type is the second half of its refusal: "server.port must be …".
 _Text = Annotated[str, Meta(min_length=1, pattern=r"^[^\x00]*$", description="text, and not empty")]
 _Port = Annotated[int, Meta(ge=0, le=65_535, description="a whole number from 0 to 65535")]
+_Days = Annotated[int, Meta(ge=0, le=36_500, description="a whole number of days from 0 to 36500")]
+_Step = Annotated[int, Meta(ge=60, le=31_622_400, description="a whole number from 60 to 31622400")]
 _Level = Annotated[
     Literal["debug", "info", "warning", "error"], Meta(description="one of debug, info, warning and error")
 ]
@@ -55,6 +57,13 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ws_origins: _WsOrigins = ()
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long messages are kept (0 days: for ever), and from what jump on the clock is not believed."""
+
+    days: _Days = 0
+    clock_step_max_s: _Step = 259_200
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the gateway says."""
 
@@ -67,6 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: Server = Server()
     edge: Edge = Edge()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     log: Log = Log()
 
 
@@ -74,6 +84,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": Server,
     "edge": Edge,
     "limits": Limits,
+    "retention": Retention,
     "log": Log,
 }
 
@@ -119,6 +130,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         server=Server(**sections["server"]),
         edge=Edge(**sections["edge"]),
         limits=limits,
+        retention=Retention(**sections["retention"]),
         log=Log(**sections["log"]),
     )
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.clock import now_ms
+from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.core.directory import Directory
 from gateway.core.operator import Operator, Order
+from gateway.core.retention import Retention
 from gateway.domain.errors import Kind, Problem
 from gateway.store.sqlite import SqliteStore
 
@@ -122,8 +123,16 @@ def _ask_running(folder: Path, line: bytes) -> bytes:
 async def _do_here(config: Config, order: Order) -> Reply:
     store = await SqliteStore.open(Path(config.server.data), config.limits)
     directory = Directory(store, config.limits, now_ms, secrets.token_bytes)
+    retention = Retention(
+        store,
+        config.limits,
+        now_ms,
+        ticks_ms,
+        days=config.retention.days,
+        clock_step_max_s=config.retention.clock_step_max_s,
+    )
     try:
-        return Reply(data=await Operator(store, directory, lambda: "").do(order))
+        return Reply(data=await Operator(store, directory, retention, lambda: "").do(order))
     except Problem as problem:
         return Reply(kind=problem.kind, sentence=problem.sentence)
     finally:

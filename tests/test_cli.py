@@ -198,6 +198,37 @@ def test_send_wants_one_of_to_and_group(server: ServerProcess, whom: tuple[str, 
 # -- check and demo ---------------------------------------------------------------------------------------
 
 
+def test_retention_is_shown_and_goes_on_where_one_says_so(tmp_path: Path) -> None:
+    """Beside a running server and without one: how long, how far, when, and the halt of a clock that jumped."""
+    env = {"GATEWAY_RETENTION_DAYS": "30", "GATEWAY_LIMITS_EXPIRY_SWEEP_MS": "10"}
+
+    def ask(what: str) -> list[str]:
+        return gateway("retention", what, "--data", tmp_path / "data", env=env).stdout.splitlines()
+
+    with ServerProcess(tmp_path / "data", env=env) as server:
+        assert ask("show") == [
+            "kept           30 days",
+            "removed up to  nothing yet",
+            "last run       never",
+            "halted         no",
+        ]
+        with closing(sqlite3.connect(server.data / "gateway.db")) as conn:
+            conn.execute("UPDATE meta SET swept_at = 1, swept_to = 7")
+            conn.commit()
+        line = server.program.expect("ERROR", "the clock has jumped")
+        assert "1970-01-01T00:00:00" in line
+        halted = ask("show")
+        assert halted[1] == "removed up to  message 7"
+        assert re.fullmatch(r"halted         20\d\d-\S+", halted[3])
+        assert server.get("/readyz")[0] == 200
+        assert ask("resume")[3] == "halted         no"
+        with closing(sqlite3.connect(server.data / "gateway.db")) as conn:
+            conn.execute("UPDATE meta SET halted_at = 5")
+            conn.commit()
+    assert ask("show")[3] == "halted         1970-01-01T00:00:00+00:00"
+    assert ask("resume")[3] == ask("show")[3] == "halted         no"
+
+
 def test_check_beside_a_running_server_finds_nothing(server: ServerProcess) -> None:
     """A store in use is checked as it is."""
     check = gateway("check", "--data", server.data)

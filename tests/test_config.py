@@ -93,8 +93,11 @@ class TestFile:
         [
             ("[server]\nprot = 1", "unknown key server.prot in {file}"),
             ("[limits]\nPage_max = 1", "unknown key limits.Page_max in {file}"),
-            ("[servers]", "unknown key servers in {file}; its sections are server, edge, limits, log"),
-            ("port = 1", "unknown key port in {file}; its sections are server, edge, limits, log"),
+            (
+                "[servers]",
+                "unknown key servers in {file}; its sections are server, edge, limits, retention, log",
+            ),
+            ("port = 1", "unknown key port in {file}; its sections are server, edge, limits, retention, log"),
             ("server = 1", "server in {file} must be a section, written as [server]"),
         ],
     )
@@ -114,6 +117,12 @@ class TestFile:
             ("[server]\ndata = 1", "server.data", "text, and not empty, not 1"),
             ('[server]\ndata = "a\\u0000b"', "server.data", "text, and not empty, not 'a\\x00b'"),
             ("[log]\nlevel = 'loud'", "log.level", "one of debug, info, warning and error, not 'loud'"),
+            ("[retention]\ndays = -1", "retention.days", "a whole number of days from 0 to 36500, not -1"),
+            (
+                "[retention]\nclock_step_max_s = 59",
+                "retention.clock_step_max_s",
+                "a whole number from 60 to 31622400, not 59",
+            ),
             ("[limits]\nreaders = 0", "limits.readers", "a whole number from 1 to 64, not 0"),
             ("[limits]\npage_max = 1.5", "limits.page_max", "a whole number from 1 to 10000000, not 1.5"),
             (

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.directory import Directory
+from gateway.core.retention import Retention, Standing
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.model import App
 from gateway.store.base import Store
@@ -32,11 +33,13 @@ class Operator:
         self,
         store: Store,
         directory: Directory,
+        retention: Retention,
         url: Callable[[], str],
         connections_of: Callable[[int], int] = lambda _app: 0,
     ) -> None:
         self._store = store
         self._directory = directory
+        self._retention = retention
         self._url = url
         self._connections_of = connections_of
 
@@ -61,6 +64,10 @@ class Operator:
                     "expires_ms": grant.expires_ms,
                     "url": self._url(),
                 }
+            case "retention" | "resume-retention":
+                if order.verb == "resume-retention":
+                    await self._retention.resume()
+                return _standing(await self._retention.standing())
             case "find":
                 return {"xid": await self._find(order.app, order.user)}
             case _:
@@ -88,6 +95,10 @@ class Operator:
         if found is None:
             raise Problem(Kind.USER_UNKNOWN, f"there is no user {user}")
         return found.xid
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return msgspec.structs.asdict(standing)
 
 
 def _told(app: App) -> dict[str, Any]:

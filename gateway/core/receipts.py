@@ -152,6 +152,9 @@ class Receipts:
         app, me = principal.app, principal.user
         if not conversation_xid:
             message = await self._store.message(app.id, msg_id)
+            if message is None and msg_id <= (await self._store.sweeping()).swept_to:
+                # Removed, and with it all that could be unread: there is nothing to say no to.
+                return
             # Whoever is no party learns nothing; of a group's message the store asks whether one is in it.
             if message is None or (
                 message.scope is Scope.USER and me.xid not in (message.sender_xid, message.target_xid)

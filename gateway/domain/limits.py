@@ -70,6 +70,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     job_page_max: int = 500
     job_retry_ms: int = 1_000
     broadcast_wait_ms: int = 1_000
+    finished_jobs_kept_s: int = 30 * 24 * 3600
+
+    # Retention and expiry: pages beside the live traffic, too.
+    sweep_page_max: int = 100
+    sweep_pause_ms: int = 10
+    retention_sweep_ms: int = 60_000
+    expiry_sweep_ms: int = 1_000
 
     # One device connection.
     frame_bytes_max: int = 320 * 1024

@@ -81,6 +81,44 @@ class Remembered(msgspec.Struct, frozen=True):
     last_msg_id: int
 
 
+class Sweeping(msgspec.Struct, frozen=True):
+    """Where retention stands: every message up to `swept_to` is removed; 0 where it has never run, or not halted."""
+
+    swept_to: int
+    swept_at: int
+    halted_at: int
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What one page of retention has removed; `more`: the next page may find more."""
+
+    swept_to: int
+    removed: int
+    more: bool
+
+
+class Upkeep(Protocol):
+    """The part of the port that removes what is too old."""
+
+    async def sweeping(self) -> Sweeping:
+        """Read where retention stands."""
+
+    async def mark_sweep(self, at: int, jobs_before: int) -> None:
+        """Note that retention runs at this time, and forget finished jobs that were begun before `jobs_before`."""
+
+    async def halt_sweep(self, at: int) -> None:
+        """Note that the clock is not believed any more."""
+
+    async def resume_sweep(self, at: int) -> None:
+        """Note that this time is believed, and that nothing is halted."""
+
+    async def sweep(self, before: int, most: int) -> Swept:
+        """Remove the oldest messages sent before a time, at most so many, with their entries: floors rise."""
+
+    async def expire(self, at: int, most: int) -> int:
+        """Wipe the texts of messages whose time has come, at most so many; their entries say `gone`."""
+
+
 class Readers(msgspec.Struct, frozen=True):
     """How many other members with a stay around a group's message have `read` it and how many not.
 
@@ -139,7 +177,7 @@ class Accounts(Protocol):
         """
 
 
-class Store(Accounts, Protocol):
+class Store(Accounts, Upkeep, Protocol):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property

@@ -206,6 +206,9 @@ async def test_a_drain_ends_between_two_pages(stage: Stage, monkeypatch: pytest.
     runner = await run(stage)
     job = await stage.jobs.follow(await begin(stage), 20_000)
     assert not job.finished
+    # What waits before the writer is closed too still goes, and no page with it.
+    order = Order(scope=Scope.USER, targets=(99,), ctype=0, content="live")
+    await stage.core.messaging.send(await stage.user(98), order)
     await stage.writer.close()
     [left] = await stage.store.jobs()
     assert left.done == 3

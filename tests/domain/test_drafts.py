@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.domain.drafts import CreateDraft, DeleteDraft, Draft, MembershipDraft, MessageDraft, RecallDraft
+from gateway.domain.drafts import (
+    CreateDraft,
+    DeleteDraft,
+    Draft,
+    JobDraft,
+    JobKind,
+    MembershipDraft,
+    MessageDraft,
+    RecallDraft,
+)
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Scope
 
@@ -66,6 +75,12 @@ def test_members_weigh() -> None:
     assert create(description="x" * 100).size - create().size == 100
 
 
+def test_a_job_weighs_as_its_data() -> None:
+    """Its pages weigh by themselves."""
+    plain, told = (JobDraft(app=1, kind=JobKind.BROADCAST, at=0, data=data) for data in ("", "x" * 100))
+    assert (plain.rows, told.size - plain.size) == (2, 200)
+
+
 def test_users_weigh() -> None:
     """Each user of a membership change adds a stay, entries and a timeline."""
     assert membership(6, 7).rows - membership(6).rows == 4
@@ -79,6 +94,7 @@ def test_every_draft_weighs_something() -> None:
         create(),
         membership(),
         RecallDraft(app=1, msg_id=1, at=0),
+        JobDraft(app=1, kind=JobKind.BROADCAST, at=0),
         DeleteDraft(app=1, user_id=5, opposite_id=6, opposite_xid=6, scope=Scope.USER, at=0),
     ]
     assert all(draft.rows > 0 and draft.size > 0 for draft in drafts)

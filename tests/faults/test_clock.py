@@ -15,7 +15,7 @@ from gateway.app import Gateway
 from gateway.client.device import Device
 from gateway.client.errors import ClosedError, RestError
 from gateway.client.rest import Rest
-from gateway.config import Config, Server
+from gateway.config import Config, Retention, Server
 from gateway.core.operator import Order
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
@@ -71,7 +71,9 @@ async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     clock = Clock()
     monkeypatch.setattr("gateway.app.now_ms", clock)
     config = Config(
-        server=Server(port=0, data=str(tmp_path / "data")), limits=Limits(heartbeat_ms=HEARTBEAT_MS)
+        server=Server(port=0, data=str(tmp_path / "data")),
+        limits=Limits(heartbeat_ms=HEARTBEAT_MS),
+        retention=Retention(days=30),
     )
     gateway = await Gateway.start(config)
     try:
@@ -209,3 +211,20 @@ async def test_readiness_is_proved_anew(node: Node, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(node.gateway.store, "probe", broken)
     node.clock.jump(s=jump_s)
     assert await node.ready() == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+async def test_a_jump_ahead_removes_nothing(node: Node) -> None:
+    """Retention halts and says so; the node is ready all the same, and goes on when an operator says so."""
+    bob = (await node.grant("bob"))["xid"]
+    await node.gateway.retention.sweep()
+    await (await node.rest("alice")).send(Scope.USER, [bob], "kept")
+    node.clock.jump(s=YEAR_S)
+    assert await node.gateway.retention.sweep() == 0
+    alice = await node.rest("alice")
+    assert len((await alice.conversation(bob))["messages"]) == 1
+    assert await node.ready() == HTTPStatus.OK
+    order = node.gateway.operator.do
+    assert (await order(Order(verb="retention")))["halted_at"] == node.clock.now_ms
+    assert (await order(Order(verb="resume-retention")))["halted_at"] == 0
+    assert await node.gateway.retention.sweep() == 1
+    assert (await alice.conversation(bob))["messages"] == []

@@ -378,6 +378,19 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE stay SET to_msg = NULL WHERE grp = 5 AND to_seq = 4",
         "the stay of {c} in {g} from message 1 does not fit the newest message, 9",
     ),
+    "removed messages that are there": (
+        "UPDATE meta SET swept_to = 1; UPDATE dedup SET last_msg_id = 2",
+        "message 1 is still there, and retention has removed all up to 1",
+    ),
+    "a transaction whose messages are removed": (
+        "UPDATE meta SET swept_to = 1",
+        "message 1 is still there, and retention has removed all up to 1",
+        "transaction 7 is remembered, and its last message, 1, was removed",
+    ),
+    "group last of nothing that was removed": (
+        "UPDATE timeline SET last = 3 WHERE id = 6",
+        "the newest message of group 1000000000002 of app demo is none, not 3",
+    ),
     "a state there is not": (
         "UPDATE timeline SET state = 3 WHERE id = 4",
         "{c} has state 3, which there is not",

@@ -25,6 +25,7 @@ from gateway.domain.group_drafts import (
 )
 from gateway.domain.model import Action, State
 from gateway.store.sqlite.lane import Lane
+from tests.store.faulty import harm
 from tests.store.grouping import change
 from tests.store.stage import MIB, NOW, Stage
 
@@ -112,6 +113,14 @@ async def use_everything(stage: Stage) -> None:
     await stage.finish(await stage.broadcast())
     await stage.start_broadcast(key="k", digest="d")
     await store.jobs()
+    await stage.send(21, 22, at=NOW - 1)
+    await harm(stage, "UPDATE message SET expires_at = 5 WHERE msg_id = 2")
+    await store.expire(NOW, 10)
+    await store.sweep(NOW + 1, 2)
+    await store.mark_sweep(NOW, NOW)
+    await store.sweeping()
+    await store.halt_sweep(NOW)
+    await store.resume_sweep(NOW)
     await stage.kick(group, 13)
     await stage.change(group, Action.LEFT, 14)
     await stage.change(group, Action.DESTROYED)

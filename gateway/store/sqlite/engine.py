@@ -25,6 +25,7 @@ from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
+from gateway.store.sqlite.upkeep import Upkeep
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class StoreError(RuntimeError):
     """The store cannot be opened; the sentence is for the operator."""
 
 
-class SqliteStore(Accounts, GroupLists):
+class SqliteStore(Accounts, GroupLists, Upkeep):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:

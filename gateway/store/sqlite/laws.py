@@ -207,6 +207,13 @@ _MESSAGES = (
         OR d.last_msg_id >= next_msg_id
     """,
     """
+    SELECT 'message ' || msg_id || ' is still there, and retention has removed all up to ' || swept_to
+    FROM meta CROSS JOIN message ON msg_id <= swept_to
+    UNION ALL
+    SELECT 'transaction ' || d.key || ' is remembered, and its last message, ' || d.last_msg_id || ', was removed'
+    FROM meta CROSS JOIN dedup AS d ON d.last_msg_id <= swept_to
+    """,
+    """
     SELECT 'transaction ' || key || ' has no sender: ' || sender || ' does not exist' FROM dedup
     WHERE sender NOT IN (SELECT id FROM timeline)
     """,
@@ -241,6 +248,7 @@ _CONVERSATIONS = (
     SELECT 'the newest message of ' || {_who("t.id")} || ' is ' || coalesce(n.last, 'none') || ', not ' || t.last
     FROM timeline AS t LEFT JOIN newest AS n ON n.target = t.id
     WHERE t.kind = {_GROUP} AND t.last <> coalesce(n.last, 0)
+        AND NOT (n.last IS NULL AND t.last <= (SELECT swept_to FROM meta))
     """,
 )
 

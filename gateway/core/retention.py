@@ -1,0 +1,155 @@
+"""What is too old goes, for as long as the clock can be believed: retention, and messages with a time of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.store.base import Store
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 24 * 3600 * 1000
+
+BEHIND_MAX_MS = 60_000
+"""So far a clock may lie behind the last run after a restart: what a time server sets right."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where retention stands, for the operator; 0: never, or not."""
+
+    days: int
+    swept_to: int
+    swept_at: int
+    halted_at: int
+
+
+class Retention:
+    """Removes messages older than `days` (0: none is too old) and the texts of those whose own time has come.
+
+    A clock that has jumped could make everything too old in a moment. So time is believed only where it fits the
+    last run: within this process it may not have moved by more than `clock_step_max_s` against a clock that never
+    jumps; across a restart it may not lie further ahead than that, nor behind. Where it does not fit, nothing is
+    removed until `resume`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        ticks_ms: Callable[[], int],
+        *,
+        days: int,
+        clock_step_max_s: int,
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._now = clock_ms
+        self._ticks = ticks_ms
+        self._days = days
+        self._step_max_ms = clock_step_max_s * 1000
+        # The last run of this process by both clocks.
+        self._ran = (0, 0)
+
+    # -- the clock --------------------------------------------------------------------------------------
+
+    async def standing(self) -> Standing:
+        """Tell where it stands."""
+        stored = await self._store.sweeping()
+        return Standing(
+            days=self._days, swept_to=stored.swept_to, swept_at=stored.swept_at, halted_at=stored.halted_at
+        )
+
+    async def resume(self) -> None:
+        """Believe the clock as it is now; the next run goes on."""
+        await self._store.resume_sweep(self._now())
+
+    async def _believed(self) -> int | None:
+        """Return the time, or None where nothing may be removed now; a clock that does not fit halts everything."""
+        stored = await self._store.sweeping()
+        if stored.halted_at:
+            return None
+        now = self._now()
+        if stored.swept_at and not self._fits(stored.swept_at, now):
+            await self._store.halt_sweep(now)
+            log.error(
+                "the clock has jumped: it says %s, and retention last ran at %s. Messages are neither removed nor "
+                "expired until `gateway retention resume` says that the clock is right",
+                _told(now),
+                _told(stored.swept_at),
+            )
+            return None
+        return now
+
+    def _fits(self, swept_at: int, now: int) -> bool:
+        ran_at, ran_ticks = self._ran
+        if swept_at == ran_at:
+            return abs(now - ran_at - (self._ticks() - ran_ticks)) <= self._step_max_ms
+        return -BEHIND_MAX_MS <= now - swept_at <= self._step_max_ms
+
+    # -- what goes --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Sweep for as long as the node lives."""
+        while True:
+            await asyncio.sleep(self._limits.retention_sweep_ms / 1000)
+            await self._try(self.sweep)
+
+    async def run_expiry(self) -> None:
+        """Expire for as long as the node lives."""
+        while True:
+            await asyncio.sleep(self._limits.expiry_sweep_ms / 1000)
+            await self._try(self.expire)
+
+    async def _try(self, work: Callable[[], Awaitable[int]]) -> None:
+        """What the store cannot do now waits for the next run. Of its own failures it tells itself, once."""
+        try:
+            await work()
+        except Problem as problem:
+            if problem.kind is not Kind.STORE_FAILED:
+                log.warning("old messages could not be removed: %s", problem.sentence)
+
+    async def sweep(self) -> int:
+        """Remove what is too old now, page by page with the writer free in between; return how many messages."""
+        now = await self._believed()
+        if now is None:
+            return 0
+        limits = self._limits
+        ticks = self._ticks()
+        await self._store.mark_sweep(now, now - limits.finished_jobs_kept_s * 1000)
+        self._ran = (now, ticks)
+        removed = 0
+        more = self._days > 0
+        while more:
+            page = await self._store.sweep(now - self._days * DAY_MS, limits.sweep_page_max)
+            removed += page.removed
+            more = page.more
+            if more:
+                await asyncio.sleep(limits.sweep_pause_ms / 1000)
+        if removed:
+            log.info("retention has removed %d messages", removed)
+        return removed
+
+    async def expire(self) -> int:
+        """Wipe the texts whose time has come; return of how many messages."""
+        now = await self._believed()
+        if now is None:
+            return 0
+        expired = 0
+        while page := await self._store.expire(now, self._limits.sweep_page_max):
+            expired += page
+            if page < self._limits.sweep_page_max:
+                break
+            await asyncio.sleep(self._limits.sweep_pause_ms / 1000)
+        return expired
+
+
+def _told(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).isoformat()

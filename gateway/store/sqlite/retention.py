@@ -1,0 +1,147 @@
+"""Removing what is too old on SQLite, page by page, each of which is one transaction and raises floors (design §3).
+
+Messages go in the order of their ids, oldest first. That this is exact, so that nothing younger is hidden behind a
+floor, rests on ids rising in each *timeline*: on SQLite one writer draws them in the order of its commits. An engine
+that promises them to rise inside a conversation only cannot walk so.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import takewhile
+from typing import Any
+
+from gateway.domain.model import EntryKind
+from gateway.store.base import Sweeping, Swept
+from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.messages import EXPIRED, UNCOPIED
+from gateway.store.sqlite.texts import ROW_BYTES, count, release, wipe
+
+ENTRIES_PER_MESSAGE = 4
+"""Entries that a page may remove for each of its messages: a message has two at the most, the rest is between them."""
+
+JOBS_MAX = 100
+"""Finished jobs that one run looks at."""
+
+_OLDEST = """
+SELECT json_group_array(json_array(msg_id, at, target, peer, sender, flags, app)) FROM (
+    SELECT m.msg_id, m.at, m.target, m.peer, m.sender, m.flags, t.app FROM message AS m
+    CROSS JOIN timeline AS t ON t.id = m.target
+    WHERE m.msg_id > ?1 ORDER BY m.msg_id LIMIT ?2)
+"""
+# A floor rises to the last entry of a message that goes, and takes along what lies between such entries. What comes
+# after it, be it that somebody joined a group, may be young, and stays until a message behind it goes.
+_FLOORS = f"""
+SELECT json_group_array(json_array(t, floor, above)) FROM (
+    SELECT t.id AS t, t.floor AS floor, (
+        SELECT max(e.seq) FROM entry AS e WHERE e.t = t.id AND e.seq > t.floor AND e.kind = {EntryKind.MESSAGE:d}
+            AND e.seq < coalesce((
+                SELECT y.seq FROM entry AS y WHERE y.t = t.id AND y.seq > t.floor
+                    AND y.kind = {EntryKind.MESSAGE:d} AND y.msg_id > ?2 ORDER BY y.seq LIMIT 1), t.head + 1)) AS above
+    FROM json_each(?1) AS j CROSS JOIN timeline AS t ON t.id = j.value)
+WHERE above IS NOT NULL
+"""
+_RAISE = """
+UPDATE timeline SET floor = j.floor
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[2]') AS floor FROM json_each(?)) AS j
+WHERE timeline.id = j.id
+"""
+_ENTRIES = """
+DELETE FROM entry WHERE (t, seq) IN (
+    SELECT e.t, e.seq FROM json_each(?) AS j
+    CROSS JOIN entry AS e ON e.t = json_extract(j.value, '$[0]') AND e.seq <= json_extract(j.value, '$[2]'))
+"""
+_CONVERSATIONS = """
+DELETE FROM conversation WHERE last <= ?1 AND (usr, opp) IN (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2))
+"""
+
+_MSG_ID, _AT, _TARGET, _PEER, _SENDER, _FLAGS, _APP = range(7)
+_Floor = tuple[int, int, int]
+"""A timeline, its floor and the floor it gets."""
+
+
+def sweep(conn: sqlite3.Connection, before: int, most: int) -> Swept:
+    """Remove the oldest messages that were sent before a time, at most so many, and all that is about them alone.
+
+    *Delivered*, READ and cursors stay: they may lie below a floor. What a transaction key was used for is forgotten
+    with the last of its messages (design promise 5).
+    """
+    swept_to: int = one(conn, "SELECT swept_to FROM meta")[0]
+    found = sorted(table(conn, _OLDEST, (swept_to, most)))
+    old = list(takewhile(lambda row: row[_AT] < before, found))
+    if not old:
+        return Swept(swept_to, 0, more=False)
+    too_old = len(old)
+    floors = _floors(conn, old)
+    while len(old) > 1 and sum(above - floor for _, floor, above in floors) > ENTRIES_PER_MESSAGE * most:
+        del old[len(old) // 2 :]
+        floors = _floors(conn, old)
+    last: int = old[-1][_MSG_ID]
+    raised = rows(floors)
+    conn.execute(_RAISE, (raised,))
+    conn.execute(_ENTRIES, (raised,))
+    release(conn, [row[_MSG_ID] for row in old])
+    stored: dict[int, int] = {}
+    for row in old:
+        stored[row[_APP]] = stored.get(row[_APP], 0) - ROW_BYTES
+    count(conn, stored)
+    conn.execute("DELETE FROM message WHERE msg_id <= ?", (last,))
+    conn.execute("DELETE FROM dedup WHERE last_msg_id <= ?", (last,))
+    pairs = {(row[_TARGET], row[_SENDER]) for row in old if row[_PEER] == row[_SENDER]}
+    pairs |= {(sender, target) for target, sender in pairs}
+    conn.execute(_CONVERSATIONS, (last, rows(list(pairs))))
+    conn.execute("UPDATE meta SET swept_to = ?", (last,))
+    return Swept(last, len(old), more=len(old) < too_old or too_old == most)
+
+
+def _floors(conn: sqlite3.Connection, old: list[Any]) -> list[_Floor]:
+    """Find where the floors go of all timelines that hold one of these messages."""
+    touched = {row[_TARGET] for row in old}
+    touched |= {row[_SENDER] for row in old if row[_PEER] and not row[_FLAGS] & UNCOPIED}
+    return table(conn, _FLOORS, (rows(list(touched)), old[-1][_MSG_ID]))
+
+
+def expire(conn: sqlite3.Connection, at: int, most: int) -> int:
+    """Wipe the texts of messages whose time has come, at most so many; return of how many."""
+    due = due_ids(conn, at, most)
+    wipe(conn, due, EXPIRED)
+    return len(due)
+
+
+def due_ids(conn: sqlite3.Connection, at: int, most: int) -> list[int]:
+    """Find messages whose time has come and that still have their text."""
+    found = conn.execute(
+        """SELECT msg_id FROM message WHERE expires_at > 0 AND expires_at <= ? AND body IS NOT NULL
+        ORDER BY expires_at, msg_id LIMIT ?""",
+        (at, most),
+    )
+    return [msg_id for (msg_id,) in found.fetchall()]
+
+
+# -- when it last ran -----------------------------------------------------------------------------------
+
+
+def sweeping(conn: sqlite3.Connection) -> Sweeping:
+    """Read how far retention has got, when it last ran, and since when it is halted."""
+    return Sweeping(*one(conn, "SELECT swept_to, swept_at, halted_at FROM meta"))
+
+
+def mark(conn: sqlite3.Connection, at: int, jobs_before: int) -> None:
+    """Note that retention runs at this time; forget jobs that were begun before another and are finished."""
+    conn.execute("UPDATE meta SET swept_at = ?", (at,))
+    conn.execute(
+        """DELETE FROM job WHERE id IN (
+            SELECT id FROM job WHERE id > 0 ORDER BY id LIMIT ?) AND finished = 1 AND at < ?""",
+        (JOBS_MAX, jobs_before),
+    )
+
+
+def halt(conn: sqlite3.Connection, at: int) -> None:
+    """Stop: nothing is removed until `resume`."""
+    conn.execute("UPDATE meta SET halted_at = ? WHERE halted_at = 0", (at,))
+
+
+def resume(conn: sqlite3.Connection, at: int) -> None:
+    """Believe this time, and go on from it."""
+    conn.execute("UPDATE meta SET swept_at = ?, halted_at = 0", (at,))

@@ -1,0 +1,52 @@
+"""The part of the store port that removes what is too old, on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.store.base import Sweeping, Swept
+from gateway.store.sqlite import retention
+
+T = TypeVar("T")
+
+
+class Upkeep(ABC):
+    """What `SqliteStore` does of retention; how work gets to a connection is its own."""
+
+    @abstractmethod
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a reader."""
+
+    @abstractmethod
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` as one transaction."""
+
+    async def sweeping(self) -> Sweeping:
+        """Read where retention stands."""
+        return await self._read(retention.sweeping)
+
+    async def mark_sweep(self, at: int, jobs_before: int) -> None:
+        """Note that retention runs."""
+        await self._write(lambda conn: retention.mark(conn, at, jobs_before))
+
+    async def halt_sweep(self, at: int) -> None:
+        """Stop retention."""
+        await self._write(lambda conn: retention.halt(conn, at))
+
+    async def resume_sweep(self, at: int) -> None:
+        """Let retention go on."""
+        await self._write(lambda conn: retention.resume(conn, at))
+
+    async def sweep(self, before: int, most: int) -> Swept:
+        """Remove a page of old messages."""
+        return await self._write(lambda conn: retention.sweep(conn, before, most))
+
+    async def expire(self, at: int, most: int) -> int:
+        """Wipe a page of expired texts."""
+        # Asked every second, and mostly in vain: the writer is troubled only where there is something to do.
+        if not await self._read(lambda conn: retention.due_ids(conn, at, 1)):
+            return 0
+        return await self._write(lambda conn: retention.expire(conn, at, most))
