@@ -20,6 +20,7 @@ from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
+from gateway.core.erasing import Erasing
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -35,7 +36,9 @@ from gateway.core.signals import Signals
 from gateway.core.tasks import Tasks
 from gateway.core.users import Users
 from gateway.core.writer import Writer
+from gateway.domain.drafts import Job
 from gateway.domain.errors import Problem
+from gateway.domain.model import App, User
 from gateway.edge.server import HTTP_LOG, Switch, build_app
 from gateway.edge.socket import Channel
 from gateway.store.sqlite import SqliteStore
@@ -45,6 +48,9 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 4_096
 """Connections the kernel holds for us while we are busy; aiohttp's 128 throttles a storm to about 200 a second."""
+
+ERASE_WAIT_MS = 5_000
+"""How long an operator's command waits for an erasure before it asks again."""
 
 PROBE_MS = 1_000
 """How old the proof that the store can commit may be when `/readyz` is asked."""
@@ -73,6 +79,7 @@ class Gateway:
         ephemeral = Ephemeral(store, self.hub, limits)
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
+        self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
@@ -81,6 +88,7 @@ class Gateway:
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
             signals=Signals(messaging, self.hub),
+            erasing=self._erasing,
             users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
@@ -95,7 +103,7 @@ class Gateway:
             clock_step_max_s=config.retention.clock_step_max_s,
         )
         self.operator = Operator(
-            store, self.directory, self.retention, lambda: self.url, self.hub.connections_of
+            store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
         )
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""
@@ -149,6 +157,10 @@ class Gateway:
         self._tasks.keep(self.jobs.run, "jobs")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
+
+    async def _erase(self, app: App, user: User) -> Job:
+        """Erase a user for the operator, and tell after a while how far it has got."""
+        return await self.jobs.follow(await self._erasing.erase(app, user), ERASE_WAIT_MS)
 
     async def readiness(self) -> list[str]:
         """Return why this node is not ready; empty when it can commit and takes connections."""

@@ -481,6 +481,24 @@ def _write_lines(out: Path, lines: Iterator[str]) -> int:
 
 
 @cli.command()
+def erase(
+    app: AppOption,
+    user: UserOption,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Erase a user: name, password, profile, devices and texts; the id stays taken. It cannot be undone."""
+    order = Order(verb="erase", app=app, user=user)
+    loaded = _config(config, data)
+    told = _ask(loaded, order)
+    # By id from here on: the name is gone with the first answer.
+    again = msgspec.structs.replace(order, user=str(told["xid"]))
+    while not told["finished"]:
+        told = _ask(loaded, again)
+    print(f"user {told['xid']} is erased, with {told['done']} texts")
+
+
+@cli.command()
 def demo(
     config: ConfigOption = None,
     data: Annotated[

@@ -19,9 +19,12 @@ import msgspec
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.core.directory import Directory
+from gateway.core.erasing import erase_draft
 from gateway.core.operator import Operator, Order
 from gateway.core.retention import Retention
+from gateway.domain.drafts import Job, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.model import App, User
 from gateway.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
@@ -131,8 +134,21 @@ async def _do_here(config: Config, order: Order) -> Reply:
         days=config.retention.days,
         clock_step_max_s=config.retention.clock_step_max_s,
     )
+
+    async def erase_here(app: App, user: User) -> Job:
+        [told] = await store.append([erase_draft(app, user, now_ms())])
+        assert isinstance(told, Started), told
+        job = told.job
+        while not job.finished:
+            [stepped] = await store.append(
+                [StepDraft(app=job.app, job_id=job.id, at=now_ms(), rows=0, size=0)]
+            )
+            assert isinstance(stepped, Stepped), stepped
+            job = stepped.job
+        return job
+
     try:
-        return Reply(data=await Operator(store, directory, retention, lambda: "").do(order))
+        return Reply(data=await Operator(store, directory, retention, lambda: "", erase_here).do(order))
     except Problem as problem:
         return Reply(kind=problem.kind, sentence=problem.sentence)
     finally:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 
 from gateway.core.directory import Directory
-from gateway.core.retention import Retention, Standing
+from gateway.core.retention import Retention
+from gateway.domain.drafts import Job
 from gateway.domain.errors import Kind, Problem, bad
-from gateway.domain.model import App
+from gateway.domain.model import App, User
 from gateway.store.base import Store
 
 
@@ -26,6 +27,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, int] = {}
 
 
+Erase = Callable[[App, User], Coroutine[Any, Any, Job]]
+"""Erases a user: the job as far as it has got after a while, the same one however often it is asked for."""
+
+
 class Operator:
     """Carries out the orders. Every answer is a plain object; what is refused is a `Problem`."""
 
@@ -35,6 +40,7 @@ class Operator:
         directory: Directory,
         retention: Retention,
         url: Callable[[], str],
+        erase: Erase,
         connections_of: Callable[[int], int] = lambda _app: 0,
     ) -> None:
         self._store = store
@@ -42,36 +48,71 @@ class Operator:
         self._retention = retention
         self._url = url
         self._connections_of = connections_of
+        self._erase = erase
+        self._verbs: dict[str, Callable[[Order], Coroutine[Any, Any, dict[str, Any]]]] = {
+            "create": self._create,
+            "list": self._list,
+            "show": self._show,
+            "rotate": self._rotate,
+            "limits": self._limit,
+            "token": self._token,
+            "find": self._find,
+            "erase": self._erase_user,
+            "retention": self._retention_standing,
+            "resume-retention": self._resume_retention,
+        }
 
     async def do(self, order: Order) -> dict[str, Any]:
         """Carry out one order."""
-        match order.verb:
-            case "create":
-                return _told(await self._directory.create_app(order.app, registered=order.registered))
-            case "list":
-                return {"apps": [app.app_id for app in await self._store.apps()]}
-            case "show":
-                return _told(await self._app(order.app))
-            case "rotate":
-                return _told(await self._directory.rotate_secret(order.app))
-            case "limits":
-                return await self._limit(order.app, order.limits)
-            case "token":
-                grant = await self._directory.token_for(order.app, order.user or None, order.ttl_s)
-                return {
-                    "token": grant.token,
-                    "xid": grant.xid,
-                    "expires_ms": grant.expires_ms,
-                    "url": self._url(),
-                }
-            case "retention" | "resume-retention":
-                if order.verb == "resume-retention":
-                    await self._retention.resume()
-                return _standing(await self._retention.standing())
-            case "find":
-                return {"xid": await self._find(order.app, order.user)}
-            case _:
-                raise bad("verb", f"there is no order {order.verb}")
+        carry_out = self._verbs.get(order.verb)
+        if carry_out is None:
+            raise bad("verb", f"there is no order {order.verb}")
+        return await carry_out(order)
+
+    async def _create(self, order: Order) -> dict[str, Any]:
+        return _told(await self._directory.create_app(order.app, registered=order.registered))
+
+    async def _list(self, _: Order) -> dict[str, Any]:
+        return {"apps": [app.app_id for app in await self._store.apps()]}
+
+    async def _show(self, order: Order) -> dict[str, Any]:
+        return _told(await self._app(order.app))
+
+    async def _rotate(self, order: Order) -> dict[str, Any]:
+        return _told(await self._directory.rotate_secret(order.app))
+
+    async def _limit(self, order: Order) -> dict[str, Any]:
+        """Set limits of an app, where some are given, and tell all of them with what is in use."""
+        changes = order.limits
+        app = await (self._directory.set_limits(order.app, changes) if changes else self._app(order.app))
+        return {
+            "limits": msgspec.structs.asdict(app.limits),
+            "stored_bytes": await self._store.stored_bytes(app.id),
+            "connections": self._connections_of(app.id),
+        }
+
+    async def _token(self, order: Order) -> dict[str, Any]:
+        grant = await self._directory.token_for(order.app, order.user or None, order.ttl_s)
+        return {"token": grant.token, "xid": grant.xid, "expires_ms": grant.expires_ms, "url": self._url()}
+
+    async def _find(self, order: Order) -> dict[str, Any]:
+        return {"xid": await self._xid(order)}
+
+    async def _erase_user(self, order: Order) -> dict[str, Any]:
+        app = await self._app(order.app)
+        xid = await self._xid(order)
+        found = await self._store.user(app.id, xid)
+        if isinstance(found, Kind):
+            raise Problem(Kind.USER_UNKNOWN, f"there is no user {order.user}")
+        job = await self._erase(app, found)
+        return {"xid": xid, "done": job.done, "finished": job.finished}
+
+    async def _retention_standing(self, _: Order) -> dict[str, Any]:
+        return msgspec.structs.asdict(await self._retention.standing())
+
+    async def _resume_retention(self, order: Order) -> dict[str, Any]:
+        await self._retention.resume()
+        return await self._retention_standing(order)
 
     async def _app(self, app_id: str) -> App:
         app = await self._store.app(app_id)
@@ -79,26 +120,14 @@ class Operator:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
         return app
 
-    async def _limit(self, app_id: str, changes: dict[str, int]) -> dict[str, Any]:
-        """Set limits of an app, where some are given, and tell all of them with what is in use."""
-        app = await (self._directory.set_limits(app_id, changes) if changes else self._app(app_id))
-        return {
-            "limits": msgspec.structs.asdict(app.limits),
-            "stored_bytes": await self._store.stored_bytes(app.id),
-            "connections": self._connections_of(app.id),
-        }
-
-    async def _find(self, app_id: str, user: str) -> int:
+    async def _xid(self, order: Order) -> int:
+        user = order.user
         if user.isascii() and user.isdigit():
             return int(user)
-        found = await self._store.user_named((await self._app(app_id)).id, user)
+        found = await self._store.user_named((await self._app(order.app)).id, user)
         if found is None:
             raise Problem(Kind.USER_UNKNOWN, f"there is no user {user}")
         return found.xid
-
-
-def _standing(standing: Standing) -> dict[str, Any]:
-    return msgspec.structs.asdict(standing)
 
 
 def _told(app: App) -> dict[str, Any]:

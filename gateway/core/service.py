@@ -6,6 +6,7 @@ import dataclasses
 
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
+from gateway.core.erasing import Erasing
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
@@ -21,6 +22,7 @@ class Core:
 
     broadcasts: Broadcasts
     directory: Directory
+    erasing: Erasing
     groups: Groups
     messaging: Messaging
     conversations: Conversations

@@ -147,6 +147,7 @@ class JobKind(enum.StrEnum):
     """What jobs are there for; each has its pages in the store."""
 
     BROADCAST = "broadcast"
+    ERASE = "erase"
 
 
 class BroadcastText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

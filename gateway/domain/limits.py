@@ -67,6 +67,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     # Jobs: work that is done in pages beside the live traffic.
     jobs_open_max: int = 1_000
+    erase_page_max: int = 5_000
     job_page_max: int = 500
     job_retry_ms: int = 1_000
     broadcast_wait_ms: int = 1_000

@@ -12,6 +12,7 @@ from gateway.bus.memory import MemoryBus
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
+from gateway.core.erasing import Erasing
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -73,6 +74,7 @@ class Stage:
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
+            erasing=Erasing(store, self.jobs, self.directory, self.hub, self.clock),
             groups=self.groups,
             messaging=messaging,
             conversations=Conversations(store, self.writer, self.clock),

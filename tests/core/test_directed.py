@@ -72,6 +72,15 @@ async def test_facts_that_changed_are_read_anew(stage: Stage, group: Group) -> N
     await stage.core.messaging.send(third, order(group, OWNER))
 
 
+async def test_blocks_are_between_users_only(stage: Stage, group: Group) -> None:
+    """In a group they stop nothing, to some of it neither."""
+    member, owner = await stage.user(MEMBER), await stage.user(OWNER)
+    assert await stage.store.block(member.user.id, owner.user.id, 0)
+    await stage.core.messaging.send(owner, order(group, MEMBER))
+    with refused(Kind.BLOCKED):
+        await stage.core.messaging.send(owner, order(group, scope=Scope.USER, targets=(MEMBER,)))
+
+
 async def test_what_makes_no_sense(stage: Stage, group: Group) -> None:
     """To users, to two groups, to too many, as a notification, or unstored."""
     owner, other = await stage.user(OWNER), await make(stage)

@@ -89,3 +89,18 @@ async def test_an_administrator_is_judged_by_no_facts(stage: Stage, monkeypatch:
     await stage.core.messaging.recall(await stage.admin(), group.xid, msg_id)
     assert len(drafts) == 1
     assert await text_of(stage, group) == []
+
+
+async def test_a_groups_admin_has_no_window(stage: Stage) -> None:
+    """Whom the owner has made one may take back what others said, at any time; another member may not."""
+    group = await make(stage, (MEMBER, STRANGER))
+    msg_id = await say(stage, OWNER, group)
+    member = await stage.user(MEMBER)
+    stage.clock.move(s=10**6)
+    with refused(Kind.FORBIDDEN):
+        await stage.core.messaging.recall(member, group.xid, msg_id)
+    await stage.store._write(
+        lambda conn: conn.execute("UPDATE stay SET admin = 1 WHERE usr = ?", (member.user.id,))
+    )
+    await stage.core.messaging.recall(member, group.xid, msg_id)
+    assert await text_of(stage, group) == []

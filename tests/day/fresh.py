@@ -9,7 +9,8 @@ messages, with sender, texts and time, and whole lists of members):
    `== read(…)`. A device that states its cursors from its first attach on has never asked REST for messages. One that
    lets the store say where it starts asks REST for what lies before a start that is above what it holds (its first
    attach; not kept, and another device has acked since), once, when it hears `live`. Both ask for the members of a
-   group at the start of a stay. From then on, frames alone keep them up.
+   group at the start of a stay, and for its history where it shows it to who joins. From then on, frames alone keep
+   them up.
 3. *the list*: `/message/unread` names exactly the conversations of `read(…)` that have a message, and `num` counts
    the messages of others in them whose status, to this user, is not READ.
 4. *status*: `View.statuses` of a device that asks, from the REST statuses at its last `live` and the receipts since,
@@ -35,12 +36,13 @@ from tests.rest.stage import Answer, Caller
 PAGE = 7
 """Small, so that most conversations take more than one page."""
 
+NOT_ALLOWED = 10010
 NOT_IN_IT = {20001, 20002}
 """The codes of a group that has ended and of one that the asker is not in."""
 
 
 class UnansweredError(Exception):
-    """The gateway is going down: whoever asked asks again when it is back."""
+    """The gateway is going down, or the user is frozen: whoever asked asks again after the next attach."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ async def ask(caller: Caller, path: str, **query: object) -> Answer:
         answer = await caller.get(path, **query)
     except aiohttp.ClientError as error:
         raise UnansweredError(path) from error
-    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE or answer.code == NOT_ALLOWED:
         raise UnansweredError(path)
     return answer
 
@@ -95,6 +97,12 @@ async def members(caller: Caller, group: int) -> list[int] | None:
         cursor = answer.envelope["cursor"]
         if not cursor:
             return found
+
+
+async def shows_history(caller: Caller, group: int) -> bool:
+    """Whether who joins a group may page back to before."""
+    answer = await ask(caller, "/group/info", group_id=group)
+    return answer.code == HTTPStatus.OK and bool(answer.data["history_visible"])
 
 
 async def joined(caller: Caller) -> list[int]:

@@ -22,7 +22,9 @@ USERS = (11, 12, 13, 14)
 GROUPS = 2
 
 GONE, NOT_A_MEMBER = 20001, 20002
-OWNER_STAYS, BLOCKED = 20004, 10006
+OWNER_STAYS, BLOCKED, BANNED = 20004, 10006, 10010
+NO_MESSAGE = 60003
+OUT_OF_GROUP, GONE_APPLICATION, IS_MEMBER, IS_BLOCKED = 20005, 20014, 20017, 20018
 
 
 class Run:
@@ -96,7 +98,7 @@ phones = st.integers(0, 2 * len(USERS) - 1)
 back = st.integers(0, 8)
 
 
-ALONE = frozenset({"freeze", "restart"})
+ALONE = frozenset({"freeze", "hand_over", "restart"})
 """Operations that no other may meet: they end what the others need."""
 
 
@@ -125,7 +127,7 @@ async def text_to_many(run: Run, sender: int, targets: list[int]) -> None:
 @operation(users, groups)
 async def say(run: Run, sender: int, group: int) -> None:
     body = order([run.group(group)], f"say {len(run.sent)}", type=2)
-    await run.send(run.caller(sender), body, GONE, NOT_A_MEMBER)
+    await run.send(run.caller(sender), body, GONE, NOT_A_MEMBER, BANNED)
 
 
 @operation(phones, anyone)
@@ -178,6 +180,18 @@ async def recall_by_owner(run: Run, ago: int) -> None:
         if target in run.owners:
             answer = await run.town.people[run.owners[target]].recall(target, msg_id)
             assert answer.code in (200, GONE), answer.envelope
+
+
+@operation(back, st.sampled_from([11, 12]))
+async def amend(run: Run, ago: int, ctype: int) -> None:
+    """Its sender appends to a message, or replaces it: an entry of its own, in no history and no count."""
+    mine = [sent for sent in run.sent if sent[1] in USERS]
+    if mine:
+        msg_id, sender, target = mine[-1 - ago % len(mine)]
+        kind = 1 if target in USERS else 2
+        body = order([target], "more", type=kind, content_type=ctype, related_mid=msg_id)
+        answer = await run.town.people[sender].post("/message/send", body)
+        assert answer.code in (200, GONE, NOT_A_MEMBER, BANNED, BLOCKED, NO_MESSAGE), answer.envelope
 
 
 @operation(users, anyone)
@@ -245,6 +259,49 @@ async def come_again(run: Run, group: int, who: list[int]) -> None:
     """Out and in at once: a new stay, one entry after the last."""
     await kick(run, group, who)
     await invite(run, group, who)
+
+
+@operation(users, some)
+async def create_open_book(run: Run, owner: int, members: list[int]) -> None:
+    """A group that shows its history to who joins."""
+    body = {"name": "open", "user_list": members, "history_visible": True}
+    group = int((await run.caller(owner).post("/group/create", body)).data["group_id"])
+    run.town.groups.append(group)
+    run.groups.append(group)
+    run.owners[group] = USERS[owner]
+
+
+@operation(groups, users)
+async def apply(run: Run, group: int, user: int) -> None:
+    """Somebody asks to be let in, and is."""
+    xid = run.group(group)
+    answer = await run.caller(user).post("/group/apply", {"group_id": xid})
+    assert answer.code in (200, GONE, IS_MEMBER, IS_BLOCKED), answer.envelope
+    if answer.code == 200:
+        told = {"group_id": xid, "user_id": USERS[user], "approval": True}
+        answer = await run.town.people[run.owners[xid]].post("/group/apply/handle", told)
+        assert answer.code in (200, GONE, GONE_APPLICATION, IS_MEMBER), answer.envelope
+
+
+@operation(st.sampled_from(["ban", "unban", "block", "unblock"]), groups, some)
+async def hold_off(run: Run, what: str, group: int, who: list[int]) -> None:
+    """Members are silenced for good, or kicked and kept out; or that is taken back."""
+    xid = run.group(group)
+    who = [user for user in who if user != run.owners[xid]]
+    if who:
+        answer = await run.town.people[run.owners[xid]].change(what, xid, *who)
+        assert answer.code in (200, GONE), answer.envelope
+
+
+@operation(groups, users)
+async def hand_over(run: Run, group: int, user: int) -> None:
+    """The group gets another owner; no entry tells of it."""
+    xid = run.group(group)
+    body = {"group_id": xid, "new_owner": USERS[user]}
+    answer = await run.town.people[run.owners[xid]].post("/group/transfer", body)
+    assert answer.code in (200, GONE, OUT_OF_GROUP), answer.envelope
+    if answer.code == 200:
+        run.owners[xid] = USERS[user]
 
 
 @operation(groups)

@@ -15,7 +15,7 @@ from gateway.client.device import Backoff, Device
 from gateway.wire.close import COME_BACK_MAX, Close
 from gateway.wire.encoding import JSON
 from tests.channel.stage import Peer
-from tests.day.fresh import UnansweredError, joined, members, recent, whole
+from tests.day.fresh import UnansweredError, joined, members, recent, shows_history, whole
 from tests.day.town import Town
 from tests.day.view import USER, Frame, View
 
@@ -73,9 +73,12 @@ class Phone(abc.ABC):
         self._moved.set()
 
     async def _read_rosters(self) -> None:
-        view = self.view
+        """At the start of a stay: the members, and what the group shows of before, which no frame will bring."""
+        view, caller = self.view, self.town.people[self.user]
         for group in sorted(view.unheard_of):
-            found = await members(self.town.people[self.user], group)
+            found = await members(caller, group)
+            if found is not None and await shows_history(caller, group):
+                view.history(group, await whole(caller, group, limit=100) or [])
             view.unheard_of.discard(group)
             if found is not None:
                 view.roster(group, found)

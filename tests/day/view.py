@@ -17,6 +17,9 @@ Item = dict[str, Any]
 
 USER = "user"
 
+CHANGES = frozenset({"APPEND", "REPLACE"})
+"""What changes another message and is none of its own: history pages and counts leave it out."""
+
 STATUSES = ("UNREAD", "DELIVERED", "READ")
 
 
@@ -238,7 +241,7 @@ class View:
                         found.setdefault(entry["message"]["conversation_id"], {})[message.msg_id] = message
                     case "recalled" | "gone":
                         wiped.add(entry["msg_id"])
-                    case "deleted":
+                    case "deleted" if seq > self._since(entry["conversation_id"], windows):
                         conversation = entry["conversation_id"]
                         deleted[conversation] = max(deleted.get(conversation, 0), entry["msg_id"])
                     case _:
@@ -254,8 +257,14 @@ class View:
         }
         return {conversation: shown for conversation, shown in conversations.items() if shown}
 
+    def _since(self, conversation: int, windows: dict[int, Window]) -> int:
+        """From where on in the user's timeline a deletion counts: it is part of a stay, and of what was read anew."""
+        return max(windows.get(conversation, Window()).joined, self._lost.get(USER, 0))
+
     def _in_window(self, timeline: str, seq: int, entry: Frame, windows: dict[int, Window]) -> bool:
-        """Whether a message belongs to the open stay; what came of a closed one is kept, and no longer shown."""
+        """Whether a message is shown by itself, in the open stay; what came of a closed one is kept, and not shown."""
+        if entry["message"]["ctype"] in CHANGES:
+            return False
         if timeline != USER:
             window = windows.get(int(timeline[2:]))
             return window is not None and seq >= window.from_seq

@@ -51,12 +51,12 @@ class TestBetweenUsers:
         async with alice.device(1) as one, alice.device(2) as two:
             for device in (one, two):
                 await device.hear("live")
-            asked = order([BOB], "psst", online_only=True)
-            assert (await one.ask("send", **asked))["op"] == "ok"
+            await one._socket.send_json({"op": "send", **order([BOB], "psst", online_only=True)})
+            assert [frame["op"] for frame in await one.hear("ok")] == ["ok"]
             assert (await two.hear("message"))[-1]["message"]["from_xid"]["device_sn"] == 1
             assert await heard(one) == []
             assert (await two.ask("send", **order([ALICE], "note", online_only=True)))["op"] == "ok"
-            assert (await one.hear("message"))[-1]["message"]["content"] == "note"
+            assert [frame["message"]["content"] for frame in await heard(one)] == ["note"]
 
     async def test_to_many(self, alice: Caller, bob: Caller, carol: Caller) -> None:
         """One id each, rising; on the channel all are told."""
@@ -145,6 +145,17 @@ class TestRules:
         assert (await admin.ask_send([user, 4711], online_only=True)).refused(10000, "targets", "4711")
         refused = await admin.ask_send([user], online_only=True, from_user_id=4711)
         assert refused.refused(10000, "from_user_id")
+
+    async def test_blocks_and_frozen_users(self, alice: Caller, bob: Caller, admin: Caller) -> None:
+        """A block stops it both ways, but no notice; who is frozen sends nothing, also in an admin's hand."""
+        assert (await bob.post("/roster/block", {"user_id": ALICE})).data is True
+        for caller, target in ((alice, BOB), (bob, ALICE)):
+            assert (await caller.ask_send([target], online_only=True)).refused(10006)
+        assert await admin.notify(BOB, from_user_id=ALICE, online_only=True) > 0
+        assert (await admin.call("PUT", "/user/disable", {"list": [ALICE]})).code == 200
+        for target, kind in ((CAROL, 1), (await bob.group(ALICE), 2)):
+            asked = await admin.ask_send([target], type=kind, from_user_id=ALICE, online_only=True)
+            assert asked.refused(10010, "frozen")
 
 
 class TestTransactions:

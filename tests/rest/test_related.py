@@ -66,6 +66,9 @@ class TestReadAck:
         assert (await about(admin, READ_ACK, ALICE, msg_id, from_user_id=CAROL)).refused(
             10000, "from_user_id"
         )
+        assert (await admin.call("PUT", "/user/disable", {"list": [BOB]})).code == 200
+        assert (await about(admin, READ_ACK, ALICE, msg_id, from_user_id=BOB)).refused(10010, "frozen")
+        assert (await admin.call("PUT", "/user/enable", {"list": [BOB]})).code == 200
         assert answered(await about(admin, READ_ACK, ALICE, msg_id, from_user_id=BOB), msg_id)
         assert await alice.statuses(BOB) == ["READ"]
         assert await bob.unread() == [(ALICE, 0)]

@@ -66,6 +66,19 @@ class TestMessages:
         assert await sweep(stage) == 1
         assert len(await told(stage, 2)) == 2
 
+    async def test_to_some_of_a_group_and_folded_ones(self, stage: Stage) -> None:
+        """They go like all others, one by one, from the timelines of both; a stay keeps how far it was read."""
+        group = await stage.group(1, 2, 3)
+        first = (await stage.whisper(1, group, 2, 3, at=OLD)).first_msg_id
+        await stage.whisper(1, group, 2, ctype=11, related=first, at=OLD)
+        await stage.read(2, group)
+        plain = (await stage.send(1, 2, at=OLD)).first_msg_id
+        await stage.send(1, 2, ctype=12, related=plain, at=OLD)
+        young = (await stage.whisper(2, group, 1, at=YOUNG)).first_msg_id
+        assert await sweep(stage, most=1) == 5
+        assert await stage.shown(1, group) == await stage.shown(2, group) == [young]
+        assert await told(stage, 1) == await told(stage, 2) == [young]
+
     async def test_nothing_to_do(self, stage: Stage) -> None:
         """An empty store, and one where all are young."""
         assert await stage.store.sweep(NOW, 10) == Swept(0, 0, more=False)

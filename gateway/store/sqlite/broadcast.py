@@ -23,7 +23,7 @@ SELECT json_group_array(json_array(xid, meant)) FROM (
 _text = msgspec.json.Decoder(BroadcastText)
 
 
-def _ends_at(conn: sqlite3.Connection, _: JobDraft) -> int:
+def _begin(conn: sqlite3.Connection, _: JobDraft) -> int:
     last: int = one(conn, "SELECT coalesce(max(id), 0) FROM timeline")[0]
     return last
 
@@ -62,4 +62,4 @@ def _page(conn: sqlite3.Connection, task: Task, limits: Limits) -> Page:
     )
 
 
-WORK = Work(ends_at=_ends_at, page=_page)
+WORK = Work(begin=_begin, page=_page)

@@ -309,9 +309,7 @@ def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Lim
                 (draft.group_id,),
             )
         ]
-        conn.execute("UPDATE grp SET destroyed_at = ? WHERE id = ?", (draft.at, draft.group_id))
-        for held in ("ban", "grp_block", "request"):
-            conn.execute(f"DELETE FROM {held} WHERE grp = ?", (draft.group_id,))
+        end_group(conn, draft.group_id, draft.at)
     elif draft.action is Action.JOINED:
         users = [u for u in find_users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
         refused.update((user.xid, Kind.GROUP_BLOCKED) for user in users if user.blocked)
@@ -327,6 +325,13 @@ def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Lim
         return Changed([], draft.group_xid, refused)
     placed = tell(conn, draft.action, draft.group_id, draft.group_xid, users, draft.at)
     return Changed(placed, draft.group_xid, refused)
+
+
+def end_group(conn: sqlite3.Connection, group_id: int, at: int) -> None:
+    """End a group; whoever is in it is told by `tell`."""
+    conn.execute("UPDATE grp SET destroyed_at = ? WHERE id = ?", (at, group_id))
+    for held in ("ban", "grp_block", "request"):
+        conn.execute(f"DELETE FROM {held} WHERE grp = ?", (group_id,))
 
 
 def withdraw_requests(conn: sqlite3.Connection, group_id: int, user_ids: str) -> None:

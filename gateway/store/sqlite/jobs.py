@@ -21,11 +21,11 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.store.sqlite import broadcast
+from gateway.store.sqlite import broadcast, erase
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.work import Page, Task, Work
 
-WORKS: Mapping[JobKind, Work] = {JobKind.BROADCAST: broadcast.WORK}
+WORKS: Mapping[JobKind, Work] = {JobKind.BROADCAST: broadcast.WORK, JobKind.ERASE: erase.WORK}
 """How each kind of job is done."""
 
 Append = Callable[[MessageDraft], Answer]
@@ -73,7 +73,7 @@ def start(conn: sqlite3.Connection, draft: JobDraft, limits: Limits) -> Answer:
             draft.key,
             draft.digest,
             draft.data,
-            WORKS[draft.kind].ends_at(conn, draft),
+            WORKS[draft.kind].begin(conn, draft),
             draft.at,
         ),
     )[0]

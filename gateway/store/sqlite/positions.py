@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import EntryKind, Scope, Status
+from gateway.domain.model import EntryKind, Scope, State, Status
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import NOTICE
@@ -185,6 +185,9 @@ def _ranges(moves: list[_Move]) -> list[tuple[int, int, int]]:
 def keep(conn: sqlite3.Connection, devices: Sequence[Keep], limits: Limits) -> None:
     """Write the rows of kept devices and their cursors, as given; evict what is beyond the user's limit."""
     for device in devices:
+        # An ack that was under way when its user was deleted must not bring a device back.
+        if one(conn, "SELECT state FROM timeline WHERE id = ?", (device.user_id,))[0] == State.DELETED:
+            continue
         conn.execute(
             """INSERT INTO device (usr, sn, seen_at, platform, user_agent) VALUES (?1, ?2, ?3, ?4, ?5)
             ON CONFLICT (usr, sn) DO UPDATE SET seen_at = max(seen_at, ?3),

@@ -1,4 +1,4 @@
-"""What a kind of job has to say of itself (`jobs.py` runs them, `broadcast.py` is one)."""
+"""What a kind of job has to say of itself (`jobs.py` runs them, `broadcast.py` and `erase.py` are two)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class Work(NamedTuple):
     """How a kind of job is done. Both run on the writer's thread, inside the transaction.
 
-    `ends_at` fixes, as the job is committed, how far it will go; `page` does what comes after `progress`: few enough
-    rows that nobody who sends meanwhile notices.
+    `begin` does what must be done with the commit of the job itself, and fixes how far it will go (`ends_at`); `page`
+    does what comes after `progress`: few enough rows that nobody who sends meanwhile notices.
     """
 
-    ends_at: Callable[[sqlite3.Connection, JobDraft], int]
+    begin: Callable[[sqlite3.Connection, JobDraft], int]
     page: Callable[[sqlite3.Connection, Task, Limits], Page]

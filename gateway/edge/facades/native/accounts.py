@@ -35,6 +35,10 @@ class _Ids(msgspec.Struct):
     list_: list[Number] | None = msgspec.field(default=None, name="list")
 
 
+class _One(msgspec.Struct):
+    user_id: Number = None
+
+
 class _Passwords(msgspec.Struct):
     user_id: Number = None
     old_password: str | None = None
@@ -80,6 +84,7 @@ class _Online(msgspec.Struct):
 
 
 _batch = Body(_Batch)
+_one = Body(_One)
 _ids = Body(_Ids)
 _passwords = Body(_Passwords)
 _profile = Body(_Profile)
@@ -148,6 +153,16 @@ async def enable(core: Core, limits: Limits, asked: Asked) -> bytes:
     """PUT /user/enable."""
     principal = await principal_of(core, asked)
     await core.users.unfreeze(principal, _named(asked, limits))
+    return DONE
+
+
+async def delete(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST, DELETE /user/delete: whom the query names, or the body."""
+    principal = await principal_of(core, asked)
+    xid = Query(asked.query).number("user_id", 0, SAFE_MAX, 0)
+    if not xid and asked.body:
+        xid = number(_one.decode(asked.body, limits).user_id, "user_id", 0, SAFE_MAX, 0)
+    await core.erasing.delete(principal, xid)
     return DONE
 
 

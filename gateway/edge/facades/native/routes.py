@@ -47,6 +47,7 @@ ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
         ("PUT", "/user/disable", accounts.disable),
         ("PUT", "/user/enable", accounts.enable),
         ("POST", "/user/change_password", accounts.change_password),
+        ("POST DELETE", "/user/delete", accounts.delete),
         ("GET", "/user/device/list", devices.device_list),
         ("POST DELETE", "/user/device/remove", devices.device_remove),
         ("POST PUT", "/user/kick", devices.kick),

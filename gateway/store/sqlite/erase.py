@@ -1,0 +1,100 @@
+"""The end of a user: the account goes with the commit of the job, groups and texts go page by page.
+
+What others hold stays whole: entries keep their places, and yield `gone` where the text was the user's. The id stays
+taken, so that nobody comes to stand for whom it named.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gateway.domain.drafts import JobDraft, Placed
+from gateway.domain.limits import Limits
+from gateway.domain.model import Action, State
+from gateway.store.sqlite.changes import GroupUser, end_group, tell
+from gateway.store.sqlite.lane import one
+from gateway.store.sqlite.messages import ERASED, NOTICE
+from gateway.store.sqlite.texts import wipe
+from gateway.store.sqlite.work import Page, Task, Work
+
+GROUPS_PAGE = 20
+"""Groups left in one page: each is an entry or two, and the end of a group that nobody else is in."""
+
+_FORGOTTEN = (
+    "DELETE FROM cursor WHERE usr = ?1",
+    "DELETE FROM device WHERE usr = ?1",
+    "DELETE FROM block WHERE usr = ?1",
+    "DELETE FROM block WHERE (blocked, usr) IN (SELECT blocked, usr FROM block INDEXED BY block_by WHERE blocked = ?1)",
+    "DELETE FROM ban WHERE usr = ?1",
+    "DELETE FROM grp_block WHERE usr = ?1",
+    "DELETE FROM request WHERE usr = ?1 OR inviter = ?1",
+)
+# The longest in the group, an administrator first.
+_HEIR = """
+SELECT id, usr FROM stay WHERE grp = ? AND to_seq IS NULL AND usr <> ? ORDER BY admin DESC, joined_at, id LIMIT 1
+"""
+# Whatever the user wrote, and what nobody else can see: notices to the user. A window of message ids, whoever they are
+# of: looking for one sender's would need an index that every send pays for.
+_WINDOW = f"""
+SELECT msg_id, body IS NOT NULL AND (sender = ?1 OR (target = ?1 AND flags & {NOTICE})) FROM message
+WHERE msg_id > ?2 AND msg_id <= ?3 ORDER BY msg_id LIMIT ?4
+"""
+
+
+def _begin(conn: sqlite3.Connection, draft: JobDraft) -> int:
+    """Make the user nobody: no token, name, password or device is good from this commit on."""
+    user_id = int(draft.data)
+    conn.execute("UPDATE timeline SET state = ? WHERE id = ?", (State.DELETED, user_id))
+    conn.execute(
+        """UPDATE user SET name = NULL, password = '', nickname = '', avatar = '', description = '', public_info = '',
+        private_info = '', valid_from_ms = ? WHERE id = ?""",
+        # A token's time is in whole seconds.
+        ((draft.at // 1000 + 1) * 1000, user_id),
+    )
+    for forget in _FORGOTTEN:
+        conn.execute(forget, (user_id,))
+    newest: int = one(conn, "SELECT next_msg_id - 1 FROM meta")[0]
+    return newest
+
+
+def _page(conn: sqlite3.Connection, task: Task, limits: Limits) -> Page:
+    user_id = int(task.data)
+    placed = _leave(conn, user_id, task.at)
+    if placed:
+        return Page(progress=task.progress, done=0, finished=False, placed=placed)
+    window = conn.execute(_WINDOW, (user_id, task.progress, task.ends_at, limits.erase_page_max)).fetchall()
+    theirs = [msg_id for msg_id, meant in window if meant]
+    if theirs:
+        wipe(conn, theirs, ERASED)
+    finished = len(window) < limits.erase_page_max
+    if finished:
+        conn.execute("DELETE FROM dedup WHERE sender = ?", (user_id,))
+    return Page(progress=window[-1][0] if window else task.progress, done=len(theirs), finished=finished)
+
+
+def _leave(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:
+    """Leave some of the groups that the user is in. One's own goes to an heir; with nobody left it ends."""
+    placed: list[Placed] = []
+    found = conn.execute(
+        """SELECT s.id, s.grp, t.xid, g.owner FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+        JOIN grp AS g ON g.id = s.grp WHERE s.usr = ? AND s.to_seq IS NULL LIMIT ?""",
+        (user_id, GROUPS_PAGE),
+    ).fetchall()
+    for stay_id, group_id, group_xid, owner_id in found:
+        action = Action.LEFT
+        if owner_id == user_id:
+            heir = one(conn, _HEIR, (group_id, user_id))
+            if heir:
+                conn.execute("UPDATE grp SET owner = ? WHERE id = ?", (heir[1], group_id))
+                conn.execute("UPDATE stay SET admin = 0 WHERE id = ?", (heir[0],))
+                conn.execute("DELETE FROM ban WHERE grp = ? AND usr = ?", (group_id, heir[1]))
+            else:
+                action = Action.DESTROYED
+                end_group(conn, group_id, at)
+        xid, head = one(conn, "SELECT xid, head FROM timeline WHERE id = ?", (user_id,))
+        leaver = GroupUser(xid, user_id, head, stay_id, 0)
+        placed += tell(conn, action, group_id, group_xid, [leaver], at)
+    return placed
+
+
+WORK = Work(begin=_begin, page=_page)
