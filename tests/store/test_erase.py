@@ -32,7 +32,9 @@ async def finish(stage: Stage, started: Started) -> list[Stepped]:
     """Do all pages; the store keeps its laws after each."""
     pages: list[Stepped] = []
     while not (pages and pages[-1].job.finished):
-        answer = await stage.append(StepDraft(job_id=started.job.id, at=NOW, rows=1, size=1))
+        answer = await stage.append(
+            StepDraft(app=started.job.app, job_id=started.job.id, at=NOW, rows=1, size=1)
+        )
         assert isinstance(answer, Stepped), answer
         pages.append(answer)
         assert stage.check() == []
@@ -167,7 +169,7 @@ async def test_page_by_page(stage: Stage) -> None:
     await stage.restart(Limits(erase_page_max=4))
     started = await begin(stage, 1)
     for _ in range(3):
-        await stage.append(StepDraft(job_id=started.job.id, at=NOW, rows=1, size=1))
+        await stage.append(StepDraft(app=started.job.app, job_id=started.job.id, at=NOW, rows=1, size=1))
     await stage.restart(Limits(erase_page_max=4))
     assert [job.id for job in await stage.store.jobs()] == [started.job.id]
     assert (await finish(stage, started))[-1].job.done == 13

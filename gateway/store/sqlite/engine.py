@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -17,7 +17,7 @@ from typing import IO, TypeVar
 from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import App, Bearing, Facts, Group, Member, Message, Page, Standing, User
+from gateway.domain.model import App, AppLimits, Bearing, Facts, Group, Member, Message, Page, Standing, User
 from gateway.store import schema
 from gateway.store.base import History, Party, Readers, Recent, Remembered
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions, users
@@ -51,6 +51,7 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
         self._writer = writer
         self._readers = readers
         self._turn = itertools.cycle(range(len(readers)))
+        self._reading = 0
         self._doubtful = False
         self._failing = False
         self._settling = asyncio.Lock()
@@ -73,7 +74,7 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
             for _ in range(limits.readers):
                 lanes.append(await open_lane(path, readonly=True))  # noqa: PERF401 - each is closed on a failure
             store = cls(path, limits, lock, lanes[0], lanes[1:])
-            store._epoch = await store._read(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
+            store._epoch = await store._look(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
         except (sqlite3.Error, OSError) as error:
             await _close_all(lanes)
             lock.close()
@@ -233,25 +234,35 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
     # -- reading ----------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read for a caller, who can come back: past `reads_queue_max` with `OVERLOADED`."""
+        if self._reading >= self._limits.reads_queue_max:
+            raise Problem(Kind.OVERLOADED, "too many reads wait for the store", retry_after_ms=1000)
+        return await self._look(work)
+
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read what devices, tokens and this node itself need: there are at most `connections_max` of them."""
         self._want_open()
+        self._reading += 1
         try:
             return await self._readers[next(self._turn)].run(work)
         except _BAD_DATA as error:
             raise _bad_data(error) from error
         except (sqlite3.Error, ValueError) as error:
             raise self._failed(error) from error
+        finally:
+            self._reading -= 1
 
     async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
         """Read entries of a timeline."""
-        return await self._read(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
+        return await self._look(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
 
     async def standing(self, user_id: int, device_sn: int) -> Standing:
         """Attach, first query."""
-        return await self._read(lambda conn: pages.standing(conn, user_id, device_sn))
+        return await self._look(lambda conn: pages.standing(conn, user_id, device_sn))
 
     async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
         """Attach, second query."""
-        return await self._read(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
+        return await self._look(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
         """Page a conversation."""
@@ -296,9 +307,21 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
         """Add a token key to an app."""
         return await self._write(lambda conn: directory.add_key(conn, app_id, kid, secret, at))
 
+    async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
+        """Set limits of an app."""
+        return await self._write(lambda conn: directory.set_limits(conn, app_id, changes))
+
+    async def limits(self, app: int) -> AppLimits:
+        """Look up what an app may use."""
+        return await self._look(lambda conn: directory.find_limits(conn, app))
+
+    async def stored_bytes(self, app: int) -> int:
+        """Look up what an app stores."""
+        return await self._read(lambda conn: directory.stored_bytes(conn, app))
+
     async def app(self, app_id: str) -> App | None:
         """Find an app."""
-        return await self._read(lambda conn: directory.find_app(conn, app_id))
+        return await self._look(lambda conn: directory.find_app(conn, app_id))
 
     async def apps(self) -> list[App]:
         """List all apps."""
@@ -314,11 +337,11 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user."""
-        return await self._read(lambda conn: users.find_user(conn, app, xid))
+        return await self._look(lambda conn: users.find_user(conn, app, xid))
 
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by name."""
-        return await self._read(lambda conn: users.find_user_named(conn, app, name))
+        return await self._look(lambda conn: users.find_user_named(conn, app, name))
 
     async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
         """Find a user or make it."""
