@@ -8,10 +8,10 @@ from contextlib import closing
 import pytest
 
 from gateway.core.erasing import erase_draft
-from gateway.domain.drafts import Keep, Refused, Started, StepDraft, Stepped
+from gateway.domain.drafts import Changed, Keep, Refused, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Gone, State, User
+from gateway.domain.model import ROOM, Action, Gone, State, User
 from tests.store.stage import NOW, Stage
 
 
@@ -150,6 +150,21 @@ async def test_groups_are_left_and_inherited(stage: Stage) -> None:
         assert last.action is action
     told = [entry.membership for entry in await stage.entries(1) if entry.membership]
     assert {fact.action for fact in told[-3:]} == {Action.LEFT, Action.DESTROYED}
+
+
+async def test_chatrooms_end(stage: Stage) -> None:
+    """Nobody is in one who could inherit it; those of others go on."""
+    rooms = []
+    for owner in (1, 1, 2):
+        made = await stage.append(stage.creation(owner, type=ROOM))
+        assert isinstance(made, Changed)
+        rooms.append(made.xid)
+    await stage.say(1, rooms[2])
+    await erase(stage, 1)
+    assert [await stage.store.group(stage.app.id, room) is None for room in rooms] == [True, True, False]
+    [ended] = await stage.entries(rooms[0])
+    assert ended.membership is not None
+    assert ended.membership.action is Action.DESTROYED
 
 
 async def test_the_longest_member_inherits(stage: Stage) -> None:
