@@ -36,13 +36,13 @@ from tests.rest.stage import Answer, Caller
 PAGE = 7
 """Small, so that most conversations take more than one page."""
 
-NOT_ALLOWED = 10010
+NOT_ALLOWED, ILLEGAL_TOKEN = 10010, 10008
 NOT_IN_IT = {20001, 20002}
 """The codes of a group that has ended and of one that the asker is not in."""
 
 
 class UnansweredError(Exception):
-    """The gateway is going down, or the user is frozen: whoever asked asks again after the next attach."""
+    """The gateway is going down, or the user is frozen or erased: whoever asked asks again after the next attach."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ async def ask(caller: Caller, path: str, **query: object) -> Answer:
         answer = await caller.get(path, **query)
     except aiohttp.ClientError as error:
         raise UnansweredError(path) from error
-    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE or answer.code == NOT_ALLOWED:
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE or answer.code in (NOT_ALLOWED, ILLEGAL_TOKEN):
         raise UnansweredError(path)
     return answer
 

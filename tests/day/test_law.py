@@ -13,12 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.day import ends, operations, rooms
 from tests.day.law import check_all
-from tests.day.operations import ALONE, OPERATIONS, USERS, Run
+from tests.day.run import ALONE, OPERATIONS, USERS, Run
 from tests.day.town import LIMITS, open_town
 
-SMALL = msgspec.structs.replace(LIMITS, unacked_max=8, replay_page_max=3)
-"""So that few entries make pages, and windows that an ack must open."""
+assert {ends, operations, rooms}, "what there is to do registers itself"
+
+SMALL = msgspec.structs.replace(LIMITS, unacked_max=8, replay_page_max=3, room_history_max=4)
+"""So that few entries make pages, windows that an ack must open, and ends of a room."""
 
 every = {name: st.tuples(st.just(name), *drawn) for name, (_, drawn) in OPERATIONS.items()}
 one = st.one_of(*every.values())

@@ -9,6 +9,7 @@ import pytest
 from tests.day.view import USER, Frame, Item, View
 
 ME, FRIEND, GROUP = 1, 2, 70
+NOW = 1_000
 
 
 def item(msg_id: int, conversation: int = FRIEND) -> Item:
@@ -44,7 +45,7 @@ def group(action: str, seq: int, *, timeline: str = USER, **members: Any) -> Fra
 
 
 def view_of(*frames: Frame) -> View:
-    view = View(ME)
+    view = View(ME, lambda: NOW)
     for frame in frames:
         view.apply(frame)
     return view
