@@ -165,6 +165,9 @@ class BarePhone(Phone):
         self._acked = dict(welcome["cursors"])
         self._pings = self._pongs = 0
         self._unacked_max = welcome["limits"]["unacked_max"]
+        if not self.asks:
+            # What retention has removed was told by a gap, and is not to be read anywhere.
+            self.view.missing.clear()
         self.view.apply(welcome)
         assert self.asks or USER not in self.view.missing, "it was not started at what it stated"
         self._asked.clear()
@@ -315,6 +318,16 @@ class ClientPhone(Phone):
         await self.device.close()
         if self._pump is not None:
             await self._pump
+        for room in self.view.rooms.values():
+            room.inside = False
+
+    async def join(self, room: int) -> None:
+        """Go into a chatroom, after what is held of it; the client goes in again by itself whenever it comes back."""
+        held = self.view.rooms[room].held if room in self.view.rooms else 0
+        # Entries may come before the answer is known here, and the answer can only be this.
+        self.view.enter(room, held)
+        answer = await self.device.join(room, held)
+        assert answer["seq"] == held, answer
 
     def cut(self) -> None:
         """Lose the network for a moment; the client notices by itself."""

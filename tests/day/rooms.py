@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from tests.day.run import GONE, Run, back, operation, phones, users
 from tests.rest.stage import order
 
+PUT_OUT = 10010
+"""What a join is answered with where its device was put out meanwhile."""
+
 
 @operation(users)
 async def open_room(run: Run, owner: int) -> None:
@@ -22,7 +25,7 @@ async def join_room(run: Run, phone: int, room: int, start: str) -> None:
             xid = run.room(room)
             held = device.view.rooms[xid].held if xid in device.view.rooms else 0
             seq = {"head": None, "held": held, "all": 0}[start]
-            assert await device.join(xid, seq) in (200, GONE)
+            assert await device.join(xid, seq) in (200, GONE, PUT_OUT)
 
 
 @operation(phones, back)

@@ -124,7 +124,8 @@ class View:
             case "ok" if "timeline" in frame:
                 self.enter(int(frame["timeline"].removeprefix(ROOM)), frame["seq"])
             case "group" if "timeline" not in frame:
-                self.rooms[frame["group_id"]].inside = False
+                # Whoever is put out while joining has not been in it.
+                self.rooms.setdefault(frame["group_id"], Room()).inside = False
             case "gap" if not frame["timeline"].startswith(ROOM):
                 self._gap(frame)
             case _ if "timeline" in frame:
