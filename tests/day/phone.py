@@ -323,6 +323,8 @@ class ClientPhone(Phone):
 
     async def join(self, room: int) -> None:
         """Go into a chatroom, after what is held of it; the client goes in again by itself whenever it comes back."""
+        # A first welcome clears the view.
+        await self.wait(lambda: self.view.live, "being live")
         held = self.view.rooms[room].held if room in self.view.rooms else 0
         # Entries may come before the answer is known here, and the answer can only be this.
         self.view.enter(room, held)
