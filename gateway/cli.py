@@ -24,7 +24,7 @@ from gateway.core.operator import Order
 from gateway.domain.errors import Problem
 from gateway.domain.model import Scope
 from gateway.greeting import first_start, greet
-from gateway.store.sqlite.engine import StoreError
+from gateway.store.sqlite.folder import StoreError
 
 if TYPE_CHECKING:
     from gateway.app import Gateway

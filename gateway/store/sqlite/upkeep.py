@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TypeVar
-
 from gateway.store.base import Sweeping, Swept
 from gateway.store.sqlite import retention
+from gateway.store.sqlite.lane import Lanes
 
-T = TypeVar("T")
 
-
-class Upkeep(ABC):
+class Upkeep(Lanes):
     """What `SqliteStore` does of retention; how work gets to a connection is its own."""
-
-    @abstractmethod
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a reader."""
-
-    @abstractmethod
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as one transaction."""
 
     async def sweeping(self) -> Sweeping:
         """Read where retention stands."""
