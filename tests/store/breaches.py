@@ -435,6 +435,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET name = 'carol' WHERE id = 4",
         "{c} is deleted and still has a name or a password",
     ),
+    "a deleted user's profile": (
+        "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET avatar = 'face' WHERE id = 4",
+        "{c} is deleted and still has a profile",
+    ),
     "tokens from half a second on": (
         "UPDATE user SET valid_from_ms = 1500 WHERE id = 4",
         "{c} has tokens from 1500 on, which is no whole second",

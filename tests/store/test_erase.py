@@ -8,10 +8,10 @@ from contextlib import closing
 import pytest
 
 from gateway.core.erasing import erase_draft
-from gateway.domain.drafts import Keep, Refused, Started, StepDraft, Stepped
+from gateway.domain.drafts import Changed, Keep, Refused, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Gone, State, User
+from gateway.domain.model import ROOM, Action, Gone, State, User
 from tests.store.stage import NOW, Stage
 
 
@@ -158,6 +158,35 @@ async def test_the_longest_member_inherits(stage: Stage) -> None:
     group = await stage.store.group(stage.app.id, own)
     assert group is not None
     assert group.owner_xid == 3
+
+
+async def test_chatrooms_end_with_their_owner(stage: Stage) -> None:
+    """Nobody else could end them; whoever is in one is told."""
+    rooms = []
+    for owner in (1, 1, 2):
+        answer = await stage.append(stage.creation(owner, type=ROOM))
+        assert isinstance(answer, Changed)
+        rooms.append(answer.xid)
+    await stage.say(2, rooms[0])
+    pages = await erase(stage, 1)
+    assert [await stage.store.group(stage.app.id, room) is None for room in rooms] == [True, True, False]
+    told = [(placed.owner_xid, placed.entry.membership) for page in pages for placed in page.placed]
+    assert [(xid, fact.action) for xid, fact in told if fact] == [
+        (xid, Action.DESTROYED) for xid in rooms[:2]
+    ]
+
+
+async def test_what_was_under_way_brings_nothing_back(stage: Stage) -> None:
+    """Whoever was let in before the account was gone comes too late with a password, a profile and a block."""
+    await stage.users(1, 2)
+    user_id, other = await stage.id(1), await stage.id(2)
+    await erase(stage, 1)
+    assert await stage.store.set_password(user_id, None, "$record", NOW) is None
+    await stage.store.set_profile(user_id, {"nickname": "ann"})
+    assert (await stage.store.profile(user_id)).nickname == ""
+    for pair in ((user_id, other), (other, user_id)):
+        await stage.store.block(*pair, NOW)
+    assert ask(stage, "SELECT * FROM block") == []
 
 
 async def test_page_by_page(stage: Stage) -> None:

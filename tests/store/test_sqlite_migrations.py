@@ -17,7 +17,7 @@ INSERT INTO app VALUES (1, 'demo', 1, 0, 1000, 1000000000001, 'k', 1);
 INSERT INTO timeline (id, app, xid, kind, head, last, facts_version) VALUES
     (1, 1, 1000000000000, 1, 0, 0, 0), (2, 1, 1, 1, 5, 2, 0), (3, 1, 2, 1, 4, 2, 0), (4, 1, 1000000000001, 2, 4, 4, 1);
 INSERT INTO user (id, app, name, created_at) VALUES (1, 1, 'system', 1), (2, 1, NULL, 1), (3, 1, NULL, 1);
-INSERT INTO grp VALUES (4, 2, 'g', '', '', 0, 1, 1, 1, NULL);
+INSERT INTO grp VALUES (4, 2, 'g', '', '', 2, 1, 1, 1, NULL);
 INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at) VALUES (4, 2, 1, 1, 0, 0, 0, 1);
 INSERT INTO body VALUES (2, 1, 3, 'two', '', '', ''), (3, 1, 5, 'three', '', '', '');
 INSERT INTO message VALUES
@@ -55,6 +55,10 @@ async def test_a_store_of_schema_1(tmp_path: Path) -> None:
         }
         group = [entry.recalled for entry in await stage.entries(1000000000001)]
         assert group[-1] == Recalled(conversation_xid=1000000000001, msg_id=4)
+        assert [change.xid for change in await stage.store.members(4, 0, 10)] == [1]
+        old = await stage.store.group(1, 1000000000001)
+        assert old is not None
+        assert (old.type, old.apply_approval, old.member_invitation) == (0, 1, False)
     finally:
         await stage.store.close()
     assert check_store(folder) == []

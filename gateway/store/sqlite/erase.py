@@ -10,7 +10,7 @@ import sqlite3
 
 from gateway.domain.drafts import JobDraft, Placed
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, State
+from gateway.domain.model import ROOM, Action, State
 from gateway.store.sqlite.changes import GroupUser, end_group, tell
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.messages import ERASED, NOTICE
@@ -27,7 +27,8 @@ _FORGOTTEN = (
     "DELETE FROM block WHERE (blocked, usr) IN (SELECT blocked, usr FROM block INDEXED BY block_by WHERE blocked = ?1)",
     "DELETE FROM ban WHERE usr = ?1",
     "DELETE FROM grp_block WHERE usr = ?1",
-    "DELETE FROM request WHERE usr = ?1 OR inviter = ?1",
+    "DELETE FROM request WHERE usr = ?1",
+    "DELETE FROM request WHERE inviter = ?1 AND kind = 2",
 )
 # The longest in the group, an administrator first.
 _HEIR = """
@@ -59,7 +60,7 @@ def _begin(conn: sqlite3.Connection, draft: JobDraft) -> int:
 
 def _page(conn: sqlite3.Connection, task: Task, limits: Limits) -> Page:
     user_id = int(task.data)
-    placed = _leave(conn, user_id, task.at)
+    placed = _leave(conn, user_id, task.at) or _end_rooms(conn, user_id, task.at)
     if placed:
         return Page(progress=task.progress, done=0, finished=False, placed=placed)
     window = conn.execute(_WINDOW, (user_id, task.progress, task.ends_at, limits.erase_page_max)).fetchall()
@@ -94,6 +95,20 @@ def _leave(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:
         xid, head = one(conn, "SELECT xid, head FROM timeline WHERE id = ?", (user_id,))
         leaver = GroupUser(xid, user_id, head, stay_id, 0)
         placed += tell(conn, action, group_id, group_xid, [leaver], at)
+    return placed
+
+
+def _end_rooms(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:
+    """End some of the user's chatrooms: nobody is a member, so nobody inherits them."""
+    placed: list[Placed] = []
+    found = conn.execute(
+        f"""SELECT g.id, t.xid FROM grp AS g JOIN timeline AS t ON t.id = g.id
+        WHERE g.owner = ? AND g.type = {ROOM} AND g.destroyed_at IS NULL LIMIT ?""",
+        (user_id, GROUPS_PAGE),
+    ).fetchall()
+    for room_id, room_xid in found:
+        end_group(conn, room_id, at)
+        placed += tell(conn, Action.DESTROYED, room_id, room_xid, [], at)
     return placed
 
 

@@ -375,9 +375,11 @@ _ACCOUNTS = (
         OR t.state <> {State.NORMAL:d} AND (t.kind <> {_USER} OR a.id IS NOT NULL)
     """,
     f"""
-    SELECT {_who("u.id")} || ' is deleted and still has a name or a password' FROM user AS u
+    SELECT {_who("u.id")} || ' is deleted and still has ' || CASE WHEN u.name IS NOT NULL OR u.password <> ''
+        THEN 'a name or a password' ELSE 'a profile' END FROM user AS u
     CROSS JOIN timeline AS t ON t.id = u.id
-    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> '')
+    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> ''
+        OR u.nickname || u.avatar || u.description || u.public_info || u.private_info <> '')
     """,
     f"""
     SELECT {_who("u.id")} || ' has tokens from ' || u.valid_from_ms || ' on, which is no whole second' FROM user AS u

@@ -28,15 +28,17 @@ FROM (
 CROSS JOIN timeline AS t ON t.id = p.id CROSS JOIN user AS u ON u.id = t.id ORDER BY t.xid
 """
 _PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
-_SET_PROFILE = """
+# Who is deleted stays nobody, also by what was under way then.
+_STANDS = f"(SELECT state FROM timeline AS t WHERE t.id = user.id) <> {State.DELETED:d}"
+_SET_PROFILE = f"""
 UPDATE user SET nickname = coalesce(?2, nickname), avatar = coalesce(?3, avatar),
     description = coalesce(?4, description), public_info = coalesce(?5, public_info),
-    private_info = coalesce(?6, private_info) WHERE id = ?1
+    private_info = coalesce(?6, private_info) WHERE id = ?1 AND {_STANDS}
 """
 # A whole second above every token issued before: their times are in seconds (core/tokens.py).
-_CHANGE = """
+_CHANGE = f"""
 UPDATE user SET password = ?3, valid_from_ms = max(valid_from_ms + 1000, (?4 / 1000 + 1) * 1000)
-WHERE id = ?1 AND (?2 IS NULL OR password = ?2) RETURNING valid_from_ms
+WHERE id = ?1 AND (?2 IS NULL OR password = ?2) AND {_STANDS} RETURNING valid_from_ms
 """
 
 
