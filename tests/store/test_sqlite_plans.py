@@ -128,6 +128,7 @@ async def use_everything(stage: Stage) -> None:
     await store.sweep(NOW + 1, 2)
     await store.mark_sweep(NOW, NOW)
     await store.sweeping()
+    await store.oldest()
     await store.halt_sweep(NOW)
     await store.resume_sweep(NOW)
     await stage.group(12, 13)

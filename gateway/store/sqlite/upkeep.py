@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.store.base import Sweeping, Swept
+from gateway.store.base import Oldest, Sweeping, Swept
 from gateway.store.sqlite import retention
 from gateway.store.sqlite.lane import Lanes
 
@@ -13,6 +13,10 @@ class Upkeep(Lanes):
     async def sweeping(self) -> Sweeping:
         """Read where retention stands."""
         return await self._read(retention.sweeping)
+
+    async def oldest(self) -> Oldest:
+        """Read what goes first."""
+        return await self._read(retention.oldest)
 
     async def mark_sweep(self, at: int, jobs_before: int) -> None:
         """Note that retention runs."""
