@@ -476,6 +476,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
         "job 1 is finished and still has its text",
     ),
+    "a job that nobody can do": (
+        "INSERT INTO job VALUES (1, 1, 'moving', '', '', '', 0, 0, 0, 0, 0)",
+        "job 1 is of the unknown kind moving",
+    ),
     "a job of no app": (
         "INSERT INTO job VALUES (1, 9, 'broadcast', '', '', '', 0, 0, 0, 1, 0)",
         "job 1 is of an app that does not exist",

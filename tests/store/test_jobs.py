@@ -212,3 +212,14 @@ class TestStarting:
         assert answer.kind is Kind.OVERLOADED
         await stage.finish(job)
         await stage.broadcast()
+
+
+async def test_a_kind_that_is_unknown_here_keeps_no_other_waiting(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job of a newer gateway stays for it."""
+    await harm(stage, "INSERT INTO job VALUES (1, 1, 'moving', '', '', '{}', 0, 0, 0, 0, 0)")
+    job = await stage.broadcast()
+    assert await stage.store.jobs() == [job]
+    assert "job 1 is of the kind moving" in caplog.text
+    await harm(stage, "DELETE FROM job WHERE id = 1")

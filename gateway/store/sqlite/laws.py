@@ -6,6 +6,7 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
+from gateway.domain.drafts import JobKind
 from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
 from gateway.store.sqlite.group_laws import group_laws
 from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
@@ -14,6 +15,7 @@ from gateway.store.sqlite.texts import ROW_BYTES
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
 _FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
+_KINDS = ", ".join(f"'{kind}'" for kind in JobKind)
 _MEMBERSHIP, _DELETED = int(EntryKind.MEMBERSHIP), int(EntryKind.DELETED)
 
 
@@ -401,13 +403,14 @@ _ACCOUNTS = (
 )
 
 _JOBS = (
-    """
+    f"""
     SELECT 'job ' || j.id || CASE
+        WHEN j.kind NOT IN ({_KINDS}) THEN ' is of the unknown kind ' || j.kind
         WHEN a.id IS NULL THEN ' is of an app that does not exist'
         WHEN j.finished THEN ' is finished and still has its text'
         ELSE ' has got to ' || j.progress || ', where no job can be' END
     FROM job AS j LEFT JOIN app AS a ON a.id = j.app
-    WHERE a.id IS NULL OR (j.finished AND j.data <> '') OR j.progress < 0 OR j.done < 0
+    WHERE j.kind NOT IN ({_KINDS}) OR a.id IS NULL OR (j.finished AND j.data <> '') OR j.progress < 0 OR j.done < 0
     """,
 )
 
