@@ -21,7 +21,9 @@ from gateway.domain.group_drafts import (
 )
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action
-from gateway.store.sqlite.changes import (
+from gateway.store.sqlite.group_requests import file_requests, handle_request
+from gateway.store.sqlite.lane import one, rows
+from gateway.store.sqlite.members import (
     GroupUser,
     change_settings,
     find_users,
@@ -29,10 +31,6 @@ from gateway.store.sqlite.changes import (
     tell,
     withdraw_requests,
 )
-from gateway.store.sqlite.group_requests import file_requests, handle_request
-from gateway.store.sqlite.lane import one, rows
-
-"""The type of groups whose members nobody keeps."""
 
 _BAN = """
 INSERT INTO ban (grp, usr, until, at) SELECT ?1, value, ?2, ?3 FROM json_each(?4) WHERE true
