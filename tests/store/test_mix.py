@@ -288,7 +288,7 @@ class Mix:
                         self.statuses[item.message.msg_id] = item.status
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(6))
 async def test_whatever_comes_upon_whatever(tmp_path: Path, seed: int) -> None:
     """Timelines stay dense, what a seq holds stays, no text comes back, no status falls, no law is broken."""
     async with Stage("sqlite", tmp_path / "data", LIMITS) as stage:
