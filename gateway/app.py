@@ -27,6 +27,7 @@ from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging, announce
 from gateway.core.operator import Operator
+from gateway.core.pacing import Pacing
 from gateway.core.receipts import Receipts
 from gateway.core.retention import Retention
 from gateway.core.rooms import Rooms
@@ -75,10 +76,11 @@ class Gateway:
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         self.receipts = Receipts(store, self.hub, limits, now_ms)
         self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
+        pacing = Pacing(limits, ticks_ms)
         ephemeral = Ephemeral(store, self.hub, limits)
-        messaging = Messaging(store, self.writer, self.receipts, ephemeral, limits, now_ms)
+        messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
         rooms = Rooms(store, self.hub, limits, now_ms)
-        self.jobs = Jobs(store, self.writer, limits, now_ms)
+        self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
@@ -103,7 +105,9 @@ class Gateway:
             days=config.retention.days,
             clock_step_max_s=config.retention.clock_step_max_s,
         )
-        self.operator = Operator(store, self.directory, self.retention, lambda: self.url, self._erase)
+        self.operator = Operator(
+            store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
+        )
         self._control = ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()

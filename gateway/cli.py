@@ -242,10 +242,45 @@ def app_rotate(app_id: str, config: ConfigOption = None, data: DataOption = None
     _show_app(_ask(_config(config, data), Order(verb="rotate", app=app_id)))
 
 
+@apps.command("limits")
+def app_limits(
+    app_id: str,
+    sends_per_s: Annotated[int | None, typer.Option(min=0, help="Messages a second, one per target.")] = None,
+    connections: Annotated[int | None, typer.Option(min=0, help="Devices connected to one node.")] = None,
+    message_bytes: Annotated[int | None, typer.Option(min=0, help="The four texts of a message.")] = None,
+    storage_bytes: Annotated[
+        int | None, typer.Option(min=0, help="All texts stored, and 300 for each message.")
+    ] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Show or set what an app may use, from now on; 0: no bound of its own."""
+    given = {
+        "sends_per_s": sends_per_s,
+        "connections_max": connections,
+        "message_bytes_max": message_bytes,
+        "storage_bytes_max": storage_bytes,
+    }
+    limits = {name: value for name, value in given.items() if value is not None}
+    told = _ask(_config(config, data), Order(verb="limits", app=app_id, limits=limits))
+    _show_limits(told["limits"], connections=told["connections"], stored_bytes=told["stored_bytes"])
+
+
+def _show_limits(limits: dict[str, int], **used: int) -> None:
+    def line(name: str, bound: int, now: int | None) -> None:
+        print(f"{name:14} {bound or 'no bound of its own'}" + ("" if now is None else f", now {now}"))
+
+    line("sends per s", limits["sends_per_s"], None)
+    line("connections", limits["connections_max"], used.get("connections"))
+    line("message bytes", limits["message_bytes_max"], None)
+    line("storage bytes", limits["storage_bytes_max"], used.get("stored_bytes"))
+
+
 def _show_app(told: dict[str, Any], *, secret: bool = False) -> None:
     print(f"app_id         {told['app_id']}")
     print(f"users          {'registered' if told['registered'] else 'open'}")
     print(f"recall window  {told['recall_window_ms'] // 1000} s")
+    _show_limits(told["limits"])
     print(f"signing key    {told['kid']}")
     print(f"good keys      {' '.join(told['kids'])}")
     if secret:

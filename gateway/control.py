@@ -140,7 +140,9 @@ async def _do_here(config: Config, order: Order) -> Reply:
         assert isinstance(told, Started), told
         job = told.job
         while not job.finished:
-            [stepped] = await store.append([StepDraft(job_id=job.id, at=now_ms(), rows=0, size=0)])
+            [stepped] = await store.append(
+                [StepDraft(app=job.app, job_id=job.id, at=now_ms(), rows=0, size=0)]
+            )
             assert isinstance(stepped, Stepped), stepped
             job = stepped.job
         return job

@@ -4,23 +4,27 @@
     .venv/bin/python scripts/load.py --spawn --devices 1000 --messages 20000
     .venv/bin/python scripts/load.py --spawn --devices 1000 --messages 20000 --to group --senders 8
     .venv/bin/python scripts/load.py --spawn --devices 10000 --idle
+    .venv/bin/python scripts/load.py --spawn --neighbour
     .venv/bin/python scripts/load.py --url http://127.0.0.1:8080 --data ./data --pid 1234
 
 Exit code 0: everything that was answered reached every device it was owed to, once and in order. 1: something
-did not. 2: the run could not begin. Only loopback addresses are ever spoken to.
+did not, or one app feels another's flood too much. 2: the run could not begin. Only loopback addresses are ever
+spoken to.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import ipaddress
 import os
 import resource
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import uvloop
@@ -29,18 +33,30 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.loadlib.crowd import Target
+from scripts.loadlib.neighbour import Neighbours
+from scripts.loadlib.neighbour import Options as Pairing
 from scripts.loadlib.report import Report, save, show
 from scripts.loadlib.scenario import Options, Scenario
-from scripts.loadlib.server import Signer, Spawned, machine, signer_of
+from scripts.loadlib.server import Signer, Spawned, machine, make_app, signer_of
+from scripts.loadlib.verdict import Verdict, save_verdict, show_verdict
+
+T = TypeVar("T")
 
 _OK, _DIRTY, _NOT_BEGUN = 0, 1, 2
 _FILES_BESIDE = 100
+_DEVICES, _DEVICES_OF_TWO = 1_000, 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one load and return the exit code."""
     given = _parser().parse_args(arguments)
     try:
+        if given.neighbour:
+            verdict = _neighbours(given)
+            show_verdict(verdict)
+            if given.json is not None:
+                save_verdict(verdict, given.json)
+            return _DIRTY if verdict.failures else _OK
         options = _options(given)
         _allow_files(options.devices + options.senders + _FILES_BESIDE)
         report = _spawned(given, options) if given.spawn else _pointed(given, options)
@@ -71,7 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--folder", type=Path, help="where --spawn makes its temporary data folder")
     server.add_argument("--no-pin", action="store_true", help="leave the choice of cores to the system")
     load = parser.add_argument_group("the load")
-    load.add_argument("--devices", type=int, default=1_000, help="users with one device each (default: 1000)")
+    load.add_argument(
+        "--devices",
+        type=int,
+        help="users with one device each (default: 1000; with --neighbour 100 in each app)",
+    )
     load.add_argument("--senders", type=int, default=256, help="calls at a time (default: 256)")
     load.add_argument("--messages", type=int, default=20_000, help="sends in all (default: 20000)")
     load.add_argument("--rate", type=float, default=0.0, help="sends per second; 0: flat out (default)")
@@ -87,6 +107,25 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--ack-ms", type=int, default=500, help="how long a device gathers acks (default: 500)")
     load.add_argument("--idle", action="store_true", help="only connect, and measure memory")
     load.add_argument("--hold", type=float, default=5.0, help="seconds to hold idle devices (default: 5)")
+    two = parser.add_argument_group("two apps")
+    two.add_argument(
+        "--neighbour",
+        action="store_true",
+        help="an app at a steady rate, alone and beside one that sends flat out by --senders (with --spawn)",
+    )
+    two.add_argument(
+        "--sends-per-s", type=int, default=1_000, help="the loud app's limit; 0: none (default: 1000)"
+    )
+    two.add_argument("--quiet-rate", type=float, default=100.0, help="the quiet app's sends (default: 100/s)")
+    two.add_argument("--quiet-senders", type=int, default=8, help="the quiet app's callers (default: 8)")
+    two.add_argument("--rounds", type=int, default=5, help="how often both are measured (default: 5)")
+    two.add_argument("--span", type=float, default=3.0, help="seconds of each measurement (default: 3)")
+    two.add_argument(
+        "--ratio-max",
+        type=float,
+        default=2.0,
+        help="how many times the quiet app's p99 may become beside the flood (default: 2)",
+    )
     end = parser.add_argument_group("the end")
     end.add_argument(
         "--linger", type=float, default=30.0, help="seconds to wait for stragglers (default: 30)"
@@ -99,13 +138,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(given: argparse.Namespace) -> Options:
-    group_size = given.group_size or given.devices
-    if min(given.devices, given.senders, given.messages, group_size, given.ack_ms) < 1:
+    devices = _DEVICES if given.devices is None else given.devices
+    group_size = given.group_size or devices
+    if min(devices, given.senders, given.messages, group_size, given.ack_ms) < 1:
         raise ValueError("devices, senders, messages, group size and ack time must be at least 1")
-    if group_size > given.devices:
+    if group_size > devices:
         raise ValueError("a group cannot have more members than there are devices")
     return Options(
-        devices=given.devices,
+        devices=devices,
         senders=given.senders,
         messages=given.messages,
         rate=given.rate,
@@ -124,22 +164,63 @@ def _options(given: argparse.Namespace) -> Options:
 
 def _spawned(given: argparse.Namespace, options: Options) -> Report:
     """Run against a server that lives as long as the run."""
+    with _server(given) as (server, cores):
+        signer = signer_of(server.data, given.app)
+        target = Target("127.0.0.1", server.port, server.pid, signer, machine(server.data), cores)
+        report = _run(Scenario(options, target).run())
+    if server.code:
+        report.failures.append(f"the server ended with exit code {server.code}")
+    return report
+
+
+def _neighbours(given: argparse.Namespace) -> Verdict:
+    """Run two apps on a server that lives as long as the run."""
+    if not given.spawn:
+        raise ValueError("--neighbour makes apps of its own, and so it needs --spawn")
+    devices = _DEVICES_OF_TWO if given.devices is None else given.devices
+    counts = (devices, given.senders, given.quiet_senders, given.rounds)
+    if min(counts) < 1 or given.sends_per_s < 0 or min(given.quiet_rate, given.span) <= 0:
+        raise ValueError("devices, callers, rounds, the quiet rate and the span must be more than nothing")
+    _allow_files(2 * devices + given.senders + given.quiet_senders + _FILES_BESIDE)
+    options = Pairing(
+        devices=devices,
+        quiet_rate=given.quiet_rate,
+        quiet_senders=given.quiet_senders,
+        loud_senders=given.senders,
+        loud_limit=given.sends_per_s,
+        rounds=given.rounds,
+        span_s=given.span,
+        ratio_max=given.ratio_max,
+        text_bytes=given.text_bytes,
+        linger_s=given.linger,
+        timeout_s=given.timeout,
+    )
+    with _server(given) as (server, cores):
+        named = machine(server.data)
+        quiet, loud = (
+            Target("127.0.0.1", server.port, server.pid, make_app(server.data, app, limit), named, cores)
+            for app, limit in (("quiet", 0), ("loud", options.loud_limit))
+        )
+        verdict = _run(Neighbours(options, quiet, loud).run())
+    if server.code:
+        verdict.failures.append(f"the server ended with exit code {server.code}")
+    return verdict
+
+
+@contextlib.contextmanager
+def _server(given: argparse.Namespace) -> Iterator[tuple[Spawned, tuple[int, int] | None]]:
+    """A server of our own, and the cores that it and we are pinned to from here on."""
     allowed = sorted(os.sched_getaffinity(0))
     cores = None if given.no_pin or len(allowed) < 2 else (allowed[0], allowed[1])  # noqa: PLR2004 - one each
     with tempfile.TemporaryDirectory(prefix="gateway-load-", dir=given.folder) as folder:
-        data = Path(folder) / "data"
-        server = Spawned(data, cores[0] if cores else None)
+        server = Spawned(Path(folder) / "data", cores[0] if cores else None)
         try:
             server.wait_ready()
             if cores:
                 os.sched_setaffinity(0, {cores[1]})
-            signer = signer_of(data, given.app)
-            report = _run(options, Target("127.0.0.1", server.port, server.pid, signer, machine(data), cores))
+            yield server, cores
         finally:
-            code = server.stop()
-        if code:
-            report.failures.append(f"the server ended with exit code {code}")
-        return report
+            server.stop()
 
 
 def _pointed(given: argparse.Namespace, options: Options) -> Report:
@@ -151,7 +232,7 @@ def _pointed(given: argparse.Namespace, options: Options) -> Report:
         signer = signer_of(given.data, given.app)
     else:
         raise ValueError("--url needs --data, or --kid and --secret, to make tokens with")
-    return _run(options, Target(host, port, given.pid, signer, machine(given.data)))
+    return _run(Scenario(options, Target(host, port, given.pid, signer, machine(given.data))).run())
 
 
 def _loopback(url: str) -> tuple[str, int]:
@@ -176,10 +257,10 @@ def _allow_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
-def _run(options: Options, target: Target) -> Report:
+def _run(load: Coroutine[Any, Any, T]) -> T:
     # A collection in the middle would be measured as the server's latency, and there are hardly any cycles.
     gc.disable()
-    return uvloop.run(Scenario(options, target).run())
+    return uvloop.run(load)
 
 
 if __name__ == "__main__":

@@ -289,3 +289,61 @@ def test_a_reader_that_goes_away_is_no_traceback(server: ServerProcess) -> None:
     with Program("sh", "-c", f"{' '.join(COMMAND)} app list --data {server.data} | true") as program:
         assert program.wait() == 0
         assert program.lines == []
+
+
+# -- limits -----------------------------------------------------------------------------------------------
+
+
+def test_limits_are_set_and_shown(data: Path) -> None:
+    """What was set is shown with what is in use, by both commands; what is not named stays; 0 is none."""
+    assert gateway("app", "create", "small", "--data", data).returncode == 0
+    fresh = gateway("app", "limits", "small", "--data", data)
+    assert fresh.stdout.splitlines() == [
+        "sends per s    no bound of its own",
+        "connections    no bound of its own, now 0",
+        "message bytes  no bound of its own",
+        "storage bytes  no bound of its own, now 0",
+    ]
+    limits = (
+        "--sends-per-s",
+        "50",
+        "--connections",
+        "7",
+        "--message-bytes",
+        "1000",
+        "--storage-bytes",
+        "9000",
+    )
+    assert gateway("app", "limits", "small", *limits, "--data", data).returncode == 0
+    told = gateway("app", "limits", "small", "--connections", "0", "--data", data).stdout.splitlines()
+    assert told == [
+        "sends per s    50",
+        "connections    no bound of its own, now 0",
+        "message bytes  1000",
+        "storage bytes  9000, now 0",
+    ]
+    shown = json.loads(gateway("app", "show", "small", "--json", "--data", data).stdout)["limits"]
+    assert shown == {
+        "sends_per_s": 50,
+        "connections_max": 0,
+        "message_bytes_max": 1000,
+        "storage_bytes_max": 9000,
+    }
+    assert "message bytes  1000" in gateway("app", "show", "small", "--data", data).stdout
+
+
+def test_limits_hold_at_once_in_a_running_server(server: ServerProcess) -> None:
+    """The next call meets them, and what is stored is shown."""
+    assert gateway("app", "create", "tight", "--data", server.data).returncode == 0
+    send = ("send", "--app", "tight", "--to", "9", "--data", server.data)
+    gateway("token", "--app", "tight", "--user", "9", "--data", server.data)
+    assert gateway(*send, "hello").returncode == 0
+    told = gateway("app", "limits", "tight", "--message-bytes", "4", "--data", server.data)
+    assert "storage bytes  no bound of its own, now 305" in told.stdout
+    assert "at most 4" in sentence(gateway(*send, "hello"), 1)
+
+
+def test_no_limits_of_an_app_that_is_not_there(data: Path) -> None:
+    """One sentence, and nothing is made."""
+    asked = gateway("app", "limits", "nowhere", "--connections", "5", "--data", data)
+    assert "there is no app nowhere" in sentence(asked, 1)

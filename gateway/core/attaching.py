@@ -19,6 +19,9 @@ from gateway.wire.effects import Write
 from gateway.wire.frames import frame
 from gateway.wire.session import Pace, Session
 
+_FULL_RETRY_MS = 5_000
+"""When a device may ask again whose app has all the connections it may have: from this on, up to twice as much."""
+
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What a client says of itself when it attaches. `cursors` None: nothing stated, the stored ones hold."""
@@ -72,6 +75,8 @@ class Attaching:
         if device_sn not in devices and len(devices) >= self._limits.devices_per_user_max:
             most = self._limits.devices_per_user_max
             raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")
+        if device_sn not in devices:
+            self._want_room(app)
         ticks = self._ticks()
         # From here on time is measured by a clock that does not jump.
         session = Session(
@@ -90,6 +95,17 @@ class Attaching:
             self._hub.detach(connection)
             raise
         return connection
+
+    def _want_room(self, app: App) -> None:
+        most = app.limits.connections_max
+        if most and self._hub.connections_of(app.id) >= most:
+            # Jittered, so that those who are turned away do not come back in one moment.
+            later_ms = _FULL_RETRY_MS + secrets.randbelow(_FULL_RETRY_MS)
+            raise Problem(
+                Kind.OVERLOADED,
+                f"at most {most} devices of this app may be connected",
+                retry_after_ms=later_ms,
+            )
 
     def _free_sn(self, user_id: int) -> int:
         taken = self._hub.devices_of(user_id)

@@ -36,6 +36,9 @@ class Broadcasts:
         if not principal.admin_alone:
             raise bad("user_id" if principal.as_user else "group_id", "this header is not for broadcasts")
         rules.check_body(text.ctype, text.content, text.attachment, text.ext, text.config, self._limits)
+        bytes_max = principal.app.limits.message_bytes_max
+        if bytes_max:
+            rules.check_together(text.content, text.attachment, text.ext, text.config, bytes_max)
         data = _encoder.encode(text)
         job = await self._jobs.start(
             JobDraft(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -13,7 +13,7 @@ from gateway.core.principal import Principal
 from gateway.core.tokens import Claims, Tokens
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, SYSTEM_NAME, App, State, User
+from gateway.domain.model import SAFE_MAX, SYSTEM_NAME, App, AppLimits, State, User
 from gateway.store.base import Store
 
 TOKEN_TTL_S = 30 * 24 * 3600
@@ -193,7 +193,7 @@ class Directory:
         return tenant
 
     def forget(self, app_id: str) -> None:
-        """Read this app anew when it is next asked for: its keys have changed."""
+        """Read this app anew when it is next asked for: its keys or limits have changed."""
         self._forgotten += 1
         self._tenants.forget(app_id)
 
@@ -310,6 +310,28 @@ class Directory:
         if app is None:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
         return app
+
+    async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App:
+        """Set limits of an app by their names in `AppLimits` (0: no bound of its own), from the next call on.
+
+        Raises:
+            Problem: `APP_UNKNOWN`, `BAD_PARAMETER` for a limit that is not there or cannot be.
+        """
+        for name, value in changes.items():
+            if name not in AppLimits.__struct_fields__:
+                raise bad(name, f"the limits of an app are {', '.join(AppLimits.__struct_fields__)}")
+            if not 0 <= value <= SAFE_MAX:
+                raise bad(name, f"it must be 0 to {SAFE_MAX}")
+        app = await self._store.set_limits(app_id, changes)
+        self.forget(app_id)
+        if app is None:
+            raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
+        return app
+
+    async def current(self, principal: Principal) -> Principal:
+        """The same principal with its app as it is now: a connection may outlive what it knew when it began."""
+        app = (await self._tenant(principal.app.app_id)).app
+        return principal if app is principal.app else msgspec.structs.replace(principal, app=app)
 
     async def token_for(self, app_id: str, user: str | None, ttl_s: int | None = None) -> Grant:
         """A token for a user by id (digits) or name, or for the app's administrator (`user` None).

@@ -37,6 +37,7 @@ class Hub:
         self._tasks = Tasks()
         self._topics: dict[int, Topic] = {}
         self._devices: dict[int, dict[int, Connection]] = {}
+        self._connections_of: dict[int, int] = {}
         self._lagging: dict[Connection, None] = {}
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
         self._drain_timer: asyncio.Handle | None = None
@@ -55,12 +56,19 @@ class Hub:
         """Return a user's connections on this node by `device_sn`."""
         return self._devices.get(user_id, {})
 
+    def connections_of(self, app: int) -> int:
+        """Return how many devices of an app are attached here."""
+        return self._connections_of.get(app, 0)
+
     def admit(self, connection: Connection) -> None:
         """Take a connection in; an older one of the same device is replaced, and told so."""
         devices = self._devices.setdefault(connection.user.id, {})
         older = devices.get(connection.device_sn)
         devices[connection.device_sn] = connection
-        if older is not None:
+        if older is None:
+            app = connection.app.id
+            self._connections_of[app] = self._connections_of.get(app, 0) + 1
+        else:
             self.perform(older, older.session.end(Close.REPLACED, "a newer connection of this device"))
 
     def detach(self, connection: Connection) -> None:
@@ -76,6 +84,10 @@ class Hub:
         devices = self._devices.get(connection.user.id)
         if devices is not None and devices.get(connection.device_sn) is connection:
             del devices[connection.device_sn]
+            app = connection.app.id
+            self._connections_of[app] -= 1
+            if not self._connections_of[app]:
+                del self._connections_of[app]
             if not devices:
                 del self._devices[connection.user.id]
 

@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from gateway.core.pacing import Pacing
 from gateway.core.writer import Writer
 from gateway.domain.drafts import Job, JobDraft, Refused, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
+
+_FULL_FACTOR = 60
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +33,16 @@ class Jobs:
     """The jobs of this node. A job takes its turn behind the others; one page of all of them is under way at a time.
 
     A page waits in the writer's queue behind what came before it, so live sends share the store with a job and are
-    never kept waiting by more than one page. What has failed is tried again every `job_retry_ms`.
+    never kept waiting by more than one page. Messages of an app with a rate take their turns beside its sends. What
+    has failed is tried again every `job_retry_ms`.
     """
 
-    def __init__(self, store: Store, writer: Writer, limits: Limits, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, writer: Writer, pacing: Pacing, limits: Limits, clock_ms: Callable[[], int]
+    ) -> None:
         self._store = store
         self._writer = writer
+        self._pacing = pacing
         self._limits = limits
         self._now = clock_ms
         self._running: dict[int, _Running] = {}
@@ -91,12 +98,14 @@ class Jobs:
     async def _step(self, running: _Running) -> None:
         limits = self._limits
         draft = StepDraft(
+            app=running.job.app,
             job_id=running.job.id,
             at=self._now(),
             rows=2 + 5 * limits.job_page_max,
             size=200 * limits.job_page_max + limits.body_bytes_max,
         )
         try:
+            per_s = (await self._store.limits(running.job.app)).sends_per_s
             answer = await self._writer.submit(draft)
         except Problem as problem:
             self._fail(running, problem.kind, problem.sentence)
@@ -113,6 +122,15 @@ class Jobs:
             del self._running[answer.job.id]
             running.ended.set()
         else:
+            self._pay(running, per_s, sum(len(message.targets) for message, _ in answer.sent))
+
+    def _pay(self, running: _Running, per_s: int, count: int) -> None:
+        """Go on once the messages of the last page have had their turns; at once where the app has no rate."""
+        if per_s and count:
+            piece, later_ms = self._pacing.reserve(running.job.app, per_s, count)
+            loop = asyncio.get_running_loop()
+            loop.call_later(later_ms / 1000, self._pay, running, per_s, count - piece)
+        else:
             self._go_on(running)
 
     def _fail(self, running: _Running, kind: Kind, sentence: str) -> None:
@@ -120,4 +138,6 @@ class Jobs:
         if not running.failing and kind not in {Kind.OVERLOADED, Kind.DRAINING}:
             log.error("job %d is kept waiting: %s", running.job.id, sentence)
             running.failing = True
-        asyncio.get_running_loop().call_later(self._limits.job_retry_ms / 1000, self._go_on, running)
+        # Room in a full app comes slowly, if at all: looking for it must not cost the others.
+        later_ms = self._limits.job_retry_ms * (_FULL_FACTOR if kind is Kind.STORAGE_FULL else 1)
+        asyncio.get_running_loop().call_later(later_ms / 1000, self._go_on, running)

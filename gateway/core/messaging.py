@@ -9,6 +9,7 @@ from gateway.core.ephemeral import Ephemeral
 from gateway.core.facts import FactsBook
 from gateway.core.hub import Hub
 from gateway.core.order import Order, digest_of
+from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
@@ -55,6 +56,7 @@ class Messaging:
         writer: Writer,
         receipts: Receipts,
         ephemeral: Ephemeral,
+        pacing: Pacing,
         limits: Limits,
         clock_ms: Callable[[], int],
     ) -> None:
@@ -62,6 +64,7 @@ class Messaging:
         self._writer = writer
         self._receipts = receipts
         self._ephemeral = ephemeral
+        self._pacing = pacing
         self._limits = limits
         self._now = clock_ms
         self._facts = FactsBook(store, limits)
@@ -100,6 +103,8 @@ class Messaging:
         refusal: Problem | None = None
         try:
             self._check(principal, order, notice=notice)
+            if principal.app.limits.sends_per_s:
+                await self._pacing.turn(principal.app, len(order.receivers))
             for _ in range(JUDGE_TRIES):
                 judged = await self._judge(principal, order, sender, notice=notice)
                 at = self._now()
@@ -152,6 +157,9 @@ class Messaging:
         rules.check_related(
             order.ctype, order.related, len(order.receivers), online_only=order.online_only, notice=notice
         )
+        bytes_max = principal.app.limits.message_bytes_max
+        if bytes_max:
+            rules.check_together(order.content, order.attachment, order.ext, order.config, bytes_max)
         for target in order.targets:
             principal.confine(target, "targets")
         if order.scope is Scope.USER and principal.app.system_xid in order.targets:
@@ -198,6 +206,9 @@ class Messaging:
             return _same(known, digest, key)
         if key and await self._store.transaction(app.id, sender, key) is not None:
             raise _conflict(key)
+        if app.limits.sends_per_s:
+            self._check(principal, order, notice=notice)
+            await self._pacing.turn(app, len(order.receivers))
         from_party, *targets = await self.judge_ephemeral(principal, order, sender, notice=notice)
         first = await self._ephemeral.take_ids(len(targets))
         # From here on nothing waits, so that of two who ask at the same time one is the repeat.

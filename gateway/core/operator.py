@@ -1,4 +1,4 @@
-"""What an operator asks of a store, whether its gateway runs or not: apps, keys, tokens, names."""
+"""What an operator asks of a store, whether its gateway runs or not: apps, keys, limits, tokens, names."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     ttl_s: int | None = None
     registered: bool = False
+    limits: dict[str, int] = {}
 
 
 Erase = Callable[[App, User], Coroutine[Any, Any, Job]]
@@ -40,17 +41,20 @@ class Operator:
         retention: Retention,
         url: Callable[[], str],
         erase: Erase,
+        connections_of: Callable[[int], int] = lambda _app: 0,
     ) -> None:
         self._store = store
         self._directory = directory
         self._retention = retention
         self._url = url
+        self._connections_of = connections_of
         self._erase = erase
         self._verbs: dict[str, Callable[[Order], Coroutine[Any, Any, dict[str, Any]]]] = {
             "create": self._create,
             "list": self._list,
             "show": self._show,
             "rotate": self._rotate,
+            "limits": self._limit,
             "token": self._token,
             "find": self._find,
             "erase": self._erase_user,
@@ -76,6 +80,16 @@ class Operator:
 
     async def _rotate(self, order: Order) -> dict[str, Any]:
         return _told(await self._directory.rotate_secret(order.app))
+
+    async def _limit(self, order: Order) -> dict[str, Any]:
+        """Set limits of an app, where some are given, and tell all of them with what is in use."""
+        changes = order.limits
+        app = await (self._directory.set_limits(order.app, changes) if changes else self._app(order.app))
+        return {
+            "limits": msgspec.structs.asdict(app.limits),
+            "stored_bytes": await self._store.stored_bytes(app.id),
+            "connections": self._connections_of(app.id),
+        }
 
     async def _token(self, order: Order) -> dict[str, Any]:
         grant = await self._directory.token_for(order.app, order.user or None, order.ttl_s)
@@ -121,6 +135,7 @@ def _told(app: App) -> dict[str, Any]:
         "app_id": app.app_id,
         "registered": app.registered,
         "recall_window_ms": app.recall_window_ms,
+        "limits": msgspec.structs.asdict(app.limits),
         "kid": app.signing_kid,
         "kids": sorted(app.keys),
         "secret": base64.b64encode(app.keys[app.signing_kid]).decode(),

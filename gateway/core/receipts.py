@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
 from gateway.core.principal import Principal
-from gateway.core.writer import Lane
+from gateway.core.writer import Lane, Line
 from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -41,7 +40,8 @@ class Receipts:
         self._due = asyncio.Event()
         self._stuck = False
         self._flushing = asyncio.Lock()
-        self._reads: Lane[ReadMark, ReadDone | Kind] = Lane(self._flush_reads, _take_reads)
+        self._marks: Line[ReadMark, ReadDone | Kind] = Line(READS_MAX)
+        self._reads: Lane[ReadMark, ReadDone | Kind] = Lane(self._flush_reads, self._marks)
         hub.on_ack = self.ack
 
     # -- DELIVERED --------------------------------------------------------------------------------------
@@ -164,6 +164,8 @@ class Receipts:
         opposite = await self._store.party(app.id, conversation_xid)
         if opposite is None:
             return
+        if len(self._marks) >= self._limits.read_marks_queue_max:
+            raise Problem(Kind.OVERLOADED, "too many reads wait for the store", retry_after_ms=1000)
         mark = ReadMark(me.id, me.xid, opposite.id, opposite.xid, opposite.scope, msg_id, device_sn)
         done = await self._reads.submit(mark)
         if isinstance(done, Kind):
@@ -205,7 +207,3 @@ def _receipt(conversation_xid: int, msg_id: int, status: Status, uid: int, devic
         uid=uid,
         device_sn=device_sn,
     )
-
-
-def _take_reads(waiting: deque[tuple[ReadMark, asyncio.Future[ReadDone | Kind]]]) -> int:
-    return min(len(waiting), READS_MAX)

@@ -6,18 +6,42 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from gateway.domain.drafts import Answer, CreateDraft, Draft, MembershipDraft
+from gateway.core.waiting import Waiting
+from gateway.domain.drafts import Answer, Draft
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
 
 A = TypeVar("A")
 R = TypeVar("R")
-_ALONE = (MembershipDraft, CreateDraft, GroupChange)
 log = logging.getLogger(__name__)
+
+
+class Queue(Protocol[A, R]):
+    """What a lane's callers wait in. False while nobody waits."""
+
+    def __len__(self) -> int:
+        """Return 0 while nobody waits."""
+
+    def append(self, waiter: tuple[A, asyncio.Future[R]], /) -> None:
+        """Let one wait."""
+
+    def take(self) -> list[tuple[A, asyncio.Future[R]]]:
+        """Take those of the next flush, at least one."""
+
+
+class Line(deque[tuple[A, asyncio.Future[R]]]):
+    """First come, first served: at most `count_max` in one flush."""
+
+    def __init__(self, count_max: int) -> None:
+        super().__init__()
+        self._count_max = count_max
+
+    def take(self) -> list[tuple[A, asyncio.Future[R]]]:
+        """Take the first."""
+        return [self.popleft() for _ in range(min(len(self), self._count_max))]
 
 
 class Lane(Generic[A, R]):
@@ -27,14 +51,9 @@ class Lane(Generic[A, R]):
     A caller that goes away leaves what it asked for in the queue.
     """
 
-    def __init__(
-        self,
-        flush: Callable[[list[A]], Awaitable[Sequence[R]]],
-        take: Callable[[deque[tuple[A, asyncio.Future[R]]]], int],
-    ) -> None:
+    def __init__(self, flush: Callable[[list[A]], Awaitable[Sequence[R]]], waiting: Queue[A, R]) -> None:
         self._flush = flush
-        self._take = take
-        self._waiting: deque[tuple[A, asyncio.Future[R]]] = deque()
+        self._waiting = waiting
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, asked: A) -> asyncio.Future[R]:
@@ -50,8 +69,7 @@ class Lane(Generic[A, R]):
             # One turn of the loop, so that callers who were woken together share a batch.
             await asyncio.sleep(0)
             while self._waiting:
-                taken = [self._waiting.popleft() for _ in range(self._take(self._waiting))]
-                await self._flush_one(taken)
+                await self._flush_one(self._waiting.take())
         finally:
             self._task = None
 
@@ -86,53 +104,24 @@ class Writer:
         self, store: Store, limits: Limits, announce: Callable[[Sequence[Draft], Sequence[Answer]], None]
     ) -> None:
         self._store = store
-        self._limits = limits
         self._announce = announce
-        self._rows = 0
-        self._bytes = 0
         self._closed = False
-        self._lane: Lane[Draft, Answer] = Lane(self._append, self._cut)
+        self._waiting = Waiting(limits)
+        self._lane: Lane[Draft, Answer] = Lane(self._append, self._waiting)
 
     async def submit(self, draft: Draft) -> Answer:
         """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
         if self._closed:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
-        limits = self._limits
-        if self._rows and (
-            self._rows + draft.rows > limits.queue_rows_max
-            or self._bytes + draft.size > limits.queue_bytes_max
-        ):
-            raise Problem(Kind.OVERLOADED, "too many sends wait for the store", retry_after_ms=1000)
-        self._rows += draft.rows
-        self._bytes += draft.size
+        self._waiting.admit(draft)
         # A caller that is cancelled cancels its future only: the draft stays in the batch.
         return await self._lane.submit(draft)
-
-    def _cut(self, waiting: deque[tuple[Draft, asyncio.Future[Answer]]]) -> int:
-        """Say how many of those that wait make the next batch; membership drafts are a batch of their own."""
-        rows = size = count = 0
-        alone: bool | None = None
-        for draft, _ in waiting:
-            membership = isinstance(draft, _ALONE)
-            rows += draft.rows
-            size += draft.size
-            if count and (
-                membership is not alone
-                or rows > self._limits.batch_rows_max
-                or size > self._limits.batch_bytes_max
-            ):
-                break
-            alone = membership
-            count += 1
-        return count
 
     async def _append(self, batch: list[Draft]) -> Sequence[Answer]:
         try:
             answers = await self._store.append(batch)
         finally:
-            for draft in batch:
-                self._rows -= draft.rows
-                self._bytes -= draft.size
+            self._waiting.release(batch)
         try:
             self._announce(batch, answers)
         except Exception:

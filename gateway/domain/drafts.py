@@ -188,6 +188,7 @@ class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     `rows` and `size` are what one page adds at the most, as in every other draft.
     """
 
+    app: int
     job_id: int
     at: int
     rows: int

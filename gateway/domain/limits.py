@@ -60,6 +60,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch_bytes_max: int = 4 * 1024 * 1024
     queue_rows_max: int = 40_000
     queue_bytes_max: int = 64 * 1024 * 1024
+    read_marks_queue_max: int = 2_000
+    reads_queue_max: int = 1_000
+
+    # An app that sends faster than it may: how long a send waits for its turn, and how many of one app.
+    rate_wait_ms: int = 1_000
+    rate_waiting_max: int = 2_000
 
     # Jobs: work that is done in pages beside the live traffic.
     jobs_open_max: int = 1_000

@@ -24,8 +24,11 @@ class Bucket:
         """Say whether a whole burst may go now."""
         return self._level + (now_ms - self._at) * self._per_s >= self._full
 
-    def take(self, n: int, now_ms: int) -> int:
+    def take(self, n: int, now_ms: int, patience_ms: int = 0) -> int:
         """Take n tokens and return 0, or take nothing and return in how many ms to ask again.
+
+        Who has patience takes them also where they are not there yet, but will be in time: the answer is then in
+        how many ms, at most `patience_ms`, and whoever asks next stands behind. An answer above it took nothing.
 
         More than a whole burst is taken from a full bucket, which then owes the rest. A clock that goes back
         brings nothing, and takes nothing away.
@@ -36,10 +39,10 @@ class Bucket:
             self._level = min(self._full, self._level + passed_ms * self._per_s)
         asked = n * _WHOLE
         missing = min(asked, self._full) - self._level
-        if missing <= 0:
+        later_ms = max(0, -(-missing // self._per_s))
+        if later_ms <= patience_ms:
             self._level -= asked
-            return 0
-        return -(-missing // self._per_s)
+        return later_ms
 
 
 FLOOD_BURSTS = 10

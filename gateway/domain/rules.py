@@ -42,6 +42,16 @@ def check_body(ctype: int, content: str, attachment: str, ext: str, config: str,
             raise bad(member, f"longer than {most} bytes")
 
 
+def check_together(content: str, attachment: str, ext: str, config: str, bytes_max: int) -> None:
+    """Check an app's own bound of the four texts of a message together."""
+    size = sum(len(text.encode()) for text in (content, attachment, ext, config))
+    if size > bytes_max:
+        raise bad(
+            "content",
+            f"with attachment, ext and config it has {size} bytes, and a message of this app at most {bytes_max}",
+        )
+
+
 def silence(facts: Facts, now: int) -> Kind | None:
     """Why one may not speak in a group now, if so: a ban of one's own, or one of all but owner and admins.
 

@@ -272,6 +272,8 @@ class Channel:
         match asked:
             case SendFrame(ref=ref):
                 order = decode_send(body, self._limits)
+                # The app's limits may have changed since this connection began.
+                principal = await self._core.directory.current(principal)
                 first, last = await self._core.messaging.send(principal, order, connection.device_sn)
                 return frame(encoding, "ok", ref=ref, msg_ids=list(range(first, last + 1)))
             case ReadFrame(ref=ref):

@@ -24,6 +24,7 @@ from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadM
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     App,
+    AppLimits,
     Banned,
     Bearing,
     Blocked,
@@ -262,6 +263,15 @@ class Store(Accounts, Upkeep, Protocol):
 
     async def add_key(self, app_id: str, kid: str, secret: bytes, at: int) -> App | None:
         """Add a token key and sign with it from now on; older keys stay good. None where there is no such app."""
+
+    async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
+        """Set limits of an app by their names in `AppLimits`, the others stay. None where there is no such app."""
+
+    async def limits(self, app: int) -> AppLimits:
+        """Look up what an app may use."""
+
+    async def stored_bytes(self, app: int) -> int:
+        """Return what an app stores: its texts, and a bit for each message."""
 
     async def app(self, app_id: str) -> App | None:
         """Find an app by its name."""

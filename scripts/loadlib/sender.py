@@ -140,6 +140,7 @@ class Pump:
         self.started_ns = 0
         self.last_ns = 0
         self.finished = asyncio.Event()
+        self.paused = False
         self._run_id = run_id
         self._messages = messages
         self._rate = rate
@@ -171,8 +172,13 @@ class Pump:
         self._stopped = True
         self._check()
 
+    def resume(self) -> None:
+        """Go on after a pause (`paused`), in which no send is begun."""
+        self.paused = False
+        self._fill()
+
     def _due(self, now_ns: int) -> int:
-        if self._stopped:
+        if self._stopped or self.paused:
             return self.issued
         if not self._rate:
             return self._messages

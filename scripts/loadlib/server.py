@@ -49,11 +49,22 @@ class Signer(msgspec.Struct, frozen=True):
 
 def signer_of(data: Path, app_id: str) -> Signer:
     """Ask the command line for the app's newest key. Raises `RuntimeError` with what it said."""
-    command = [*_GATEWAY, "app", "show", "--data", str(data), app_id, "--json", "--secret"]
+    return msgspec.json.decode(_app(data, "show", app_id, "--json", "--secret"), type=Signer)
+
+
+def make_app(data: Path, app_id: str, sends_per_s: int = 0) -> Signer:
+    """Make an app with a limit of its own (0: none). Raises `RuntimeError` with what the command line said."""
+    _app(data, "create", app_id)
+    _app(data, "limits", app_id, "--sends-per-s", str(sends_per_s))
+    return signer_of(data, app_id)
+
+
+def _app(data: Path, verb: str, *words: str) -> bytes:
+    command = [*_GATEWAY, "app", verb, "--data", str(data), *words]
     said = subprocess.run(command, capture_output=True, cwd=_ROOT, check=False, timeout=30)
     if said.returncode:
-        raise RuntimeError(f"gateway app show: {said.stderr.decode().strip()}")
-    return msgspec.json.decode(said.stdout, type=Signer)
+        raise RuntimeError(f"gateway app {verb}: {said.stderr.decode().strip()}")
+    return said.stdout
 
 
 class Spawned:
@@ -76,6 +87,7 @@ class Spawned:
         finally:
             os.sched_setaffinity(0, before)
         self.pid = self._process.pid
+        self.code = 0
 
     def wait_ready(self) -> None:
         """Return when it takes calls. Raises `RuntimeError` with the end of its log when it does not."""
@@ -92,14 +104,14 @@ class Spawned:
         tail = self._log.read_text(errors="replace")[-2_000:]
         raise RuntimeError(f"the server did not become ready:\n{tail}")
 
-    def stop(self) -> int:
-        """Stop it, by force if it takes too long, and return its exit code."""
+    def stop(self) -> None:
+        """Stop it, by force if it takes too long; `code` is its exit code then."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(_STOP_TIMEOUT_S)
+            self.code = self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
+            self.code = self._process.wait()
 
 
 class Cost(NamedTuple):

@@ -53,7 +53,7 @@ def count_queries(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
 
         return count
 
-    for name in ("_read", "_write", "append", "page"):
+    for name in ("_look", "_write", "append", "page"):
         monkeypatch.setattr(store, name, counting(name, getattr(store, name)))
     return counted
 
@@ -68,7 +68,7 @@ async def test_attaching_with_500_groups_costs_two_queries(
     peer = await stage.connect(BOB, token=token)
     assert await peer.hear() == {"op": "live"}
     assert len(peer.welcome["cursors"]) == GROUPS + 1
-    assert counted == {"_read": 2}
+    assert counted == {"_look": 2}
 
 
 async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: py
     counted = count_queries(stage, monkeypatch)
     frames = await (await stage.connect(BOB, token=token)).until("live")
     assert {frame.get("timeline") for frame in frames} == {f"g:{group}" for group in groups[:3]} | {None}
-    assert counted == {"_read": 5, "page": 3}
+    assert counted == {"_look": 5, "page": 3}
 
 
 async def hold_bearings(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:

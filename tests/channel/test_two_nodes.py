@@ -20,6 +20,7 @@ from gateway.core.groups import Groups
 from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging, announce
 from gateway.core.order import Order
+from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.rooms import Rooms
@@ -79,7 +80,9 @@ class Node:
         self.receipts = Receipts(store, self.hub, LIMITS, now_ms)
         self.attaching = Attaching(store, self.hub, self.receipts, LIMITS, now_ms, ticks_ms)
         ephemeral = Ephemeral(store, self.hub, LIMITS)
-        self.messaging = Messaging(store, self.writer, self.receipts, ephemeral, LIMITS, now_ms)
+        self.messaging = Messaging(
+            store, self.writer, self.receipts, ephemeral, Pacing(LIMITS, ticks_ms), LIMITS, now_ms
+        )
         self.rooms = Rooms(store, self.hub, LIMITS, now_ms)
         self.groups = Groups(store, self.writer.submit, LIMITS, now_ms, self.rooms)
         self.directory = directory

@@ -18,6 +18,7 @@ from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
+from gateway.core.pacing import Pacing
 from gateway.core.passwords import Cost, Passwords
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
@@ -67,10 +68,11 @@ class Stage:
         )
         self.rooms = Rooms(store, self.hub, limits, self.clock)
         self.groups = Groups(store, self.writer.submit, limits, self.clock, self.rooms)
+        self.pacing = Pacing(limits, self.clock)
         receipts = Receipts(store, self.hub, limits, self.clock)
-        self.jobs = Jobs(store, self.writer, limits, self.clock)
+        self.jobs = Jobs(store, self.writer, self.pacing, limits, self.clock)
         ephemeral = Ephemeral(store, self.hub, limits)
-        messaging = Messaging(store, self.writer, receipts, ephemeral, limits, self.clock)
+        messaging = Messaging(store, self.writer, receipts, ephemeral, self.pacing, limits, self.clock)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,

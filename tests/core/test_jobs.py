@@ -86,7 +86,7 @@ async def test_an_answer_waits_for_the_count(stage: Stage) -> None:
 
 async def test_an_answer_waits_no_longer_than_allowed(stage: Stage) -> None:
     """What it tells then is how far the job has got: here nobody does it."""
-    jobs = Jobs(stage.store, stage.writer, stage.limits, stage.clock)
+    jobs = Jobs(stage.store, stage.writer, stage.pacing, stage.limits, stage.clock)
     job = await begin(stage, jobs)
     assert await jobs.follow(job, 1) == job
 
@@ -94,8 +94,8 @@ async def test_an_answer_waits_no_longer_than_allowed(stage: Stage) -> None:
 async def test_a_start_goes_on_with_what_was_left(stage: Stage) -> None:
     """Of several jobs, each from where it was."""
     for _ in range(2):
-        job = await begin(stage, Jobs(stage.store, stage.writer, stage.limits, stage.clock))
-        await stage.writer.submit(StepDraft(job_id=job.id, at=1, rows=1, size=1))
+        job = await begin(stage, Jobs(stage.store, stage.writer, stage.pacing, stage.limits, stage.clock))
+        await stage.writer.submit(StepDraft(app=job.app, job_id=job.id, at=1, rows=1, size=1))
     runner = await run(stage)
     await done(stage)
     assert await heads(stage) == [2] * 10

@@ -75,6 +75,29 @@ def test_a_clock_that_goes_back() -> None:
     assert bucket.take(1, START - 59_900) == 0
 
 
+def test_patience_takes_what_comes_in_time() -> None:
+    """Who has patience is told when its tokens are there, and who asks next stands behind."""
+    bucket = Bucket(10, 1)
+    assert [bucket.take(1, START, 300) for _ in range(6)] == [0, 100, 200, 300, 400, 400]
+    assert bucket.take(1, START + 100, 300) == 300
+
+
+def test_the_impatient_never_overtake() -> None:
+    """As long as somebody waits for its turn, there is nothing for who does not wait."""
+    bucket = Bucket(10, 1)
+    assert [bucket.take(1, START, 200) for _ in range(3)] == [0, 100, 200]
+    assert bucket.take(1, START + 150) == 150
+    assert bucket.take(1, START + 300) == 0
+
+
+def test_patience_for_more_than_the_burst() -> None:
+    """Who asks for more than a burst waits for a full bucket, and the next one for what it then owes."""
+    bucket = Bucket(100, 10)
+    assert bucket.take(10, START) == 0
+    assert bucket.take(30, START, 100) == 100
+    assert bucket.take(1, START, 1_000) == 310
+
+
 @given(
     st.integers(1, 5_000),
     st.integers(1, 500),

@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Ctype, Facts, Gone, Message, Scope
-from gateway.domain.rules import check_body, check_recall, check_related, silence
+from gateway.domain.rules import check_body, check_recall, check_related, check_together, silence
 
 LIMITS = Limits(content_bytes_max=12, attachment_bytes_max=8, ext_bytes_max=6, config_bytes_max=4)
 WINDOW_MS, SENT_AT, SENDER, OTHER = 60_000, 1_000_000, 5, 6
@@ -135,6 +135,14 @@ def test_recall_again() -> None:
 def test_unbounded_recall() -> None:
     """Whoever is unbounded, a group's owner or an admin, recalls anybody's message at any time."""
     recall(OTHER, SENT_AT + WINDOW_MS + 1, unbounded=True)
+
+
+def test_the_four_texts_together() -> None:
+    """An app's own bound is of the bytes of all four: as many as it allows are fine, one more names them."""
+    check_together("ä", "b", "c", "d", 5)
+    with pytest.raises(Problem, match=r"content.* 5 bytes, .*at most 4") as caught:
+        check_together("ä", "b", "c", "d", 4)
+    assert caught.value.kind is Kind.BAD_PARAMETER
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ class Stage:
 
     async def step(self, job: Job) -> Stepped:
         """Do the next page of a job."""
-        answer = await self.append(StepDraft(job_id=job.id, at=NOW, rows=100, size=100))
+        answer = await self.append(StepDraft(app=job.app, job_id=job.id, at=NOW, rows=100, size=100))
         assert isinstance(answer, Stepped), answer
         return answer
 

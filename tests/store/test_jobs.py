@@ -123,7 +123,7 @@ class TestBroadcast:
         """A page stands where it came: what is sent before it has smaller numbers, what comes after greater ones."""
         await stage.users(1, 2)
         job = await stage.broadcast("page")
-        step = StepDraft(job_id=job.id, at=NOW, rows=1, size=1)
+        step = StepDraft(app=job.app, job_id=job.id, at=NOW, rows=1, size=1)
         await stage.store.append([stage.text(1, 2, content="a"), step, stage.text(1, 2, content="b")])
         assert [entry.message.content for entry in await stage.entries(2) if entry.message] == [
             "a",
@@ -156,7 +156,7 @@ class TestProgress:
             stage,
             """CREATE TRIGGER fail BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'not now'); END""",
         )
-        answer = await stage.append(StepDraft(job_id=job.id, at=NOW, rows=1, size=1))
+        answer = await stage.append(StepDraft(app=job.app, job_id=job.id, at=NOW, rows=1, size=1))
         assert isinstance(answer, Refused)
         assert await stage.store.jobs() == [job]
         await harm(stage, "DROP TRIGGER fail")
@@ -173,7 +173,7 @@ class TestProgress:
 
     async def test_no_such_job(self, stage: Stage) -> None:
         """It is refused, alone."""
-        answer = await stage.append(StepDraft(job_id=99, at=NOW, rows=1, size=1))
+        answer = await stage.append(StepDraft(app=stage.app.id, job_id=99, at=NOW, rows=1, size=1))
         assert answer == Refused(Kind.BAD_PARAMETER, "there is no job 99")
 
 

@@ -291,3 +291,24 @@ async def test_what_is_folded_outlives_what_it_is_folded_into(stage: Stage) -> N
     for _ in range(KEPT):
         await stage.say(12, xid)
     assert (await stored(stage))[0] == KEPT
+
+
+async def test_retention_and_what_a_chatroom_lets_go_of_go_together(stage: Stage) -> None:
+    """Whichever comes first raises the floor; the other goes on from there, down to the last message."""
+    xid, old = await room(stage), NOW - 1_000
+    for _ in range(6):
+        await stage.say(12, xid, at=old)
+    await stage.recall(3)
+    await stage.say(12, xid, at=old)
+    assert (await kept(stage, xid))[0] == 4
+    assert (await stage.store.sweep(NOW, 2)).more
+    assert stage.check() == []
+    for _ in range(KEPT):
+        await stage.say(12, xid, at=old)
+    assert stage.check() == []
+    while (await stage.store.sweep(NOW, 2)).more:
+        assert stage.check() == []
+    assert (await stored(stage))[:2] == (0, 0)
+    for _ in range(3 * KEPT):
+        await stage.say(12, xid)
+    assert (await stored(stage))[0] < 2 * KEPT

@@ -56,6 +56,8 @@ class Listener:
 async def use_everything(stage: Stage) -> None:
     """Go through every call of the port."""
     store, app = stage.store, stage.app.id
+    await store.set_limits("demo", {"storage_bytes_max": MIB})
+    await store.stored_bytes(app)
     await stage.send(11, 12, key="7", digest="d")
     await stage.send(11, 12, 13, key="8", digest="d")
     await stage.send(12, 11, notice=True, copied=False)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+import msgspec
+
 from gateway.domain.drafts import (
     Answer,
     Appended,
@@ -23,7 +25,7 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import EntryKind, Scope, State
+from gateway.domain.model import INT64_MAX, EntryKind, Scope, State
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
 from gateway.store.sqlite.changes import append_change
@@ -35,6 +37,13 @@ from gateway.store.sqlite.related import Related
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import ROW_BYTES, count
 
+# One statement for all of it: each return from C may cost this thread a wait for the busy one.
+_NEXT = f"""
+SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), {ANY_BLOCK},
+    (SELECT json_group_array(json_array(a.id, a.storage_bytes_max - a.stored_bytes))
+    FROM json_each(?) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0)
+FROM meta
+"""
 _PARTIES = """
 SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last, t.state))
 FROM json_each(?) AS j
@@ -158,9 +167,12 @@ class _Run:
         self._dedup: list[tuple[int, str, str, int, int]] = []
         self._stored: dict[int, int] = {}
         self._next_msg_id: int
+        self._next_body_id: int
         self._any_block: int
-        self._next_msg_id, self._any_block = one(conn, f"SELECT next_msg_id, {ANY_BLOCK} FROM meta")
-        self._next_body_id: int = one(conn, "SELECT coalesce(max(id), 0) + 1 FROM body")[0]
+        apps = list({draft.app for draft in drafts})
+        self._next_msg_id, self._next_body_id, self._any_block, room = one(conn, _NEXT, (rows(apps),))
+        # What is left to the apps that may not store all they like.
+        self._room: dict[int, int] = dict(msgspec.json.decode(room))
         self._next_id = 0
 
     def append(self) -> list[Answer]:
@@ -235,6 +247,9 @@ class _Run:
         for index, xid in enumerate(draft.targets):
             if (answer := self._judge_target(draft, index, xid)) is not None:
                 return answer
+        if self._room and _stored(draft) > self._room.get(draft.app, INT64_MAX):
+            return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
+        # Last, for it counts what it lets pass.
         return self._related.judge(draft, self._place(draft)) if draft.related else None
 
     def _judge_target(self, draft: MessageDraft, index: int, xid: int) -> Answer | None:
@@ -297,11 +312,13 @@ class _Run:
         sender_id = sender[_ID]
         body_id = self._next_body_id
         self._next_body_id += 1
+        stored = _stored(draft)
+        size = stored - ROW_BYTES * len(draft.targets)
         texts = (draft.content, draft.attachment, draft.config, draft.ext)
-        size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
         self._bodies.append((body_id, len(draft.targets), size, *texts))
-        stored = size + ROW_BYTES * len(draft.targets)
         self._stored[draft.app] = self._stored.get(draft.app, 0) + stored
+        if draft.app in self._room:
+            self._room[draft.app] -= stored
         first = self._next_msg_id
         flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
         peer = self._peer(draft, sender_id)
@@ -370,3 +387,10 @@ class _Run:
         ]
         if passed:
             trim(conn, passed, self._history_max)
+
+
+def _stored(draft: MessageDraft) -> int:
+    """What a draft counts for with its app once it is stored (`app.stored_bytes`)."""
+    texts = (draft.content, draft.attachment, draft.config, draft.ext)
+    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return size + ROW_BYTES * len(draft.targets)

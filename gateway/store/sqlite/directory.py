@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -87,6 +87,30 @@ def add_key(conn: sqlite3.Connection, app_id: str, kid: str, secret: bytes, at: 
     return find_app(conn, app_id)
 
 
+def set_limits(conn: sqlite3.Connection, app_id: str, changes: Mapping[str, int]) -> App | None:
+    """Set limits of an app."""
+    conn.execute(
+        """UPDATE app SET sends_per_s = coalesce(?, sends_per_s), connections_max = coalesce(?, connections_max),
+            message_bytes_max = coalesce(?, message_bytes_max),
+            storage_bytes_max = coalesce(?, storage_bytes_max) WHERE app_id = ?""",
+        (*(changes.get(name) for name in AppLimits.__struct_fields__), app_id),
+    )
+    return find_app(conn, app_id)
+
+
+def find_limits(conn: sqlite3.Connection, app: int) -> AppLimits:
+    """Look up what an app may use."""
+    return _limits(
+        one(conn, f"SELECT {', '.join(AppLimits.__struct_fields__)} FROM app WHERE id = ?", (app,))
+    )
+
+
+def stored_bytes(conn: sqlite3.Connection, app: int) -> int:
+    """Look up what an app stores."""
+    found: int = one(conn, "SELECT stored_bytes FROM app WHERE id = ?", (app,))[0]
+    return found
+
+
 def find_app(conn: sqlite3.Connection, app_id: str) -> App | None:
     """Find an app by name."""
     found = one(conn, f"{_APP} WHERE a.app_id = ?", (app_id,))
@@ -110,8 +134,12 @@ def _app(conn: sqlite3.Connection, row: tuple[Any, ...]) -> App:
         recall_window_ms=recall_window_ms,
         signing_kid=signing_kid,
         keys=keys,
-        limits=AppLimits(**dict(zip(AppLimits.__struct_fields__, bounds, strict=True))),
+        limits=_limits(bounds),
     )
+
+
+def _limits(bounds: Sequence[int]) -> AppLimits:
+    return AppLimits(**dict(zip(AppLimits.__struct_fields__, bounds, strict=True)))
 
 
 def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:

@@ -46,6 +46,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
         self._writer = writer
         self._readers = readers
         self._turn = itertools.cycle(range(len(readers)))
+        self._reading = 0
         self._doubtful = False
         self._failing = False
         self._settling = asyncio.Lock()
@@ -68,7 +69,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
             for _ in range(limits.readers):
                 lanes.append(await open_lane(path, readonly=True))  # noqa: PERF401 - each is closed on a failure
             store = cls(path, limits, lock, lanes[0], lanes[1:])
-            store._epoch = await store._read(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
+            store._epoch = await store._look(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
         except (sqlite3.Error, OSError) as error:
             await _close_all(lanes)
             lock.close()
@@ -223,30 +224,40 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
 
     async def jobs(self) -> list[Job]:
         """List the jobs that are not finished."""
-        return await self._read(jobs.unfinished)
+        return await self._look(jobs.unfinished)
 
     # -- reading ----------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read for a caller, who can come back: past `reads_queue_max` with `OVERLOADED`."""
+        if self._reading >= self._limits.reads_queue_max:
+            raise Problem(Kind.OVERLOADED, "too many reads wait for the store", retry_after_ms=1000)
+        return await self._look(work)
+
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read what devices, tokens and this node itself need: there are at most `connections_max` of them."""
         self._want_open()
+        self._reading += 1
         try:
             return await self._readers[next(self._turn)].run(work)
         except _BAD_DATA as error:
             raise _bad_data(error) from error
         except (sqlite3.Error, ValueError) as error:
             raise self._failed(error) from error
+        finally:
+            self._reading -= 1
 
     async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
         """Read entries of a timeline."""
-        return await self._read(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
+        return await self._look(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
 
     async def standing(self, user_id: int, device_sn: int) -> Standing:
         """Attach, first query."""
-        return await self._read(lambda conn: pages.standing(conn, user_id, device_sn))
+        return await self._look(lambda conn: pages.standing(conn, user_id, device_sn))
 
     async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
         """Attach, second query."""
-        return await self._read(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
+        return await self._look(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
         """Page a conversation."""

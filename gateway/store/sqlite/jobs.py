@@ -59,6 +59,13 @@ def start(conn: sqlite3.Connection, draft: JobDraft, limits: Limits) -> Answer:
     )[0]
     if unfinished_now >= limits.jobs_open_max:
         return Refused(Kind.OVERLOADED, f"{limits.jobs_open_max} jobs of this app are not finished yet")
+    if draft.kind is JobKind.BROADCAST and one(
+        conn,
+        "SELECT 1 FROM app WHERE id = ? AND storage_bytes_max > 0 AND stored_bytes >= storage_bytes_max",
+        (draft.app,),
+    ):
+        # Later pages, of a broadcast that has begun, wait for room.
+        return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
     job_id = one(
         conn,
         """INSERT INTO job (app, kind, key, digest, data, progress, ends_at, done, finished, at)

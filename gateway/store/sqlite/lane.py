@@ -39,7 +39,11 @@ class Lanes(ABC):
 
     @abstractmethod
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a reader."""
+        """Run `work` on a reader for a caller, who can come back: raises `OVERLOADED` where too many wait."""
+
+    @abstractmethod
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a reader for what devices, tokens and this node itself need."""
 
     @abstractmethod
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.domain.errors import Kind
-from gateway.domain.model import App, Facts, Group, Member, User
+from gateway.domain.model import App, AppLimits, Facts, Group, Member, User
 from gateway.store.base import Party
 from gateway.store.sqlite import directory, users
 from gateway.store.sqlite.lane import Lanes
@@ -26,9 +26,21 @@ class Parties(Lanes):
         """Add a token key to an app."""
         return await self._write(lambda conn: directory.add_key(conn, app_id, kid, secret, at))
 
+    async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
+        """Set limits of an app."""
+        return await self._write(lambda conn: directory.set_limits(conn, app_id, changes))
+
+    async def limits(self, app: int) -> AppLimits:
+        """Look up what an app may use."""
+        return await self._look(lambda conn: directory.find_limits(conn, app))
+
+    async def stored_bytes(self, app: int) -> int:
+        """Look up what an app stores."""
+        return await self._read(lambda conn: directory.stored_bytes(conn, app))
+
     async def app(self, app_id: str) -> App | None:
         """Find an app."""
-        return await self._read(lambda conn: directory.find_app(conn, app_id))
+        return await self._look(lambda conn: directory.find_app(conn, app_id))
 
     async def apps(self) -> list[App]:
         """List all apps."""
@@ -44,11 +56,11 @@ class Parties(Lanes):
 
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user."""
-        return await self._read(lambda conn: users.find_user(conn, app, xid))
+        return await self._look(lambda conn: users.find_user(conn, app, xid))
 
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by name."""
-        return await self._read(lambda conn: users.find_user_named(conn, app, name))
+        return await self._look(lambda conn: users.find_user_named(conn, app, name))
 
     async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
         """Find a user or make it."""

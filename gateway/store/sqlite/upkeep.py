@@ -12,11 +12,11 @@ class Upkeep(Lanes):
 
     async def sweeping(self) -> Sweeping:
         """Read where retention stands."""
-        return await self._read(retention.sweeping)
+        return await self._look(retention.sweeping)
 
     async def oldest(self) -> Oldest:
         """Read what goes first."""
-        return await self._read(retention.oldest)
+        return await self._look(retention.oldest)
 
     async def mark_sweep(self, at: int, jobs_before: int) -> None:
         """Note that retention runs."""
@@ -37,6 +37,6 @@ class Upkeep(Lanes):
     async def expire(self, at: int, most: int) -> int:
         """Wipe a page of expired texts."""
         # Asked every second, and mostly in vain: the writer is troubled only where there is something to do.
-        if not await self._read(lambda conn: retention.due_ids(conn, at, 1)):
+        if not await self._look(lambda conn: retention.due_ids(conn, at, 1)):
             return 0
         return await self._write(lambda conn: retention.expire(conn, at, most))
