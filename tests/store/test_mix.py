@@ -165,7 +165,9 @@ class Mix:
     async def page_of_job(self) -> None:
         if self.jobs:
             job = self.chance.choice(self.jobs)
-            answer = await self.add(StepDraft(app=self.stage.app.id, job_id=job.id, at=self.at, rows=9, size=9))
+            answer = await self.add(
+                StepDraft(app=self.stage.app.id, job_id=job.id, at=self.at, rows=9, size=9)
+            )
             if isinstance(answer, Stepped) and answer.job.finished:
                 self.jobs = [other for other in self.jobs if other.id != job.id]
 

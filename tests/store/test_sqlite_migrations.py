@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from gateway.domain.model import Recalled
 from gateway.store.schema import SQLITE_MIGRATIONS
@@ -34,12 +37,41 @@ INSERT INTO conversation VALUES (2, 3, 2, 0, 2), (3, 2, 2, 0, 2);
 """
 
 
-async def test_a_store_of_schema_1(tmp_path: Path) -> None:
-    """Its recalls come to say their conversation, and its texts are counted."""
+def old_store(tmp_path: Path) -> Path:
+    """Make a store of schema 1."""
     folder = tmp_path / "data"
     folder.mkdir()
     with closing(sqlite3.connect(folder / "gateway.db")) as conn:
         conn.executescript(f"{SQLITE_MIGRATIONS[0]}; PRAGMA user_version = 1; {OLD}")
+    return folder
+
+
+def dump(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+        return list(conn.iterdump())
+
+
+@pytest.mark.parametrize("part", [1, 10, 40])
+async def test_a_migration_that_is_broken_off_is_made_anew(tmp_path: Path, part: int) -> None:
+    """Of one that did not commit there is nothing; one that did is not made twice."""
+    folder = old_store(tmp_path)
+    steps = re.sub("--.*", "", SQLITE_MIGRATIONS[1]).split(";")
+    with closing(sqlite3.connect(folder / "gateway.db", isolation_level=None)) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        for step in steps[:part]:
+            conn.execute(step)
+    found = []
+    for _ in range(2):
+        store = await open_store("sqlite", folder, LIMITS)
+        await store.close()
+        found.append(dump(folder))
+        assert check_store(folder) == []
+    assert found[0] == found[1]
+
+
+async def test_a_store_of_schema_1(tmp_path: Path) -> None:
+    """Its recalls come to say their conversation, and its texts are counted."""
+    folder = old_store(tmp_path)
     stage = Stage("sqlite", folder)
     stage.store = await open_store("sqlite", folder, LIMITS)
     try:

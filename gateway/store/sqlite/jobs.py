@@ -52,13 +52,16 @@ def start(conn: sqlite3.Connection, draft: JobDraft, limits: Limits) -> Answer:
             return Started(
                 Job(id=known[0], app=draft.app, kind=draft.kind, done=known[1], finished=bool(known[2]))
             )
+    # By kind: broadcasts that wait for room must not stand before the erasing that would make it.
     unfinished_now = one(
         conn,
-        "SELECT count(*) FROM job INDEXED BY job_open WHERE finished = 0 AND id > 0 AND app = ?",
-        (draft.app,),
+        "SELECT count(*) FROM job INDEXED BY job_open WHERE finished = 0 AND id > 0 AND app = ? AND kind = ?",
+        (draft.app, draft.kind),
     )[0]
     if unfinished_now >= limits.jobs_open_max:
-        return Refused(Kind.OVERLOADED, f"{limits.jobs_open_max} jobs of this app are not finished yet")
+        return Refused(
+            Kind.OVERLOADED, f"{limits.jobs_open_max} jobs of this app and kind are not finished yet"
+        )
     if draft.kind is JobKind.BROADCAST and one(
         conn,
         "SELECT 1 FROM app WHERE id = ? AND storage_bytes_max > 0 AND stored_bytes >= storage_bytes_max",

@@ -116,7 +116,7 @@ def create_group(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -
         return Refused(Kind.GROUPS_FULL, f"owner: has {limits.rooms_per_user_max} chatrooms already")
     if not room and users[0].groups >= limits.groups_per_user_max:
         return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
-    users = users[:1] if room else _with_room(users, limits.group_members_max, limits, refused)
+    users = users[:1] if room else _fitting(users, limits.group_members_max, limits, refused)
     make_missing(conn, draft, users)
     group_xid = next_xid(conn, draft.app)
     group_id = one(
@@ -147,7 +147,7 @@ def _rooms_of(conn: sqlite3.Connection, user_id: int) -> int:
     return found
 
 
-def _with_room(
+def _fitting(
     users: Iterable[GroupUser], room: int, limits: Limits, refused: dict[int, Kind]
 ) -> list[GroupUser]:
     """Keep those who fit into the group, and into whose list of groups it fits."""
@@ -209,7 +209,7 @@ def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Lim
         users = [u for u in find_users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
         refused.update((user.xid, Kind.GROUP_BLOCKED) for user in users if user.blocked)
         users = [user for user in users if not user.blocked]
-        users = _with_room(users, limits.group_members_max - members, limits, refused)
+        users = _fitting(users, limits.group_members_max - members, limits, refused)
         make_missing(conn, draft, users)
     else:
         users = find_users(conn, draft, draft.group_id, refused, make=False)
