@@ -317,7 +317,7 @@ class Messaging:
                 raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {conversation_xid}")
             if not principal.admin_alone:
                 if not facts.member:
-                    raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {conversation_xid}")
+                    raise rules.stranger(facts, conversation_xid)
                 unbounded, judged = facts.owner or facts.admin, facts.version
         else:
             parties = (message.sender_xid, message.target_xid)
