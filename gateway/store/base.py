@@ -144,7 +144,8 @@ class Accounts(Protocol):
     async def set_password(self, user_id: int, expected: str | None, record: str, at: int) -> int | None:
         """Change a password where its record is still `expected` (None: whatever it is), else None.
 
-        A deleted user has none. Returns the new `valid_from_ms`: a whole second, above the second of `at` and above the one before.
+        Returns the new `valid_from_ms`: a whole second, above the second of `at` and above the one before. A deleted
+        user has none.
         """
 
     async def profile(self, user_id: int) -> Profile:
