@@ -19,6 +19,8 @@ cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Plain: the other mode reads what stands in brackets, such as our defaults, as its markup.
+    rich_markup_mode=None,
     help="A self-hosted instant-messaging and push gateway.",
 )
 for command in (serve, token, listen, send, check, export, erase):
@@ -35,7 +37,7 @@ def demo(
         typer.Option("--data", help="The folder to make the temporary one in [default: the system's]."),
     ] = None,
 ) -> None:
-    """Show, in a temporary folder and with a real server, that nothing is lost: narrated, under 15 seconds."""
+    """Show with a real server that nothing is lost. In a temporary folder, narrated, in under 15 seconds."""
     from gateway.demo import run_demo
 
     if data is not None:

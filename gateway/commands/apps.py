@@ -17,7 +17,7 @@ apps = typer.Typer(no_args_is_help=True, help="Apps (tenants), their token keys 
 def app_create(
     app_id: str,
     registered: Annotated[
-        bool, typer.Option(help="Users must be registered before they can be named.")
+        bool, typer.Option("--registered", help="Users must be registered before they can be named.")
     ] = False,
     config: ConfigOption = None,
     data: DataOption = None,
@@ -55,7 +55,7 @@ def app_show(
 
 @apps.command("rotate-secret")
 def app_rotate(app_id: str, config: ConfigOption = None, data: DataOption = None) -> None:
-    """Sign new tokens with a new key; tokens of the older keys stay good."""
+    """Sign new tokens with a new key. Tokens of the older keys stay good."""
     _show_app(carry_out(configured(config, data), Ask(verb="rotate", app=app_id)))
 
 
@@ -71,7 +71,7 @@ def app_limits(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Show or set what an app may use, from now on; 0: no bound of its own."""
+    """Show what an app may use, or set it. It holds from now on; 0: no bound of its own."""
     given = {
         "sends_per_s": sends_per_s,
         "connections_max": connections,

@@ -29,13 +29,13 @@ retention = typer.Typer(
 
 @retention.command("show")
 def retention_show(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Show how long messages are kept, how far removing them has got, and whether it is halted."""
+    """Show how long messages are kept. Also how far removing them has got, and whether it is halted."""
     _show_retention(carry_out(configured(config, data), Ask(verb="retention")))
 
 
 @retention.command("resume")
 def retention_resume(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Say that the clock is right as it is now: what was halted because it had jumped goes on."""
+    """Say that the clock is right as it is now. What was halted because it had jumped goes on."""
     _show_retention(carry_out(configured(config, data), Ask(verb="resume-retention")))
 
 
@@ -51,7 +51,7 @@ def _time(ms: int) -> str:
 
 
 def check(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Verify the laws of the store, read-only, beside a running gateway or without one."""
+    """Verify the laws of the store. It only reads, beside a running gateway or without one."""
     from gateway.store.sqlite.check import check_store
 
     loaded = configured(config, data)
@@ -72,7 +72,7 @@ def export(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Write everything held about an app or one of its users, as lines of JSON; reads only, of one moment."""
+    """Write everything held about an app or a user as lines of JSON. It only reads, as of one moment."""
     from gateway.store.sqlite.export import ExportError, export_lines
 
     loaded = configured(config, data)
@@ -116,7 +116,7 @@ def erase(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Erase a user: name, password, profile, devices and texts; the id stays taken. It cannot be undone."""
+    """Erase a user, which cannot be undone. Name, password, profile, devices and texts go; the id stays taken."""
     asked = Ask(verb="erase", app=app, user=user)
     loaded = configured(config, data)
     told = carry_out(loaded, asked)

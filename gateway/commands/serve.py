@@ -35,7 +35,7 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="The port; 0 takes any free one [default: 8080].")
     ] = None,
 ) -> None:
-    """Run the gateway until SIGTERM or Ctrl-C; a second signal stops it at once."""
+    """Run the gateway until SIGTERM or Ctrl-C. A second signal stops it at once."""
     loaded = configured(config, data, host, port)
     logging.basicConfig(
         level=loaded.log.level.upper(),

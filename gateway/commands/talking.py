@@ -35,13 +35,16 @@ def listen(
     app: AppOption,
     user: UserOption,
     device_sn: Annotated[
-        int, typer.Option("--device-sn", help="The device; 0: the gateway assigns one.")
+        int,
+        typer.Option(
+            "--device-sn", help="The device [default: the gateway assigns one].", show_default=False
+        ),
     ] = 0,
     url: UrlOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Be a device: print every frame, ack it, come back after a break and resume where it stopped."""
+    """Be a device that prints every frame. It acks them, comes back after a break and resumes where it stopped."""
     token, found, _ = _grant(configured(config, data), app, user, url)
     try:
         run(lambda: _listen(found, app, token, device_sn))
@@ -65,11 +68,13 @@ def send(
     text: str,
     app: AppOption,
     to: Annotated[str, typer.Option("--to", help="The receiver: a user's id or name.")] = "",
-    group: Annotated[int, typer.Option("--group", help="The receiving group's id.")] = 0,
+    group: Annotated[int, typer.Option("--group", help="The receiving group's id.", show_default=False)] = 0,
     sender: Annotated[
         str, typer.Option("--from", help="The sender's id or name [default: the app's administrator].")
     ] = "",
-    transaction_id: Annotated[int, typer.Option(help="Executes once, however often it is sent.")] = 0,
+    transaction_id: Annotated[
+        int, typer.Option(help="Executes once, however often it is sent.", show_default=False)
+    ] = 0,
     url: UrlOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
