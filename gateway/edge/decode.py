@@ -166,7 +166,7 @@ def _integer(value: float | str, member: str, least: int, greatest: int) -> int:
 
 
 def _out_of_range(member: str, least: int, greatest: int) -> Problem:
-    return bad(member, f"it must be {least} to {greatest}")
+    return bad(member, f"it must be {least}" + (f" to {greatest}" if least < greatest else ""))
 
 
 def _mistyped(error: msgspec.ValidationError) -> Problem:
