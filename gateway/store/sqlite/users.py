@@ -28,15 +28,19 @@ FROM (
 CROSS JOIN timeline AS t ON t.id = p.id CROSS JOIN user AS u ON u.id = t.id ORDER BY t.xid
 """
 _PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
-_SET_PROFILE = """
+# A call that was under way when its user was deleted leaves nothing behind, here and below.
+_SET_PROFILE = f"""
 UPDATE user SET nickname = coalesce(?2, nickname), avatar = coalesce(?3, avatar),
     description = coalesce(?4, description), public_info = coalesce(?5, public_info),
-    private_info = coalesce(?6, private_info) WHERE id = ?1
+    private_info = coalesce(?6, private_info)
+WHERE id = ?1 AND EXISTS (SELECT 1 FROM timeline AS t WHERE t.id = ?1 AND t.state <> {State.DELETED:d})
 """
 # A whole second above every token issued before: their times are in seconds (core/tokens.py).
-_CHANGE = """
+_CHANGE = f"""
 UPDATE user SET password = ?3, valid_from_ms = max(valid_from_ms + 1000, (?4 / 1000 + 1) * 1000)
-WHERE id = ?1 AND (?2 IS NULL OR password = ?2) RETURNING valid_from_ms
+WHERE id = ?1 AND (?2 IS NULL OR password = ?2)
+    AND EXISTS (SELECT 1 FROM timeline AS t WHERE t.id = ?1 AND t.state <> {State.DELETED:d})
+RETURNING valid_from_ms
 """
 
 
