@@ -226,6 +226,11 @@ def test_retention_is_shown_and_goes_on_where_one_says_so(tmp_path: Path) -> Non
         ]
         with closing(sqlite3.connect(server.data / "gateway.db")) as conn:
             conn.execute("UPDATE meta SET swept_at = 1, swept_to = 7")
+            # An old message, which would go.
+            conn.execute(
+                """INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, shown)
+                VALUES (8, 1, 1, 1, 0, 1, 0, 0, 1, 0)"""
+            )
             conn.commit()
         line = server.program.expect("ERROR", "the clock has jumped")
         assert "1970-01-01T00:00:00" in line

@@ -89,6 +89,13 @@ class Sweeping(msgspec.Struct, frozen=True):
     halted_at: int
 
 
+class Oldest(msgspec.Struct, frozen=True):
+    """What goes first: when the oldest message was sent, and the earliest time of a text that has one; 0: none."""
+
+    sent_at: int
+    expires_at: int
+
+
 class Swept(msgspec.Struct, frozen=True):
     """What one page of retention has removed; `more`: the next page may find more."""
 
@@ -102,6 +109,9 @@ class Upkeep(Protocol):
 
     async def sweeping(self) -> Sweeping:
         """Read where retention stands."""
+
+    async def oldest(self) -> Oldest:
+        """Read what there is to be removed or to expire, sooner or later."""
 
     async def mark_sweep(self, at: int, jobs_before: int) -> None:
         """Note that retention runs at this time, and forget finished jobs that were begun before `jobs_before`."""

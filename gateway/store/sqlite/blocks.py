@@ -91,7 +91,12 @@ def block(conn: sqlite3.Connection, user_id: int, blocked_id: int, at: int, most
         return True
     if one(conn, "SELECT count(*) FROM block WHERE usr = ?", (user_id,))[0] >= most:
         return False
-    conn.execute("INSERT INTO block (usr, blocked, at) VALUES (?, ?, ?)", (user_id, blocked_id, at))
+    # Of who was deleted meanwhile no block stays.
+    conn.execute(
+        f"""INSERT INTO block (usr, blocked, at) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
+            SELECT 1 FROM timeline WHERE id IN (?1, ?2) AND state = {State.DELETED:d})""",
+        (user_id, blocked_id, at),
+    )
     return True
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, Scope, State, User
-from gateway.store.sqlite.changes import make_user
 from gateway.store.sqlite.lane import one, rows, table
 
 _USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
@@ -28,20 +27,41 @@ FROM (
 CROSS JOIN timeline AS t ON t.id = p.id CROSS JOIN user AS u ON u.id = t.id ORDER BY t.xid
 """
 _PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
-# A call that was under way when its user was deleted leaves nothing behind, here and below.
+# Who is deleted stays nobody, also by what was under way then.
+_STANDS = f"(SELECT state FROM timeline AS t WHERE t.id = user.id) <> {State.DELETED:d}"
 _SET_PROFILE = f"""
 UPDATE user SET nickname = coalesce(?2, nickname), avatar = coalesce(?3, avatar),
     description = coalesce(?4, description), public_info = coalesce(?5, public_info),
-    private_info = coalesce(?6, private_info)
-WHERE id = ?1 AND EXISTS (SELECT 1 FROM timeline AS t WHERE t.id = ?1 AND t.state <> {State.DELETED:d})
+    private_info = coalesce(?6, private_info) WHERE id = ?1 AND {_STANDS}
 """
 # A whole second above every token issued before: their times are in seconds (core/tokens.py).
 _CHANGE = f"""
 UPDATE user SET password = ?3, valid_from_ms = max(valid_from_ms + 1000, (?4 / 1000 + 1) * 1000)
-WHERE id = ?1 AND (?2 IS NULL OR password = ?2)
-    AND EXISTS (SELECT 1 FROM timeline AS t WHERE t.id = ?1 AND t.state <> {State.DELETED:d})
-RETURNING valid_from_ms
+WHERE id = ?1 AND (?2 IS NULL OR password = ?2) AND {_STANDS} RETURNING valid_from_ms
 """
+
+
+def make_user(
+    conn: sqlite3.Connection, app: int, xid: int, at: int, name: str | None = None, password: str = ""
+) -> int:
+    """Insert a user with its timeline; return its id."""
+    user_id: int = one(
+        conn, f"INSERT INTO timeline (app, xid, kind) VALUES (?, ?, {Scope.USER:d}) RETURNING id", (app, xid)
+    )[0]
+    conn.execute(
+        "INSERT INTO user (id, app, name, password, created_at) VALUES (?, ?, ?, ?, ?)",
+        (user_id, app, name, password, at),
+    )
+    return user_id
+
+
+def next_xid(conn: sqlite3.Connection, app: int) -> int:
+    """Give the next id of the server's own, skipping taken ones (design §3, xid)."""
+    xid: int = one(conn, "SELECT next_xid FROM app WHERE id = ?", (app,))[0]
+    while one(conn, "SELECT 1 FROM timeline WHERE app = ? AND xid = ?", (app, xid)):
+        xid += 1
+    conn.execute("UPDATE app SET next_xid = ? WHERE id = ?", (xid + 1, app))
+    return xid
 
 
 def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
