@@ -91,9 +91,9 @@ class Peer:
         """Return the next frame; a close is not expected."""
         message = await self.receive()
         assert message.type is self.kind, f"{message.type!r} {self.ws.close_code} {message.extra}"
-        return self._told(message)
+        return self.told(message)
 
-    def _told(self, message: aiohttp.WSMessage) -> Frame:
+    def told(self, message: aiohttp.WSMessage) -> Frame:
         decode = msgspec.msgpack.decode if self.encoding.binary else msgspec.json.decode
         frame: Frame = decode(message.data)
         return frame
@@ -118,7 +118,7 @@ class Peer:
         """Read until the server has closed."""
         frames: list[Frame] = []
         while (message := await self.receive()).type is self.kind:
-            frames.append(self._told(message))
+            frames.append(self.told(message))
         assert frames, f"closed by {self.ws.close_code} without a bye"
         assert [frame["op"] for frame in frames].count("bye") == 1
         assert frames[-1]["op"] == "bye"
