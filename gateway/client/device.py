@@ -430,7 +430,7 @@ class Device:
 
     def _on_welcome(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         # Entries that nobody has read yet come again; keeping them would only hide a forgotten one.
-        self._inbox = deque(waiting for waiting in self._inbox if "timeline" not in waiting)
+        self._inbox = deque(waiting for waiting in self._inbox if not self._comes_again(waiting))
         self._marks.attach(frame["epoch"], frame["cursors"])
         self._unacked.clear()
         self.uid = frame["uid"]
@@ -440,6 +440,9 @@ class Device:
         self._hello = True
         self._ws = ws
         self._attached.set()
+
+    def _comes_again(self, frame: Frame) -> bool:
+        return self._rooms.comes_again(frame) if is_of_room(frame) else "timeline" in frame
 
     def _is_new(self, frame: Frame) -> bool:
         verdict = (self._rooms if is_of_room(frame) else self._marks).judge(frame)

@@ -67,6 +67,10 @@ class Rooms:
             self._held[timeline] = answer["seq"]
         return True
 
+    def comes_again(self, frame: Frame) -> bool:
+        """Whether a new connection brings an entry of a chatroom again: not where the device does not come back."""
+        return frame["timeline"] in self._held
+
     def leave(self, room_id: int) -> None:
         """Come back into it no more; what is on its way still comes."""
         self._held.pop(f"{_PREFIX}{room_id}", None)

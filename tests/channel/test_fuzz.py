@@ -173,7 +173,7 @@ strange = st.sampled_from(
 @settings(SETTINGS, max_examples=200)
 @given(said=st.lists(packed | cut | strange | st.binary(max_size=60), min_size=5, max_size=15))
 async def test_messagepack_of_any_kind(device: Device, said: list[bytes]) -> None:
-    """The same of a device that speaks it: cut short, nested, with sizes that are not there, with types JSON has not."""
+    """The same of a device that speaks it: cut short, nested, sizes that are not there, types that JSON has not."""
     device.encoding = MSGPACK
     for packed in said:
         await device.survives(packed)

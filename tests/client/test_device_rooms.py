@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,6 +30,13 @@ async def joined(device: Device, connection: Connection, seq: int) -> None:
     assert (await joining)["seq"] == seq
 
 
+async def turns(condition: Callable[[], object]) -> None:
+    """Wait until something is true, turn by turn of the loop."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 async def back(device: Device, stage: Stage, connection: Connection, **told: Any) -> Connection:
     """Cut the connection and accept the next one, up to its `welcome`."""
     before = device.tally["connections"]
@@ -36,9 +44,7 @@ async def back(device: Device, stage: Stage, connection: Connection, **told: Any
     again = await stage.accept()
     assert (await again.hear() or {})["op"] == "hello"
     await again.say(welcome(**told))
-    async with asyncio.timeout(WAIT_S):
-        while device.tally["connections"] == before:  # noqa: ASYNC110 - turn by turn of the loop
-            await asyncio.sleep(0)
+    await turns(lambda: device.tally["connections"] != before)
     assert [frame["op"] for frame in await take(device, 1)] == ["welcome"]
     return again
 
@@ -179,6 +185,31 @@ async def test_after_the_end_it_stays_away(stage: Stage, told: Frame) -> None:
         again = await back(device, stage, connection)
         await device.close()
         assert await again.hear_rest() == []
+
+
+async def test_the_end_of_a_chatroom_outlives_its_connection(stage: Stage) -> None:
+    """What nobody has read yet when the connection goes is not lost where no new one brings it again."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        end = {
+            "op": "group",
+            "timeline": ROOM,
+            "seq": 42,
+            "action": "destroyed",
+            "group_id": 5,
+            "user_ids": [],
+        }
+        await connection.say(entry(41, ROOM), end, {"op": "live"})
+        await take(device, 1)
+        await turns(lambda: device._live)
+        connection.cut()
+        again = await stage.accept()
+        await again.hear()
+        await again.say(welcome())
+        await turns(lambda: device.tally["connections"] == 2)
+        assert [frame["op"] for frame in await take(device, 4)] == ["message", "group", "live", "welcome"]
 
 
 @pytest.mark.parametrize(("seq", "tallied"), [(43, "gap"), (40, "duplicate")])
