@@ -33,7 +33,7 @@ async def joined(device: Device, connection: Connection, seq: int) -> None:
 async def turns(condition: Callable[[], object]) -> None:
     """Wait until something is true, turn by turn of the loop."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - turn by turn of the loop
             await asyncio.sleep(0)
 
 
