@@ -27,6 +27,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
+# -- help -------------------------------------------------------------------------------------------------
+
+
+def test_help_says_what_is_meant_where_nothing_is_given() -> None:
+    """Defaults that an option's own text names are there; commands are listed with a whole sentence each."""
+    told = " ".join(gateway("serve", "--help").stdout.split())
+    assert "The data folder [default: ./data]." in told
+    assert "The port; 0 takes any free one [default: 8080]." in told
+    for noun in ((), ("app",), ("retention",)):
+        assert "..." not in gateway(*noun, "--help").stdout.partition("Commands:")[2]
+
+
 # -- apps and tokens --------------------------------------------------------------------------------------
 
 

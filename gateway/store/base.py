@@ -154,14 +154,15 @@ class Accounts(Protocol):
     async def set_password(self, user_id: int, expected: str | None, record: str, at: int) -> int | None:
         """Change a password where its record is still `expected` (None: whatever it is), else None.
 
-        Returns the new `valid_from_ms`: a whole second, above the second of `at` and above the one before.
+        Returns the new `valid_from_ms`: a whole second, above the second of `at` and above the one before. A deleted
+        user has none.
         """
 
     async def profile(self, user_id: int) -> Profile:
         """Read what a user tells of itself."""
 
     async def set_profile(self, user_id: int, changes: Mapping[str, str]) -> None:
-        """Change members of a profile, by their names in `Profile`."""
+        """Change members of a profile, by their names in `Profile`. A deleted user has none."""
 
     async def devices(self, user_id: int) -> list[Device]:
         """List the devices kept, by number; none is told to be online."""
@@ -170,7 +171,7 @@ class Accounts(Protocol):
         """Forget a kept device and its cursors, if it is there."""
 
     async def block(self, user_id: int, blocked_id: int, at: int) -> bool:
-        """Block a user; False where as many are blocked as may be."""
+        """Block a user; False where as many are blocked as may be. Where either is deleted there is nothing to do."""
 
     async def unblock(self, user_id: int, blocked_id: int) -> None:
         """Take a block back, if it is there."""

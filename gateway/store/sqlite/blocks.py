@@ -74,7 +74,13 @@ def may_message(
 
 
 def block(conn: sqlite3.Connection, user_id: int, blocked_id: int, at: int, most: int) -> bool:
-    """Block a user; False where `most` are blocked already."""
+    """Block a user; False where `most` are blocked already. Who was deleted meanwhile has and gets none."""
+    if one(
+        conn,
+        f"SELECT 1 FROM timeline WHERE id IN (?, ?) AND state = {State.DELETED:d}",
+        (user_id, blocked_id),
+    ):
+        return True
     if one(conn, "SELECT 1 FROM block WHERE usr = ? AND blocked = ?", (user_id, blocked_id)):
         return True
     if one(conn, "SELECT count(*) FROM block WHERE usr = ?", (user_id,))[0] >= most:
