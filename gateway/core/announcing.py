@@ -91,7 +91,7 @@ def _collect(
             notice=draft.notice,
             seq=seq,
             related=draft.related,
-            expires_at=draft.expires_at,
+            expires_at=answer.expires_at,
             group_xid=draft.group_xid,
         )
         if followed:

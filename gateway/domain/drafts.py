@@ -221,12 +221,14 @@ class Appended(msgspec.Struct, frozen=True):
 
     `received[i]` is (timeline id, seq) of target i. `copies` are the sender's own seqs, one per target, in the
     sender's timeline `sender_id`; empty where the sender gets none (groups, notices, `system`, oneself).
+    `expires_at` is the draft's, or sooner where it goes with the message it is folded into.
     """
 
     first_msg_id: int
     received: list[tuple[int, int]]
     sender_id: int
     copies: list[int]
+    expires_at: int = 0
 
 
 class Changed(msgspec.Struct, frozen=True):

@@ -129,6 +129,7 @@ class _Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     conversation_id: int
     is_system: bool = False
     related_mid: int = 0
+    expires_at: int = 0
 
 
 class _MessageFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="message"):
@@ -223,6 +224,7 @@ def _item(message: Message, conversation_id: int) -> _Item:
         conversation_id=conversation_id,
         is_system=message.notice,
         related_mid=message.related,
+        expires_at=message.expires_at,
     )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, BOB, Frame, Stage, ops
 
@@ -159,3 +163,22 @@ async def test_expire_s_end_to_end(stage: Stage) -> None:
     assert [(frame["op"], frame.get("msg_id")) for frame in frames[:2]] == [("message", None), ("gone", gone)]
     page = await stage.call("GET", "/message/conversation", BOB, params={"opposite_id": str(ALICE)})
     assert [item["msg_id"] for item in page["data"]["messages"]] == [kept]
+
+
+@pytest.mark.parametrize("own_s", [None, 60, 7200], ids=["no time of its own", "sooner", "later"])
+async def test_live_and_replayed_frames_say_the_same_time(stage: Stage, own_s: int | None) -> None:
+    """`expires_at`, also of what is folded into a text and so goes with it, at the latest."""
+    here = await stage.live(BOB)
+    told = await stage.send(ALICE, BOB, expire_s=3600)
+    own: dict[str, Any] = {} if own_s is None else {"expire_s": own_s}
+    await stage.send(ALICE, BOB, content_type=11, related_mid=told, **own)
+    await stage.send(ALICE, BOB, "for good")
+    live = await here.take(3)
+    replayed = (await (await stage.connect(BOB, 2)).until("live"))[:-1]
+    assert live == replayed
+    left_s = [
+        (frame["message"]["expires_at"] - frame["message"]["timestamp"]) / 1000
+        for frame in live
+        if "expires_at" in frame["message"]
+    ]
+    assert left_s == [3600, pytest.approx(min(3600, own_s or 3600), abs=5)]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
+from gateway.wire.close import Close
 from tests.day import fresh
-from tests.day.fresh import Fresh
+from tests.day.fresh import ILLEGAL_TOKEN, Fresh
 from tests.day.phone import BarePhone, Phone
 from tests.day.town import Town
+from tests.day.view import Shown, State, View
 
 NEW_SN = 1_000
 """The number of a device that was never there before."""
@@ -16,6 +19,7 @@ NEW_SN = 1_000
 async def check_all(town: Town, phones: Sequence[Phone]) -> None:
     """Check every equation, for every user and device; all devices must be on, and nothing may happen meanwhile."""
     heads = town.heads()
+    phones = [phone for phone in phones if phone.user in town.there]
     for phone in phones:
         await phone.caught_up(heads)
     bare = [phone for phone in phones if isinstance(phone, BarePhone)]
@@ -25,13 +29,16 @@ async def check_all(town: Town, phones: Sequence[Phone]) -> None:
     await town.node.gateway.receipts.flush()
     for phone in bare:
         await phone.echo()
-    readings = {user: await fresh.read(caller, town.parties) for user, caller in town.people.items() if user}
+    readings = {user: await fresh.read(caller, town.parties) for user, caller in town.there.items()}
     for phone in phones:
         _check_phone(town, phone, readings[phone.user])
+    await _check_rooms(town, phones, heads)
     # These ack, which moves statuses: they come last.
     for user, found in readings.items():
         _check_list(user, found)
         await _check_new_device(town, user, found, heads)
+    for user in sorted(town.erased):
+        await _check_erased(town, user)
 
 
 def _check_list(user: int, found: Fresh) -> None:
@@ -44,14 +51,34 @@ async def _check_new_device(town: Town, user: int, found: Fresh, heads: dict[int
     phone = BarePhone(town, user, NEW_SN, asks=False, acks=True)
     await phone.on()
     await phone.caught_up(heads)
-    assert phone.view.state == found.state, _differ(f"a new device of {user} by frames", phone, found)
+    who = f"a new device of {user} by frames"
+    assert phone.view.state == found.state, _differ(who, phone.view.state, found)
+    for room in town.rooms:
+        kept = await fresh.whole(town.people[user], room)
+        if kept is None:
+            continue
+        assert await phone.join(room, 0) == 200, "a chatroom that is there lets everybody in"
+        await phone.caught_up(heads)
+        told = [Shown.of(item) for item in reversed(kept)]
+        assert phone.view.shown_of_room(room) == told, f"{who} and the pages of chatroom {room} differ"
     await phone.off()
 
 
+async def _check_erased(town: Town, user: int) -> None:
+    """It is nobody: its token is good for nothing, neither for a call nor for a device."""
+    caller = town.people[user]
+    assert (await caller.get("/message/unread")).code == ILLEGAL_TOKEN
+    async with caller.device(NEW_SN) as device:
+        assert (await device.hear("bye"))[-1]["code"] == Close.TOKEN_ILLEGAL
+
+
 def _check_phone(town: Town, phone: Phone, found: Fresh) -> None:
-    assert phone.view.state == found.state, _differ(repr(phone), phone, found)
+    told = _told(town, phone.view)
+    assert told == found.state, _differ(repr(phone), told, found)
     if isinstance(phone, BarePhone) and phone.asks:
-        assert phone.view.statuses == found.statuses, f"{phone} and a fresh reading differ in status"
+        shown = {message.msg_id for message in chain.from_iterable(told.conversations.values())}
+        statuses = {msg_id: status for msg_id, status in phone.view.statuses.items() if msg_id in shown}
+        assert statuses == found.statuses, f"{phone} and a fresh reading differ in status"
     stays = town.stays(phone.user)
     for timeline, line in phone.view.lines.items():
         if timeline != "user":
@@ -60,9 +87,41 @@ def _check_phone(town: Town, phone: Phone, found: Fresh) -> None:
             assert not outside, f"{phone} holds {outside} of {timeline} outside of its stays {spans}"
 
 
-def _differ(who: str, phone: Phone, found: Fresh) -> str:
+def _told(town: Town, view: View) -> State:
+    """What a device shows without what it may show for ever, because no frame tells that it is no more."""
+    state = view.state
+    untold = town.untold(message.msg_id for message in chain.from_iterable(state.conversations.values()))
+    left = {
+        party: [message for message in messages if message.msg_id not in untold]
+        for party, messages in state.conversations.items()
+    }
+    return State({party: messages for party, messages in left.items() if messages}, state.groups)
+
+
+async def _check_rooms(town: Town, phones: Sequence[Phone], heads: dict[int, int]) -> None:
+    """What a device in a chatroom shows of it, and what its pages tell, as far as both reach."""
+    for phone in phones:
+        for xid, room in phone.view.rooms.items():
+            kept = await fresh.whole(town.people[phone.user], xid)
+            if not room.inside or kept is None:
+                assert not room.inside, f"{phone} is in chatroom {xid}, which is no more"
+                continue
+            assert room.held == heads[xid]
+            floor, seqs = town.kept_in_room(xid)
+            shown = phone.view.shown_of_room(xid)
+            untold = town.untold(message.msg_id for message in shown)
+            on_device = [
+                message
+                for message in shown
+                if message.msg_id not in untold and seqs.get(message.msg_id, 0) > floor
+            ]
+            in_store = [Shown.of(item) for item in reversed(kept) if seqs[item["msg_id"]] > room.start]
+            assert on_device == in_store, f"{phone} and the pages of chatroom {xid} differ"
+
+
+def _differ(who: str, shown: State, found: Fresh) -> str:
     """Say what one shows and the other does not."""
-    shown, told = phone.view.state, found.state
+    told = found.state
     lines = [f"{who} and a fresh reading differ:"]
     for party in sorted({*shown.conversations, *told.conversations}):
         on_device, in_store = shown.conversations.get(party, []), told.conversations.get(party, [])

@@ -6,12 +6,14 @@ import abc
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from gateway.client.cursors import Cursors, Verdict
 from gateway.client.device import Backoff, Device
+from gateway.client.rooms import Rooms, is_of_room
 from gateway.wire.close import COME_BACK_MAX, Close
 from gateway.wire.encoding import JSON
 from tests.channel.stage import Peer
@@ -20,6 +22,8 @@ from tests.day.town import Town
 from tests.day.view import USER, Frame, View
 
 WAIT_S = 20.0
+
+ANSWERS = frozenset({"ok", "error", "pong"})
 
 ASKED_FOR = {Close.KICKED, Close.FROZEN}
 """Somebody wanted these; they come back later all the same."""
@@ -32,7 +36,7 @@ class Phone(abc.ABC):
         self.town = town
         self.user = user
         self.device_sn = device_sn
-        self.view = View(user)
+        self.view = View(user, town.clock)
         self.asks = asks
         self._busy = False
         self._moved = asyncio.Event()
@@ -117,7 +121,9 @@ class Phone(abc.ABC):
         view = self.view
         if self._busy or not view.live or view.held.get(USER, 0) < heads[self.user]:
             return False
-        return all(view.held.get(f"g:{group}", 0) >= heads[group] for group in view.windows)
+        inside = {xid: room.held for xid, room in view.rooms.items() if room.inside}
+        held = {group: view.held.get(f"g:{group}", 0) for group in view.windows} | inside
+        return all(seq >= heads[xid] for xid, seq in held.items())
 
 
 class BarePhone(Phone):
@@ -132,6 +138,7 @@ class BarePhone(Phone):
         self._acked: dict[str, int] = {}
         self._pings = self._pongs = 0
         self._unacked_max = 0
+        self._asked: dict[str, Frame | None] = {}
 
     async def on(self, stated: Mapping[str, int] | None = None) -> None:
         """Attach from the stored cursors, or from stated ones. Nothing happens where it is here already."""
@@ -158,9 +165,13 @@ class BarePhone(Phone):
         self._acked = dict(welcome["cursors"])
         self._pings = self._pongs = 0
         self._unacked_max = welcome["limits"]["unacked_max"]
+        if not self.asks:
+            # What retention has removed was told by a gap, and is not to be read anywhere.
+            self.view.missing.clear()
         self.view.apply(welcome)
         assert self.asks or USER not in self.view.missing, "it was not started at what it stated"
-        self._begin(self._listen(self.peer, marks))
+        self._asked.clear()
+        self._begin(self._listen(self.peer, marks, Rooms()))
 
     async def _attach(self, stated: Mapping[str, int] | None) -> Frame:
         caller = self.town.people[self.user]
@@ -182,17 +193,24 @@ class BarePhone(Phone):
         assert self._peer is not None, "never attached"
         return self._peer
 
-    async def _listen(self, peer: Peer, marks: Cursors) -> None:
+    async def _listen(self, peer: Peer, marks: Cursors, rooms: Rooms) -> None:
         while (message := await peer.ws.receive()).type is aiohttp.WSMsgType.TEXT:
             frame = msgspec.json.decode(message.data)
-            assert marks.judge(frame) is Verdict.NEW, f"{self} holds {self.view.held} and is sent {frame}"
+            if frame["op"] == "ok":
+                rooms.enter(frame)
+            elif frame["op"] not in ANSWERS:
+                judged = (rooms if is_of_room(frame) else marks).judge(frame)
+                assert judged is Verdict.NEW, f"{self} holds {self.view.held} and is sent {frame}"
             self._pongs += frame["op"] == "pong"
+            if frame["op"] in ANSWERS and frame.get("ref") in self._asked:
+                self._asked[frame["ref"]] = frame
             await self._take(frame)
             if self.acks:
                 await self._ack_on(peer)
         self.view.live = False
         code = peer.ws.close_code or COME_BACK_MAX
-        assert code <= COME_BACK_MAX or code in ASKED_FOR, f"{self} was sent away: {code}"
+        expected = {*ASKED_FOR, *([Close.TOKEN_ILLEGAL] if self.user in self.town.erased else [])}
+        assert code <= COME_BACK_MAX or code in expected, f"{self} was sent away: {code}"
 
     async def _ack_on(self, peer: Peer) -> None:
         """Ack every `unacked_max / 2` entries, and all when live (README, device channel)."""
@@ -222,6 +240,31 @@ class BarePhone(Phone):
             await self.peer.close()
         await self._pump
 
+    async def sent_away(self) -> int | None:
+        """Wait until the gateway has closed the connection; the code."""
+        assert self._pump is not None
+        async with asyncio.timeout(WAIT_S):
+            await self._pump
+        return self.peer.ws.close_code
+
+    async def join(self, room: int, seq: int | None) -> int:
+        """Go into a chatroom at its head, or after `seq`; the code of the answer."""
+        answer = await self._ask(op="join", room_id=room, **({} if seq is None else {"seq": seq}))
+        return 200 if answer["op"] == "ok" else int(answer["code"])
+
+    async def leave(self, room: int) -> None:
+        """Go out of a chatroom, be it in there or not."""
+        assert (await self._ask(op="leave", room_id=room))["op"] == "ok"
+        if room in self.view.rooms:
+            self.view.rooms[room].inside = False
+
+    async def _ask(self, **frame: Any) -> Frame:
+        ref = f"asked {len(self._asked)}"
+        self._asked[ref] = None
+        await self.peer.say(ref=ref, **frame)
+        await self.wait(lambda: self._asked[ref] is not None, f"an answer to {frame}")
+        return self._asked[ref] or {}
+
     async def echo(self) -> None:
         """See everything taken that was said and told before."""
         self._pings += 1
@@ -235,7 +278,7 @@ class ClientPhone(Phone):
 
     def __init__(self, town: Town, user: int, device_sn: int, *, asks: bool = True) -> None:
         super().__init__(town, user, device_sn, asks=asks)
-        self.view = View(user, again=False)
+        self.view = View(user, town.clock, again=False)
         self._device: Device | None = None
 
     @property
@@ -275,6 +318,16 @@ class ClientPhone(Phone):
         await self.device.close()
         if self._pump is not None:
             await self._pump
+        for room in self.view.rooms.values():
+            room.inside = False
+
+    async def join(self, room: int) -> None:
+        """Go into a chatroom, after what is held of it; the client goes in again by itself whenever it comes back."""
+        held = self.view.rooms[room].held if room in self.view.rooms else 0
+        # Entries may come before the answer is known here, and the answer can only be this.
+        self.view.enter(room, held)
+        answer = await self.device.join(room, held)
+        assert answer["seq"] == held, answer
 
     def cut(self) -> None:
         """Lose the network for a moment; the client notices by itself."""

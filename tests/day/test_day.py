@@ -37,6 +37,7 @@ TEAM = range(101, 121)
 LATE = (ROSA, SAM, TOM, UMA)
 
 PHONE, TABLET = 1, 2
+HOUR_S = 3600
 
 
 class Day:
@@ -56,7 +57,7 @@ class Day:
             self.devices[user, PHONE] = ClientPhone(town, user, PHONE, asks=False)
             self.devices[user, TABLET] = ClientPhone(town, user, TABLET)
         self.never_acks = self.devices[HUGO, TABLET] = BarePhone(town, HUGO, TABLET, asks=True)
-        self.team = self.crew = self.choir = 0
+        self.team = self.crew = self.choir = self.canteen = 0
 
     # -- what people do ---------------------------------------------------------------------------------
 
@@ -83,13 +84,19 @@ class Day:
         assert (await self.town.people[user].change("leave", group)).done
         self.members[group].discard(user)
 
-    async def say(self, group: int, sender: int, what: str = "") -> int:
+    async def say(self, group: int, sender: int, what: str = "", **members: object) -> int:
         self.said += 1
-        return await self.town.people[sender].tell(group, what or f"word {self.said}")
+        return await self.town.people[sender].tell(group, what or f"word {self.said}", **members)
 
-    async def write(self, sender: int, receiver: int, what: str = "") -> int:
+    async def write(self, sender: int, receiver: int, what: str = "", **members: object) -> int:
         self.said += 1
-        return await self.town.people[sender].send(receiver, what or f"letter {self.said}")
+        return await self.town.people[sender].send(receiver, what or f"letter {self.said}", **members)
+
+    async def into_canteen(self, *users: int) -> None:
+        for user in users:
+            phone = self.devices[user, PHONE]
+            assert isinstance(phone, ClientPhone)
+            await phone.join(self.canteen)
 
     async def chatter(self, count: int) -> None:
         """People talk, in groups and to each other, and note something for themselves now and then."""
@@ -112,6 +119,10 @@ class Day:
         await self.on(TEAM[:10], TABLET)
         await self.chatter(40)
         await self.on(TEAM[12:], PHONE)
+        self.canteen = await self.town.people[ANNA].group(kind=2)
+        self.town.rooms.append(self.canteen)
+        await self.into_canteen(ANNA, BEN, MIA, SAM)
+        await self.say(self.canteen, TOM, "Soup today")
         await self.invite(self.team, ANNA, *LATE)
         await self.chatter(30)
 
@@ -137,6 +148,9 @@ class Day:
             {"type": 1, "targets": [*TEAM], "content_type": 0, "content": "The canteen closes at two"},
         )
         await people[BEN].ack(conversation_id=self.team)
+        await self.into_canteen(UMA)
+        salt = await self.say(self.canteen, MIA, "No salt in the rude soup")
+        assert (await people[ANNA].recall(self.canteen, salt)).done
         await self.chatter(20)
 
     async def afternoon(self) -> None:
@@ -145,6 +159,7 @@ class Day:
         assert isinstance(cut, ClientPhone)
         await cut.caught_up(self.town.heads())
         cut.cut()
+        await self.say(self.canteen, IDA, "Coffee for who was cut off")
         await self.chatter(20)
         await self.never_acks.off()
         await self.town.restart()
@@ -154,6 +169,9 @@ class Day:
     async def night(self) -> None:
         """Most devices are off while the rest talk, take back, clear, come and go."""
         people = self.town.people
+        await self.write(PAUL, ROSA, "the code of the door, for the evening", expire_s=4 * HOUR_S)
+        await self.say(self.team, GINA, "cake in the kitchen until it is eaten", expire_s=6 * HOUR_S)
+        await self.devices[ROSA, PHONE].caught_up(self.town.heads())
         evening = await self.say(self.team, OLGA, "said in the evening, regretted at night")
         to_paul = await self.write(NOAH, PAUL, "read by a tablet at most")
         heads = self.town.heads()
@@ -180,10 +198,14 @@ class Day:
         await self.say(band, UMA, "a band of one night")
         await self.kick(band, PAUL, UMA)
         await self.chatter(40)
+        await self.say(self.canteen, ANNA, "The cook stays at home")
+        self.town.clock.move(s=9 * HOUR_S)
 
     async def next_morning(self) -> None:
-        """Everybody comes back with what was held, and the tablets that were never on are switched on."""
+        """What had its time is gone; all come back with what was held, and the last tablets are switched on."""
+        assert await self.town.node.gateway.retention.expire() == 2
         await self.on(TEAM[6:], PHONE)
+        await self.into_canteen(MIA, SAM, UMA)
         await self.on(TEAM, TABLET)
         await self.chatter(15)
 
@@ -219,6 +241,8 @@ def _check_story(day: Day) -> None:
         everything = str(view.conversations)
         assert "regretted" not in everything
         assert "rude words" not in everything
+        assert "the code of the door" not in everything
+        assert "cake" not in everything
         assert ("not for Noah and Olga" in everything) == (user in members[day.team] - {NOAH})
     assert texts(EMMA, day.crew)[0] == "Welcome back, Emma"
     assert texts(DAVE, day.crew) == []
@@ -227,5 +251,13 @@ def _check_story(day: Day) -> None:
     assert "before the clearing" in texts(BEN, ANNA)
     assert "cleared at night" not in texts(JON, IDA)
     assert "a slip" not in texts(HUGO, GINA)
+    # Nobody told Rosa's phone, which was on when it came.
+    held = str(day.devices[ROSA, PHONE].view.lines)
+    assert "the code of the door" in held
+    assert "cake" in held
+    told = ["Soup today", "Coffee for who was cut off", "The cook stays at home"]
+    for user in (ANNA, BEN, MIA, SAM, UMA):
+        room = day.devices[user, PHONE].view.shown_of_room(day.canteen)
+        assert [shown.texts[0] for shown in room] == told
     system = day.town.people[0].xid
     assert texts(UMA, system) == ["The canteen closes at two"]

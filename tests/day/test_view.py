@@ -9,6 +9,7 @@ import pytest
 from tests.day.view import USER, Frame, Item, View
 
 ME, FRIEND, GROUP = 1, 2, 70
+NOW = 1_000
 
 
 def item(msg_id: int, conversation: int = FRIEND) -> Item:
@@ -44,7 +45,7 @@ def group(action: str, seq: int, *, timeline: str = USER, **members: Any) -> Fra
 
 
 def view_of(*frames: Frame) -> View:
-    view = View(ME)
+    view = View(ME, lambda: NOW)
     for frame in frames:
         view.apply(frame)
     return view
@@ -113,3 +114,63 @@ def test_nothing_is_held_of_another_epoch() -> None:
     view.apply(welcome(user=0) | {"epoch": "f"})
     assert shown(view) == []
     assert view.held == {USER: 0}
+
+
+# -- what goes by itself ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("expires_at", "left"), [(NOW + 1, [7, 8]), (NOW, [8]), (1, [8])])
+def test_what_is_due_is_hidden(expires_at: int, left: list[int]) -> None:
+    """By itself, to the millisecond, be it from a frame or a page."""
+    due = message(1, 7)
+    due["message"]["expires_at"] = expires_at
+    assert shown(view_of(welcome(user=0), due, message(2, 8))) == left
+    view = view_of(welcome(user=2))
+    view.history(FRIEND, [item(8), item(7) | {"expires_at": expires_at}])
+    assert shown(view) == left
+
+
+# -- chatrooms ----------------------------------------------------------------------------------------------
+
+ROOM = 80
+
+
+def entered(seq: int) -> Frame:
+    return {"op": "ok", "ref": "j", "timeline": "r:80", "seq": seq}
+
+
+def of_room(seq: int) -> Frame:
+    return message(seq, 100 + seq, ROOM, "r:80")
+
+
+def shown_of_room(view: View) -> list[int]:
+    return [message.msg_id for message in view.shown_of_room(ROOM)]
+
+
+def test_a_chatroom_from_where_it_left_off() -> None:
+    """What came before is shown still, and is in no conversation; a new connection is outside at first."""
+    view = view_of(welcome(user=0), entered(3), of_room(4), of_room(5), welcome(user=0))
+    assert not view.rooms[ROOM].inside
+    for frame in (entered(5), of_room(6), entry("recalled", 7, "r:80", conversation_id=ROOM, msg_id=104)):
+        view.apply(frame)
+    assert shown_of_room(view) == [105, 106]
+    assert (view.rooms[ROOM].start, view.rooms[ROOM].held, view.conversations) == (3, 7, {})
+
+
+def test_a_hole_in_a_chatroom() -> None:
+    """What lies before it is forgotten: a recall of it may have been in there."""
+    told = {"op": "gap", "timeline": "r:80", "from": 6, "to": 8, "reason": "retention"}
+    start = [welcome(user=0), entered(3), of_room(4), of_room(5)]
+    for hole in ([told], [welcome(user=0), entered(8)]):
+        view = view_of(*start, *hole, of_room(9))
+        assert (shown_of_room(view), view.rooms[ROOM].start) == ([109], 8)
+
+
+def test_a_chatroom_comes_in_order() -> None:
+    """Nothing is left out, and nothing comes to who is outside."""
+    view = view_of(welcome(user=0), entered(3))
+    with pytest.raises(AssertionError):
+        view.apply(of_room(5))
+    view.apply({"op": "group", "action": "kicked", "group_id": ROOM, "user_ids": [ME]})
+    with pytest.raises(AssertionError):
+        view.apply(of_room(4))

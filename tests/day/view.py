@@ -8,8 +8,10 @@ comes twice can matter.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from tests.day.room import ROOM, Room
 
 Frame = dict[str, Any]
 Item = dict[str, Any]
@@ -33,12 +35,18 @@ class Shown:
     ctype: str
     texts: tuple[str, str, str, str]
     at: int
+    expires_at: int
+    """When it hides by itself, for no frame will tell; 0: never."""
 
     @classmethod
     def of(cls, item: Item) -> Shown:
         sender = (item["from_xid"]["uid"], item["from_xid"]["device_sn"])
         texts = (item["content"], item["attachment"], item["config"], item["ext"])
-        return cls(item["msg_id"], sender, item["to_xid"]["uid"], item["ctype"], texts, item["timestamp"])
+        times = (item["timestamp"], item.get("expires_at", 0))
+        return cls(item["msg_id"], sender, item["to_xid"]["uid"], item["ctype"], texts, *times)
+
+    def is_due(self, now_ms: int) -> bool:
+        return 0 < self.expires_at <= now_ms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Roster:
 
 
 class View:
-    """The state of one device of user `uid`.
+    """The state of one device of user `uid`, which hides what is due by `clock_ms`.
 
     `again`: whether what lies above the cursors of a `welcome` comes again and so is forgotten. The gateway's own
     client keeps repeats to itself: behind it nothing is.
@@ -78,8 +86,9 @@ class View:
     `missing`: timelines of which something lies behind that no frame will bring, so that REST has to be asked.
     """
 
-    def __init__(self, uid: int, *, again: bool = True) -> None:
+    def __init__(self, uid: int, clock_ms: Callable[[], int], *, again: bool = True) -> None:
         self.uid = uid
+        self._now = clock_ms
         self._again = again
         self._clear("")
 
@@ -99,6 +108,7 @@ class View:
         self._history: dict[int, tuple[Window, dict[int, Shown]]] = {}
         self._absent: set[int] = set()
         self._statuses: dict[tuple[int, int], int] = {}
+        self.rooms: dict[int, Room] = {}
 
     # -- what comes -------------------------------------------------------------------------------------
 
@@ -111,18 +121,31 @@ class View:
                 self.live = True
             case "receipt":
                 self._receipt(frame)
-            case "gap":
+            case "ok" if "timeline" in frame:
+                self.enter(int(frame["timeline"].removeprefix(ROOM)), frame["seq"])
+            case "group" if "timeline" not in frame:
+                # Whoever is put out while joining has not been in it.
+                self.rooms.setdefault(frame["group_id"], Room()).inside = False
+            case "gap" if not frame["timeline"].startswith(ROOM):
                 self._gap(frame)
             case _ if "timeline" in frame:
                 self._entry(frame)
             case _:
                 pass
 
+    def enter(self, room: int, seq: int) -> None:
+        """Note that a chatroom's entries come from after `seq` on."""
+        self.rooms.setdefault(room, Room()).enter(seq)
+
     def _welcome(self, frame: Frame) -> None:
         self.live = False
         if frame["epoch"] != self.epoch:
             # Of another store nothing held counts any more.
             self._clear(frame["epoch"])
+        if self._again:
+            # The gateway's own client goes into its chatrooms again by itself.
+            for room in self.rooms.values():
+                room.inside = False
         self._followed = {int(name[2:]) for name in frame["cursors"] if name != USER}
         self._starts = frame["cursors"]
         for timeline, start in frame["cursors"].items():
@@ -136,13 +159,21 @@ class View:
         self.unheard_of |= self._followed - set(self._rosters)
 
     def _entry(self, frame: Frame) -> None:
-        timeline, seq = frame["timeline"], frame["seq"]
+        timeline = frame["timeline"]
+        room = self.rooms.get(int(timeline.removeprefix(ROOM))) if timeline.startswith(ROOM) else None
+        if room is not None:
+            room.apply(frame)
+        if frame["op"] == "gap":
+            return
+        seq = frame["seq"]
         before = self._told.setdefault((timeline, seq), frame)
         if before != frame:
             # Every seq yields one frame, for ever; only a text can go.
             assert before["op"] == "message", (before, frame)
             assert frame["op"] == "gone", (before, frame)
             assert before["message"]["msg_id"] == frame["msg_id"], (before, frame)
+        if room is not None:
+            return
         self.lines.setdefault(timeline, {})[seq] = frame
         self.held[timeline] = seq
         if frame["op"] == "group" and timeline == USER and frame["action"] == "joined":
@@ -226,6 +257,7 @@ class View:
     @property
     def conversations(self) -> dict[int, list[Shown]]:
         """The messages shown of each conversation, oldest first, where there are any."""
+        now = self._now()
         windows = self.windows
         found: dict[int, dict[int, Shown]] = {}
         for conversation, (window, read) in self._history.items():
@@ -250,12 +282,19 @@ class View:
             conversation: [
                 messages[msg_id]
                 for msg_id in sorted(messages)
-                if msg_id not in wiped and msg_id > deleted.get(conversation, 0)
+                if msg_id not in wiped
+                and msg_id > deleted.get(conversation, 0)
+                and not messages[msg_id].is_due(now)
             ]
             for conversation, messages in found.items()
             if conversation in windows or conversation not in self._groups
         }
         return {conversation: shown for conversation, shown in conversations.items() if shown}
+
+    def shown_of_room(self, room: int) -> list[Shown]:
+        """The messages shown of a chatroom, oldest first."""
+        shown = [Shown.of(item) for item in self.rooms[room].items if item["ctype"] not in CHANGES]
+        return [message for message in shown if not message.is_due(self._now())]
 
     def _since(self, conversation: int, windows: dict[int, Window]) -> int:
         """From where on in the user's timeline a deletion counts: it is part of a stay, and of what was read anew."""

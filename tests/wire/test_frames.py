@@ -298,6 +298,14 @@ def test_what_is_folded_into_another(ctype: int, name: str) -> None:
     assert (told["ctype"], told["related_mid"]) == (name, 9_000)
 
 
+def test_what_expires() -> None:
+    """It says when, for no later frame will; nothing else has the member."""
+    entry = Entry(seq=4, kind=EntryKind.MESSAGE, message=message(expires_at=1_700_000_060_000))
+    item = f'{{{ITEM},"conversation_id":5,"expires_at":1700000060000}}'
+    expected = f'{{"op":"message","timeline":"user","seq":4,"message":{item}}}'
+    assert payload(entry_frame(JSON, entry, "user", 6)) == expected
+
+
 @pytest.mark.parametrize("owner_xid", [5, 6])
 def test_to_some_of_a_group(owner_xid: int) -> None:
     """It lies in the group's conversation and is said to go to the group, whoever of the two looks."""

@@ -350,13 +350,13 @@ class _Run:
                 if peer == sender_id:
                     self._conversations[sender_id, target_id] = msg_id
         self._next_msg_id = first + len(draft.targets)
-        if draft.related or draft.expires_at:
-            self._related.number(draft, first)
+        plain = not (draft.related or draft.expires_at)
+        expires_at = 0 if plain else self._related.number(draft, first)
         if draft.key:
             last = self._next_msg_id - 1
             self._dedup.append((sender_id, draft.key, draft.digest, first, last))
             self._known[sender_id, draft.key] = (draft.digest, first, last)
-        return Appended(first, received, sender_id, copies)
+        return Appended(first, received, sender_id, copies, expires_at)
 
     def _write(self) -> None:
         conn = self._conn

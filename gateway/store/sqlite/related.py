@@ -66,8 +66,8 @@ class Related:
         found[-1] += 1
         return None
 
-    def number(self, draft: MessageDraft, first_msg_id: int) -> None:
-        """Note what the messages of a draft have beside what all have.
+    def number(self, draft: MessageDraft, first_msg_id: int) -> int:
+        """Note what the messages of a draft have beside what all have; return when they expire (0: never).
 
         What is folded into a message is wiped with it: it lives no longer.
         """
@@ -79,6 +79,7 @@ class Related:
             (msg_id, draft.related, expires_at)
             for msg_id in range(first_msg_id, first_msg_id + len(draft.targets))
         ]
+        return expires_at
 
     def write(self) -> None:
         """Write it, once the messages stand."""

@@ -21,7 +21,10 @@ class _Xid(msgspec.Struct):
 
 
 class _Item(msgspec.Struct):
-    """A message of a page, with the members that seed 001 names and the ones that only seed 000 has."""
+    """A message of a page, with the members that seed 001 names and the ones that only seed 000 has.
+
+    `expires_at` (ms) is ours, and there only where the text goes at a time of its own.
+    """
 
     msg_id: int
     from_xid: _Xid
@@ -43,6 +46,7 @@ class _Item(msgspec.Struct):
     set_ext: bool = True
     set_status: bool = True
     set_timestamp: bool = True
+    expires_at: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Page(msgspec.Struct):
@@ -167,4 +171,5 @@ def _item(message: Message, status: str) -> _Item:
         ext=message.ext,
         status=status,
         timestamp=message.at,
+        expires_at=message.expires_at or msgspec.UNSET,
     )
