@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from gateway.core.erasing import erase_draft
-from gateway.domain.drafts import Appended, Changed, Job, Keep, RecallDraft, Started, StepDraft, Stepped
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    Changed,
+    Draft,
+    Job,
+    Keep,
+    MessageDraft,
+    RecallDraft,
+    Started,
+    StepDraft,
+    Stepped,
+)
+from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import (
     BanDraft,
     BlockDraft,
@@ -55,6 +68,7 @@ class Mix:
         self.seen: dict[int, dict[int, tuple[object, ...]]] = {}
         self.reasons: dict[int, int] = {}
         self.statuses: dict[int, Status] = {}
+        self.keys: dict[tuple[int, str], range] = {}
 
     async def begin(self) -> None:
         await self.stage.users(*self.users)
@@ -100,10 +114,16 @@ class Mix:
 
     # -- steps ------------------------------------------------------------------------------------------
 
-    async def add(self, draft: object) -> object:
-        answer = await self.stage.append(draft)  # type: ignore[arg-type]
+    async def add(self, draft: Draft) -> Answer:
+        answer = await self.stage.append(draft)
         if isinstance(answer, Appended):
             self.sent = answer.first_msg_id + 3
+            if isinstance(draft, MessageDraft) and draft.key:
+                # Once for as long as any of its messages is kept.
+                for msg_id in self.keys.get((draft.sender_xid, draft.key), ()):
+                    assert await self.stage.store.message(draft.app, msg_id) is None
+                told = range(answer.first_msg_id, answer.first_msg_id + len(draft.targets))
+                self.keys[draft.sender_xid, draft.key] = told
         return answer
 
     async def send(self) -> None:
@@ -278,16 +298,26 @@ class Mix:
         await self.hold_statuses()
 
     async def hold_statuses(self) -> None:
-        """What the sender of a message is told of it never goes back."""
+        """What the sender of a message is told of it never goes back; what is unread is what is listed as unread."""
         for one in self.users:
+            unread: dict[int, int] = {}
             for other in [*self.users, *self.groups]:
                 found = await self.stage.store.history(
                     await self.stage.user(one), await self.stage.party(other), 0, 100
                 )
-                for item in getattr(found, "items", []):
+                if isinstance(found, Kind) or not found.items:
+                    continue
+                unread[other] = sum(
+                    item.message.sender_xid != one and item.status is not Status.READ for item in found.items
+                )
+                for item in found.items:
                     if item.message.sender_xid == one:
                         assert item.status >= self.statuses.get(item.message.msg_id, 0)
                         self.statuses[item.message.msg_id] = item.status
+            recent = await self.stage.recent(one)
+            listed = {item.conversation_xid: item.unread for item in recent}
+            listed.pop(self.stage.app.system_xid, None)
+            assert listed == unread
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -9,6 +9,7 @@ from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Scope, State
 from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.users import find_named
 
 Pair = tuple[int, int]
 
@@ -20,10 +21,6 @@ SELECT json_group_array(json_array(a, b)) FROM (
     SELECT json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b FROM json_each(?)) AS j
 WHERE EXISTS (SELECT 1 FROM block AS k WHERE k.usr = j.a AND k.blocked = j.b)
     OR EXISTS (SELECT 1 FROM block AS k WHERE k.usr = j.b AND k.blocked = j.a)
-"""
-_PARTIES = """
-SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state))
-FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 """
 
 
@@ -54,10 +51,7 @@ def may_message(
     blocks: bool,
 ) -> Refused | None:
     """Judge as a batch judges a message to users, of what is not stored."""
-    found = {
-        xid: (user_id, kind, state)
-        for xid, user_id, kind, state in table(conn, _PARTIES, (app, rows([sender_xid, *target_xids])))
-    }
+    found = find_named(conn, app, [sender_xid, *target_xids])
     unknown = (0, Scope.USER, State.NORMAL if create else State.DELETED)
     sender_id, kind, state = found.get(sender_xid, unknown)
     if kind != Scope.USER:

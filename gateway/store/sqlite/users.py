@@ -79,6 +79,13 @@ def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | Non
     return _user(found) if found else None
 
 
+def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    """Find what ids name, users or not: (id, scope, state) by xid."""
+    return {
+        xid: (found, kind, state) for xid, found, kind, state in table(conn, _XIDS, (app, rows(list(xids))))
+    }
+
+
 def list_users(conn: sqlite3.Connection, app: int, offset: int, limit: int) -> list[User]:
     """List users by rising id, without the reserved one and those who are deleted."""
     return [_user(row) for row in conn.execute(_LIST, (app, limit, offset)).fetchall()]
@@ -113,7 +120,7 @@ def set_state(
     conn: sqlite3.Connection, app: int, xids: Sequence[int], state: State, at: int, *, create: bool
 ) -> list[tuple[int, int]] | Refused:
     """Freeze or unfreeze users, all or none; return their ids and xids, or whom it was refused for."""
-    found = {xid: rest for xid, *rest in table(conn, _XIDS, (app, rows(xids)))}
+    found = find_named(conn, app, xids)
     for xid in xids:
         user_id, kind, before = found.get(xid, (0, Scope.USER, State.NORMAL))
         if kind != Scope.USER:
