@@ -16,6 +16,7 @@ from gateway.bus.memory import MemoryBus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
+from gateway.core.announcing import announce
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
@@ -25,7 +26,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
-from gateway.core.messaging import Messaging, announce
+from gateway.core.messaging import Messaging
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
 from gateway.core.receipts import Receipts

@@ -20,7 +20,7 @@ from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.core.directory import Directory
 from gateway.core.erasing import erase_draft
-from gateway.core.operator import Operator, Order
+from gateway.core.operator import Ask, Operator
 from gateway.core.retention import Retention
 from gateway.domain.drafts import Job, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
@@ -42,12 +42,12 @@ class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
     sentence: str = ""
 
 
-_orders = msgspec.json.Decoder(Order)
+_asks = msgspec.json.Decoder(Ask)
 _replies = msgspec.json.Decoder(Reply)
 
 
 class ControlServer:
-    """Answers orders while a gateway runs."""
+    """Answers an operator's asks while a gateway runs."""
 
     def __init__(self, folder: Path, operator: Operator) -> None:
         self._folder = folder
@@ -73,13 +73,13 @@ class ControlServer:
                 writer.write(msgspec.json.encode(reply) + b"\n")
                 await writer.drain()
         except (TimeoutError, ValueError, ConnectionError) as error:
-            log.warning("an order on the control socket failed: %s", error)
+            log.warning("an ask on the control socket failed: %s", error)
         finally:
             writer.close()
 
     async def _do(self, line: bytes) -> Reply:
         try:
-            return Reply(data=await self._operator.do(_orders.decode(line)))
+            return Reply(data=await self._operator.do(_asks.decode(line)))
         except Problem as problem:
             return Reply(kind=problem.kind, sentence=problem.sentence)
         except msgspec.DecodeError as error:
@@ -92,15 +92,15 @@ class ControlServer:
             (self._folder / NAME).unlink(missing_ok=True)
 
 
-def ask(config: Config, order: Order) -> dict[str, Any]:
-    """Have an order carried out, by the gateway that owns the folder or here. Raises `Problem` or `StoreError`."""
-    told = ask_running(Path(config.server.data), order)
-    return _opened(asyncio.run(_do_here(config, order))) if told is None else told
+def ask(config: Config, asked: Ask) -> dict[str, Any]:
+    """Have an ask carried out, by the gateway that owns the folder or here. Raises `Problem` or `StoreError`."""
+    told = ask_running(Path(config.server.data), asked)
+    return _opened(asyncio.run(_do_here(config, asked))) if told is None else told
 
 
-def ask_running(folder: Path, order: Order) -> dict[str, Any] | None:
-    """Have an order carried out by the gateway that owns the folder; None where none runs. Raises `Problem`."""
-    line = _ask_running(folder, msgspec.json.encode(order) + b"\n")
+def ask_running(folder: Path, asked: Ask) -> dict[str, Any] | None:
+    """Have an ask carried out by the gateway that owns the folder; None where none runs. Raises `Problem`."""
+    line = _ask_running(folder, msgspec.json.encode(asked) + b"\n")
     return _opened(_replies.decode(line)) if line else None
 
 
@@ -123,7 +123,7 @@ def _ask_running(folder: Path, line: bytes) -> bytes:
             return answers.readline(LINE_BYTES_MAX * 16)
 
 
-async def _do_here(config: Config, order: Order) -> Reply:
+async def _do_here(config: Config, asked: Ask) -> Reply:
     store = await SqliteStore.open(Path(config.server.data), config.limits)
     directory = Directory(store, config.limits, now_ms, secrets.token_bytes)
     retention = Retention(
@@ -148,7 +148,7 @@ async def _do_here(config: Config, order: Order) -> Reply:
         return job
 
     try:
-        return Reply(data=await Operator(store, directory, retention, lambda: "", erase_here).do(order))
+        return Reply(data=await Operator(store, directory, retention, lambda: "", erase_here).do(asked))
     except Problem as problem:
         return Reply(kind=problem.kind, sentence=problem.sentence)
     finally:

@@ -25,7 +25,7 @@ from gateway.client.device import Backoff, Device
 from gateway.client.errors import CallError, ClosedError, LostError, RestError
 from gateway.client.rest import Rest
 from gateway.control import ask_running
-from gateway.core.operator import Order
+from gateway.core.operator import Ask
 from gateway.domain.errors import Problem
 from gateway.domain.model import Scope
 
@@ -67,7 +67,7 @@ class Server:
     def token(self, user: str) -> dict[str, Any]:
         """Get a token and what belongs to it; empty while the server does not run."""
         with contextlib.suppress(Problem, OSError):
-            return ask_running(self._data, Order(verb="token", app=APP, user=user)) or {}
+            return ask_running(self._data, Ask(verb="token", app=APP, user=user)) or {}
         return {}
 
     async def kill(self) -> None:

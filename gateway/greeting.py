@@ -13,13 +13,13 @@ from typing import Any
 from rich.console import Console
 
 from gateway.config import Config
-from gateway.core.operator import Order
+from gateway.core.operator import Ask
 
 DEMO_APP = "demo"
 DEMO_USERS = ("alice", "bob")
 
-Do = Callable[[Order], Coroutine[Any, Any, dict[str, Any]]]
-"""Has an order of the operator carried out."""
+Do = Callable[[Ask], Coroutine[Any, Any, dict[str, Any]]]
+"""Has an operator's ask carried out."""
 
 
 async def first_start(do: Do) -> bool:
@@ -27,13 +27,13 @@ async def first_start(do: Do) -> bool:
 
     Each step may have been the last of a start that was killed, so each is made sure of anew.
     """
-    apps = (await do(Order(verb="list")))["apps"]
+    apps = (await do(Ask(verb="list")))["apps"]
     if apps not in ([], [DEMO_APP]):
         return False
     if not apps:
-        await do(Order(verb="create", app=DEMO_APP))
+        await do(Ask(verb="create", app=DEMO_APP))
     for user in DEMO_USERS:
-        await do(Order(verb="token", app=DEMO_APP, user=user))
+        await do(Ask(verb="token", app=DEMO_APP, user=user))
     return not apps
 
 
@@ -41,9 +41,9 @@ async def greet(do: Do, config: Config, url: str, *, first: bool) -> None:
     """Print what a newcomer needs, ready to paste. Only ever to a terminal: it holds a token."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\n[bold]The gateway listens on {url}[/bold]")
-    if not first and DEMO_APP not in (await do(Order(verb="list")))["apps"]:
+    if not first and DEMO_APP not in (await do(Ask(verb="list")))["apps"]:
         return
-    grants = [await do(Order(verb="token", app=DEMO_APP, user=user)) for user in DEMO_USERS]
+    grants = [await do(Ask(verb="token", app=DEMO_APP, user=user)) for user in DEMO_USERS]
     command = _command(config)
     # What is to be pasted is printed as it is: to rich, a path may look like markup.
     print(f"\nListen as bob, in a second terminal:\n\n  {command('listen')} --app {DEMO_APP} --user bob")

@@ -17,7 +17,7 @@ from typing import Any, Self
 import msgspec
 
 from gateway.control import ask_running
-from gateway.core.operator import Order
+from gateway.core.operator import Ask
 from gateway.domain.errors import Problem
 
 ROOT = Path(__file__).parent.parent
@@ -199,8 +199,8 @@ class ServerProcess:
         assert not self.program.ended, f"the server has ended: {self.log[-20:]}"
         try:
             # The last that a first start makes; asking for a token of his would make him.
-            ask_running(self.data, Order(verb="find", app="demo", user="bob"))
-            told = ask_running(self.data, Order(verb="token", app="demo"))
+            ask_running(self.data, Ask(verb="find", app="demo", user="bob"))
+            told = ask_running(self.data, Ask(verb="token", app="demo"))
         except (Problem, OSError):
             return False
         if told is None:
@@ -227,7 +227,7 @@ class ServerProcess:
 
     def ask(self, **order: Any) -> dict[str, Any]:
         """Have an operator's order carried out by this process."""
-        told = ask_running(self.data, Order(**order))
+        told = ask_running(self.data, Ask(**order))
         assert told is not None, "the server does not run"
         return told
 

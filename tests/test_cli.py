@@ -27,6 +27,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
+# -- help -------------------------------------------------------------------------------------------------
+
+
+def test_help_says_what_is_meant_where_nothing_is_given() -> None:
+    """Defaults that an option's own text names are there; commands are listed with a whole sentence each."""
+    told = " ".join(gateway("serve", "--help").stdout.split())
+    assert "The data folder [default: ./data]." in told
+    assert "The port; 0 takes any free one [default: 8080]." in told
+    for noun in ((), ("app",), ("retention",)):
+        assert "..." not in gateway(*noun, "--help").stdout.partition("Commands:")[2]
+
+
 # -- apps and tokens --------------------------------------------------------------------------------------
 
 
@@ -214,6 +226,11 @@ def test_retention_is_shown_and_goes_on_where_one_says_so(tmp_path: Path) -> Non
         ]
         with closing(sqlite3.connect(server.data / "gateway.db")) as conn:
             conn.execute("UPDATE meta SET swept_at = 1, swept_to = 7")
+            # An old message, which would go.
+            conn.execute(
+                """INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, shown)
+                VALUES (8, 1, 1, 1, 0, 1, 0, 0, 1, 0)"""
+            )
             conn.commit()
         line = server.program.expect("ERROR", "the clock has jumped")
         assert "1970-01-01T00:00:00" in line

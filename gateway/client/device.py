@@ -13,6 +13,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -33,6 +34,7 @@ _FOR_GOOD = range(COME_BACK_MAX + 1, 5000)
 # Statuses by which a proxy or a starting server says "later"; any other 4xx will not get better.
 _LATER = frozenset({408, 425, 429})
 _PROTOCOL_ERROR = 1002
+_RETRY_MS = 1_000
 
 
 class _BreachError(Exception):
@@ -112,6 +114,7 @@ class Device:
         self._unacked: Counter[str] = Counter()
         self._calls: dict[int, asyncio.Future[Frame]] = {}
         self._pings: deque[asyncio.Future[Frame]] = deque()
+        self._pauses: set[asyncio.Task[None]] = set()
         self._refs = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -225,7 +228,11 @@ class Device:
     async def leave(self, room_id: int) -> Frame:
         """Leave a chatroom."""
         self._rooms.leave(room_id)
-        return await self._call("leave", {"room_id": room_id})
+        try:
+            return await self._call("leave", {"room_id": room_id})
+        finally:
+            # The answer to a join that was on its way may have come in between.
+            self._rooms.leave(room_id)
 
     async def signal(self, **body: Any) -> Frame:  # noqa: ANN401 - type, target, content
         """Tell who is online: `type` 1 a user, 2 a group, `target` its id, `content`. Never stored."""
@@ -372,6 +379,8 @@ class Device:
         self._ws = None
         self._live = False
         self._attached.clear()
+        for pause in self._pauses:
+            pause.cancel()
         for answer in (*self._calls.values(), *self._pings):
             if not answer.done():
                 answer.set_exception(aiohttp.ClientConnectionError("the connection went away"))
@@ -387,6 +396,9 @@ class Device:
                     answer.set_result(frame)
                 return
             case "ok" | "error":
+                if (joining := self._rooms.ask_again(frame)) is not None:
+                    self._say_later(joining, frame.get("retry_after_ms") or _RETRY_MS)
+                    return
                 if self._rooms.take_rejoined(frame):
                     return
                 # Nobody waits for it any more, yet what it says holds.
@@ -403,9 +415,22 @@ class Device:
         self._inbox.append(frame)
         self._arrived.set()
 
+    def _say_later(self, frame: Frame, pause_ms: int) -> None:
+        """Say a frame after a pause, if this connection lasts so long."""
+
+        async def wait(ws: aiohttp.ClientWebSocketResponse) -> None:
+            await self._sleep(pause_ms / 1000)
+            with suppress(aiohttp.ClientError, OSError):
+                await self._say(ws, frame)
+
+        assert self._ws is not None, "frames come on a connection"
+        pause = asyncio.create_task(wait(self._ws))
+        self._pauses.add(pause)
+        pause.add_done_callback(self._pauses.discard)
+
     def _on_welcome(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         # Entries that nobody has read yet come again; keeping them would only hide a forgotten one.
-        self._inbox = deque(waiting for waiting in self._inbox if "timeline" not in waiting)
+        self._inbox = deque(waiting for waiting in self._inbox if not self._comes_again(waiting))
         self._marks.attach(frame["epoch"], frame["cursors"])
         self._unacked.clear()
         self.uid = frame["uid"]
@@ -415,6 +440,9 @@ class Device:
         self._hello = True
         self._ws = ws
         self._attached.set()
+
+    def _comes_again(self, frame: Frame) -> bool:
+        return self._rooms.comes_again(frame) if is_of_room(frame) else "timeline" in frame
 
     def _is_new(self, frame: Frame) -> bool:
         verdict = (self._rooms if is_of_room(frame) else self._marks).judge(frame)

@@ -135,7 +135,9 @@ class Attaching:
             start = max(stated.get(timeline_id, start), floors[timeline_id])
             connection.starts[timeline_id] = start
         if stated:
-            await self._receipts.keep([connection])
+            await self._receipts.state(connection)
+            if session.ended:
+                raise EndedError
             for bearing in bearings:
                 # Ahead of what was known, a stated cursor is an ack.
                 if stated.get(bearing.timeline_id, 0) > delivered[bearing.timeline_id]:

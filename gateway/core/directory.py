@@ -258,9 +258,12 @@ class Directory:
             user = None
         right = await self._passwords.matches(password, user.password if user else "")
         if user is not None and right:
-            if user.state is State.FROZEN:
-                raise _frozen()
-            return self._grant(tenant.app, user, admin=False, ttl_s=self._token_ttl_s)
+            # The check waits its turn: its user may be frozen or deleted by now, and the password changed.
+            now = await self._store.user(tenant.app.id, user.xid)
+            if isinstance(now, User) and now.password == user.password:
+                if now.state is State.FROZEN:
+                    raise _frozen()
+                return self._grant(tenant.app, now, admin=False, ttl_s=self._token_ttl_s)
         if user is None and tenant.app.registered:
             raise Problem(Kind.USER_UNKNOWN, "there is no such user")
         raise Problem(Kind.FORBIDDEN, "wrong user or password")

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from gateway.core.principal import Principal
+from gateway.domain import rules
 from gateway.domain.drafts import Answer, Changed, Draft, MembershipDraft, Refused
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -172,9 +173,9 @@ def page_limit(limit: int, most: int) -> int:
 
 
 def want_member(principal: Principal, facts: Facts, group_xid: int) -> None:
-    """Refuse strangers: `NOT_A_MEMBER`. A chatroom's owner is none, though nobody keeps its members."""
+    """Refuse strangers: `NOT_A_MEMBER`, `GROUP_BLOCKED`. A chatroom's owner is none, whoever is in it."""
     if not (facts.member or facts.owner or principal.admin_alone):
-        raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {group_xid}")
+        raise rules.stranger(facts, group_xid)
 
 
 def want_admin(principal: Principal, facts: Facts, group_xid: int) -> None:

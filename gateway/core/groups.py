@@ -119,8 +119,11 @@ class Groups:
     async def public_list(self, principal: Principal, cursor: str, limit: int) -> tuple[list[int], str]:
         """A page of the app's public groups, oldest first, and the cursor of the next; empty after the last.
 
-        A `limit` above `Limits.group_page_max` is that one. Raises `BAD_PARAMETER` as `member_list`.
+        A `limit` above `Limits.group_page_max` is that one. Raises `BAD_PARAMETER` as `member_list`, and when acting as
+        a group's owner, who reaches that group only.
         """
+        if principal.group_xid:
+            raise bad("group_id", "this header is not for lists of groups")
         start, limit = after(cursor), page_limit(limit, self._limits.group_page_max)
         found = await self._store.groups_of_type(principal.app.id, PUBLIC, start, limit + 1)
         return found[:limit], str(found[limit - 1]) if len(found) > limit else ""

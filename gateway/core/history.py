@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.core.principal import Principal
 from gateway.core.writer import Writer
+from gateway.domain import rules
 from gateway.domain.drafts import DeleteDraft, Refused
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.model import Scope
@@ -77,6 +78,7 @@ class Conversations:
         message = await self._store.message(app.id, msg_id)
         if message is None:
             raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
+        principal.confine(message.target_xid, "msg_id")
         if message.scope is not Scope.GROUP:
             if principal.admin_alone or me in (message.sender_xid, message.target_xid):
                 raise bad(
@@ -84,14 +86,13 @@ class Conversations:
                 )
             raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
         group_xid = message.target_xid
-        principal.confine(group_xid, "msg_id")
         group = await self._store.group(app.id, group_xid)
         [facts] = await self._store.facts(app.id, [group_xid], me)
         if group is None or facts is None:
             raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {group_xid}")
         if not principal.admin_alone:
             if not facts.member:
-                raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {group_xid}")
+                raise rules.stranger(facts, group_xid)
             if not (facts.owner or facts.admin or message.sender_xid == me):
                 raise Problem(
                     Kind.FORBIDDEN, "only the sender, the group's owner and admins, or an app admin may know"

@@ -1,13 +1,11 @@
-"""Sending, notifying and recalling: the rules, and what goes to whom once it is committed (design §4)."""
+"""Sending, notifying and recalling: the rules (design §4). What goes to whom once it is committed: `announcing`."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.facts import FactsBook
-from gateway.core.hub import Hub
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
@@ -15,12 +13,9 @@ from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
-    Answer,
     Appended,
     Changed,
-    Draft,
     MessageDraft,
-    Placed,
     RecallDraft,
     Refused,
     Repeated,
@@ -30,17 +25,13 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, Entry, EntryKind, Message, Request, Scope, State
+from gateway.domain.model import ROOM, Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
 
 JUDGE_TRIES = 5
 """How often a draft may be judged again because a group changed meanwhile, before the caller is told to come back."""
 
-log = logging.getLogger(__name__)
-
 _REQUESTS = frozenset(map(int, Request))
-
-
 _SILENCED = {
     Kind.BANNED: "{} is banned",
     Kind.ALL_BANNED: "only the owner and administrators may speak",
@@ -317,7 +308,7 @@ class Messaging:
                 raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {conversation_xid}")
             if not principal.admin_alone:
                 if not facts.member:
-                    raise Problem(Kind.NOT_A_MEMBER, f"not a member of group {conversation_xid}")
+                    raise rules.stranger(facts, conversation_xid)
                 unbounded, judged = facts.owner or facts.admin, facts.version
         else:
             parties = (message.sender_xid, message.target_xid)
@@ -346,81 +337,3 @@ def _same(known: Remembered, digest: str, key: str) -> tuple[int, int]:
     if known.digest != digest:
         raise _conflict(key)
     return known.first_msg_id, known.last_msg_id
-
-
-def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> None:
-    """Dispatch a committed batch to this node's sessions, joined per timeline, and hint it to the other nodes.
-
-    Entries are built only for timelines that somebody here follows.
-    """
-    entries: dict[int, list[Entry]] = {}
-    heads: dict[int, int] = {}
-    for draft, answer in zip(batch, answers, strict=True):
-        match answer:
-            case Appended():
-                assert isinstance(draft, MessageDraft), "only message drafts are answered so"
-                _collect(hub, draft, answer, entries, heads)
-            case Changed(placed):
-                _place(hub, placed, entries, heads)
-            case Stepped(_, sent, placed):
-                for message, appended in sent:
-                    _collect(hub, message, appended, entries, heads)
-                _place(hub, placed, entries, heads)
-            case Started() | Repeated() | Stale() | Refused():
-                pass
-    if heads:
-        hub.publish(heads)
-    for timeline_id, run in entries.items():
-        try:
-            hub.dispatch(timeline_id, run)
-        except Exception:
-            # One timeline's trouble is not another's; its own devices find the entries in the store.
-            log.exception("dispatching timeline %d failed", timeline_id)
-
-
-def _place(
-    hub: Hub, placed: Sequence[Placed], entries: dict[int, list[Entry]], heads: dict[int, int]
-) -> None:
-    for place in placed:
-        heads[place.timeline_id] = place.entry.seq
-        if hub.follows(place.timeline_id):
-            entries.setdefault(place.timeline_id, []).append(place.entry)
-
-
-def _collect(
-    hub: Hub, draft: MessageDraft, answer: Appended, entries: dict[int, list[Entry]], heads: dict[int, int]
-) -> None:
-    sender_followed = bool(answer.copies) and hub.follows(answer.sender_id)
-    copies = iter(answer.copies)
-    for index, (timeline_id, seq) in enumerate(answer.received):
-        heads[timeline_id] = seq
-        copy = next(copies, 0) if timeline_id != answer.sender_id else 0
-        if copy:
-            heads[answer.sender_id] = copy
-        followed = hub.follows(timeline_id)
-        if not followed and not sender_followed:
-            continue
-        message = Message(
-            msg_id=answer.first_msg_id + index,
-            scope=draft.scope,
-            sender_xid=draft.sender_xid,
-            sender_sn=draft.sender_sn,
-            target_xid=draft.targets[index],
-            ctype=draft.ctype,
-            content=draft.content,
-            attachment=draft.attachment,
-            config=draft.config,
-            ext=draft.ext,
-            at=draft.at,
-            notice=draft.notice,
-            seq=seq,
-            related=draft.related,
-            expires_at=answer.expires_at,
-            group_xid=draft.group_xid,
-        )
-        if followed:
-            entry = Entry(seq=seq, kind=EntryKind.MESSAGE, message=message)
-            entries.setdefault(timeline_id, []).append(entry)
-        if copy and sender_followed:
-            entry = Entry(seq=copy, kind=EntryKind.MESSAGE, message=message)
-            entries.setdefault(answer.sender_id, []).append(entry)

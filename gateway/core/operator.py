@@ -16,7 +16,7 @@ from gateway.domain.model import App, User
 from gateway.store.base import Store
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One request of an operator, as it comes over the control socket."""
 
     verb: str
@@ -32,7 +32,7 @@ Erase = Callable[[App, User], Coroutine[Any, Any, Job]]
 
 
 class Operator:
-    """Carries out the orders. Every answer is a plain object; what is refused is a `Problem`."""
+    """Carries out the asks. Every answer is a plain object; what is refused is a `Problem`."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Operator:
         self._url = url
         self._connections_of = connections_of
         self._erase = erase
-        self._verbs: dict[str, Callable[[Order], Coroutine[Any, Any, dict[str, Any]]]] = {
+        self._verbs: dict[str, Callable[[Ask], Coroutine[Any, Any, dict[str, Any]]]] = {
             "create": self._create,
             "list": self._list,
             "show": self._show,
@@ -62,57 +62,57 @@ class Operator:
             "resume-retention": self._resume_retention,
         }
 
-    async def do(self, order: Order) -> dict[str, Any]:
-        """Carry out one order."""
-        carry_out = self._verbs.get(order.verb)
+    async def do(self, asked: Ask) -> dict[str, Any]:
+        """Carry out one ask."""
+        carry_out = self._verbs.get(asked.verb)
         if carry_out is None:
-            raise bad("verb", f"there is no order {order.verb}")
-        return await carry_out(order)
+            raise bad("verb", f"there is no verb {asked.verb}")
+        return await carry_out(asked)
 
-    async def _create(self, order: Order) -> dict[str, Any]:
-        return _told(await self._directory.create_app(order.app, registered=order.registered))
+    async def _create(self, asked: Ask) -> dict[str, Any]:
+        return _told(await self._directory.create_app(asked.app, registered=asked.registered))
 
-    async def _list(self, _: Order) -> dict[str, Any]:
+    async def _list(self, _: Ask) -> dict[str, Any]:
         return {"apps": [app.app_id for app in await self._store.apps()]}
 
-    async def _show(self, order: Order) -> dict[str, Any]:
-        return _told(await self._app(order.app))
+    async def _show(self, asked: Ask) -> dict[str, Any]:
+        return _told(await self._app(asked.app))
 
-    async def _rotate(self, order: Order) -> dict[str, Any]:
-        return _told(await self._directory.rotate_secret(order.app))
+    async def _rotate(self, asked: Ask) -> dict[str, Any]:
+        return _told(await self._directory.rotate_secret(asked.app))
 
-    async def _limit(self, order: Order) -> dict[str, Any]:
+    async def _limit(self, asked: Ask) -> dict[str, Any]:
         """Set limits of an app, where some are given, and tell all of them with what is in use."""
-        changes = order.limits
-        app = await (self._directory.set_limits(order.app, changes) if changes else self._app(order.app))
+        changes = asked.limits
+        app = await (self._directory.set_limits(asked.app, changes) if changes else self._app(asked.app))
         return {
             "limits": msgspec.structs.asdict(app.limits),
             "stored_bytes": await self._store.stored_bytes(app.id),
             "connections": self._connections_of(app.id),
         }
 
-    async def _token(self, order: Order) -> dict[str, Any]:
-        grant = await self._directory.token_for(order.app, order.user or None, order.ttl_s)
+    async def _token(self, asked: Ask) -> dict[str, Any]:
+        grant = await self._directory.token_for(asked.app, asked.user or None, asked.ttl_s)
         return {"token": grant.token, "xid": grant.xid, "expires_ms": grant.expires_ms, "url": self._url()}
 
-    async def _find(self, order: Order) -> dict[str, Any]:
-        return {"xid": await self._xid(order)}
+    async def _find(self, asked: Ask) -> dict[str, Any]:
+        return {"xid": await self._xid(asked)}
 
-    async def _erase_user(self, order: Order) -> dict[str, Any]:
-        app = await self._app(order.app)
-        xid = await self._xid(order)
+    async def _erase_user(self, asked: Ask) -> dict[str, Any]:
+        app = await self._app(asked.app)
+        xid = await self._xid(asked)
         found = await self._store.user(app.id, xid)
         if isinstance(found, Kind):
-            raise Problem(Kind.USER_UNKNOWN, f"there is no user {order.user}")
+            raise Problem(Kind.USER_UNKNOWN, f"there is no user {asked.user}")
         job = await self._erase(app, found)
         return {"xid": xid, "done": job.done, "finished": job.finished}
 
-    async def _retention_standing(self, _: Order) -> dict[str, Any]:
+    async def _retention_standing(self, _: Ask) -> dict[str, Any]:
         return msgspec.structs.asdict(await self._retention.standing())
 
-    async def _resume_retention(self, order: Order) -> dict[str, Any]:
+    async def _resume_retention(self, asked: Ask) -> dict[str, Any]:
         await self._retention.resume()
-        return await self._retention_standing(order)
+        return await self._retention_standing(asked)
 
     async def _app(self, app_id: str) -> App:
         app = await self._store.app(app_id)
@@ -120,11 +120,11 @@ class Operator:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
         return app
 
-    async def _xid(self, order: Order) -> int:
-        user = order.user
+    async def _xid(self, asked: Ask) -> int:
+        user = asked.user
         if user.isascii() and user.isdigit():
             return int(user)
-        found = await self._store.user_named((await self._app(order.app)).id, user)
+        found = await self._store.user_named((await self._app(asked.app)).id, user)
         if found is None:
             raise Problem(Kind.USER_UNKNOWN, f"there is no user {user}")
         return found.xid

@@ -94,7 +94,8 @@ class Receipts:
     async def _commit(self, acks: dict[_Place, tuple[Connection, int]]) -> None:
         new = {connection for connection, _ in acks.values() if not connection.kept}
         if new:
-            await self.keep([*new])
+            async with self._keeping:
+                await self._keep([*new])
         now = self._now()
         changes = await self._store.advance(
             [
@@ -104,24 +105,30 @@ class Receipts:
         )
         self._tell(changes)
 
-    async def keep(self, connections: Sequence[Connection]) -> None:
+    async def state(self, connection: Connection) -> None:
+        """Make a device kept where it has stated its cursors; of one that was ended meanwhile they count no more."""
+        async with self._keeping:
+            # It may have waited for its own removal.
+            if not connection.session.ended:
+                await self._keep([connection])
+
+    async def _keep(self, connections: Sequence[Connection]) -> None:
         """Make devices kept, with a cursor for every timeline they follow, at this connection's starting points."""
         now = self._now()
-        async with self._keeping:
-            await self._store.keep(
-                [
-                    Keep(
-                        connection.user.id,
-                        connection.device_sn,
-                        now,
-                        dict(connection.starts),
-                        tuple(self._hub.devices_of(connection.user.id)),
-                        connection.platform,
-                        connection.user_agent,
-                    )
-                    for connection in connections
-                ]
-            )
+        await self._store.keep(
+            [
+                Keep(
+                    connection.user.id,
+                    connection.device_sn,
+                    now,
+                    dict(connection.starts),
+                    tuple(self._hub.devices_of(connection.user.id)),
+                    connection.platform,
+                    connection.user_agent,
+                )
+                for connection in connections
+            ]
+        )
         for connection in connections:
             connection.kept = True
 

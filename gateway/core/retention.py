@@ -36,7 +36,8 @@ class Retention:
     A clock that has jumped could make everything too old in a moment. So time is believed only where it fits the
     last run: within this process it may not have moved by more than `clock_step_max_s` against a clock that never
     jumps; across a restart it may not lie further ahead than that, nor behind. Where it does not fit, nothing is
-    removed until `resume`.
+    removed: with the first message that would be, all halts until `resume`. A clock that fits again before that goes
+    on, and where nothing could ever be removed there is nothing to doubt.
     """
 
     def __init__(
@@ -72,12 +73,18 @@ class Retention:
         await self._store.resume_sweep(self._now())
 
     async def _believed(self) -> int | None:
-        """Return the time, or None where nothing may be removed now; a clock that does not fit halts everything."""
+        """Return the time, or None where nothing may be removed now: halted, or by a clock that does not fit."""
         stored = await self._store.sweeping()
         if stored.halted_at:
             return None
         now = self._now()
-        if stored.swept_at and not self._fits(stored.swept_at, now):
+        if not stored.swept_at or self._fits(stored.swept_at, now):
+            return now
+        due = await self._due()
+        if due is None:
+            await self._store.resume_sweep(now)
+            return now
+        if due <= now:
             await self._store.halt_sweep(now)
             log.error(
                 "the clock has jumped: it says %s, and retention last ran at %s. Messages are neither removed nor "
@@ -85,8 +92,16 @@ class Retention:
                 _told(now),
                 _told(stored.swept_at),
             )
-            return None
-        return now
+        return None
+
+    async def _due(self) -> int | None:
+        """Return when the first of all messages goes or expires; None where none ever does."""
+        oldest = await self._store.oldest()
+        times = [oldest.expires_at] if oldest.expires_at else []
+        if self._days and oldest.sent_at:
+            # By the same account as the sweep's: one that is exactly so old is not too old yet.
+            times.append(oldest.sent_at + self._days * DAY_MS + 1)
+        return min(times, default=None)
 
     def _fits(self, swept_at: int, now: int) -> bool:
         ran_at, ran_ticks = self._ran

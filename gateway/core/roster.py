@@ -39,7 +39,7 @@ class Roster:
         """Block a user, who need not exist yet in an open app. Again: nothing more happens.
 
         Raises:
-            Problem: `BAD_PARAMETER` for oneself, `system` and groups, `USER_UNKNOWN`, `FORBIDDEN` where as many
+            Problem: `BAD_PARAMETER` for oneself, `system` and groups, `USER_UNKNOWN`, `LIST_FULL` where as many
                 are blocked as may be.
         """
         me = _owner(principal)
@@ -49,7 +49,7 @@ class Roster:
             raise bad("user_id", "the app's reserved user cannot be blocked")
         other = await self._directory.find(principal.app, xid)
         if not await self._store.block(me.id, other.id, self._now()):
-            raise Problem(Kind.FORBIDDEN, f"user_id: at most {self._limits.blocks_max} users can be blocked")
+            raise Problem(Kind.LIST_FULL, f"user_id: at most {self._limits.blocks_max} users can be blocked")
 
     async def unblock(self, principal: Principal, xid: int) -> None:
         """Take a block back, where there is one; the other's own block stays."""
@@ -85,7 +85,9 @@ class Roster:
             app.id, xid or principal.user.xid, [other_xid], create=not app.registered
         )
         if refused is not None and refused.kind is Kind.BAD_PARAMETER:
-            raise bad("roster_id", refused.sentence.partition(": ")[2])
+            # In a send's words, where the sender is `from_user_id`.
+            member, _, why = refused.sentence.partition(": ")
+            raise bad("roster_id" if member == "targets" else "user_id", why)
         return refused is None
 
 

@@ -132,6 +132,8 @@ class Users:
                 raise _wrong()
         record = await self._directory.passwords.record(new)
         if await self._store.set_password(user.id, expected, record, self._now()) is None:
+            if expected is None:
+                raise Problem(Kind.USER_UNKNOWN, f"user_id: there is no user {user.xid}")
             raise _wrong()
         self._directory.forget_user(principal.app, user.xid)
         self._close(user.id, Close.TOKEN_ILLEGAL, "the password was changed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Facts, Gone, Message, Request
+from gateway.domain.model import ROOM, Ctype, Facts, Gone, Message, Request
 
 REFUSALS = frozenset(
     {
@@ -62,6 +62,13 @@ def silence(facts: Facts, now: int) -> Kind | None:
     if facts.ban_all_until > now and not (facts.owner or facts.admin):
         return Kind.ALL_BANNED
     return None
+
+
+def stranger(facts: Facts, group_xid: int) -> Problem:
+    """Say no to who is not in a group, or kept out of a chatroom, where everybody else is."""
+    if facts.type == ROOM:
+        return Problem(Kind.GROUP_BLOCKED, f"chatroom {group_xid} keeps this user out")
+    return Problem(Kind.NOT_A_MEMBER, f"not a member of group {group_xid}")
 
 
 def check_related(ctype: int, related: int, targets: int, *, online_only: bool, notice: bool) -> None:

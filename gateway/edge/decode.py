@@ -29,9 +29,17 @@ BODY = "body"
 """What errors call a body that is wrong as a whole."""
 
 _DIGITS = re.compile(r"(-?)(?=[0-9])0*+([0-9]{0,19})")
-_PATH = re.compile(r" - at `\$\.([^.\[`]+)")
+_PATH = re.compile(r" - at `\$\.([^`]+)")
+_INDEX = re.compile(r"\[[^]]*]")
 # A string without an end goes on to the end of the body: to look for one anew at each quote would take hours.
 _STRING = re.compile(rb'"[^"\\]*(?:\\(?:.|\Z)[^"\\]*)*(?:"|\Z)', re.DOTALL)
+_EXPECTED = (
+    ("array", "a list"),
+    ("object", "a list of objects"),
+    ("int", "an integer"),
+    ("bool", "true or false"),
+)
+"""What a member must be by the first word of what the decoder expected; an object is never but in a list."""
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -158,7 +166,7 @@ def _integer(value: float | str, member: str, least: int, greatest: int) -> int:
 
 
 def _out_of_range(member: str, least: int, greatest: int) -> Problem:
-    return bad(member, f"it must be {least} to {greatest}")
+    return bad(member, f"it must be {least}" + (f" to {greatest}" if least < greatest else ""))
 
 
 def _mistyped(error: msgspec.ValidationError) -> Problem:
@@ -167,11 +175,11 @@ def _mistyped(error: msgspec.ValidationError) -> Problem:
     path = _PATH.search(sentence)
     if path is None:
         return bad(BODY, "it must be a JSON object")
-    member = path[1].strip()
+    member = _INDEX.sub("", path[1]).strip()
     if "out of range" in sentence:
         return bad(member, "the number is out of range")
     expected = sentence.partition("`")[2].partition("`")[0]
-    for kind, words in (("array", "a list"), ("int", "an integer"), ("bool", "true or false")):
+    for kind, words in _EXPECTED:
         if expected.startswith(kind):
             return bad(member, f"it must be {words}")
     return bad(member, "it must be a string")

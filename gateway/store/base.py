@@ -89,6 +89,13 @@ class Sweeping(msgspec.Struct, frozen=True):
     halted_at: int
 
 
+class Oldest(msgspec.Struct, frozen=True):
+    """What goes first: when the oldest message was sent, and the earliest time of a text that has one; 0: none."""
+
+    sent_at: int
+    expires_at: int
+
+
 class Swept(msgspec.Struct, frozen=True):
     """What one page of retention has removed; `more`: the next page may find more."""
 
@@ -102,6 +109,9 @@ class Upkeep(Protocol):
 
     async def sweeping(self) -> Sweeping:
         """Read where retention stands."""
+
+    async def oldest(self) -> Oldest:
+        """Read what there is to be removed or to expire, sooner or later."""
 
     async def mark_sweep(self, at: int, jobs_before: int) -> None:
         """Note that retention runs at this time, and forget finished jobs that were begun before `jobs_before`."""
@@ -144,14 +154,15 @@ class Accounts(Protocol):
     async def set_password(self, user_id: int, expected: str | None, record: str, at: int) -> int | None:
         """Change a password where its record is still `expected` (None: whatever it is), else None.
 
-        Returns the new `valid_from_ms`: a whole second, above the second of `at` and above the one before.
+        Returns the new `valid_from_ms`: a whole second, above the second of `at` and above the one before. A deleted
+        user has none.
         """
 
     async def profile(self, user_id: int) -> Profile:
         """Read what a user tells of itself."""
 
     async def set_profile(self, user_id: int, changes: Mapping[str, str]) -> None:
-        """Change members of a profile, by their names in `Profile`."""
+        """Change members of a profile, by their names in `Profile`. A deleted user has none."""
 
     async def devices(self, user_id: int) -> list[Device]:
         """List the devices kept, by number; none is told to be online."""
@@ -160,7 +171,7 @@ class Accounts(Protocol):
         """Forget a kept device and its cursors, if it is there."""
 
     async def block(self, user_id: int, blocked_id: int, at: int) -> bool:
-        """Block a user; False where as many are blocked as may be."""
+        """Block a user; False where as many are blocked as may be. Where either is deleted there is nothing to do."""
 
     async def unblock(self, user_id: int, blocked_id: int) -> None:
         """Take a block back, if it is there."""

@@ -184,6 +184,8 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN read_ack INTEGER NOT NULL DEFAULT 1;
     -- Until now every member of a public group invited, and of a private one the owner alone; nobody applied.
     UPDATE grp SET member_invitation = (type = 1), apply_approval = (type <> 1);
+    -- Any number was taken for a type; what was not public was private, and none was a chatroom.
+    UPDATE grp SET type = 0 WHERE type <> 1;
     ALTER TABLE grp ADD COLUMN app INTEGER NOT NULL DEFAULT 0;
     UPDATE grp SET app = (SELECT app FROM timeline AS t WHERE t.id = grp.id);
     CREATE INDEX grp_type ON grp (app, type, id) WHERE destroyed_at IS NULL;
@@ -197,12 +199,14 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         at INTEGER NOT NULL,
         PRIMARY KEY (grp, usr)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX ban_usr ON ban (usr);
     CREATE TABLE grp_block (
         grp INTEGER NOT NULL,
         usr INTEGER NOT NULL,
         at INTEGER NOT NULL,
         PRIMARY KEY (grp, usr)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX grp_block_usr ON grp_block (usr);
     -- Who asks to be let into a group (kind 1), and who is asked to come (kind 2). One that is answered goes.
     CREATE TABLE request (
         id INTEGER PRIMARY KEY,
@@ -218,6 +222,7 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     CREATE UNIQUE INDEX request_open ON request (grp, usr, kind) WHERE state = 0;
     CREATE INDEX request_grp ON request (grp, kind, id);
     CREATE INDEX request_usr ON request (usr, kind, id);
+    CREATE INDEX request_by ON request (inviter) WHERE kind = 2;
     ALTER TABLE message ADD COLUMN related INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE message ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX message_related ON message (related, msg_id) WHERE related > 0;

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.config import Edge
-from tests.channel.stage import LIMITS, Stage, open_stage
+from tests.channel.stage import LIMITS, Stage, Ticks, open_stage
 
 Start = Callable[..., Awaitable[Stage]]
 
@@ -39,3 +39,11 @@ async def start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterat
 async def stage(start: Start) -> Stage:
     """A gateway with the limits of the stage."""
     return await start()
+
+
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
+    """The clock of the gateways that are started after this, for all but the wall."""
+    ticks = Ticks()
+    monkeypatch.setattr("gateway.app.ticks_ms", ticks)
+    return ticks

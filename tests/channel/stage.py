@@ -41,6 +41,20 @@ LIMITS = Limits(
 """Times short enough for a test to see them pass, and rates that only the tests of rates meet."""
 
 
+class Ticks:
+    """A clock for silence and rates that stands still until a test moves it, however slow the machine is."""
+
+    def __init__(self) -> None:
+        self.at = 1_000_000
+
+    def __call__(self) -> int:
+        return self.at
+
+    def move(self, ms: int) -> int:
+        self.at += ms
+        return self.at
+
+
 async def until(condition: Callable[[], object], what: str = "the condition") -> None:
     """Wait until `condition()` is true, turn by turn of the loop."""
     ends = time.monotonic() + WAIT_S
@@ -77,9 +91,9 @@ class Peer:
         """Return the next frame; a close is not expected."""
         message = await self.receive()
         assert message.type is self.kind, f"{message.type!r} {self.ws.close_code} {message.extra}"
-        return self._told(message)
+        return self.told(message)
 
-    def _told(self, message: aiohttp.WSMessage) -> Frame:
+    def told(self, message: aiohttp.WSMessage) -> Frame:
         decode = msgspec.msgpack.decode if self.encoding.binary else msgspec.json.decode
         frame: Frame = decode(message.data)
         return frame
@@ -104,7 +118,7 @@ class Peer:
         """Read until the server has closed."""
         frames: list[Frame] = []
         while (message := await self.receive()).type is self.kind:
-            frames.append(self._told(message))
+            frames.append(self.told(message))
         assert frames, f"closed by {self.ws.close_code} without a bye"
         assert [frame["op"] for frame in frames].count("bye") == 1
         assert frames[-1]["op"] == "bye"
@@ -282,6 +296,12 @@ class Stage:
     async def acked(self) -> None:
         """Wait until every ack that was said is committed."""
         await self.gateway.receipts.flush()
+
+    async def ticked(self, uid: int, ticks: Ticks) -> Connection:
+        """Wait until the gateway has looked at a user's only device at the time that it is; return its side of it."""
+        connection = self.connection(uid)
+        await until(lambda: connection.session._now >= ticks.at, "a tick")
+        return connection
 
     # -- the store --------------------------------------------------------------------------------------
 

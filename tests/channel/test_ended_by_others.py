@@ -150,6 +150,44 @@ class TestRemove:
         await stage.acked()
         assert await kept(stage) == []
 
+    async def test_one_that_waits_for_its_removal_to_be_kept(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A device that comes just then, and states its cursors, is not brought back by them."""
+        await stage.live(ALICE)
+        waiting, settled, removing = (asyncio.Event() for _ in range(3))
+        flush, read, remove = stage.gateway.receipts.flush, SqliteStore.bearings, SqliteStore.remove_device
+
+        async def slow_flush() -> None:
+            waiting.set()
+            await settled.wait()
+            await flush()
+
+        async def bearings(store: SqliteStore, *asked: Any) -> Any:
+            # The removal goes on when the device has passed everything but the keeping.
+            found = await read(store, *asked)
+            settled.set()
+            await removing.wait()
+            return found
+
+        async def slow_remove(store: SqliteStore, *asked: Any) -> None:
+            removing.set()
+            await until(lambda: stage.gateway.receipts._keeping._waiters, "the device waiting to be kept")
+            await remove(store, *asked)
+
+        monkeypatch.setattr(stage.gateway.receipts, "flush", slow_flush)
+        monkeypatch.setattr(SqliteStore, "bearings", bearings)
+        monkeypatch.setattr(SqliteStore, "remove_device", slow_remove)
+        await stage.token(BOB)
+        done = asyncio.create_task(stage.call("POST", "/user/device/remove", BOB, params={"device_sn": "1"}))
+        await waiting.wait()
+        bob = await stage.open()
+        await bob.say(op="hello", token=await stage.token(BOB), app_id=APP, device_sn=1, cursors=CURSORS)
+        await done
+        await ended(bob, Close.KICKED)
+        await until(lambda: not stage.gateway.receipts._keeping.locked())
+        assert await kept(stage) == []
+
     async def test_one_that_comes_meanwhile(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """A device that finds itself kept, just before it no longer is, goes as well."""
         await (await stage.hello(BOB, 1, cursors=CURSORS)).close()

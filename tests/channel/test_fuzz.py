@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from aiohttp import WSMsgType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.wire.encoding import JSON, MSGPACK
 from tests.channel.raw import TEXT, frame
 from tests.channel.stage import ALICE, BOB, Peer, Stage, until
 
@@ -93,19 +93,20 @@ class Device:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._peer: Peer | None = None
+        self.encoding = JSON
         self.answers = 0
         self.byes = 0
 
-    async def survives(self, said: str) -> None:
+    async def survives(self, said: str | bytes) -> None:
         """Say a frame; whatever it is, the gateway answers a ping after it or has said `bye` in a known range."""
         if self._peer is None:
-            self._peer = await self._stage.connect(BOB)
+            self._peer = await self._stage.connect(BOB, encoding=self.encoding)
             await self._peer.until("live")
         peer, op = self._peer, ""
-        await peer.ws.send_str(said)
-        await peer.ws.send_str('{"op":"ping","ref":"after"}')
-        while (message := await peer.receive()).type is WSMsgType.TEXT:
-            told = msgspec.json.decode(message.data)
+        await (peer.ws.send_bytes(said) if isinstance(said, bytes) else peer.ws.send_str(said))
+        await peer.say(op="ping", ref="after")
+        while (message := await peer.receive()).type is peer.kind:
+            told = peer.told(message)
             assert op != "bye"
             op = told["op"]
             if op == "error":
@@ -135,6 +136,47 @@ async def test_frames_of_any_kind(device: Device, said: list[str]) -> None:
     """Whatever a device says, it is answered, ignored or ends its connection."""
     for text in said:
         await device.survives(text)
+
+
+def _pack(value: object) -> bytes:
+    """Write a value as MessagePack, or what it has no word for as the text that JSON has for it."""
+    try:
+        return msgspec.msgpack.encode(value)
+    except (OverflowError, ValueError):
+        return msgspec.msgpack.encode(json.dumps(value))
+
+
+packed = st.one_of(likely, likely, unlikely, values).map(_pack)
+cut = st.tuples(packed, st.integers(0, 60)).map(lambda pair: pair[0][: pair[1]])
+strange = st.sampled_from(
+    [
+        b"\x91" * 16_000 + b"\xc0",
+        b"\x81\xa1a" * 5_000 + b"\xc0",
+        b"\x91" * 300_000 + b"\xc0",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xff",
+        b"\xc1",
+        b"\x81\xa2op\xc7\x0c\xff" + bytes(12),
+        b"\x82\xa2op\xa4ping\xa3ref\xd6\xff\xff\xff\xff\xff",
+        b"\x82\xa2op\xa4ping\xa3ref\xc4\x01x",
+        b"\x82\xa2op\xa4ping\xa3ref\xcb\x7f\xf8" + bytes(6),
+        b"\x82\xa2op\xa4ping\x01\x02",
+        b"\x82\xa2op\xa4ping\xa1\xff\x02",
+        b"\x82\xa2op\xa4ping\xa2op\xa3ack",
+        msgspec.msgpack.encode({"op": "send", "ref": 1, "ext": "\x01" * 100_000}),
+        msgspec.msgpack.encode({"op": "ping", "x": [[[]]] * 10_000}),
+    ]
+)
+
+
+@settings(SETTINGS, max_examples=200)
+@given(said=st.lists(packed | cut | strange | st.binary(max_size=60), min_size=5, max_size=15))
+async def test_messagepack_of_any_kind(device: Device, said: list[bytes]) -> None:
+    """The same of a device that speaks it: cut short, nested, sizes that are not there, types that JSON has not."""
+    device.encoding = MSGPACK
+    for packed in said:
+        await device.survives(packed)
 
 
 @settings(SETTINGS, max_examples=200)

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.raw import CLOSE, PING, PONG, TEXT, frame, handshake, text
-from tests.channel.stage import ALICE, BOB, CAROL, Peer, Stage, contents, ops, until
+from tests.channel.stage import ALICE, BOB, CAROL, Peer, Stage, Ticks, contents, ops, until
 
 
 async def test_newer_connection_replaces_the_older(stage: Stage) -> None:
@@ -77,51 +77,56 @@ async def _is_live(peer: Peer) -> bool:
     return False
 
 
-async def test_silent_peer_is_pinged(start: Start) -> None:
-    """Who was silent for a heartbeat gets a ping of the protocol."""
+async def test_silent_peer_is_pinged(start: Start, ticks: Ticks) -> None:
+    """Who was silent for a heartbeat, and no sooner, gets a ping of the protocol."""
     stage = await start(heartbeat_ms=50)
     raw = await stage.raw(ALICE)
     await raw.until("live")
+    ticks.move(49)
+    await stage.ticked(ALICE, ticks)
+    await stage.send(BOB, ALICE)
+    assert (await raw.read())[0] == TEXT
+    ticks.move(1)
     assert await raw.read() == (PING, b"")
 
 
-async def test_silent_peer_that_answers_pings_stays(start: Start) -> None:
+async def test_silent_peer_that_answers_pings_stays(start: Start, ticks: Ticks) -> None:
     """Any bytes count as life: a pong is enough, many times longer than the idle timeout."""
     stage = await start(heartbeat_ms=20)
     raw = await stage.raw(ALICE)
     await raw.until("live")
+    session = stage.connection(ALICE).session
     for _ in range(8):
+        ticks.move(20)
         assert await raw.read() == (PING, b"")
         raw.write(frame(PONG, b""))
+        await until(lambda: session.heard_at == ticks.at, "the pong")
 
 
-async def test_silent_peer_that_answers_nothing_is_closed(start: Start) -> None:
-    """After 2.5 heartbeats of silence comes `bye`, with a code that says come back."""
+async def test_silent_peer_that_answers_nothing_is_closed(start: Start, ticks: Ticks) -> None:
+    """After 2.5 heartbeats of silence, and no sooner, comes `bye`, with a code that says come back."""
     stage = await start(heartbeat_ms=50)
     peer = await stage.connect(ALICE, autoping=False)
     await peer.until("live")
-    began = asyncio.get_running_loop().time()
+    ticks.move(124)
     assert (await peer.receive()).type is WSMsgType.PING
+    assert not (await stage.ticked(ALICE, ticks)).session.ended
+    ticks.move(1)
     ended = await peer.end()
     assert (ended.code, ended.bye["code"]) == (Close.IDLE, Close.IDLE)
-    assert asyncio.get_running_loop().time() - began > 0.1
 
 
-async def test_live_pushes_are_no_sign_of_life(start: Start) -> None:
+async def test_live_pushes_are_no_sign_of_life(start: Start, ticks: Ticks) -> None:
     """What is written to a peer does not prove that it lives."""
     stage = await start(heartbeat_ms=50)
     peer = await stage.connect(BOB, autoping=False)
-    sending = asyncio.create_task(_send_until_closed(stage, peer))
+    for _ in range(13):
+        await stage.send(ALICE, BOB)
+        ticks.move(10)
     while (message := await peer.receive()).type in {WSMsgType.TEXT, WSMsgType.PING}:
         pass
     assert message.type is WSMsgType.CLOSE
     assert peer.ws.close_code == Close.IDLE
-    await sending
-
-
-async def _send_until_closed(stage: Stage, peer: Peer) -> None:
-    while not peer.ws.closed:
-        await stage.send(ALICE, BOB)
 
 
 async def test_closed_peer_that_answers_nothing_is_cut(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

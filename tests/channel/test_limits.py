@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.core.operator import Order
+from gateway.core.operator import Ask
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.raw import handshake
@@ -13,7 +13,7 @@ from tests.channel.stage import ALICE, APP, BOB, CAROL, Peer, Stage, until
 
 async def limit(stage: Stage, **limits: int) -> dict[str, Any]:
     """Set limits of the app as the command does, and tell what it would show."""
-    return await stage.gateway.operator.do(Order(verb="limits", app=APP, limits=limits))
+    return await stage.gateway.operator.do(Ask(verb="limits", app=APP, limits=limits))
 
 
 async def refused_by_token(stage: Stage, uid: int, device_sn: int = 1) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.channel.conftest import Start
@@ -168,7 +170,7 @@ async def test_live_and_replayed_frames_say_the_same_time(stage: Stage, own_s: i
     """`expires_at`, also of what is folded into a text and so goes with it, at the latest."""
     here = await stage.live(BOB)
     told = await stage.send(ALICE, BOB, expire_s=3600)
-    own = {} if own_s is None else {"expire_s": own_s}
+    own: dict[str, Any] = {} if own_s is None else {"expire_s": own_s}
     await stage.send(ALICE, BOB, content_type=11, related_mid=told, **own)
     await stage.send(ALICE, BOB, "for good")
     live = await here.take(3)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
+from gateway.domain.drafts import Keep
+from gateway.store.sqlite import SqliteStore
+from gateway.wire.close import Close
 from tests.channel.conftest import Start
-from tests.channel.stage import ALICE, BOB, Peer, Stage, contents, seqs, until
+from tests.channel.stage import ALICE, APP, BOB, Peer, Stage, contents, seqs, until
 
 
 async def heard(peer: Peer) -> list[int]:
@@ -54,6 +58,31 @@ async def test_device_that_never_acked_is_not_kept(stage: Stage) -> None:
     await other.so_far()
     await stage.acked()
     assert await heard(await stage.connect(BOB, 1)) == [5]
+
+
+async def test_what_a_replaced_connection_stated_counts_no_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device comes back with less while its older `hello` is being committed: it starts, and stays, at less."""
+    await stage.send_many(ALICE, BOB, 3)
+    keeping, go_on = asyncio.Event(), asyncio.Event()
+    real = SqliteStore.keep
+
+    async def slow(store: SqliteStore, devices: Sequence[Keep]) -> None:
+        keeping.set()
+        await go_on.wait()
+        await real(store, devices)
+
+    monkeypatch.setattr(SqliteStore, "keep", slow)
+    older = await stage.open()
+    await older.say(op="hello", token=await stage.token(BOB), app_id=APP, device_sn=1, cursors={"user": 3})
+    await keeping.wait()
+    newer = asyncio.create_task(stage.hello(BOB, 1, cursors={"user": 0}))
+    assert (await older.end()).code == Close.REPLACED
+    go_on.set()
+    assert await heard(await newer) == [1, 2, 3]
+    await stage.acked()
+    assert await stage.cursors(BOB) == [0]
 
 
 async def test_acks_of_the_last_connection_count_at_once(start: Start) -> None:

@@ -12,13 +12,14 @@ import pytest
 from gateway.bus.base import Hint
 from gateway.bus.memory import MemoryBus, MemoryHub
 from gateway.clock import now_ms, ticks_ms
+from gateway.core.announcing import announce
 from gateway.core.attaching import Attaching, Claim
 from gateway.core.connection import Connection
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.hub import Hub
-from gateway.core.messaging import Messaging, announce
+from gateway.core.messaging import Messaging
 from gateway.core.order import Order
 from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.client.device import Device
 from gateway.client.errors import CallError
-from tests.client.stage import WAIT_S, Connection, Frame, Stage, entry, seqs, take, welcome
+from tests.client.stage import WAIT_S, Connection, Frame, Naps, Stage, entry, seqs, take, welcome
 
 ROOM = "r:5"
 
@@ -29,6 +30,13 @@ async def joined(device: Device, connection: Connection, seq: int) -> None:
     assert (await joining)["seq"] == seq
 
 
+async def turns(condition: Callable[[], object]) -> None:
+    """Wait until something is true, turn by turn of the loop."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110 - turn by turn of the loop
+            await asyncio.sleep(0)
+
+
 async def back(device: Device, stage: Stage, connection: Connection, **told: Any) -> Connection:
     """Cut the connection and accept the next one, up to its `welcome`."""
     before = device.tally["connections"]
@@ -36,9 +44,7 @@ async def back(device: Device, stage: Stage, connection: Connection, **told: Any
     again = await stage.accept()
     assert (await again.hear() or {})["op"] == "hello"
     await again.say(welcome(**told))
-    async with asyncio.timeout(WAIT_S):
-        while device.tally["connections"] == before:  # noqa: ASYNC110 - turn by turn of the loop
-            await asyncio.sleep(0)
+    await turns(lambda: device.tally["connections"] != before)
     assert [frame["op"] for frame in await take(device, 1)] == ["welcome"]
     return again
 
@@ -181,6 +187,31 @@ async def test_after_the_end_it_stays_away(stage: Stage, told: Frame) -> None:
         assert await again.hear_rest() == []
 
 
+async def test_the_end_of_a_chatroom_outlives_its_connection(stage: Stage) -> None:
+    """What nobody has read yet when the connection goes is not lost where no new one brings it again."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        end = {
+            "op": "group",
+            "timeline": ROOM,
+            "seq": 42,
+            "action": "destroyed",
+            "group_id": 5,
+            "user_ids": [],
+        }
+        await connection.say(entry(41, ROOM), end, {"op": "live"})
+        await take(device, 1)
+        await turns(lambda: device._live)
+        connection.cut()
+        again = await stage.accept()
+        await again.hear()
+        await again.say(welcome())
+        await turns(lambda: device.tally["connections"] == 2)
+        assert [frame["op"] for frame in await take(device, 4)] == ["message", "group", "live", "welcome"]
+
+
 @pytest.mark.parametrize(("seq", "tallied"), [(43, "gap"), (40, "duplicate")])
 async def test_the_law_holds_in_chatrooms_too(stage: Stage, seq: int, tallied: str) -> None:
     """A seq that is not the next one breaks the protocol."""
@@ -217,3 +248,75 @@ async def test_an_answer_that_nobody_waits_for_holds(stage: Stage) -> None:
         await connection.say(ok(99, 40), entry(41, ROOM))
         assert (await take(device, 3))[2] == entry(41, ROOM)
         assert not device.tally["gap"]
+
+
+async def test_left_while_it_is_joined_again_it_stays_away(stage: Stage) -> None:
+    """The `ok` of a join that was under way does not bring back who has left."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await take(device, 1)
+        again = await back(device, stage, connection)
+        await again.hear()
+        leaving = asyncio.create_task(device.leave(5))
+        assert await again.hear() == {"op": "leave", "ref": 2, "room_id": 5}
+        await again.say(ok(ROOM, 40), entry(41, ROOM), {"op": "ok", "ref": 2})
+        await leaving
+        assert await take(device, 1) == [entry(41, ROOM)]
+        last = await back(device, stage, again)
+        await device.close()
+        assert await last.hear_rest() == []
+
+
+async def test_left_while_it_joins_it_stays_away(stage: Stage) -> None:
+    """The `ok` of the application's own join, which comes before that of its `leave`, does not either."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        joining = asyncio.create_task(device.join(5))
+        await connection.hear()
+        leaving = asyncio.create_task(device.leave(5))
+        await connection.hear()
+        await connection.say(ok(1, 40), {"op": "ok", "ref": 2})
+        await asyncio.gather(joining, leaving)
+        await take(device, 1)
+        last = await back(device, stage, connection)
+        await device.close()
+        assert await last.hear_rest() == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "pause_s"),
+    [({"code": 60004, "retry_after_ms": 300}, 0.3), ({"code": 20000}, 1.0)],
+)
+async def test_a_refusal_that_passes_is_waited_out(stage: Stage, refusal: Frame, pause_s: float) -> None:
+    """Too fast, or the server is busy: the same is asked again after a while, and the application hears nothing."""
+    naps = Naps()
+    async with stage.device(sleep=naps) as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await take(device, 1)
+        again = await back(device, stage, connection)
+        said = await again.hear()
+        for _ in range(2):
+            await again.say({"op": "error", "ref": ROOM, "message": "later", **refusal})
+            assert await again.hear() == said
+        assert naps.taken[-2:] == [pause_s, pause_s]
+        await again.say(ok(ROOM, 40), entry(41, ROOM))
+        assert await take(device, 1) == [entry(41, ROOM)]
+
+
+async def test_a_server_that_goes_refuses_for_a_while(stage: Stage) -> None:
+    """Of a connection that ends before its pause is over, the next one joins again."""
+    async with stage.device() as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, 40)
+        await take(device, 1)
+        again = await back(device, stage, connection)
+        said = await again.hear()
+        await again.say({"op": "error", "ref": ROOM, "code": 20000, "message": "shutting down"})
+        last = await back(device, stage, again)
+        assert await last.hear() == said

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.core.order import Order
-from gateway.core.retention import BEHIND_MAX_MS, DAY_MS, Retention
+from gateway.core.retention import BEHIND_MAX_MS, DAY_MS, Retention, Standing
 from gateway.domain.drafts import BroadcastText
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
@@ -128,14 +128,20 @@ async def keys(node: Node) -> list[str]:
     )
 
 
+async def expiring(node: Node, *, at: int) -> None:
+    """Give all messages a time."""
+    await node.stage.store._writer.run(lambda conn: conn.execute("UPDATE message SET expires_at = ?", (at,)))
+
+
 class TestClock:
     """Time is believed only where it fits the last run."""
 
     async def prepare(self, node: Node) -> None:
-        """Five messages of 9 days ago, and a run a moment ago."""
+        """Five messages of 9 days ago, and a run a moment ago. By any clock the time of their texts has come."""
         await node.retention.sweep()
         await node.send(5)
         assert await live(node, days=9) == 0
+        await expiring(node, at=1)
 
     @pytest.mark.parametrize("jump_s", [STEP_S + 1, 400 * 24 * 3600, -STEP_S - 1])
     async def test_a_jump_halts(self, node: Node, jump_s: int, caplog: pytest.LogCaptureFixture) -> None:
@@ -166,6 +172,57 @@ class TestClock:
         await self.prepare(node)
         node.move(s=100 * 24 * 3600)
         assert await node.retention.sweep() == 5
+
+    @pytest.mark.parametrize("days", [0, 10])
+    async def test_where_nothing_can_go_nothing_is_doubted(
+        self, node: Node, days: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A gateway that was off for long, and keeps all for ever or has nothing: it goes on from there."""
+        await node.retention.sweep()
+        if not days:
+            await node.send()
+        node.wall.move(s=100 * DAY_MS // 1000)
+        node.restart()
+        node.retention = node.started(days=days)
+        assert await node.retention.expire() == 0
+        assert (await node.retention.standing()).swept_at == node.wall.now_ms
+        await node.send()
+        await expiring(node, at=node.wall.now_ms)
+        assert await node.retention.sweep() == 0
+        assert await node.retention.expire() >= 1
+        assert await node.halted() == 0
+        assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+    @pytest.mark.parametrize("expires", [False, True])
+    async def test_what_goes_first_halts(self, node: Node, expires: bool) -> None:
+        """By a clock that does not fit nothing goes, and nothing halts before something would go."""
+        await node.retention.sweep()
+        await node.send()
+        if expires:
+            await expiring(node, at=node.wall.now_ms + 5 * DAY_MS)
+        ran = node.wall.now_ms
+        node.wall.move(s=STEP_S + 1)
+        node.restart()
+        node.move(s=DAY_MS // 1000)
+        assert (await node.retention.sweep(), await node.retention.expire()) == (0, 0)
+        assert await node.retention.standing() == Standing(days=10, swept_to=0, swept_at=ran, halted_at=0)
+        node.move(s=DAY_MS // 1000 if expires else 6 * DAY_MS // 1000 - 1)
+        assert (await node.retention.sweep(), await node.retention.expire()) == (0, 0)
+        assert bool(await node.halted()) is expires
+        node.move(s=1)
+        assert await node.retention.sweep() == 0
+        assert await node.halted()
+
+    async def test_a_clock_that_fits_again_goes_on(self, node: Node) -> None:
+        """Where nothing came to be due by the wrong one, nobody has to look."""
+        await node.retention.sweep()
+        await node.send()
+        node.wall.move(s=STEP_S + 1)
+        await node.retention.sweep()
+        node.wall.move(s=-STEP_S)
+        await node.retention.sweep()
+        standing = await node.retention.standing()
+        assert (standing.swept_at, standing.halted_at) == (node.wall.now_ms, 0)
 
     @pytest.mark.parametrize(
         ("jump_s", "halts"),
@@ -212,15 +269,10 @@ class TestClock:
 class TestExpiry:
     """A message with a time of its own."""
 
-    async def expiring(self, node: Node, *, at: int) -> None:
-        await node.stage.store._writer.run(
-            lambda conn: conn.execute("UPDATE message SET expires_at = ?", (at,))
-        )
-
     async def test_when_its_time_has_come(self, node: Node) -> None:
         """All of them, in however many pages."""
         await node.send(5)
-        await self.expiring(node, at=node.wall.now_ms + 1000)
+        await expiring(node, at=node.wall.now_ms + 1000)
         assert await node.retention.expire() == 0
         node.move(s=1)
         assert await node.retention.expire() == 5
@@ -231,7 +283,7 @@ class TestExpiry:
         """And at once when it is again."""
         await node.retention.sweep()
         await node.send(5)
-        await self.expiring(node, at=node.wall.now_ms + 1000)
+        await expiring(node, at=node.wall.now_ms + 1000)
         node.wall.move(s=STEP_S + 1)
         assert await node.retention.expire() == 0
         await node.retention.resume()

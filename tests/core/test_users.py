@@ -237,6 +237,61 @@ class TestBatch:
             ]
 
 
+class TestQueueing:
+    """The work on a password waits its turn, and what it was asked for may be true no more when it is done."""
+
+    async def test_a_login_by_a_password_that_was_changed(self, stage: Stage) -> None:
+        """It was the right one when it was asked for; its token would be younger than the change."""
+        dora = await stage.directory.register("demo", "dora", "old")
+        go_on = threading.Event()
+        holding = asyncio.create_task(stage.directory.passwords._run(go_on.wait))
+        login = asyncio.create_task(stage.directory.login_name("demo", "dora", "old"))
+        await _queued(stage, 1)
+        assert await stage.store.set_password(dora.id, dora.password, "new", stage.clock())
+        stage.clock.move(s=2)
+        go_on.set()
+        with refused(Kind.FORBIDDEN):
+            await login
+        await holding
+
+    @pytest.mark.parametrize("state", [State.FROZEN, State.DELETED])
+    async def test_a_login_of_one_who_may_act_no_more(self, stage: Stage, state: State) -> None:
+        """Nobody who was frozen or deleted meanwhile gets a token."""
+        dora = await stage.directory.register("demo", "dora", "pw")
+        go_on = threading.Event()
+        holding = asyncio.create_task(stage.directory.passwords._run(go_on.wait))
+        login = asyncio.create_task(stage.directory.login_name("demo", "dora", "pw"))
+        await _queued(stage, 1)
+        if state is State.FROZEN:
+            await users(stage).freeze(await stage.admin(), [dora.xid])
+        else:
+            await delete(stage, dora.xid)
+        go_on.set()
+        with refused(Kind.FROZEN if state is State.FROZEN else Kind.FORBIDDEN):
+            await login
+        await holding
+
+    async def test_a_change_for_one_who_is_deleted_meanwhile(self, stage: Stage) -> None:
+        """An administrator is told that there is nobody any more."""
+        dora = await stage.directory.register("demo", "dora", "pw")
+        admin, go_on = await stage.admin(), threading.Event()
+        holding = asyncio.create_task(stage.directory.passwords._run(go_on.wait))
+        change = asyncio.create_task(users(stage).change_password(admin, dora.xid, None, "new"))
+        await _queued(stage, 1)
+        await delete(stage, dora.xid)
+        go_on.set()
+        with refused(Kind.USER_UNKNOWN):
+            await change
+        await holding
+
+
+async def _queued(stage: Stage, count: int) -> None:
+    """Wait until so much work on passwords waits behind what is under way."""
+    async with asyncio.timeout(20):
+        while stage.directory.passwords._thread._work_queue.qsize() < count:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.001)
+
+
 class TestWhom:
     """Whom a call is about."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Ctype, Facts, Gone, Message, Scope
-from gateway.domain.rules import check_body, check_recall, check_related, check_together, silence
+from gateway.domain.model import ROOM, Ctype, Facts, Gone, Message, Scope
+from gateway.domain.rules import check_body, check_recall, check_related, check_together, silence, stranger
 
 LIMITS = Limits(content_bytes_max=12, attachment_bytes_max=8, ext_bytes_max=6, config_bytes_max=4)
 WINDOW_MS, SENT_AT, SENDER, OTHER = 60_000, 1_000_000, 5, 6
@@ -163,3 +164,10 @@ def test_silence(facts: dict[str, Any], why: Kind | None) -> None:
     """A ban of one's own silences anybody until it ends; one of all spares the owner and administrators."""
     told = {"group_id": 1, "version": 1, "owner": False, "member": True, **facts}
     assert silence(Facts(**told), NOW) is why
+
+
+def test_who_is_no_member_of_a_chatroom_is_blocked() -> None:
+    """Everybody else is one; of a group one is a stranger."""
+    outside = Facts(1, 1, owner=False, member=False)
+    assert stranger(outside, 77).kind is Kind.NOT_A_MEMBER
+    assert stranger(msgspec.structs.replace(outside, type=ROOM), 77).kind is Kind.GROUP_BLOCKED

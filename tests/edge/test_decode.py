@@ -20,10 +20,15 @@ from tests.core.stage import refused
 LIMITS = Limits()
 
 
+class Inner(msgspec.Struct):
+    s: str | None = None
+
+
 class Shape(msgspec.Struct):
     a: Number = None
     s: str | None = None
     many: list[Number] | None = None
+    inner: list[Inner] | None = None
     yes: bool | None = None
 
 
@@ -242,6 +247,9 @@ class TestBody:
             ('{"many": 5}', "many: it must be a list"),
             ('{"many": {"a": 5}}', "many: it must be a list"),
             ('{"many": [5, false]}', "many: it must be an integer"),
+            ('{"inner": [5]}', "inner: it must be a list of objects"),
+            ('{"inner": [{}, null]}', "inner: it must be a list of objects"),
+            ('{"inner": [{"s": "x"}, {"s": 5}]}', "inner.s: it must be a string"),
             ('{"yes": 1}', "yes: it must be true or false"),
             ('{"yes": "true"}', "yes: it must be true or false"),
         ],

@@ -16,7 +16,7 @@ from gateway.client.device import Device
 from gateway.client.errors import ClosedError, RestError
 from gateway.client.rest import Rest
 from gateway.config import Config, Retention, Server
-from gateway.core.operator import Order
+from gateway.core.operator import Ask
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
@@ -53,7 +53,7 @@ class Node:
         self.gateway = gateway
 
     async def grant(self, user: str, ttl_s: int | None = None) -> dict[str, Any]:
-        return await self.gateway.operator.do(Order(verb="token", app="demo", user=user, ttl_s=ttl_s))
+        return await self.gateway.operator.do(Ask(verb="token", app="demo", user=user, ttl_s=ttl_s))
 
     async def rest(self, user: str) -> Rest:
         return Rest(self.url, "demo", (await self.grant(user))["token"], self.session)
@@ -77,7 +77,7 @@ async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     )
     gateway = await Gateway.start(config)
     try:
-        await gateway.operator.do(Order(verb="create", app="demo"))
+        await gateway.operator.do(Ask(verb="create", app="demo"))
         async with aiohttp.ClientSession() as session:
             yield Node(gateway, clock, session)
     finally:
@@ -224,7 +224,7 @@ async def test_a_jump_ahead_removes_nothing(node: Node) -> None:
     assert len((await alice.conversation(bob))["messages"]) == 1
     assert await node.ready() == HTTPStatus.OK
     order = node.gateway.operator.do
-    assert (await order(Order(verb="retention")))["halted_at"] == node.clock.now_ms
-    assert (await order(Order(verb="resume-retention")))["halted_at"] == 0
+    assert (await order(Ask(verb="retention")))["halted_at"] == node.clock.now_ms
+    assert (await order(Ask(verb="resume-retention")))["halted_at"] == 0
     assert await node.gateway.retention.sweep() == 1
     assert (await alice.conversation(bob))["messages"] == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.clock import ticks_ms
-from gateway.core.operator import Order
+from gateway.core.operator import Ask
 from gateway.domain.drafts import Answer as Done
 from gateway.domain.drafts import Draft
 from gateway.domain.errors import Kind
@@ -25,7 +25,7 @@ PACED = Limits(rate_wait_ms=20)
 
 async def limit(node: Node, app_id: str = "demo", /, **limits: int) -> dict[str, Any]:
     """Set limits as the command does, and tell what it would show."""
-    return await node.gateway.operator.do(Order(verb="limits", app=app_id, limits=limits))
+    return await node.gateway.operator.do(Ask(verb="limits", app=app_id, limits=limits))
 
 
 @pytest.fixture

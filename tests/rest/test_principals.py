@@ -176,6 +176,15 @@ class TestAdminsForAGroup:
         await alice.group()
         assert (await owner.get("/group/user_joined")).data == [group]
 
+    async def test_lists_no_groups(self, owner: Caller) -> None:
+        """Public groups are others."""
+        assert (await owner.get("/group/public_list")).refused(10002, "group_id")
+
+    async def test_learns_nothing_of_other_readers(self, owner: Caller, alice: Caller) -> None:
+        """Nor that its owner has sent something to somebody."""
+        for msg_id in (await alice.send(BOB), await alice.tell(await alice.group())):
+            assert (await owner.get("/message/readers", msg_id=msg_id)).refused(10010, "msg_id")
+
     async def test_an_unknown_group(self, node: Node) -> None:
         """20001, and so is a user's id and a group that has ended."""
         alice = await node.user(ALICE)

@@ -201,6 +201,19 @@ class TestMessages:
             await bob.tell(room)
         assert (await bob.recall(room, old)).refused(60003)
 
+    async def test_who_is_kept_out_is_told_so(self, alice: Caller, bob: Caller, room: int) -> None:
+        """By every call alike: nobody is a member of a chatroom, so that it would say nothing."""
+        msg_id = await bob.tell(room)
+        assert (await alice.change("block", room, BOB)).data[0]["result"] == "success"
+        for answer in (
+            await bob.ask_send([room], type=2),
+            await bob.get("/message/conversation", opposite_id=room),
+            await bob.get("/group/info", group_id=room),
+            await bob.get("/message/readers", msg_id=msg_id),
+            await bob.recall(room, msg_id),
+        ):
+            assert answer.refused(20018, str(room))
+
     async def test_as_its_owner(self, node: Node, room: int) -> None:
         """An administrator with its id in the header acts for its owner, there only."""
         owner = await node.admin("demo", group_id=room)

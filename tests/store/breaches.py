@@ -435,6 +435,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET name = 'carol' WHERE id = 4",
         "{c} is deleted and still has a name or a password",
     ),
+    "a deleted user's profile": (
+        "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET avatar = 'face' WHERE id = 4",
+        "{c} is deleted and still has a profile",
+    ),
     "tokens from half a second on": (
         "UPDATE user SET valid_from_ms = 1500 WHERE id = 4",
         "{c} has tokens from 1500 on, which is no whole second",
@@ -471,6 +475,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
         "job 1 is finished and still has its text",
+    ),
+    "a job that nobody can do": (
+        "INSERT INTO job VALUES (1, 1, 'moving', '', '', '', 0, 0, 0, 0, 0)",
+        "job 1 is of the unknown kind moving",
     ),
     "a job of no app": (
         "INSERT INTO job VALUES (1, 9, 'broadcast', '', '', '', 0, 0, 0, 1, 0)",

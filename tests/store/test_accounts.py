@@ -200,3 +200,26 @@ class TestDevices:
         assert (standing.kept, standing.delivered) == (False, 1)
         [bearing] = await stage.store.bearings(users[0].id, 1, [users[0].id])
         assert bearing.cursor == -1
+
+
+async def test_a_call_under_way_leaves_nothing_with_a_deleted_user(stage: Stage) -> None:
+    """Its password may have been worked on, and its profile and blocks may have waited, while it was deleted."""
+    user, other = await stage.user(11), await stage.user(12)
+    await deleted(stage, 11)
+    assert await stage.store.set_password(user.id, None, "record", NOW) is None
+    await stage.store.set_profile(user.id, {"nickname": "eleven"})
+    assert await stage.store.block(user.id, other.id, NOW)
+    assert await stage.store.block(other.id, user.id, NOW)
+    assert await stage.store.profile(user.id) == Profile()
+    found = await stage.store.user(stage.app.id, 11)
+    assert isinstance(found, User)
+    assert found.password == ""
+    for asked in (user, other):
+        assert (
+            await stage.store._read(  # type: ignore[attr-defined]
+                lambda conn, usr=asked.id: conn.execute(
+                    "SELECT * FROM block WHERE usr = ?", (usr,)
+                ).fetchall()
+            )
+            == []
+        )

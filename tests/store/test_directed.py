@@ -6,7 +6,9 @@ import pytest
 
 from gateway.domain.drafts import Appended, Changed, RecallDraft, Refused, Stale, StatusChange
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import GroupSettings, SettingsDraft
 from gateway.domain.model import Action, Entry, Gone, Message, Recalled, Status
+from tests.store.grouping import changed
 from tests.store.stage import NOW, Stage
 
 
@@ -249,3 +251,22 @@ async def test_a_page_holds_what_was_told(stage: Stage, group: int) -> None:
     assert isinstance(sent, Appended)
     [found] = messages(await stage.entries(2))
     assert (found.target_xid, found.group_xid, found.content, found.sender_xid) == (2, group, "psst", 1)
+
+
+@pytest.mark.parametrize("back", [1, 2])
+async def test_coming_back_to_a_visible_history_reads_nothing(stage: Stage, back: int) -> None:
+    """What came in an earlier stay and was not read then stays unread for its sender, however often one comes back."""
+    group = await stage.group(1, 2)
+    shows = GroupSettings(history_visible=True)
+    assert await changed(stage, group, SettingsDraft, settings=shows) == {}
+    early = (await stage.whisper(1, group, 2)).first_msg_id
+    for _ in range(back):
+        await stage.kick(group, 2)
+        await stage.say(1, group)
+        await stage.join(group, 2)
+    late = (await stage.whisper(1, group, 2)).first_msg_id
+    statuses = await stage.statuses(1, group)
+    assert (statuses[early], statuses[late]) == ("UNREAD", "UNREAD")
+    await stage.read(2, group)
+    statuses = await stage.statuses(1, group)
+    assert (statuses[early], statuses[late]) == ("UNREAD", "READ")

@@ -177,6 +177,19 @@ async def test_the_longest_member_inherits(stage: Stage) -> None:
     assert group.owner_xid == 3
 
 
+async def test_what_was_under_way_brings_nothing_back(stage: Stage) -> None:
+    """Whoever was let in before the account was gone comes too late with a password, a profile and a block."""
+    await stage.users(1, 2)
+    user_id, other = await stage.id(1), await stage.id(2)
+    await erase(stage, 1)
+    assert await stage.store.set_password(user_id, None, "$record", NOW) is None
+    await stage.store.set_profile(user_id, {"nickname": "ann"})
+    assert (await stage.store.profile(user_id)).nickname == ""
+    for pair in ((user_id, other), (other, user_id)):
+        await stage.store.block(*pair, NOW)
+    assert ask(stage, "SELECT * FROM block") == []
+
+
 async def test_page_by_page(stage: Stage) -> None:
     """Many messages take many pages, each a commit of its own; a restart in the middle goes on where it was."""
     for number in range(25):

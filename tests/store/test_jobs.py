@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.core.erasing import erase_draft
 from gateway.domain.drafts import JobKind, Refused, Started, StepDraft
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
@@ -203,12 +204,25 @@ class TestStarting:
         assert (await stage.broadcast()).id != (await stage.broadcast()).id
 
     async def test_unfinished_ones_are_bounded(self, stage: Stage) -> None:
-        """Per app; a finished one makes room."""
+        """Per app and kind; a finished one makes room."""
         await stage.restart(msgspec.structs.replace(stage.limits, jobs_open_max=2))
         job = await stage.broadcast()
         await stage.broadcast()
         answer = await stage.start_broadcast()
         assert isinstance(answer, Refused)
         assert answer.kind is Kind.OVERLOADED
+        erasing = await stage.append(erase_draft(stage.app, await stage.user(1), NOW))
+        assert isinstance(erasing, Started)
         await stage.finish(job)
         await stage.broadcast()
+
+
+async def test_a_kind_that_is_unknown_here_keeps_no_other_waiting(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job of a newer gateway stays for it."""
+    await harm(stage, "INSERT INTO job VALUES (1, 1, 'moving', '', '', '{}', 0, 0, 0, 0, 0)")
+    job = await stage.broadcast()
+    assert await stage.store.jobs() == [job]
+    assert "job 1 is of the kind moving" in caplog.text
+    await harm(stage, "DELETE FROM job WHERE id = 1")

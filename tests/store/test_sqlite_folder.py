@@ -17,7 +17,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import User
 from gateway.store.schema import SQLITE_MIGRATIONS
 from gateway.store.sqlite import SqliteStore
-from gateway.store.sqlite.engine import StoreError
+from gateway.store.sqlite.folder import StoreError
 from tests.store.faulty import lanes
 from tests.store.stage import LIMITS, Stage
 

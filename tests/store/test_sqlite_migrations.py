@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from gateway.domain.model import Recalled
 from gateway.store.schema import SQLITE_MIGRATIONS
@@ -17,7 +20,7 @@ INSERT INTO app VALUES (1, 'demo', 1, 0, 1000, 1000000000001, 'k', 1);
 INSERT INTO timeline (id, app, xid, kind, head, last, facts_version) VALUES
     (1, 1, 1000000000000, 1, 0, 0, 0), (2, 1, 1, 1, 5, 2, 0), (3, 1, 2, 1, 4, 2, 0), (4, 1, 1000000000001, 2, 4, 4, 1);
 INSERT INTO user (id, app, name, created_at) VALUES (1, 1, 'system', 1), (2, 1, NULL, 1), (3, 1, NULL, 1);
-INSERT INTO grp VALUES (4, 2, 'g', '', '', 0, 1, 1, 1, NULL);
+INSERT INTO grp VALUES (4, 2, 'g', '', '', 2, 1, 1, 1, NULL);
 INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at) VALUES (4, 2, 1, 1, 0, 0, 0, 1);
 INSERT INTO body VALUES (2, 1, 3, 'two', '', '', ''), (3, 1, 5, 'three', '', '', '');
 INSERT INTO message VALUES
@@ -34,12 +37,41 @@ INSERT INTO conversation VALUES (2, 3, 2, 0, 2), (3, 2, 2, 0, 2);
 """
 
 
-async def test_a_store_of_schema_1(tmp_path: Path) -> None:
-    """Its recalls come to say their conversation, and its texts are counted."""
+def old_store(tmp_path: Path) -> Path:
+    """Make a store of schema 1."""
     folder = tmp_path / "data"
     folder.mkdir()
     with closing(sqlite3.connect(folder / "gateway.db")) as conn:
         conn.executescript(f"{SQLITE_MIGRATIONS[0]}; PRAGMA user_version = 1; {OLD}")
+    return folder
+
+
+def dump(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+        return list(conn.iterdump())
+
+
+@pytest.mark.parametrize("part", [1, 10, 40])
+async def test_a_migration_that_is_broken_off_is_made_anew(tmp_path: Path, part: int) -> None:
+    """Of one that did not commit there is nothing; one that did is not made twice."""
+    folder = old_store(tmp_path)
+    steps = re.sub("--.*", "", SQLITE_MIGRATIONS[1]).split(";")
+    with closing(sqlite3.connect(folder / "gateway.db", isolation_level=None)) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        for step in steps[:part]:
+            conn.execute(step)
+    found = []
+    for _ in range(2):
+        store = await open_store("sqlite", folder, LIMITS)
+        await store.close()
+        found.append(dump(folder))
+        assert check_store(folder) == []
+    assert found[0] == found[1]
+
+
+async def test_a_store_of_schema_1(tmp_path: Path) -> None:
+    """Its recalls come to say their conversation, and its texts are counted."""
+    folder = old_store(tmp_path)
     stage = Stage("sqlite", folder)
     stage.store = await open_store("sqlite", folder, LIMITS)
     try:
@@ -55,6 +87,10 @@ async def test_a_store_of_schema_1(tmp_path: Path) -> None:
         }
         group = [entry.recalled for entry in await stage.entries(1000000000001)]
         assert group[-1] == Recalled(conversation_xid=1000000000001, msg_id=4)
+        assert [change.xid for change in await stage.store.members(4, 0, 10)] == [1]
+        old = await stage.store.group(1, 1000000000001)
+        assert old is not None
+        assert (old.type, old.apply_approval, old.member_invitation) == (0, 1, False)
     finally:
         await stage.store.close()
     assert check_store(folder) == []

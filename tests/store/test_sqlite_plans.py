@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain.drafts import Changed, Keep
+from gateway.core.erasing import erase_draft
+from gateway.domain.drafts import Changed, Keep, Started
 from gateway.domain.group_drafts import (
     BanDraft,
     BlockDraft,
@@ -24,7 +25,7 @@ from gateway.domain.group_drafts import (
     SettingsDraft,
     TransferDraft,
 )
-from gateway.domain.model import ROOM, Action, State
+from gateway.domain.model import ROOM, Action, State, User
 from gateway.store.sqlite.lane import Lane
 from tests.store.faulty import harm
 from tests.store.grouping import change
@@ -129,11 +130,19 @@ async def use_everything(stage: Stage) -> None:
     await store.sweep(NOW + 1, 2)
     await store.mark_sweep(NOW, NOW)
     await store.sweeping()
+    await store.oldest()
     await store.halt_sweep(NOW)
     await store.resume_sweep(NOW)
+    await stage.group(12, 13)
     await stage.kick(group, 13)
     await stage.change(group, Action.LEFT, 14)
     await stage.change(group, Action.DESTROYED)
+    for xid in (11, 12):
+        found = await store.user(app, xid)
+        assert isinstance(found, User)
+        started = await stage.append(erase_draft(stage.app, found, NOW))
+        assert isinstance(started, Started)
+        await stage.finish(started.job)
 
 
 async def use_groups(stage: Stage, group: int) -> None:

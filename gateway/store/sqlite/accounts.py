@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from gateway.domain.drafts import Refused
-from gateway.domain.limits import Limits
 from gateway.domain.model import Device, Profile, State, User
 from gateway.store.sqlite import blocks, users
 from gateway.store.sqlite.blocks import may_message as users_may
+from gateway.store.sqlite.lane import Lanes
 
-T = TypeVar("T")
 
-
-class Accounts(ABC):
+class Accounts(Lanes):
     """What `SqliteStore` answers of users; how work gets to a connection is its own."""
-
-    _limits: Limits
-
-    @abstractmethod
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a reader."""
-
-    @abstractmethod
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as one transaction."""
 
     async def users(self, app: int, offset: int, limit: int) -> list[User]:
         """List users."""

@@ -9,6 +9,7 @@ from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Scope, State
 from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.users import find_named
 
 Pair = tuple[int, int]
 
@@ -20,10 +21,6 @@ SELECT json_group_array(json_array(a, b)) FROM (
     SELECT json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b FROM json_each(?)) AS j
 WHERE EXISTS (SELECT 1 FROM block AS k WHERE k.usr = j.a AND k.blocked = j.b)
     OR EXISTS (SELECT 1 FROM block AS k WHERE k.usr = j.b AND k.blocked = j.a)
-"""
-_PARTIES = """
-SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state))
-FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 """
 
 
@@ -54,10 +51,7 @@ def may_message(
     blocks: bool,
 ) -> Refused | None:
     """Judge as a batch judges a message to users, of what is not stored."""
-    found = {
-        xid: (user_id, kind, state)
-        for xid, user_id, kind, state in table(conn, _PARTIES, (app, rows([sender_xid, *target_xids])))
-    }
+    found = find_named(conn, app, [sender_xid, *target_xids])
     unknown = (0, Scope.USER, State.NORMAL if create else State.DELETED)
     sender_id, kind, state = found.get(sender_xid, unknown)
     if kind != Scope.USER:
@@ -80,12 +74,23 @@ def may_message(
 
 
 def block(conn: sqlite3.Connection, user_id: int, blocked_id: int, at: int, most: int) -> bool:
-    """Block a user; False where `most` are blocked already."""
+    """Block a user; False where `most` are blocked already. Who was deleted meanwhile has and gets none."""
+    if one(
+        conn,
+        f"SELECT 1 FROM timeline WHERE id IN (?, ?) AND state = {State.DELETED:d}",
+        (user_id, blocked_id),
+    ):
+        return True
     if one(conn, "SELECT 1 FROM block WHERE usr = ? AND blocked = ?", (user_id, blocked_id)):
         return True
     if one(conn, "SELECT count(*) FROM block WHERE usr = ?", (user_id,))[0] >= most:
         return False
-    conn.execute("INSERT INTO block (usr, blocked, at) VALUES (?, ?, ?)", (user_id, blocked_id, at))
+    # Of who was deleted meanwhile no block stays.
+    conn.execute(
+        f"""INSERT INTO block (usr, blocked, at) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
+            SELECT 1 FROM timeline WHERE id IN (?1, ?2) AND state = {State.DELETED:d})""",
+        (user_id, blocked_id, at),
+    )
     return True
 
 

@@ -33,9 +33,14 @@ def newest_directed(user: str, group: str) -> str:
 
 
 def directed_read(group: str, user: str, msg_id: str) -> str:
-    """Put together the SQL for: its receiver has read such a message, in the stay that it came in."""
-    around = f"r.usr = {user} AND r.grp = {group} AND r.from_msg <= {msg_id} AND r.read >= {msg_id}"
+    """Put together the SQL for: its receiver has read such a message, in the stay that it came in.
+
+    That is the first one that had not ended before it. Where a later one starts to be shown tells nothing, for in a
+    group whose history is visible that is at the first message of all.
+    """
     # By name: the index by who has read furthest looks as good, and holds all who have.
-    return f"""(EXISTS (SELECT 1 FROM stay AS r WHERE {around} AND r.to_seq IS NULL)
-        OR EXISTS (SELECT 1 FROM stay AS r INDEXED BY stay_closed
-            WHERE {around} AND r.to_seq IS NOT NULL AND r.to_msg >= {msg_id}))"""
+    return f"""coalesce(
+        (SELECT r.read FROM stay AS r INDEXED BY stay_closed WHERE r.usr = {user} AND r.grp = {group}
+            AND r.to_seq IS NOT NULL AND r.to_msg >= {msg_id} ORDER BY r.from_seq LIMIT 1),
+        (SELECT r.read FROM stay AS r WHERE r.usr = {user} AND r.grp = {group} AND r.to_seq IS NULL),
+        0) >= {msg_id}"""

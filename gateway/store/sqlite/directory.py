@@ -22,9 +22,8 @@ from gateway.domain.model import (
     User,
 )
 from gateway.store.base import Party, Remembered
-from gateway.store.sqlite.changes import make_user, next_xid
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.users import find_user, find_user_named
+from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
 
 RECALL_WINDOW_MS = 24 * 3600 * 1000
 """How long a sender may recall, for a new app (lanying.md, recall)."""

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import itertools
 import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
 from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import App, AppLimits, Bearing, Facts, Group, Member, Message, Page, Standing, User
-from gateway.store import schema
+from gateway.domain.model import Bearing, Message, Page, Standing, User
 from gateway.store.base import History, Party, Readers, Recent, Remembered
-from gateway.store.sqlite import conversations, directory, jobs, pages, positions, users
+from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.folder import StoreError, migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
+from gateway.store.sqlite.parties import Parties
 from gateway.store.sqlite.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -37,11 +36,7 @@ _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowEr
 _DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
-class StoreError(RuntimeError):
-    """The store cannot be opened; the sentence is for the operator."""
-
-
-class SqliteStore(Accounts, GroupLists, Upkeep):
+class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
@@ -64,13 +59,13 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
         if sqlite3.sqlite_version_info < SQLITE_MIN:
             message = f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}"
             raise StoreError(message)
-        path, lock = _take_folder(folder)
+        path, lock = take_folder(folder)
         lanes: list[Lane] = []
         try:
             # SQLite gives the files beside it the mode of this one.
-            os.close(_private(str(path), os.O_RDWR))
+            os.close(private(str(path), os.O_RDWR))
             lanes.append(await open_lane(path, readonly=False))
-            await lanes[0].run(_migrate)
+            await lanes[0].run(migrate)
             for _ in range(limits.readers):
                 lanes.append(await open_lane(path, readonly=True))  # noqa: PERF401 - each is closed on a failure
             store = cls(path, limits, lock, lanes[0], lanes[1:])
@@ -229,7 +224,7 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
 
     async def jobs(self) -> list[Job]:
         """List the jobs that are not finished."""
-        return await self._read(jobs.unfinished)
+        return await self._look(jobs.unfinished)
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -293,83 +288,6 @@ class SqliteStore(Accounts, GroupLists, Upkeep):
         """Look up a transaction key."""
         return await self._read(lambda conn: directory.find_transaction(conn, app, sender_xid, key))
 
-    # -- apps, users, groups ----------------------------------------------------------------------------
-
-    async def create_app(
-        self, app_id: str, kid: str, secret: bytes, *, registered: bool, at: int
-    ) -> App | None:
-        """Make an app."""
-        return await self._write(
-            lambda conn: directory.create_app(conn, app_id, (kid, secret), registered=registered, at=at)
-        )
-
-    async def add_key(self, app_id: str, kid: str, secret: bytes, at: int) -> App | None:
-        """Add a token key to an app."""
-        return await self._write(lambda conn: directory.add_key(conn, app_id, kid, secret, at))
-
-    async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App | None:
-        """Set limits of an app."""
-        return await self._write(lambda conn: directory.set_limits(conn, app_id, changes))
-
-    async def limits(self, app: int) -> AppLimits:
-        """Look up what an app may use."""
-        return await self._look(lambda conn: directory.find_limits(conn, app))
-
-    async def stored_bytes(self, app: int) -> int:
-        """Look up what an app stores."""
-        return await self._read(lambda conn: directory.stored_bytes(conn, app))
-
-    async def app(self, app_id: str) -> App | None:
-        """Find an app."""
-        return await self._look(lambda conn: directory.find_app(conn, app_id))
-
-    async def apps(self) -> list[App]:
-        """List all apps."""
-        return await self._read(directory.list_apps)
-
-    async def party(self, app: int, xid: int) -> Party | None:
-        """Find what an xid names."""
-        return await self._read(lambda conn: directory.find_party(conn, app, xid))
-
-    async def parties(self, app: int, xids: Sequence[int]) -> list[Party | None]:
-        """Find what many xids name."""
-        return await self._read(lambda conn: directory.find_parties(conn, app, xids))
-
-    async def user(self, app: int, xid: int) -> User | Kind:
-        """Find a user."""
-        return await self._look(lambda conn: users.find_user(conn, app, xid))
-
-    async def user_named(self, app: int, name: str) -> User | None:
-        """Find a user by name."""
-        return await self._look(lambda conn: users.find_user_named(conn, app, name))
-
-    async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
-        """Find a user or make it."""
-        found = await self.user(app, xid)
-        if found is not Kind.USER_UNKNOWN:
-            return found
-        return await self._write(lambda conn: directory.ensure_user(conn, app, xid, at))
-
-    async def register(self, app: int, name: str, password: str, at: int) -> User | None:
-        """Make a named user."""
-        return await self._write(lambda conn: directory.register(conn, app, name, password, at))
-
-    async def group(self, app: int, xid: int) -> Group | None:
-        """Find a group."""
-        return await self._read(lambda conn: directory.find_group(conn, app, xid))
-
-    async def facts(self, app: int, group_xids: Sequence[int], user_xid: int) -> list[Facts | None]:
-        """Read what judging needs."""
-        return await self._read(lambda conn: directory.find_facts(conn, app, group_xids, user_xid))
-
-    async def members(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
-        """List members."""
-        return await self._read(lambda conn: directory.list_members(conn, group_id, after_xid, limit))
-
-    async def joined(self, user_id: int) -> list[int]:
-        """List a user's groups."""
-        return await self._read(lambda conn: directory.list_joined(conn, user_id))
-
 
 def _bad_data(error: Exception) -> Problem:
     return Problem(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
@@ -383,59 +301,9 @@ def _refuse(error: Exception) -> Refused:
     return Refused(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
 
 
-def _take_folder(folder: Path) -> tuple[Path, IO[str]]:
-    """Own the folder by `flock` on a file of its own: the kernel lets go of it however the process ends.
-
-    Returns the path of the database and the lock.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.fdopen(_private(str(folder / "lock"), os.O_RDWR), "r+", encoding="ascii")
-    except OSError as error:
-        message = f"cannot use the folder {folder}: {error.strerror}"
-        raise StoreError(message) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.seek(0)
-        owner = lock.read().strip()
-        lock.close()
-        message = f"the folder {folder} is in use by another gateway process" + (owner and f" ({owner})")
-        raise StoreError(message) from error
-    try:
-        lock.truncate(0)
-        lock.write(f"pid {os.getpid()}")
-        lock.flush()
-    except OSError as error:
-        with suppress(OSError):
-            lock.close()
-        message = f"cannot use the folder {folder}: {error.strerror}"
-        raise StoreError(message) from error
-    return folder.resolve() / "gateway.db", lock
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file that nobody else on the machine may read, whatever the umask."""
-    return os.open(path, flags | os.O_CREAT, 0o600)
-
-
 async def _close_all(lanes: list[Lane]) -> None:
     for lane in lanes:
         try:
             await lane.close()
         except (sqlite3.Error, ValueError) as error:
             log.warning("closing a connection: %s", error)
-
-
-def _migrate(conn: sqlite3.Connection) -> None:
-    """Apply the migrations that are missing, each with its version number in one transaction."""
-    version = one(conn, "PRAGMA user_version")[0]
-    if version > len(schema.SQLITE_MIGRATIONS):
-        message = f"the store has schema {version}, newer than this gateway's {len(schema.SQLITE_MIGRATIONS)}"
-        raise StoreError(message)
-    for number, script in enumerate(schema.SQLITE_MIGRATIONS[version:], version + 1):
-        conn.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
-    conn.execute(
-        "INSERT INTO meta (one, epoch, next_msg_id, last_batch) VALUES (1, ?, 1, '') ON CONFLICT DO NOTHING",
-        (secrets.token_hex(8),),
-    )

@@ -11,8 +11,8 @@ import sqlite3
 from gateway.domain.drafts import JobDraft, Placed
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, State
-from gateway.store.sqlite.changes import GroupUser, end_group, tell
 from gateway.store.sqlite.lane import one
+from gateway.store.sqlite.members import GroupUser, end_group, tell
 from gateway.store.sqlite.messages import ERASED, NOTICE
 from gateway.store.sqlite.texts import wipe
 from gateway.store.sqlite.work import Page, Task, Work
@@ -27,7 +27,8 @@ _FORGOTTEN = (
     "DELETE FROM block WHERE (blocked, usr) IN (SELECT blocked, usr FROM block INDEXED BY block_by WHERE blocked = ?1)",
     "DELETE FROM ban WHERE usr = ?1",
     "DELETE FROM grp_block WHERE usr = ?1",
-    "DELETE FROM request WHERE usr = ?1 OR inviter = ?1",
+    "DELETE FROM request WHERE usr = ?1",
+    "DELETE FROM request WHERE inviter = ?1 AND kind = 2",
 )
 # The longest in the group, an administrator first.
 _HEIR = """
@@ -98,16 +99,16 @@ def _leave(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:
 
 
 def _end_rooms(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:
-    """End some of the user's chatrooms: nobody is a member who could inherit them."""
+    """End some of the user's chatrooms: nobody is a member, so nobody inherits them."""
     placed: list[Placed] = []
     found = conn.execute(
         f"""SELECT g.id, t.xid FROM grp AS g JOIN timeline AS t ON t.id = g.id
         WHERE g.owner = ? AND g.type = {ROOM} AND g.destroyed_at IS NULL LIMIT ?""",
         (user_id, GROUPS_PAGE),
     ).fetchall()
-    for group_id, group_xid in found:
-        end_group(conn, group_id, at)
-        placed += tell(conn, Action.DESTROYED, group_id, group_xid, [], at)
+    for room_id, room_xid in found:
+        end_group(conn, room_id, at)
+        placed += tell(conn, Action.DESTROYED, room_id, room_xid, [], at)
     return placed
 
 

@@ -21,7 +21,9 @@ from gateway.domain.group_drafts import (
 )
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action
-from gateway.store.sqlite.changes import (
+from gateway.store.sqlite.group_requests import file_requests, handle_request
+from gateway.store.sqlite.lane import one, rows
+from gateway.store.sqlite.members import (
     GroupUser,
     change_settings,
     find_users,
@@ -29,10 +31,6 @@ from gateway.store.sqlite.changes import (
     tell,
     withdraw_requests,
 )
-from gateway.store.sqlite.group_requests import file_requests, handle_request
-from gateway.store.sqlite.lane import one, rows
-
-"""The type of groups whose members nobody keeps."""
 
 _BAN = """
 INSERT INTO ban (grp, usr, until, at) SELECT ?1, value, ?2, ?3 FROM json_each(?4) WHERE true
@@ -94,7 +92,7 @@ def _raised(conn: sqlite3.Connection, draft: GroupChange, refused: dict[int, Kin
     return Changed([], draft.group_xid, refused)
 
 
-def _room(
+def _left_out(
     conn: sqlite3.Connection, held: str, draft: GroupChange, most: int, users: list[GroupUser]
 ) -> set[int]:
     """Which of the users find no room in a list of the group that holds at most so many."""
@@ -131,7 +129,7 @@ def _ban(conn: sqlite3.Connection, draft: BanDraft, group: _Judged, limits: Limi
         elif user.admin and draft.sparing:
             refused[user.xid] = Kind.OWNER_ONLY
     users = [user for user in users if user.xid not in refused]
-    full = _room(conn, "ban", draft, limits.group_bans_max, users)
+    full = _left_out(conn, "ban", draft, limits.group_bans_max, users)
     refused.update(dict.fromkeys(full, Kind.LIST_FULL))
     banned = [user.id for user in users if user.xid not in full]
     conn.execute(_BAN, (draft.group_id, draft.until, draft.at, rows(banned)))
@@ -154,7 +152,7 @@ def _block(conn: sqlite3.Connection, draft: BlockDraft, group: _Judged, limits: 
         elif user.admin and draft.sparing:
             refused[user.xid] = Kind.OWNER_ONLY
     users = [user for user in users if user.xid not in refused and not user.blocked]
-    full = _room(conn, "grp_block", draft, limits.group_blocks_max, users)
+    full = _left_out(conn, "grp_block", draft, limits.group_blocks_max, users)
     refused.update(dict.fromkeys(full, Kind.LIST_FULL))
     users = [user for user in users if user.xid not in full]
     make_missing(conn, draft, users)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import abc
-import sqlite3
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from gateway.domain.model import Banned, Blocked, Group, GroupRequest, Member
 from gateway.store.sqlite import directory, group_requests
-
-T = TypeVar("T")
+from gateway.store.sqlite.lane import Lanes
 
 _ADMINS = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
 WHERE s.grp = ? AND s.admin = 1 ORDER BY t.xid"""
@@ -26,11 +22,8 @@ WHERE g.app = ?1 AND g.type = ?2 AND g.destroyed_at IS NULL
 ORDER BY g.id LIMIT ?4"""
 
 
-class GroupLists(abc.ABC):
+class GroupLists(Lanes):
     """The part of the `Store` port on SQLite that lists what is about groups."""
-
-    @abc.abstractmethod
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
 
     async def groups(self, app: int, xids: Sequence[int]) -> dict[int, Group]:
         """Find groups."""

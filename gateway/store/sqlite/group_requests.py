@@ -14,8 +14,8 @@ from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import HandleDraft, RequestDraft, RequestKind
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, GroupRequest
-from gateway.store.sqlite.changes import GroupUser, change_members, find_users, make_missing
 from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.members import GroupUser, change_members, find_users, make_missing
 
 # Of each user named: whether such a request is open with the group, and how many are open with all groups.
 _OPEN = """

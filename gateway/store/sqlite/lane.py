@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 import msgspec
+
+from gateway.domain.limits import Limits
 
 T = TypeVar("T")
 
@@ -27,6 +30,24 @@ class Lane(aiosqlite.Connection):
         """Run `work` on the connection's thread and return what it returns; visits are served in order."""
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
         return result
+
+
+class Lanes(ABC):
+    """How a part of the store port gets its work to a connection: the engine says, and adds the parts together."""
+
+    _limits: Limits
+
+    @abstractmethod
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a reader for a caller, who can come back: raises `OVERLOADED` where too many wait."""
+
+    @abstractmethod
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a reader for what devices, tokens and this node itself need."""
+
+    @abstractmethod
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone."""
 
 
 async def open_lane(path: Path, *, readonly: bool) -> Lane:

@@ -6,7 +6,9 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
+from gateway.domain.drafts import JobKind
 from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
+from gateway.store.sqlite.entry_laws import entry_laws
 from gateway.store.sqlite.group_laws import group_laws
 from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES
@@ -14,6 +16,7 @@ from gateway.store.sqlite.texts import ROW_BYTES
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
 _FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
+_KINDS = ", ".join(f"'{kind}'" for kind in JobKind)
 _MEMBERSHIP, _DELETED = int(EntryKind.MEMBERSHIP), int(EntryKind.DELETED)
 
 
@@ -30,10 +33,6 @@ def _trimmed(timeline: str, msg_id: str) -> str:
         SELECT x.msg_id FROM entry AS x WHERE x.t = {timeline} AND x.kind = {_MESSAGE} ORDER BY x.seq LIMIT 1), 0))"""
 
 
-# What is folded into a message that is recalled goes silently with it.
-_SILENT = f"""(m.related > 0 AND (m.related <= (SELECT swept_to FROM meta)
-    OR EXISTS (SELECT 1 FROM message AS b WHERE b.msg_id = m.related AND b.flags & {RECALLED})))"""
-
 # The newest message of a group that went to some members only, of each of those and of its sender.
 _DIRECTED = """directed AS (
     SELECT usr, grp, max(msg_id) AS last FROM (
@@ -41,126 +40,6 @@ _DIRECTED = """directed AS (
         UNION ALL SELECT sender, peer, msg_id FROM message WHERE peer <> 0 AND peer <> sender)
     GROUP BY usr, grp)"""
 _NEWEST = "max(t.last, coalesce(d.last, 0), (SELECT swept_to FROM meta))"
-
-_ENTRIES = (
-    # Dense between floor and head; the head is the greatest seq, or the floor where nothing is left.
-    f"""
-    WITH found AS (SELECT t, count(*) AS n, min(seq) AS low, max(seq) AS high FROM entry GROUP BY t)
-    SELECT CASE
-        WHEN t.floor < 0 OR t.head < t.floor THEN 'the timeline of ' || {_who("t.id")} || ' has its head ' || t.head
-            || ' below its floor ' || t.floor
-        WHEN f.high > t.head THEN 'the timeline of ' || {_who("t.id")} || ' has an entry at seq ' || f.high
-            || ', above its head ' || t.head
-        WHEN f.low <= t.floor THEN 'the timeline of ' || {_who("t.id")} || ' has an entry at seq ' || f.low
-            || ', not above its floor ' || t.floor
-        ELSE 'the timeline of ' || {_who("t.id")} || ' misses ' || (t.head - t.floor - coalesce(f.n, 0)) || ' of its '
-            || (t.head - t.floor) || ' entries, the first at seq ' || (
-                SELECT min(b.seq) + 1 FROM (SELECT t.floor AS seq UNION ALL SELECT seq FROM entry WHERE t = t.id) AS b
-                WHERE NOT EXISTS (SELECT 1 FROM entry AS a WHERE a.t = t.id AND a.seq = b.seq + 1)) END
-    FROM timeline AS t LEFT JOIN found AS f ON f.t = t.id
-    WHERE t.floor < 0 OR t.head < t.floor OR f.high > t.head OR f.low <= t.floor
-        OR t.head - t.floor <> coalesce(f.n, 0)
-    """,
-    """
-    SELECT 'there are ' || count(*) || ' entries of timeline ' || t || ', which does not exist' FROM entry
-    WHERE t NOT IN (SELECT id FROM timeline) GROUP BY t
-    """,
-    f"""
-    SELECT CASE
-        WHEN e.kind = {_MESSAGE} OR e.kind = {_RECALLED} AND json_valid(e.data) THEN 'the entry at seq ' || e.seq
-            || ' of ' || {_who("e.t")} || ' names message ' || e.msg_id || ', which does not exist'
-        WHEN e.kind IN ({_RECALLED}, {_MEMBERSHIP}, {_DELETED}) THEN 'the entry at seq ' || e.seq
-            || ' of ' || {_who("e.t")} || ' cannot be read'
-        ELSE 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")} || ' is of the unknown kind ' || e.kind END
-    FROM entry AS e
-    WHERE CASE WHEN e.kind = {_MESSAGE} THEN NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
-        WHEN e.kind = {_RECALLED} THEN NOT json_valid(e.data) OR e.msg_id > (SELECT swept_to FROM meta)
-            AND NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = e.msg_id)
-            AND NOT {_trimmed("e.t", "e.msg_id")}
-        ELSE e.kind NOT IN ({_MEMBERSHIP}, {_DELETED}) OR NOT json_valid(e.data) END
-    """,
-    # A message's entry stands with its receiver at the message's seq, or is its sender's copy.
-    f"""
-    SELECT 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")} || ' holds message ' || e.msg_id
-        || ', which does not belong there'
-    FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
-    WHERE e.kind = {_MESSAGE} AND NOT CASE WHEN m.target = e.t THEN m.seq = e.seq
-        ELSE m.sender = e.t AND m.peer <> 0 AND m.flags & {UNCOPIED} = 0 END
-    """,
-    f"""
-    SELECT 'message ' || m.msg_id || ' has no entry at seq ' || m.seq || ' of its receiver, ' || {_who("m.target")}
-    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
-    LEFT JOIN entry AS e ON e.t = m.target AND e.seq = m.seq
-    WHERE m.seq > t.floor AND (e.kind IS NOT {_MESSAGE} OR e.msg_id <> m.msg_id)
-    """,
-    # What a chatroom no longer shows, it does not keep either.
-    f"""
-    SELECT 'message ' || m.msg_id || ' lies at seq ' || m.seq || ' of the chatroom ' || t.xid
-        || ', not above its floor ' || t.floor
-    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target AND t.floor >= m.seq
-    CROSS JOIN grp AS g ON g.id = t.id AND g.type = {ROOM}
-    """,
-    # A copy's seq is stored nowhere else, so copies are counted per sender first, and looked for one by one
-    # only where the counts differ.
-    f"""
-    WITH owed AS (
-        SELECT sender, count(*) AS n FROM message
-        WHERE peer <> 0 AND target <> sender AND flags & {UNCOPIED} = 0 GROUP BY sender),
-    held AS (
-        SELECT e.t AS sender, count(*) AS n FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
-        WHERE e.kind = {_MESSAGE} AND m.sender = e.t AND m.target <> e.t GROUP BY e.t),
-    short AS MATERIALIZED (
-        SELECT o.sender FROM owed AS o CROSS JOIN timeline AS t ON t.id = o.sender AND t.floor = 0
-        LEFT JOIN held AS h ON h.sender = o.sender WHERE o.n <> coalesce(h.n, 0)),
-    copies AS MATERIALIZED (
-        SELECT e.msg_id AS msg_id, e.t AS t, count(*) AS n FROM entry AS e
-        WHERE e.kind = {_MESSAGE} AND e.t IN (SELECT sender FROM short) GROUP BY e.t, e.msg_id)
-    SELECT 'message ' || m.msg_id || ' has ' || coalesce(c.n, 'no') || CASE c.n WHEN 1 THEN ' entry' ELSE ' entries' END
-        || ' in the timeline of its sender, ' || {_who("m.sender")}
-    FROM message AS m LEFT JOIN copies AS c ON c.msg_id = m.msg_id AND c.t = m.sender
-    WHERE m.sender IN (SELECT sender FROM short) AND m.peer <> 0 AND m.target <> m.sender
-        AND m.flags & {UNCOPIED} = 0 AND c.n IS NOT 1
-    """,
-    # Ids rise with seq inside a conversation. Here they do so in the whole timeline, which needs no sorting to
-    # see.
-    f"""
-    WITH suspect AS MATERIALIZED (
-        SELECT DISTINCT t FROM (
-            SELECT t, msg_id, lag(msg_id) OVER (PARTITION BY t ORDER BY seq) AS before FROM entry
-            WHERE kind = {_MESSAGE}) WHERE msg_id <= before)
-    SELECT 'message ' || msg_id || ' at seq ' || seq || ' of ' || {_who("t")} || ' follows message ' || before
-        || ' of the same conversation: ids must rise'
-    FROM (
-        SELECT e.t AS t, e.seq AS seq, e.msg_id AS msg_id, lag(e.msg_id) OVER (
-            PARTITION BY e.t, CASE WHEN m.target = e.t OR m.peer <> m.sender THEN m.peer ELSE m.target END
-            ORDER BY e.seq) AS before
-        FROM suspect AS s CROSS JOIN entry AS e ON e.t = s.t CROSS JOIN message AS m ON m.msg_id = e.msg_id
-        WHERE e.kind = {_MESSAGE})
-    WHERE msg_id <= before
-    """,
-    f"""
-    SELECT 'the entry at seq ' || e.seq || ' of ' || {_who("e.t")} || ' recalls message ' || e.msg_id
-        || ', which is not recalled'
-    FROM entry AS e CROSS JOIN message AS m ON m.msg_id = e.msg_id
-    WHERE e.kind = {_RECALLED} AND m.flags & {RECALLED} = 0
-    """,
-    f"""
-    SELECT 'message ' || m.msg_id || ' is recalled, but the timeline of ' || {_who("m.target")} || ' does not say so'
-    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
-    WHERE m.flags & {RECALLED} AND t.floor = 0 AND NOT {_SILENT}
-        AND (m.target, m.msg_id) NOT IN (SELECT t, msg_id FROM entry WHERE kind = {_RECALLED})
-    UNION ALL
-    SELECT 'message ' || m.msg_id || ' is recalled, but the timeline of ' || {_who("m.sender")} || ' does not say so'
-    FROM message AS m CROSS JOIN timeline AS t ON t.id = m.sender
-    WHERE m.flags & {RECALLED} AND t.floor = 0 AND NOT {_SILENT}
-        AND m.peer <> 0 AND m.target <> m.sender AND m.flags & {UNCOPIED} = 0
-        AND (m.sender, m.msg_id) NOT IN (SELECT t, msg_id FROM entry WHERE kind = {_RECALLED})
-    """,
-    f"""
-    SELECT 'the reserved user system of app ' || a.app_id || ' has entries' FROM app AS a
-    CROSS JOIN timeline AS t ON t.id = a.system WHERE t.head > 0 OR t.kind <> {_USER}
-    """,
-)
 
 _MESSAGES = (
     "SELECT 'the table meta has ' || count(*) || ' rows instead of one' FROM meta HAVING count(*) <> 1",
@@ -375,9 +254,11 @@ _ACCOUNTS = (
         OR t.state <> {State.NORMAL:d} AND (t.kind <> {_USER} OR a.id IS NOT NULL)
     """,
     f"""
-    SELECT {_who("u.id")} || ' is deleted and still has a name or a password' FROM user AS u
+    SELECT {_who("u.id")} || ' is deleted and still has ' || CASE WHEN u.name IS NOT NULL OR u.password <> ''
+        THEN 'a name or a password' ELSE 'a profile' END FROM user AS u
     CROSS JOIN timeline AS t ON t.id = u.id
-    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> '')
+    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> ''
+        OR u.nickname || u.avatar || u.description || u.public_info || u.private_info <> '')
     """,
     f"""
     SELECT {_who("u.id")} || ' has tokens from ' || u.valid_from_ms || ' on, which is no whole second' FROM user AS u
@@ -399,18 +280,19 @@ _ACCOUNTS = (
 )
 
 _JOBS = (
-    """
+    f"""
     SELECT 'job ' || j.id || CASE
+        WHEN j.kind NOT IN ({_KINDS}) THEN ' is of the unknown kind ' || j.kind
         WHEN a.id IS NULL THEN ' is of an app that does not exist'
         WHEN j.finished THEN ' is finished and still has its text'
         ELSE ' has got to ' || j.progress || ', where no job can be' END
     FROM job AS j LEFT JOIN app AS a ON a.id = j.app
-    WHERE a.id IS NULL OR (j.finished AND j.data <> '') OR j.progress < 0 OR j.done < 0
+    WHERE j.kind NOT IN ({_KINDS}) OR a.id IS NULL OR (j.finished AND j.data <> '') OR j.progress < 0 OR j.done < 0
     """,
 )
 
 LAWS: tuple[str, ...] = (
-    *_ENTRIES,
+    *entry_laws(_who, _trimmed),
     *_MESSAGES,
     *_CONVERSATIONS,
     *_PARTIES,

@@ -12,7 +12,7 @@ from itertools import takewhile
 from typing import Any
 
 from gateway.domain.model import EntryKind
-from gateway.store.base import Sweeping, Swept
+from gateway.store.base import Oldest, Sweeping, Swept
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import EXPIRED, UNCOPIED
 from gateway.store.sqlite.texts import ROW_BYTES, count, release, wipe
@@ -125,6 +125,18 @@ def due_ids(conn: sqlite3.Connection, at: int, most: int) -> list[int]:
 def sweeping(conn: sqlite3.Connection) -> Sweeping:
     """Read how far retention has got, when it last ran, and since when it is halted."""
     return Sweeping(*one(conn, "SELECT swept_to, swept_at, halted_at FROM meta"))
+
+
+def oldest(conn: sqlite3.Connection) -> Oldest:
+    """Read when the oldest message was sent, and the earliest time of a text that is still there."""
+    found = one(
+        conn,
+        """SELECT
+        (SELECT at FROM message WHERE msg_id > (SELECT swept_to FROM meta) ORDER BY msg_id LIMIT 1),
+        (SELECT expires_at FROM message WHERE expires_at > 0 AND body IS NOT NULL ORDER BY expires_at, msg_id LIMIT 1)
+        """,
+    )
+    return Oldest(*(time or 0 for time in found))
 
 
 def mark(conn: sqlite3.Connection, at: int, jobs_before: int) -> None:

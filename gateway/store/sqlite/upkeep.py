@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TypeVar
-
-from gateway.store.base import Sweeping, Swept
+from gateway.store.base import Oldest, Sweeping, Swept
 from gateway.store.sqlite import retention
+from gateway.store.sqlite.lane import Lanes
 
-T = TypeVar("T")
 
-
-class Upkeep(ABC):
+class Upkeep(Lanes):
     """What `SqliteStore` does of retention; how work gets to a connection is its own."""
-
-    @abstractmethod
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a reader."""
-
-    @abstractmethod
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as one transaction."""
 
     async def sweeping(self) -> Sweeping:
         """Read where retention stands."""
-        return await self._read(retention.sweeping)
+        return await self._look(retention.sweeping)
+
+    async def oldest(self) -> Oldest:
+        """Read what goes first."""
+        return await self._look(retention.oldest)
 
     async def mark_sweep(self, at: int, jobs_before: int) -> None:
         """Note that retention runs."""
@@ -47,6 +37,6 @@ class Upkeep(ABC):
     async def expire(self, at: int, most: int) -> int:
         """Wipe a page of expired texts."""
         # Asked every second, and mostly in vain: the writer is troubled only where there is something to do.
-        if not await self._read(lambda conn: retention.due_ids(conn, at, 1)):
+        if not await self._look(lambda conn: retention.due_ids(conn, at, 1)):
             return 0
         return await self._write(lambda conn: retention.expire(conn, at, most))

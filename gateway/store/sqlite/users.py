@@ -9,7 +9,6 @@ from typing import Any
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, Scope, State, User
-from gateway.store.sqlite.changes import make_user
 from gateway.store.sqlite.lane import one, rows, table
 
 _USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
@@ -28,16 +27,41 @@ FROM (
 CROSS JOIN timeline AS t ON t.id = p.id CROSS JOIN user AS u ON u.id = t.id ORDER BY t.xid
 """
 _PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
-_SET_PROFILE = """
+# Who is deleted stays nobody, also by what was under way then.
+_STANDS = f"(SELECT state FROM timeline AS t WHERE t.id = user.id) <> {State.DELETED:d}"
+_SET_PROFILE = f"""
 UPDATE user SET nickname = coalesce(?2, nickname), avatar = coalesce(?3, avatar),
     description = coalesce(?4, description), public_info = coalesce(?5, public_info),
-    private_info = coalesce(?6, private_info) WHERE id = ?1
+    private_info = coalesce(?6, private_info) WHERE id = ?1 AND {_STANDS}
 """
 # A whole second above every token issued before: their times are in seconds (core/tokens.py).
-_CHANGE = """
+_CHANGE = f"""
 UPDATE user SET password = ?3, valid_from_ms = max(valid_from_ms + 1000, (?4 / 1000 + 1) * 1000)
-WHERE id = ?1 AND (?2 IS NULL OR password = ?2) RETURNING valid_from_ms
+WHERE id = ?1 AND (?2 IS NULL OR password = ?2) AND {_STANDS} RETURNING valid_from_ms
 """
+
+
+def make_user(
+    conn: sqlite3.Connection, app: int, xid: int, at: int, name: str | None = None, password: str = ""
+) -> int:
+    """Insert a user with its timeline; return its id."""
+    user_id: int = one(
+        conn, f"INSERT INTO timeline (app, xid, kind) VALUES (?, ?, {Scope.USER:d}) RETURNING id", (app, xid)
+    )[0]
+    conn.execute(
+        "INSERT INTO user (id, app, name, password, created_at) VALUES (?, ?, ?, ?, ?)",
+        (user_id, app, name, password, at),
+    )
+    return user_id
+
+
+def next_xid(conn: sqlite3.Connection, app: int) -> int:
+    """Give the next id of the server's own, skipping taken ones (design §3, xid)."""
+    xid: int = one(conn, "SELECT next_xid FROM app WHERE id = ?", (app,))[0]
+    while one(conn, "SELECT 1 FROM timeline WHERE app = ? AND xid = ?", (app, xid)):
+        xid += 1
+    conn.execute("UPDATE app SET next_xid = ? WHERE id = ?", (xid + 1, app))
+    return xid
 
 
 def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
@@ -53,6 +77,13 @@ def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | Non
     """Find a user by name."""
     found = one(conn, f"{_USER} WHERE u.app = ? AND u.name = ?", (app, name))
     return _user(found) if found else None
+
+
+def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    """Find what ids name, users or not: (id, scope, state) by xid."""
+    return {
+        xid: (found, kind, state) for xid, found, kind, state in table(conn, _XIDS, (app, rows(list(xids))))
+    }
 
 
 def list_users(conn: sqlite3.Connection, app: int, offset: int, limit: int) -> list[User]:
@@ -89,7 +120,7 @@ def set_state(
     conn: sqlite3.Connection, app: int, xids: Sequence[int], state: State, at: int, *, create: bool
 ) -> list[tuple[int, int]] | Refused:
     """Freeze or unfreeze users, all or none; return their ids and xids, or whom it was refused for."""
-    found = {xid: rest for xid, *rest in table(conn, _XIDS, (app, rows(xids)))}
+    found = find_named(conn, app, xids)
     for xid in xids:
         user_id, kind, before = found.get(xid, (0, Scope.USER, State.NORMAL))
         if kind != Scope.USER:

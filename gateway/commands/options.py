@@ -1,0 +1,74 @@
+"""What commands share: their options, the one sentence that ends them, and how they ask the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+
+from gateway.config import Config, ConfigError, load_config
+from gateway.control import ask
+from gateway.core.operator import Ask
+from gateway.domain.errors import Problem
+from gateway.store.sqlite.folder import StoreError
+
+T = TypeVar("T")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="The configuration file [default: ./config.toml where there is one]."),
+]
+DataOption = Annotated[str | None, typer.Option("--data", help="The data folder [default: ./data].")]
+AppOption = Annotated[str, typer.Option("--app", help="The app's id.")]
+UserOption = Annotated[str, typer.Option("--user", help="A user's id or name.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", help="Where the gateway is [default: asked of the one that owns the data folder]."),
+]
+
+
+class Stop(Exception):
+    """Ends a command with one sentence and an exit code."""
+
+    def __init__(self, sentence: str, code: int = 2) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def configured(
+    config: Path | None, data: str | None, host: str | None = None, port: int | None = None
+) -> Config:
+    """The configuration with what the options say over it. Raises `Stop`."""
+    try:
+        loaded = load_config(config, os.environ)
+    except ConfigError as error:
+        raise Stop(str(error)) from error
+    server = loaded.server
+    changed: dict[str, Any] = {"data": data, "host": host, "port": port}
+    server = msgspec.structs.replace(
+        server, **{key: value for key, value in changed.items() if value is not None}
+    )
+    return msgspec.structs.replace(loaded, server=server)
+
+
+def carry_out(config: Config, asked: Ask) -> dict[str, Any]:
+    """Have an ask carried out by the gateway that owns the folder, or here. Raises `Stop`."""
+    try:
+        return ask(config, asked)
+    except Problem as problem:
+        raise Stop(problem.sentence, 1) from problem
+    except (StoreError, OSError) as error:
+        raise Stop(str(error)) from error
+
+
+def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run on uvloop, which moves about twice the frames per second of CPU that asyncio's own loop does."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work())

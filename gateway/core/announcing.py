@@ -1,0 +1,102 @@
+"""What goes to whom once a batch is committed (design §4): this node's sessions, and hints to the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from gateway.core.hub import Hub
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    Changed,
+    Draft,
+    MessageDraft,
+    Placed,
+    Refused,
+    Repeated,
+    Stale,
+    Started,
+    Stepped,
+)
+from gateway.domain.model import Entry, EntryKind, Message
+
+log = logging.getLogger(__name__)
+
+
+def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> None:
+    """Dispatch a committed batch to this node's sessions, joined per timeline, and hint it to the other nodes.
+
+    Entries are built only for timelines that somebody here follows.
+    """
+    entries: dict[int, list[Entry]] = {}
+    heads: dict[int, int] = {}
+    for draft, answer in zip(batch, answers, strict=True):
+        match answer:
+            case Appended():
+                assert isinstance(draft, MessageDraft), "only message drafts are answered so"
+                _collect(hub, draft, answer, entries, heads)
+            case Changed(placed):
+                _place(hub, placed, entries, heads)
+            case Stepped(_, sent, placed):
+                for message, appended in sent:
+                    _collect(hub, message, appended, entries, heads)
+                _place(hub, placed, entries, heads)
+            case Started() | Repeated() | Stale() | Refused():
+                pass
+    if heads:
+        hub.publish(heads)
+    for timeline_id, run in entries.items():
+        try:
+            hub.dispatch(timeline_id, run)
+        except Exception:
+            # One timeline's trouble is not another's; its own devices find the entries in the store.
+            log.exception("dispatching timeline %d failed", timeline_id)
+
+
+def _place(
+    hub: Hub, placed: Sequence[Placed], entries: dict[int, list[Entry]], heads: dict[int, int]
+) -> None:
+    for place in placed:
+        heads[place.timeline_id] = place.entry.seq
+        if hub.follows(place.timeline_id):
+            entries.setdefault(place.timeline_id, []).append(place.entry)
+
+
+def _collect(
+    hub: Hub, draft: MessageDraft, answer: Appended, entries: dict[int, list[Entry]], heads: dict[int, int]
+) -> None:
+    sender_followed = bool(answer.copies) and hub.follows(answer.sender_id)
+    copies = iter(answer.copies)
+    for index, (timeline_id, seq) in enumerate(answer.received):
+        heads[timeline_id] = seq
+        copy = next(copies, 0) if timeline_id != answer.sender_id else 0
+        if copy:
+            heads[answer.sender_id] = copy
+        followed = hub.follows(timeline_id)
+        if not followed and not sender_followed:
+            continue
+        message = Message(
+            msg_id=answer.first_msg_id + index,
+            scope=draft.scope,
+            sender_xid=draft.sender_xid,
+            sender_sn=draft.sender_sn,
+            target_xid=draft.targets[index],
+            ctype=draft.ctype,
+            content=draft.content,
+            attachment=draft.attachment,
+            config=draft.config,
+            ext=draft.ext,
+            at=draft.at,
+            notice=draft.notice,
+            seq=seq,
+            related=draft.related,
+            expires_at=answer.expires_at,
+            group_xid=draft.group_xid,
+        )
+        if followed:
+            entry = Entry(seq=seq, kind=EntryKind.MESSAGE, message=message)
+            entries.setdefault(timeline_id, []).append(entry)
+        if copy and sender_followed:
+            entry = Entry(seq=copy, kind=EntryKind.MESSAGE, message=message)
+            entries.setdefault(answer.sender_id, []).append(entry)
