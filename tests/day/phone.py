@@ -144,6 +144,9 @@ class BarePhone(Phone):
         """Attach from the stored cursors, or from stated ones. Nothing happens where it is here already."""
         if self.here:
             return
+        if self._pump is not None:
+            # What was wrong with the last connection is not forgotten with it.
+            self._pump.result()
         first = not self.asks and (self.forgotten or not self.view.held)
         self.forgotten = False
         while True:
