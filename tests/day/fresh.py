@@ -26,7 +26,8 @@ messages, with sender, texts and time, and whole lists of members):
 8. *directed messages* lie in the group's conversation, and in 1 to 5, though their entries are in users' timelines.
 9. *chatrooms*: what a device that is in one shows of it, from where it came in without a hole (and less what is 7),
    `==` the pages of REST, as far as those reach. Of a device that joins now after 0 it is all the pages.
-10. *erased users*: of such a one no token is good, its devices were sent away, and 1 to 9 hold for all others.
+10. *erased users*: of such a one no token is good, its devices were sent away, nobody reads what it said or has it
+    for a member, and 1 to 9 hold for all others.
 
 Not in the equations: what came of a closed stay (a device keeps it, the store shows it to nobody), and chatrooms that
 a device is outside of.

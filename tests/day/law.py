@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from gateway.wire.close import Close
@@ -38,7 +38,7 @@ async def check_all(town: Town, phones: Sequence[Phone]) -> None:
         _check_list(user, found)
         await _check_new_device(town, user, found, heads)
     for user in sorted(town.erased):
-        await _check_erased(town, user)
+        await _check_erased(town, user, readings.values())
 
 
 def _check_list(user: int, found: Fresh) -> None:
@@ -64,8 +64,11 @@ async def _check_new_device(town: Town, user: int, found: Fresh, heads: dict[int
     await phone.off()
 
 
-async def _check_erased(town: Town, user: int) -> None:
-    """It is nobody: its token is good for nothing, neither for a call nor for a device."""
+async def _check_erased(town: Town, user: int, readings: Iterable[Fresh]) -> None:
+    """It is nobody: nothing it said is read, it is in no group, and its token is good for nothing."""
+    for state in (found.state for found in readings):
+        assert user not in {shown.sender[0] for shown in chain.from_iterable(state.conversations.values())}
+        assert user not in set(chain.from_iterable(state.groups.values()))
     caller = town.people[user]
     assert (await caller.get("/message/unread")).code == ILLEGAL_TOKEN
     async with caller.device(NEW_SN) as device:

@@ -144,6 +144,9 @@ class BarePhone(Phone):
         """Attach from the stored cursors, or from stated ones. Nothing happens where it is here already."""
         if self.here:
             return
+        if self._pump is not None:
+            # What was wrong with the last connection is not forgotten with it.
+            self._pump.result()
         first = not self.asks and (self.forgotten or not self.view.held)
         self.forgotten = False
         while True:
@@ -323,6 +326,8 @@ class ClientPhone(Phone):
 
     async def join(self, room: int) -> None:
         """Go into a chatroom, after what is held of it; the client goes in again by itself whenever it comes back."""
+        # A first welcome clears the view.
+        await self.wait(lambda: self.view.live, "being live")
         held = self.view.rooms[room].held if room in self.view.rooms else 0
         # Entries may come before the answer is known here, and the answer can only be this.
         self.view.enter(room, held)

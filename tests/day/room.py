@@ -33,6 +33,7 @@ class Room:
         assert self.inside, f"outside of the chatroom, and is sent {frame}"
         assert first == self.held + 1, f"held up to {self.held}, and is sent {frame}"
         if frame["op"] == "gap":
+            assert frame["reason"] == "retention", frame
             # What was taken back in there is not known.
             self.start = self.held = frame["to"]
             self.line = {}

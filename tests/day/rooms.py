@@ -30,13 +30,15 @@ async def join_room(run: Run, phone: int, room: int, start: str) -> None:
 
 @operation(phones, back)
 async def leave_room(run: Run, phone: int, room: int) -> None:
-    device = run.phone(phone)
+    """Out of it, and whatever is said then is not for who has left."""
+    device, xid = run.phone(phone), run.room(room)
     async with run.locks[phone]:
         if device is not None and device.here:
-            await device.leave(run.room(room))
+            await device.leave(xid)
+            await run.send(run.owner(xid), order([xid], "one is gone", type=2), GONE)
 
 
-@operation(users, back, st.sampled_from([None, None, 60]), st.integers(1, 3))
+@operation(users, back, st.sampled_from([None, None, 60]), st.integers(1, 6))
 async def say_in_room(run: Run, sender: int, room: int, seconds: int | None, count: int) -> None:
     """Whoever is there speaks, in it or not; some of it goes by itself."""
     for _ in range(count):
@@ -46,10 +48,13 @@ async def say_in_room(run: Run, sender: int, room: int, seconds: int | None, cou
 
 @operation(users, back)
 async def put_out(run: Run, user: int, room: int) -> None:
-    """Whoever is in it is put out, and free to come back."""
+    """Somebody who is in it, if anybody is, is put out, does not hear what is said then, and is free to come back."""
     xid = run.room(room)
-    answer = await run.owner(xid).change("kick", xid, run.user(user))
+    known = ((phone.user, phone.view.rooms.get(xid)) for phone in run.phones)
+    inside = run.there([there for there, found in known if found is not None and found.inside])
+    answer = await run.owner(xid).change("kick", xid, inside[0] if inside else run.user(user))
     assert answer.code in (200, GONE), answer.envelope
+    await run.send(run.owner(xid), order([xid], "one was put out", type=2), GONE)
 
 
 @operation(back)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.day import ends, rooms
@@ -70,9 +70,15 @@ async def play(asked: list[list[tuple[Any, ...]]]) -> None:
 
 @pytest.mark.timeout(400)  # a failure takes a while to shrink
 @settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
 )
 @given(asked=hours)
+@example(
+    asked=[
+        [("join_room", 0, 0, "all"), ("leave_room", 0, 0)],
+        [("join_room", 2, 0, "head"), ("put_out", 1, 0)],
+    ]
+)
 def test_stale_state_and_frames_are_freshly_fetched_state(asked: list[list[tuple[Any, ...]]]) -> None:
     """The law of `tests/day/fresh.py`, for every mix of operations, one by one and at once."""
     asyncio.run(play(asked))

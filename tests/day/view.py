@@ -180,6 +180,7 @@ class View:
             self.unheard_of.add(frame["group_id"])
 
     def _gap(self, frame: Frame) -> None:
+        assert frame["reason"] != "lost", frame
         self.held[frame["timeline"]] = frame["to"]
         self._miss(frame["timeline"], frame["to"])
 
