@@ -76,7 +76,7 @@ async def play(asked: list[list[tuple[Any, ...]]]) -> None:
 @example(
     asked=[
         [("join_room", 0, 0, "all"), ("leave_room", 0, 0)],
-        [("join_room", 2, 0, "head"), ("put_out", 1, 0)],
+        [("join_room", 4, 0, "head"), ("put_out", 2, 0)],
     ]
 )
 def test_stale_state_and_frames_are_freshly_fetched_state(asked: list[list[tuple[Any, ...]]]) -> None:
