@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         help="an app at a steady rate, alone and beside one that sends flat out by --senders (with --spawn)",
     )
     two.add_argument(
-        "--sends-per-s", type=int, default=1_000, help="the loud app's limit; 0: none (default: 1000)"
+        "--sends-per-s", type=int, default=500, help="the loud app's limit; 0: none (default: 500)"
     )
     two.add_argument("--quiet-rate", type=float, default=100.0, help="the quiet app's sends (default: 100/s)")
     two.add_argument("--quiet-senders", type=int, default=8, help="the quiet app's callers (default: 8)")
