@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -133,8 +134,11 @@ async def test_live_sends_go_between_pages(stage: Stage, monkeypatch: pytest.Mon
     lives = [sum(isinstance(draft, MessageDraft) for draft in batch) for batch in batches]
     assert max(pages) == 1
     assert sum(pages) == 12
-    # Each send waits for one page at the most: for the one that was under way when it came.
-    assert [index for index, count in enumerate(lives) if count] in ([0, 1, 2, 3, 4], [0, 2, 4, 6, 8])
+    # Each send waits for one page at the most, for the one that was under way when it came; how often, chance decides.
+    sent = [index for index, count in enumerate(lives) if count]
+    assert len(sent) == 5
+    assert sent[0] <= 1
+    assert max(later - earlier for earlier, later in pairwise(sent)) <= 2
     await stop(runner)
 
 
