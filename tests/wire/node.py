@@ -6,17 +6,15 @@ session writes is judged by the one law (design §3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, Literal
-
-import msgspec
 
 from gateway.wire import session as subject
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.session import Pace, Session
 from gateway.wire.track import Track
+from tests.wire.parts import Following, Joining, Reading, Seen, split, told
 from tests.wire.world import GROUPS, ROOMS, TIMELINE_NAMES, UID, USER, Commit, World, ends_following
 
 PACE = Pace(unacked_max=6, page_max=3, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)
@@ -24,69 +22,6 @@ NEVER = 10**15
 ROOMY = 10**9
 Stage = Literal["snapshot", "registered", "read", "primed", "live"]
 IDS = {name: timeline_id for timeline_id, name in TIMELINE_NAMES.items()}
-
-
-def split(data: bytes) -> Iterator[bytes]:
-    """Yield the WebSocket frames that were joined into one write."""
-    while data:
-        size = data[1]
-        assert data[0] == 0x81, "whole text frames only"
-        header = 2
-        if size == 126:
-            size, header = int.from_bytes(data[2:4]), 4
-        yield data[: header + size]
-        data = data[header + size :]
-
-
-def told(data: bytes) -> dict[str, Any]:
-    """Return what one frame says."""
-    members: dict[str, Any] = msgspec.json.decode(data[4 if data[1] == 126 else 2 :])
-    return members
-
-
-@dataclass
-class Reading:
-    """A page on its way: first asked for, then read, at last delivered."""
-
-    fetch: Fetch
-    page: tuple[list[Run], int, int] | None = None
-    stale: bool = False
-
-
-@dataclass
-class Following:
-    """A `Follow` on its way: first registered, then the head read, at last primed."""
-
-    follow: Follow
-    head: int = -1
-    registered: bool = False
-
-
-@dataclass
-class Joining:
-    """A chatroom on the way to be entered: registered at once, then the head read, at last answered and primed."""
-
-    room: int
-    track: Track
-    seq: int | None
-    head: int = -1
-
-
-@dataclass
-class Seen:
-    """What the device knows of one timeline that it follows."""
-
-    start: int
-    sent: int
-    base: int
-    primed: bool = True
-    acked: int = 0
-    entries: list[int] = field(default_factory=list)
-    replayed: list[int] = field(default_factory=list)
-
-    @property
-    def unacked(self) -> int:
-        return sum(seq > self.acked for seq in self.entries)
 
 
 class Node:
