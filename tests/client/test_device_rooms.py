@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -28,6 +29,16 @@ async def joined(device: Device, connection: Connection, seq: int) -> None:
     assert "seq" not in said
     await connection.say(ok(said["ref"], seq))
     assert (await joining)["seq"] == seq
+
+
+@asynccontextmanager
+async def inside(stage: Stage, seq: int = 40, **options: Any) -> AsyncIterator[tuple[Device, Connection]]:
+    """A device that is attached and in the chatroom after `seq`, and its connection."""
+    async with stage.device(**options) as device:
+        connection = await stage.accept()
+        await connection.say(welcome())
+        await joined(device, connection, seq)
+        yield device, connection
 
 
 async def turns(condition: Callable[[], object]) -> None:
@@ -93,10 +104,7 @@ async def test_a_refused_join_is_raised_and_not_repeated(stage: Stage) -> None:
 
 async def test_a_new_connection_joins_again_from_what_is_held(stage: Stage) -> None:
     """What the application was handed does not come again, what it was not comes."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await connection.say(entry(41, ROOM), entry(42, ROOM))
         assert seqs(await take(device, 2)) == [41]
         again = await back(device, stage, connection)
@@ -108,10 +116,7 @@ async def test_a_new_connection_joins_again_from_what_is_held(stage: Stage) -> N
 
 async def test_another_epoch_makes_every_seq_forgotten(stage: Stage) -> None:
     """It joins at the head, wherever that is now."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await take(device, 1)
         again = await back(device, stage, connection, epoch="e2")
         assert await again.hear() == {"op": "join", "ref": ROOM, "room_id": 5}
@@ -121,10 +126,7 @@ async def test_another_epoch_makes_every_seq_forgotten(stage: Stage) -> None:
 
 async def test_the_server_may_start_below_what_was_asked(stage: Stage) -> None:
     """What its `ok` says counts."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await take(device, 1)
         again = await back(device, stage, connection)
         await again.hear()
@@ -136,10 +138,7 @@ async def test_the_server_may_start_below_what_was_asked(stage: Stage) -> None:
 
 async def test_what_cannot_be_joined_again_is_told(stage: Stage) -> None:
     """The application gets the `error`, once: the chatroom is given up."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await take(device, 1)
         again = await back(device, stage, connection)
         await again.hear()
@@ -153,10 +152,7 @@ async def test_what_cannot_be_joined_again_is_told(stage: Stage) -> None:
 
 async def test_after_leaving_it_stays_away(stage: Stage) -> None:
     """What is on its way still comes; the next connection says nothing of the chatroom."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         leaving = asyncio.create_task(device.leave(5))
         assert await connection.hear() == {"op": "leave", "ref": 2, "room_id": 5}
         await connection.say(entry(41, ROOM), {"op": "ok", "ref": 2})
@@ -176,10 +172,7 @@ async def test_after_leaving_it_stays_away(stage: Stage) -> None:
 )
 async def test_after_the_end_it_stays_away(stage: Stage, told: Frame) -> None:
     """Put out, or the chatroom has ended: the application is told, and nobody comes back."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await connection.say(told)
         assert (await take(device, 2))[1] == told
         again = await back(device, stage, connection)
@@ -189,10 +182,7 @@ async def test_after_the_end_it_stays_away(stage: Stage, told: Frame) -> None:
 
 async def test_the_end_of_a_chatroom_outlives_its_connection(stage: Stage) -> None:
     """What nobody has read yet when the connection goes is not lost where no new one brings it again."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         end = {
             "op": "group",
             "timeline": ROOM,
@@ -215,10 +205,7 @@ async def test_the_end_of_a_chatroom_outlives_its_connection(stage: Stage) -> No
 @pytest.mark.parametrize(("seq", "tallied"), [(43, "gap"), (40, "duplicate")])
 async def test_the_law_holds_in_chatrooms_too(stage: Stage, seq: int, tallied: str) -> None:
     """A seq that is not the next one breaks the protocol."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 41)
+    async with inside(stage, seq=41) as (device, connection):
         await connection.say(entry(seq, ROOM), entry(42, ROOM))
         if tallied == "duplicate":
             assert (await take(device, 2))[1] == entry(42, ROOM)
@@ -229,10 +216,7 @@ async def test_the_law_holds_in_chatrooms_too(stage: Stage, seq: int, tallied: s
 
 async def test_joining_again_changes_nothing(stage: Stage) -> None:
     """Its `ok` says how far the server has got; what the application was handed stays."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await connection.say(entry(41, ROOM), entry(42, ROOM))
         await joined(device, connection, 42)
         assert seqs(await take(device, 2)) == [41]
@@ -252,10 +236,7 @@ async def test_an_answer_that_nobody_waits_for_holds(stage: Stage) -> None:
 
 async def test_left_while_it_is_joined_again_it_stays_away(stage: Stage) -> None:
     """The `ok` of a join that was under way does not bring back who has left."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await take(device, 1)
         again = await back(device, stage, connection)
         await again.hear()
@@ -293,10 +274,7 @@ async def test_left_while_it_joins_it_stays_away(stage: Stage) -> None:
 async def test_a_refusal_that_passes_is_waited_out(stage: Stage, refusal: Frame, pause_s: float) -> None:
     """Too fast, or the server is busy: the same is asked again after a while, and the application hears nothing."""
     naps = Naps()
-    async with stage.device(sleep=naps) as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage, sleep=naps) as (device, connection):
         await take(device, 1)
         again = await back(device, stage, connection)
         said = await again.hear()
@@ -310,10 +288,7 @@ async def test_a_refusal_that_passes_is_waited_out(stage: Stage, refusal: Frame,
 
 async def test_a_server_that_goes_refuses_for_a_while(stage: Stage) -> None:
     """Of a connection that ends before its pause is over, the next one joins again."""
-    async with stage.device() as device:
-        connection = await stage.accept()
-        await connection.say(welcome())
-        await joined(device, connection, 40)
+    async with inside(stage) as (device, connection):
         await take(device, 1)
         again = await back(device, stage, connection)
         said = await again.hear()
