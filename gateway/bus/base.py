@@ -1,34 +1,164 @@
-"""The bus port: carries hints to the *other* nodes.
+"""The bus port: carries hints and notes to the *other* nodes.
 
-Promises: at most once, in any order, to every other node that has subscribed to the topic and is reached. A
-hint may be lost without a word; the store has the truth and the law of the session heals (design §3, §4).
-`publish` never raises and never waits for a peer. Every (re)connect is reported, so that a node compares its
-heads with the store.
+Promises: at most once, in any order, to every other node that hears the topic and is reached. Anything may be lost
+without a word; the store has the truth and the law of the session heals (design §3, §4). `publish` never raises and
+never waits for a peer. Every (re)connect is reported, so that a node compares its heads with the store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from gateway.domain.model import Entry
+
+EVERYBODY = 0
+"""The topic that every node hears; other topics are timelines."""
+
 
 class Hint(msgspec.Struct, frozen=True):
-    """A timeline has entries up to `head`. The topic of a hint is its timeline."""
+    """A timeline has entries up to `head`. The topic of a hint is its timeline.
+
+    `entries` are the newest of them, in order and up to `head`, so that the other node need not read the store; none
+    where they would be too large.
+    """
 
     timeline_id: int
     head: int
+    entries: Sequence[Entry] = ()
+
+
+class Tell(msgspec.Struct, frozen=True, tag="tell", kw_only=True):
+    """A frame outside timelines for a user's devices, except device `but` (0: all). Topic: the user's timeline."""
+
+    user_id: int
+    op: str
+    members: dict[str, Any]
+    but: int = 0
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return self.user_id
+
+
+class TellFollowers(msgspec.Struct, frozen=True, tag="followers", kw_only=True):
+    """A frame outside timelines for whoever follows a timeline, which is its topic."""
+
+    timeline_id: int
+    op: str
+    members: dict[str, Any]
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return self.timeline_id
+
+
+class Shut(msgspec.Struct, frozen=True, tag="shut", kw_only=True):
+    """Connections of a user are to end. Topic: the user's timeline.
+
+    Of device `device_sn` (0: of all) those with an attach number below `below` (0: whatever their number).
+    """
+
+    user_id: int
+    device_sn: int
+    code: int
+    reason: str
+    below: int = 0
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return self.user_id
+
+
+class PutOut(msgspec.Struct, frozen=True, tag="put_out", kw_only=True):
+    """Users are put out of a chatroom, whose timeline is the topic."""
+
+    room_id: int
+    room_xid: int
+    user_xids: tuple[int, ...]
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return self.room_id
+
+
+class Forget(msgspec.Struct, frozen=True, tag="forget", kw_only=True):
+    """What is remembered of an app (`xid` 0: of itself), or of a user of it, is old. Everybody hears it."""
+
+    app_id: str
+    app: int
+    xid: int = 0
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return EVERYBODY
+
+
+class WhoIsIn(msgspec.Struct, frozen=True, tag="who_is_in", kw_only=True):
+    """Which users are in a chatroom on your node, by rising xid after `after_xid`, at most `limit`?
+
+    Topic: the chatroom's timeline. Answered by `TheyAreIn` to everybody, with the same `question`.
+    """
+
+    question: int
+    room_id: int
+    after_xid: int
+    limit: int
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return self.room_id
+
+
+class TheyAreIn(msgspec.Struct, frozen=True, tag="they_are_in", kw_only=True):
+    """The answer of one node: pairs of xid and since when (ms); `more`: there are more than these."""
+
+    question: int
+    members: tuple[tuple[int, int], ...]
+    more: bool
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return EVERYBODY
+
+
+Note = Tell | TellFollowers | Shut | PutOut | Forget | WhoIsIn | TheyAreIn
+"""What is never stored, and may be lost."""
 
 
 class Bus(Protocol):
     """The port, as one node holds it."""
 
-    def listen(self, on_hints: Callable[[Sequence[Hint]], None], on_connect: Callable[[], None]) -> None:
-        """Say who hears the hints of other nodes and the (re)connects; once, before anything else."""
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else can hear, so that nothing need be said."""
 
-    def publish(self, hints: Sequence[Hint]) -> None:
-        """Send the hints of one flush to the other nodes."""
+    @property
+    def connected(self) -> bool:
+        """Whether others hear what is said now, as far as is known."""
+
+    def listen(
+        self,
+        on_hints: Callable[[Sequence[Hint]], None],
+        on_notes: Callable[[Sequence[Note]], None],
+        on_connect: Callable[[], None],
+    ) -> None:
+        """Say who hears the other nodes and the (re)connects; once, before anything else."""
+
+    async def start(self) -> None:
+        """Connect, now or as soon as that can be done: a bus that is away keeps no node from starting."""
+
+    def publish(self, hints: Sequence[Hint], notes: Sequence[Note] = ()) -> None:
+        """Send the hints and notes of one flush to the other nodes."""
 
     async def subscribe(self, timeline_id: int) -> None:
         """Hear this timeline from now on. Returns when confirmed, or at once while the bus is down."""
@@ -37,4 +167,4 @@ class Bus(Protocol):
         """Hear it no more."""
 
     async def close(self) -> None:
-        """Leave the bus."""
+        """Send what waits, within a second, and leave."""

@@ -15,7 +15,7 @@ from gateway.config import Config, ConfigError, load_config
 from gateway.control import ask
 from gateway.core.operator import Ask
 from gateway.domain.errors import Problem
-from gateway.store.sqlite.folder import StoreError
+from gateway.store.errors import StoreError
 
 T = TypeVar("T")
 

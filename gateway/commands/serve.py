@@ -18,7 +18,7 @@ from gateway.commands.options import ConfigOption, DataOption, Stop, configured,
 from gateway.config import Config
 from gateway.domain.errors import Problem
 from gateway.greeting import first_start, greet
-from gateway.store.sqlite.folder import StoreError
+from gateway.store.errors import StoreError
 
 if TYPE_CHECKING:
     from gateway.app import Gateway

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from gateway.bus.base import Bus, Hint
+from gateway.bus.base import Bus, Hint, Note
 from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
 from gateway.core.tasks import Tasks
 from gateway.domain.errors import Problem
@@ -43,7 +43,7 @@ class Hub:
         self._drain_timer: asyncio.Handle | None = None
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
         self.page_max = min(limits.replay_page_max, max(1, limits.unacked_max // 2))
-        bus.listen(self._hear, self._compare)
+        bus.listen(self._hear, self._note, self._compare)
 
     # -- who is here ------------------------------------------------------------------------------------
 
@@ -175,6 +175,9 @@ class Hub:
             if topic is not None:
                 for connection in topic.followers:
                     self.perform(connection, connection.session.hint(hint.timeline_id, hint.head, now))
+
+    def _note(self, notes: Sequence[Note]) -> None:
+        """Hear what is never stored."""
 
     def tell(self, user_id: int, told: Told, *, but: int | None = None) -> None:
         """Write a frame outside timelines to a user's devices; it may be lost, and a lagging device does lose it."""

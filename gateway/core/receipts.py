@@ -97,13 +97,13 @@ class Receipts:
             async with self._keeping:
                 await self._keep([*new])
         now = self._now()
-        changes = await self._store.advance(
+        advanced = await self._store.advance(
             [
                 Ack(connection.user.id, connection.user.xid, connection.device_sn, timeline_id, seq, now)
                 for (_, _, timeline_id), (connection, seq) in acks.items()
             ]
         )
-        self._tell(changes)
+        self._tell(advanced.changes)
 
     async def state(self, connection: Connection) -> None:
         """Make a device kept where it has stated its cursors; of one that was ended meanwhile they count no more."""

@@ -287,8 +287,27 @@ class Refused(msgspec.Struct, frozen=True):
 Answer = Appended | Changed | Started | Stepped | Repeated | Stale | Refused
 
 
+class Attach(msgspec.Struct, frozen=True):
+    """A device has connected to a node, kept or not. An older connection of it, wherever it is, is replaced by this."""
+
+    user_id: int
+    device_sn: int
+    node: int
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """One connection of a device: what `Attach` was answered with. Numbers rise with every attaching."""
+
+    user_id: int
+    device_sn: int
+    attach_no: int
+
+
 class Ack(msgspec.Struct, frozen=True):
-    """A device holds every entry of a timeline up to `seq`."""
+    """A device holds every entry of a timeline up to `seq`.
+
+    `attach_no` is its connection's (0: of no connection, which is always believed).
+    """
 
     user_id: int
     user_xid: int
@@ -296,6 +315,7 @@ class Ack(msgspec.Struct, frozen=True):
     timeline_id: int
     seq: int
     at: int = 0
+    attach_no: int = 0
 
 
 class Keep(msgspec.Struct, frozen=True):
@@ -303,6 +323,7 @@ class Keep(msgspec.Struct, frozen=True):
 
     `cursors` are set as they are, also downwards. `spared` are devices that are connected and may not be
     evicted. `platform` and `user_agent` are what the device says of itself; nothing said changes nothing.
+    `attach_no` is its connection's (0: of no connection, which is always believed).
     """
 
     user_id: int
@@ -312,6 +333,7 @@ class Keep(msgspec.Struct, frozen=True):
     spared: tuple[int, ...]
     platform: int = 0
     user_agent: str = ""
+    attach_no: int = 0
 
 
 class ReadMark(msgspec.Struct, frozen=True):
@@ -338,6 +360,16 @@ class StatusChange(msgspec.Struct, frozen=True):
     status: Status
     by_xid: int
     by_sn: int
+
+
+class Advanced(msgspec.Struct, frozen=True):
+    """A flush of acks is committed: whose messages became DELIVERED.
+
+    What the connections in `replaced` have acked was not kept: they are no longer their device's.
+    """
+
+    changes: list[StatusChange]
+    replaced: list[Attachment] = []
 
 
 class ReadDone(msgspec.Struct, frozen=True):

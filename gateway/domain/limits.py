@@ -100,7 +100,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cached_principals_max: int = 20_000
     remembered_online_max: int = 10_000
     readers: int = 2
+    hint_bytes_max: int = 8 * 1024
+    publish_bytes_max: int = 256 * 1024
     password_queue_max: int = 64
+
+    # A store on PostgreSQL: connections of one node, and how long it goes on trying.
+    store_writers: int = 6
+    store_readers: int = 4
+    pool_wait_ms: int = 5_000
+    statement_timeout_ms: int = 10_000
+    store_retry_ms: int = 5_000
+    batch_retry_ms: int = 60_000
 
     # Times.
     heartbeat_ms: int = 30_000
@@ -108,6 +118,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ack_flush_ms: int = 200
     reorder_grace_ms: int = 20
     sweep_ms: int = 10_000
+    sweep_busless_ms: int = 1_000
+    beat_ms: int = 2_000
+    node_timeout_ms: int = 8_000
     drain_ms: int = 10_000
     token_ttl_max_s: int = 10 * 365 * 24 * 3600
     request_ttl_s: int = 7 * 24 * 3600

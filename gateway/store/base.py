@@ -3,7 +3,9 @@
 Promises of every engine:
 
 - **Durable.** When a call that changes something returns, its effect survives `kill -9` and power loss.
-- **Atomic per call.** A batch is one transaction. A refused draft leaves no trace and disturbs no neighbour.
+- **Atomic per draft.** A draft is kept whole or not at all, and every other call is one transaction. A refused draft
+  leaves no trace and disturbs no neighbour.
+- **Once.** A draft counts once, also where the engine had to ask again for its outcome.
 - **Dense.** Entries of a timeline are numbered 1, 2, 3 … in commit order, in a batch in the batch's order.
 - **Rising ids.** Inside one conversation `msg_id` rises in commit order.
 - **Snapshots.** Each read answers from one snapshot.
@@ -20,7 +22,19 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
+from gateway.domain.drafts import (
+    Ack,
+    Advanced,
+    Answer,
+    Attach,
+    Attachment,
+    Draft,
+    Job,
+    Keep,
+    ReadDone,
+    ReadMark,
+    Refused,
+)
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     App,
@@ -188,12 +202,64 @@ class Accounts(Protocol):
         """
 
 
-class Store(Accounts, Upkeep, Protocol):
+class Pulse(msgspec.Struct, frozen=True):
+    """What a node learns with each beat: the store's epoch now, and which nodes live, this one among them."""
+
+    epoch: str
+    nodes: list[int]
+
+
+class Presence(Protocol):
+    """The part of the port that knows which device is connected where, across nodes.
+
+    A node that has not beaten for `node_timeout_ms` counts as dead, and its devices as not connected.
+    """
+
+    async def beat(self, node: int) -> Pulse:
+        """Say that a node lives, and forget what dead nodes have left. `epoch` is up to date afterwards."""
+
+    async def leave(self, node: int) -> None:
+        """A node ends: none of its devices is connected any more."""
+
+    async def attach(self, asked: Sequence[Attach]) -> list[int]:
+        """Note that devices have connected; return their attach numbers.
+
+        0 for one that is not connected yet, of a user who has `devices_per_user_max` others connected.
+        """
+
+    async def detach(self, gone: Sequence[Attachment]) -> None:
+        """Note that connections have ended; one that was replaced meanwhile has nothing to end."""
+
+    async def dismiss(self, user_id: int, device_sn: int = 0) -> None:
+        """Let a device (0: every device) of a user be connected no more: whatever its connections write counts not."""
+
+    async def attached(self, user_id: int) -> list[int]:
+        """List the devices of a user that are connected, to whichever node."""
+
+    async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
+        """Which of these are no longer their device's connection: replaced by another, or dismissed. The sweep asks."""
+
+    async def frozen(self, user_ids: Sequence[int]) -> list[int]:
+        """Which of these users may not act (any more): frozen or deleted. The sweep asks."""
+
+
+class Store(Accounts, Upkeep, Presence, Protocol):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property
     def epoch(self) -> str:
-        """Return the store's epoch (design §3): stable until `epoch renew`."""
+        """Return the store's epoch (design §3) as last read: stable until `renew_epoch`."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes write to it too, so that what was read before may be old."""
+
+    @property
+    def batches_max(self) -> int:
+        """How many batches may be in flight at a time, no two of which name a user or group in common."""
+
+    async def renew_epoch(self) -> str:
+        """Begin another epoch (after a restore, or a failover that lost commits); message ids jump by 2^32."""
 
     async def close(self) -> None:
         """Finish what is under way and let go of every resource. Later calls raise `Problem`."""
@@ -209,11 +275,15 @@ class Store(Accounts, Upkeep, Protocol):
         Of a chatroom the newest `room_history_max` entries stay, with the newest message; what is older goes in time.
         """
 
-    async def advance(self, acks: Sequence[Ack]) -> list[StatusChange]:
-        """Move cursors of kept devices and *delivered* positions up; return whose messages became DELIVERED."""
+    async def advance(self, acks: Sequence[Ack]) -> Advanced:
+        """Move cursors of kept devices and *delivered* positions up; those of a replaced connection are not kept."""
 
-    async def keep(self, devices: Sequence[Keep]) -> None:
-        """Make devices kept and set their cursors; evict the longest unseen of users that hold too many."""
+    async def keep(self, devices: Sequence[Keep]) -> list[Attachment]:
+        """Make devices kept and set their cursors; evict the longest unseen of users that hold too many.
+
+        A connected device is never evicted, on whichever node. Of a replaced connection nothing is kept: returned are
+        those.
+        """
 
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up, cumulatively; a `Kind` where the mark is refused (not a member any more)."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.bus.base import Hint
+from gateway.bus.base import Hint, Note
 from gateway.bus.memory import MemoryBus, MemoryHub
 
 
@@ -17,7 +17,8 @@ class Node:
         self.bus = MemoryBus(shared)
         self.heard: list[Hint] = []
         self.connects = 0
-        self.bus.listen(self._hear, self._connected)
+        self.noted: list[Note] = []
+        self.bus.listen(self._hear, self.noted.extend, self._connected)
 
     def _hear(self, hints: Sequence[Hint]) -> None:
         self.heard += hints

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.bus.base import Hint
+from gateway.bus.base import EVERYBODY, Hint, Note
 from gateway.bus.memory import MemoryBus, MemoryHub
 from gateway.clock import now_ms, ticks_ms
 from gateway.core.announcing import announce
@@ -67,8 +67,8 @@ class LossyBus(MemoryBus):
         super().__init__(shared)
         self.carry: Callable[[Sequence[Hint]], Sequence[Hint]] = lambda hints: hints
 
-    def publish(self, hints: Sequence[Hint]) -> None:
-        super().publish(self.carry(hints))
+    def publish(self, hints: Sequence[Hint], notes: Sequence[Note] = ()) -> None:
+        super().publish(self.carry(hints), notes)
 
 
 class Node:
@@ -220,10 +220,10 @@ async def test_hints_are_heard_only_where_somebody_follows(nodes: tuple[Node, No
     """A node with nobody there subscribes to nothing."""
     here, there = nodes
     connection, _ = await there.attach(BOB)
-    assert there.bus._topics == {connection.user.id}
+    assert there.bus._topics == {EVERYBODY, connection.user.id}
     there.hub.detach(connection)
-    assert there.bus._topics == set()
-    assert here.bus._topics == set()
+    assert there.bus._topics == {EVERYBODY}
+    assert here.bus._topics == {EVERYBODY}
 
 
 async def test_kick_on_one_node_fences_the_device_on_the_other(nodes: tuple[Node, Node]) -> None:

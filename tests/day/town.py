@@ -13,8 +13,8 @@ import pytest
 from gateway.app import Gateway
 from gateway.config import Config, Retention, Server
 from gateway.domain.limits import Limits
+from gateway.store.rows import ERASED
 from gateway.store.sqlite.check import check_store
-from gateway.store.sqlite.messages import ERASED
 from tests.rest.stage import WAIT_S, Caller, Node
 
 HOUR_MS = 3_600_000

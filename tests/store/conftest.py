@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.store.base import Store
+from tests.postgres import drop_database
 from tests.store.stage import Stage
 
 
 @pytest.fixture(params=["sqlite"])
 def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    # While an engine is being made, its suite is run by itself.
+    return os.environ.get("GATEWAY_TEST_ENGINE") or str(request.param)
 
 
 @pytest.fixture
@@ -22,6 +25,7 @@ async def stage(engine: str, tmp_path: Path) -> AsyncIterator[Stage]:
     async with Stage(engine, tmp_path / "data") as made:
         yield made
     assert made.check() == []
+    await drop_database(tmp_path / "data")
 
 
 @pytest.fixture

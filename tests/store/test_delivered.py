@@ -64,7 +64,7 @@ async def test_the_furthest_device_counts(stage: Stage) -> None:
     await stage.send(1, 2)
     newest = (await stage.send(1, 2)).first_msg_id
     acks = [await stage.acked(2, 2, 2, sn=5), await stage.acked(2, 2, 1, sn=6)]
-    assert await stage.store.advance(acks) == [await changed(stage, 1, 2, newest, by=2, sn=5)]
+    assert (await stage.store.advance(acks)).changes == [await changed(stage, 1, 2, newest, by=2, sn=5)]
     assert await delivered(stage, 2) == 2
 
 
@@ -142,7 +142,9 @@ async def test_two_senders_who_ack_in_one_flush_deliver_each_others(stage: Stage
     group = await stage.group(1, 2)
     by_one = (await stage.say(1, group)).first_msg_id
     by_two = (await stage.say(2, group)).first_msg_id
-    changes = await stage.store.advance([await stage.acked(1, group, 3), await stage.acked(2, group, 3)])
+    changes = (
+        await stage.store.advance([await stage.acked(1, group, 3), await stage.acked(2, group, 3)])
+    ).changes
     assert {(change.sender_id, change.msg_id, change.by_xid) for change in changes} == {
         (await stage.id(1), by_one, 2),
         (await stage.id(2), by_two, 1),
@@ -154,7 +156,9 @@ async def test_of_two_acks_the_further_reaches_what_the_nearer_does_not(stage: S
     group = await stage.group(1, 2)
     near = (await stage.say(1, group)).first_msg_id
     far = (await stage.say(1, group)).first_msg_id
-    changes = await stage.store.advance([await stage.acked(1, group, 3), await stage.acked(2, group, 2)])
+    changes = (
+        await stage.store.advance([await stage.acked(1, group, 3), await stage.acked(2, group, 2)])
+    ).changes
     assert changes == [await changed(stage, 1, group, near, by=2)]
     assert await stage.statuses(1, group) == {near: "DELIVERED", far: "UNREAD"}
 
@@ -166,7 +170,9 @@ async def test_a_later_member_delivers_nothing_from_before_its_stay(stage: Stage
     middle = (await stage.say(1, group)).first_msg_id
     await stage.join(group, 3)
     await stage.say(2, group)
-    changes = await stage.store.advance([await stage.acked(3, group, 5), await stage.acked(2, group, 2)])
+    changes = (
+        await stage.store.advance([await stage.acked(3, group, 5), await stage.acked(2, group, 2)])
+    ).changes
     told = {(change.sender_id, change.msg_id, change.by_xid) for change in changes}
     assert (await stage.id(1), old, 2) in told
     assert (await stage.statuses(1, group))[middle] == "UNREAD"
@@ -206,7 +212,7 @@ async def test_many_members_in_one_flush_make_one_change_per_sender(stage: Stage
     by_one = (await stage.say(1, group)).first_msg_id
     by_two = (await stage.say(2, group)).first_msg_id
     acks = [await stage.acked(xid, group, 2 + xid % 2) for xid in range(1, 41)]
-    changes = await stage.store.advance(acks)
+    changes = (await stage.store.advance(acks)).changes
     told = sorted((change.sender_id, change.msg_id) for change in changes)
     assert told == sorted([(await stage.id(1), by_one), (await stage.id(2), by_two)])
 
@@ -217,7 +223,9 @@ async def test_acks_of_many_timelines_are_one_flush(stage: Stage) -> None:
     said = (await stage.say(1, group)).first_msg_id
     sent = (await stage.send(1, 2)).first_msg_id
     head = len(await stage.entries(2))
-    changes = await stage.store.advance([await stage.acked(2, 2, head), await stage.acked(2, group, 2)])
+    changes = (
+        await stage.store.advance([await stage.acked(2, 2, head), await stage.acked(2, group, 2)])
+    ).changes
     assert sorted(change.msg_id for change in changes) == [said, sent]
 
 
@@ -300,6 +308,6 @@ async def test_positions_survive_a_restart(stage: Stage) -> None:
 
 async def test_no_acks_change_nothing(store: Store) -> None:
     """An empty flush is no error."""
-    assert await store.advance([]) == []
+    assert (await store.advance([])).changes == []
     assert await store.read([]) == []
     await store.keep([])

@@ -164,7 +164,7 @@ class Run:
             seq = max(self.model.head(timeline) - ago, 0)
             sent.append(await self.stage.acked(user, timeline, seq))
             self.model.ack(user, timeline, seq)
-        changes = await self.stage.store.advance(sent)
+        changes = (await self.stage.store.advance(sent)).changes
         await self.compare_changes(changes, before, Status.DELIVERED)
 
     async def read(self, user: int, index: int, ago: int) -> None:

@@ -15,9 +15,9 @@ import pytest
 from gateway.domain.drafts import Changed
 from gateway.domain.limits import Limits
 from gateway.domain.model import User
+from gateway.store.errors import StoreError
 from gateway.store.schema import SQLITE_MIGRATIONS
 from gateway.store.sqlite import SqliteStore
-from gateway.store.sqlite.folder import StoreError
 from tests.store.faulty import lanes
 from tests.store.stage import LIMITS, Stage
 

@@ -26,16 +26,16 @@ from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, EntryKind, Scope, State
+from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.messages import NOTICE, UNCOPIED
 from gateway.store.sqlite.related import Related
 from gateway.store.sqlite.rooms import trim
-from gateway.store.sqlite.texts import ROW_BYTES, count
+from gateway.store.sqlite.texts import count
 
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
 _NEXT = f"""

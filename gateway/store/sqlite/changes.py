@@ -20,16 +20,11 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import Deleted, Entry, EntryKind, Recalled, Scope
+from gateway.store.rows import RECALLED, UNCOPIED, to_message
 from gateway.store.sqlite.directed import newest_directed
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.members import change_members, create_group
-from gateway.store.sqlite.messages import (
-    MESSAGE_JOINS,
-    MESSAGE_JSON,
-    RECALLED,
-    UNCOPIED,
-    to_message,
-)
+from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 from gateway.store.sqlite.related import folded_into
 from gateway.store.sqlite.rooms import is_room, trim
 from gateway.store.sqlite.texts import wipe

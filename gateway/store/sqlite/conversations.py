@@ -11,9 +11,10 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, Status, User
 from gateway.store.base import History, HistoryItem, Party, Readers, Recent
+from gateway.store.rows import NOTICE, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, table
-from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, NOTICE, to_message
+from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 from gateway.store.sqlite.stays import others_reach
 
 # The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice lies

@@ -12,18 +12,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
-from gateway.domain.drafts import Ack, Answer, Draft, Job, Keep, ReadDone, ReadMark, Refused, StatusChange
+from gateway.domain.drafts import (
+    Ack,
+    Advanced,
+    Answer,
+    Attachment,
+    Draft,
+    Job,
+    Keep,
+    ReadDone,
+    ReadMark,
+    Refused,
+)
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Bearing, Message, Page, Standing, User
 from gateway.store.base import History, Party, Readers, Recent, Remembered
+from gateway.store.errors import StoreError
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
-from gateway.store.sqlite.folder import StoreError, migrate, private, take_folder
+from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
 from gateway.store.sqlite.parties import Parties
+from gateway.store.sqlite.presence import Presence
 from gateway.store.sqlite.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -36,10 +49,11 @@ _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowEr
 _DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
-class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
+class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
+        super().__init__()
         self._path = path
         self._limits = limits
         self._lock = lock
@@ -51,7 +65,6 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
         self._failing = False
         self._settling = asyncio.Lock()
         self._closed = False
-        self._epoch = ""
 
     @classmethod
     async def open(cls, folder: Path, limits: Limits) -> SqliteStore:
@@ -80,11 +93,6 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
             lock.close()
             raise
         return store
-
-    @property
-    def epoch(self) -> str:
-        """Return the store's epoch."""
-        return self._epoch
 
     async def close(self) -> None:
         """Finish what is under way; fold the log into the database; let go of the folder."""
@@ -204,13 +212,16 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep):
 
     # -- positions --------------------------------------------------------------------------------------
 
-    async def advance(self, acks: Sequence[Ack]) -> list[StatusChange]:
+    async def advance(self, acks: Sequence[Ack]) -> Advanced:
         """Move cursors and *delivered* up."""
-        return await self._write(lambda conn: positions.advance(conn, acks))
+        held, replaced = self._sort(acks)
+        return Advanced(await self._write(lambda conn: positions.advance(conn, held)), replaced)
 
-    async def keep(self, devices: Sequence[Keep]) -> None:
+    async def keep(self, devices: Sequence[Keep]) -> list[Attachment]:
         """Make devices kept."""
-        await self._write(lambda conn: positions.keep(conn, devices, self._limits))
+        held, replaced = self._sort(devices)
+        await self._write(lambda conn: positions.keep(conn, held, self._limits))
+        return replaced
 
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.domain.model import ROOM, EntryKind, Scope
-from gateway.store.sqlite.messages import RECALLED, UNCOPIED
+from gateway.store.rows import RECALLED, UNCOPIED
 
 _USER = int(Scope.USER)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from gateway.store import schema
+from gateway.store.errors import StoreError
 from gateway.store.sqlite.lane import one
-
-
-class StoreError(RuntimeError):
-    """The store cannot be opened; the sentence is for the operator."""
 
 
 def take_folder(folder: Path) -> tuple[Path, IO[str]]:

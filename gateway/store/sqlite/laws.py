@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from gateway.domain.drafts import JobKind
 from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
+from gateway.store.rows import GONE, RECALLED, ROW_BYTES, UNCOPIED
 from gateway.store.sqlite.entry_laws import entry_laws
 from gateway.store.sqlite.group_laws import group_laws
-from gateway.store.sqlite.messages import GONE, RECALLED, UNCOPIED
-from gateway.store.sqlite.texts import ROW_BYTES
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)

@@ -23,8 +23,9 @@ from gateway.domain.model import (
     Standing,
     Stay,
 )
+from gateway.store.rows import to_message
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, to_message
+from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
+from gateway.store.rows import NOTICE
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.messages import NOTICE
 from gateway.store.sqlite.rooms import is_room
 from gateway.store.sqlite.stays import others_reach
 

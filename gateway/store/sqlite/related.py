@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from gateway.domain.drafts import MessageDraft, Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import FOLDED
+from gateway.store.rows import GONE
 from gateway.store.sqlite.lane import rows, table
-from gateway.store.sqlite.messages import GONE
 
 _RELATED = """
 SELECT json_group_array(json_array(m.msg_id, m.target, m.peer, m.sender, m.ctype, m.flags, m.expires_at,

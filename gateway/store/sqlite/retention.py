@@ -13,9 +13,9 @@ from typing import Any
 
 from gateway.domain.model import EntryKind
 from gateway.store.base import Oldest, Sweeping, Swept
+from gateway.store.rows import EXPIRED, ROW_BYTES, UNCOPIED
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.messages import EXPIRED, UNCOPIED
-from gateway.store.sqlite.texts import ROW_BYTES, count, release, wipe
+from gateway.store.sqlite.texts import count, release, wipe
 
 ENTRIES_PER_MESSAGE = 4
 """Entries that a page may remove for each of its messages: a message has two at the most, the rest is between them."""

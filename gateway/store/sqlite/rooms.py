@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from gateway.domain.model import ROOM, EntryKind
+from gateway.store.rows import ROW_BYTES
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.texts import ROW_BYTES, count, release
+from gateway.store.sqlite.texts import count, release
 
 # The newest message stays with its entry, however many recalls have come since: `timeline.last` names it. There are
 # never more of these than messages, so that what is kept stays bounded.

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 
 from gateway.store.sqlite.lane import rows, table
 
-ROW_BYTES = 300
-"""What a message counts for beside its texts in `app.stored_bytes`: roughly what its rows take."""
-
 _HELD = """
 SELECT json_group_array(json_array(app, body, n)) FROM (
     SELECT t.app AS app, m.body AS body, count(*) AS n FROM json_each(?) AS j

@@ -1,0 +1,241 @@
+"""The store port on PostgreSQL: a pool that writes, a pool that reads, and what becomes of lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from gateway.domain.drafts import Answer, Refused, Stale
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.store.answers import decode_answers, encode_answers
+from gateway.store.errors import StoreError
+from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, Lanes
+from gateway.store.postgres.migrate import migrate
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+POSTGRES_MIN = 14
+"""The first major version whose lock and upsert behaviour is tested here."""
+
+
+class _UndoneError(Exception):
+    """Carries an answer out of a transaction that is to be undone."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach the database. `pooled`: through PgBouncer in transaction mode."""
+
+    url: str
+    pooled: bool = False
+
+
+class PostgresStore(Lanes):
+    """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
+
+    shared = True
+
+    def __init__(self, limits: Limits, writers: asyncpg.Pool, readers: asyncpg.Pool, epoch: str) -> None:
+        self._limits = limits
+        self._writers = writers
+        self._readers = readers
+        self._epoch = epoch
+        self._reading = 0
+        self._failing = False
+        self._closed = False
+
+    @classmethod
+    async def open(cls, options: PostgresOptions, limits: Limits) -> PostgresStore:
+        """Connect, and make the tables where they are missing. Raises `StoreError` with a sentence."""
+        pools: list[asyncpg.Pool] = []
+        try:
+            pools.append(await _open_pool(options, limits, limits.store_writers))
+            pools.append(await _open_pool(options, limits, limits.store_readers))
+            async with pools[0].acquire() as conn:
+                version = conn.get_server_version().major
+                if version < POSTGRES_MIN:
+                    raise StoreError(f"PostgreSQL {POSTGRES_MIN} or newer is needed; the server is {version}")
+                epoch = await migrate(conn)
+        except BaseException as error:
+            for pool in pools:
+                pool.terminate()
+            if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)):
+                raise StoreError(f"cannot open the store on PostgreSQL: {_told(error)}") from error
+            raise
+        return cls(limits, pools[0], pools[1], epoch)
+
+    @property
+    def epoch(self) -> str:
+        """Return the store's epoch, as last read."""
+        return self._epoch
+
+    @property
+    def batches_max(self) -> int:
+        """How many batches may be in flight, none two of which have a timeline in common."""
+        return max(1, self._limits.store_writers - 2)
+
+    async def close(self) -> None:
+        """Finish what is under way, and leave."""
+        if self._closed:
+            return
+        self._closed = True
+        for pool in (self._writers, self._readers):
+            try:
+                async with asyncio.timeout(5):
+                    await pool.close()
+            except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                pool.terminate()
+
+    # -- lanes ------------------------------------------------------------------------------------------
+
+    async def _read(self, work: Callable[[Conn], Awaitable[T]]) -> T:
+        if self._reading >= self._limits.reads_queue_max:
+            raise Problem(Kind.OVERLOADED, "too many reads wait for the store", retry_after_ms=1000)
+        return await self._look(work)
+
+    async def _look(self, work: Callable[[Conn], Awaitable[T]]) -> T:
+        self._reading += 1
+        try:
+            return await self._tried(self._readers, work, self._limits.store_retry_ms)
+        finally:
+            self._reading -= 1
+
+    async def _write(self, work: Callable[[Conn], Awaitable[T]]) -> T:
+        async def transaction(conn: Conn) -> T:
+            async with conn.transaction():
+                return await work(conn)
+
+        return await self._tried(self._writers, transaction, self._limits.store_retry_ms)
+
+    async def _once(self, work: Callable[[Conn], Awaitable[Answer]]) -> Answer:
+        key = secrets.token_hex(16)
+        tries = 0
+
+        async def transaction(conn: Conn) -> Answer:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and (known := await self._known(conn, key)) is not None:
+                return known
+            try:
+                async with conn.transaction():
+                    answer = await work(conn)
+                    if isinstance(answer, (Refused, Stale)):
+                        raise _UndoneError(answer)
+                    await conn.execute(
+                        "INSERT INTO batch (key, answers) VALUES ($1, $2)", key, encode_answers([answer])
+                    )
+                    return answer
+            except _UndoneError as undone:
+                return undone.answer
+            except asyncpg.UniqueViolationError as error:
+                # An earlier try, whose connection was lost, has committed after all.
+                if error.table_name == "batch" and (known := await self._known(conn, key)) is not None:
+                    return known
+                raise
+
+        return await self._tried(self._writers, transaction, self._limits.batch_retry_ms)
+
+    async def _known(self, conn: Conn, key: str) -> Answer | None:
+        found = await conn.fetchval("SELECT answers FROM batch WHERE key = $1", key)
+        return None if found is None else decode_answers(found)[0]
+
+    async def _tried(self, pool: asyncpg.Pool, work: Callable[[Conn], Awaitable[T]], within_ms: int) -> T:
+        """Run `work` on a connection, again where it was undone by others or its connection was lost."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_ms / 1000
+        pause_s = 0.01
+        while True:
+            self._want_open()
+            try:
+                conn = await pool.acquire(timeout=self._limits.pool_wait_ms / 1000)
+            except TimeoutError as error:
+                raise Problem(
+                    Kind.OVERLOADED, "the store has no connection to spare; try again", retry_after_ms=1000
+                ) from error
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                failure: Exception = error
+            else:
+                try:
+                    done = await work(conn)
+                except AGAIN as error:
+                    failure = error
+                except BAD_DATA as error:
+                    raise _bad_data(error) from error
+                except LOST as error:
+                    failure = error
+                except asyncpg.PostgresError as error:
+                    raise self._failed(error) from error
+                else:
+                    self._works()
+                    return done
+                finally:
+                    await _release(pool, conn)
+            if loop.time() + pause_s > deadline:
+                raise self._failed(failure) from failure
+            # Jittered, so that those who undid each other do not meet again.
+            await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - nothing secret
+            pause_s = min(pause_s * 2, 0.5)
+
+    def _want_open(self) -> None:
+        if self._closed:
+            raise Problem(Kind.STORE_FAILED, "the store is closed")
+
+    def _works(self) -> None:
+        if self._failing:
+            log.info("the store works again")
+            self._failing = False
+
+    def _failed(self, error: Exception) -> Problem:
+        # Every caller is told; the log is told once, until a commit says that it is over.
+        if not self._failing:
+            log.error("the store failed: %s", _told(error))
+            self._failing = True
+        return Problem(
+            Kind.STORE_FAILED, "the store cannot keep anything now; try again", retry_after_ms=1000
+        )
+
+
+async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asyncpg.Pool:
+    timeout_s = limits.statement_timeout_ms / 1000
+    settings: dict[str, Any] = {}
+    if options.pooled:
+        # Each transaction may be another connection of the server: nothing may be left behind on one.
+        settings = {"statement_cache_size": 0}
+    else:
+        settings = {
+            "server_settings": {
+                "application_name": "gateway",
+                "statement_timeout": str(limits.statement_timeout_ms),
+                "idle_in_transaction_session_timeout": str(limits.statement_timeout_ms),
+            }
+        }
+    return await asyncpg.create_pool(
+        options.url, min_size=1, max_size=size, timeout=timeout_s, command_timeout=timeout_s + 1, **settings
+    )
+
+
+async def _release(pool: asyncpg.Pool, conn: Conn) -> None:
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        await pool.release(conn, timeout=5)
+
+
+def _bad_data(error: Exception) -> Problem:
+    return Problem(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
+
+
+def _told(error: BaseException) -> str:
+    """One line of an error that may have none."""
+    return " ".join(str(error).split()) or type(error).__name__

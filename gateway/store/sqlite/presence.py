@@ -1,0 +1,128 @@
+"""Which device is connected, where one process owns the store: it knows, and need not write it down."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from typing import TypeVar
+
+from gateway.domain.drafts import Ack, Attach, Attachment, Keep
+from gateway.domain.model import State
+from gateway.store.base import Pulse
+from gateway.store.sqlite.lane import Lanes, one, rows, table
+
+Written = TypeVar("Written", Ack, Keep)
+
+EPOCH_STEP = 2**32
+"""How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
+
+_FROZEN = f"""
+SELECT json_group_array(t.id) FROM json_each(?) AS j CROSS JOIN timeline AS t ON t.id = j.value
+WHERE t.state <> {State.NORMAL:d}
+"""
+
+
+def renew_epoch(conn: sqlite3.Connection) -> str:
+    """Begin another epoch."""
+    epoch: str = one(
+        conn,
+        "UPDATE meta SET epoch = ?, next_msg_id = next_msg_id + ? RETURNING epoch",
+        (secrets.token_hex(8), EPOCH_STEP),
+    )[0]
+    return epoch
+
+
+class Presence(Lanes):
+    """The part of the `Store` port on SQLite about connected devices. All of it ends with the process."""
+
+    shared = False
+    batches_max = 1
+
+    def __init__(self) -> None:
+        self._epoch = ""
+        self._numbers = itertools.count(1)
+        self._nodes: dict[int, None] = {}
+        self._attached: dict[int, dict[int, tuple[int, int]]] = {}
+
+    @property
+    def epoch(self) -> str:
+        """Return the store's epoch."""
+        return self._epoch
+
+    async def renew_epoch(self) -> str:
+        """Begin another epoch."""
+        self._epoch = await self._write(renew_epoch)
+        return self._epoch
+
+    async def beat(self, node: int) -> Pulse:
+        """Say that a node lives."""
+        self._nodes[node] = None
+        return Pulse(self._epoch, list(self._nodes))
+
+    async def leave(self, node: int) -> None:
+        """A node ends."""
+        self._nodes.pop(node, None)
+        for user_id, devices in list(self._attached.items()):
+            for device_sn, (_, where) in list(devices.items()):
+                if where == node:
+                    self._forget(user_id, device_sn)
+
+    async def attach(self, asked: Sequence[Attach]) -> list[int]:
+        """Note that devices have connected."""
+        numbers = []
+        for attach in asked:
+            devices = self._attached.get(attach.user_id, {})
+            if attach.device_sn not in devices and len(devices) >= self._limits.devices_per_user_max:
+                numbers.append(0)
+                continue
+            number = next(self._numbers)
+            self._attached.setdefault(attach.user_id, devices)[attach.device_sn] = (number, attach.node)
+            numbers.append(number)
+        return numbers
+
+    async def detach(self, gone: Sequence[Attachment]) -> None:
+        """Note that connections have ended."""
+        for one_gone in gone:
+            if self._holds(one_gone):
+                self._forget(one_gone.user_id, one_gone.device_sn)
+
+    async def dismiss(self, user_id: int, device_sn: int = 0) -> None:
+        """Let devices be connected no more."""
+        for sn in [device_sn] if device_sn else list(self._attached.get(user_id, {})):
+            self._forget(user_id, sn)
+
+    async def attached(self, user_id: int) -> list[int]:
+        """List the devices that are connected."""
+        return sorted(self._attached.get(user_id, {}))
+
+    async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
+        """Which are no longer their device's connection."""
+        return [connection for connection in connections if not self._holds(connection)]
+
+    async def frozen(self, user_ids: Sequence[int]) -> list[int]:
+        """Which may not act."""
+        return await self._look(lambda conn: table(conn, _FROZEN, (rows(list(user_ids)),)))
+
+    def _sort(self, written: Sequence[Written]) -> tuple[list[Written], list[Attachment]]:
+        """Part what connections that are their device's have written from which are no longer."""
+        held: list[Written] = []
+        replaced: dict[Attachment, None] = {}
+        for one_written in written:
+            connection = Attachment(one_written.user_id, one_written.device_sn, one_written.attach_no)
+            if not connection.attach_no or self._holds(connection):
+                held.append(one_written)
+            else:
+                replaced[connection] = None
+        return held, list(replaced)
+
+    def _holds(self, connection: Attachment) -> bool:
+        devices = self._attached.get(connection.user_id, {})
+        return devices.get(connection.device_sn, (0, 0))[0] == connection.attach_no
+
+    def _forget(self, user_id: int, device_sn: int) -> None:
+        devices = self._attached.get(user_id, {})
+        devices.pop(device_sn, None)
+        if not devices:
+            self._attached.pop(user_id, None)

