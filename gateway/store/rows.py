@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.domain.model import Gone, Message, Scope
+from gateway.domain.model import Gone, GroupRequest, Message, Scope
 
 NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED = 1, 2, 4, 8, 16
 """`message.flags`: a system notification · its text is gone by a recall · the sender's timeline has no entry of it ·
@@ -51,3 +51,16 @@ def _gone(flags: int) -> Gone:
     if flags & RECALLED:
         return Gone.RECALLED
     return Gone.ERASED if flags & ERASED else Gone.EXPIRED
+
+
+def to_request(row: Sequence[Any]) -> GroupRequest:
+    """Build a request of its id, the xids of group, user and inviter, its reason, at and expires_at."""
+    return GroupRequest(
+        id=row[0],
+        group_xid=row[1],
+        user_xid=row[2],
+        inviter_xid=row[3],
+        reason=row[4],
+        at=row[5],
+        expires_at=row[6],
+    )
