@@ -38,9 +38,9 @@ class Connecting(msgspec.Struct, frozen=True, kw_only=True):
 class Sending(msgspec.Struct, frozen=True, kw_only=True):
     """What the messages took, from the first send to the last delivery.
 
-    `server_cpu_us_per_delivery` is of the node that the devices are connected to. `others_percent` is what other programs
-    used of the server's and the load's core; None where the two were not pinned to one each. Where it is not near zero
-    the numbers say little.
+    `server_cpu_us_per_delivery` is of the node that the devices are connected to. `others_percent` is what other
+    programs used of the server's and the load's core; None where the two were not pinned to one each. Where it is not
+    near zero the numbers say little.
     """
 
     totals: dict[str, int]
