@@ -57,6 +57,9 @@ from gateway.domain.model import (
     User,
 )
 
+EPOCH_STEP = 2**32
+"""How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
+
 
 class Party(msgspec.Struct, frozen=True):
     """Who or what an xid of an app names."""
