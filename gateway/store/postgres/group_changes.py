@@ -47,7 +47,7 @@ ON CONFLICT (grp, usr) DO UPDATE SET until = excluded.until, at = excluded.at
 _BLOCK = "INSERT INTO grp_block (grp, usr, at) SELECT $1, usr, $2 FROM unnest($3::bigint[]) AS u (usr)"
 _ASSIGN = """
 UPDATE stay SET admin = $1
-FROM (SELECT id FROM stay WHERE id = ANY ($2::bigint[]) ORDER BY usr, grp FOR UPDATE) AS j WHERE stay.id = j.id
+FROM (SELECT id FROM stay WHERE id = ANY ($2::bigint[]) ORDER BY id FOR UPDATE) AS j WHERE stay.id = j.id
 """
 _HEIR = """
 SELECT s.id, s.usr FROM timeline AS t JOIN stay AS s ON s.usr = t.id

@@ -1,7 +1,7 @@
 """Locks of heads: who holds the heads of a group and of the users named decides alone what becomes of them.
 
-All heads that a change concerns are locked by one statement, in the order of (app, xid), before anything is read that it
-is judged by: each later statement sees what is committed by then. While they are held
+All heads that a change concerns are locked by one statement, in the order of (app, xid), before anything is read that
+it is judged by: each later statement sees what is committed by then. While they are held
 
 - nobody else changes who is in the group, who is banned or blocked by it, what it allows, nor sends to it;
 - nobody else changes in which groups the users are, nor appends to their timelines.

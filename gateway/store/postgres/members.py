@@ -76,7 +76,7 @@ JOIN grp AS g ON g.id = $1 ORDER BY j.n
 """
 _CLOSE = f"""
 UPDATE stay SET to_seq = $1, to_msg = greatest($2::bigint, {newest_directed("stay.usr", "stay.grp")}), admin = 0
-FROM (SELECT id FROM stay WHERE id = ANY ($3::bigint[]) ORDER BY usr, grp FOR UPDATE) AS j WHERE stay.id = j.id
+FROM (SELECT id FROM stay WHERE id = ANY ($3::bigint[]) ORDER BY id FOR UPDATE) AS j WHERE stay.id = j.id
 """
 _COUNTED = "UPDATE grp SET members = members + $2, updated_at = $3 WHERE id = $1"
 _WITHDRAW = "DELETE FROM request WHERE grp = $1 AND usr = ANY ($2::bigint[]) AND state = 0"
