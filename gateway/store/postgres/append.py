@@ -15,10 +15,10 @@ import asyncpg
 
 from gateway.domain.drafts import Answer, Appended, Draft, MessageDraft, Refused, Repeated
 from gateway.domain.errors import Kind, Problem
-from gateway.store import judging
 from gateway.store.postgres.hot import HOT, Question, ask, understand
 from gateway.store.postgres.lane import BAD_DATA, Conn, Lanes, OvertakenError, known_answers
 from gateway.store.postgres.schema import DRAFT_ID_BLOCK, MSG_ID_BLOCK
+from gateway.store.run import known_as
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ async def _look_up(
         apps, senders, keys = zip(*(_key(drafts[n]) for n in asked), strict=True)
         for place, digest, first_msg_id, last_msg_id in await conn.fetch(_KEYS, apps, senders, keys):
             n = asked[place - 1]
-            answers[n] = _known(drafts[n], digest, first_msg_id, last_msg_id)
+            answers[n] = known_as(drafts[n], digest, first_msg_id, last_msg_id)
     return answers
 
 
@@ -176,20 +176,13 @@ def _key(draft: MessageDraft) -> tuple[int, int, str]:
     return draft.app, draft.sender_xid, draft.key
 
 
-def _known(draft: MessageDraft, digest: str, first_msg_id: int, last_msg_id: int) -> Answer:
-    """Answer a draft whose key was used before."""
-    if draft.digest == digest:
-        return Repeated(first_msg_id, last_msg_id)
-    return judging.conflict(draft.key)
-
-
 def _repeat(draft: MessageDraft, first: MessageDraft, answer: Answer | None) -> Answer | None:
     """Answer a draft by what has become of the first one of its key in the batch; None: it has left the key free."""
     if isinstance(answer, Appended):
         last_msg_id = answer.first_msg_id + len(first.targets) - 1
-        return _known(draft, first.digest, answer.first_msg_id, last_msg_id)
+        return known_as(draft, first.digest, answer.first_msg_id, last_msg_id)
     if isinstance(answer, Repeated):
-        return _known(draft, first.digest, answer.first_msg_id, answer.last_msg_id)
+        return known_as(draft, first.digest, answer.first_msg_id, answer.last_msg_id)
     return None
 
 

@@ -18,9 +18,11 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.answers import decode_answers, encode_answers
 from gateway.store.errors import StoreError
+from gateway.store.postgres.accounts import Accounts
 from gateway.store.postgres.append import Appending
 from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers
 from gateway.store.postgres.migrate import migrate
+from gateway.store.postgres.parties import Parties
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     pooled: bool = False
 
 
-class PostgresStore(Appending):
+class PostgresStore(Appending, Parties, Accounts):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 
     shared = True

@@ -8,15 +8,16 @@ statement fails as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.domain.drafts import Answer, Appended, MessageDraft, Stale
 from gateway.domain.model import EntryKind, Scope, State
-from gateway.store import judging
+from gateway.store import refusals
 from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
+from gateway.store.run import stored_bytes
 
 # The verdict on a target, and how many of them there is room for beside the target's number.
 _SENDER_NOT_USER, _SENDER_UNKNOWN, _SENDER_FROZEN = 1, 2, 3
@@ -204,7 +205,7 @@ def ask(drafts: Sequence[MessageDraft], draft_ids: Sequence[int], slot: int) -> 
             [draft.digest for draft in drafts],
             firsts,
             [len(draft.targets) for draft in drafts],
-            [judging.stored_bytes(draft) for draft in drafts],
+            [stored_bytes(draft) for draft in drafts],
             [draft.content for draft in drafts],
             [draft.attachment for draft in drafts],
             [draft.config for draft in drafts],
@@ -251,22 +252,15 @@ def _refusal(draft: MessageDraft, verdict: int, first_k: int) -> Answer:
     """Say what a verdict means; it comes with the number of the target that it was found at."""
     k, code = divmod(verdict, _VERDICTS)
     xid = draft.targets[k - first_k] if k else 0
-    match code:
-        case 1:
-            return judging.sender_not_user(draft.sender_xid)
-        case 2:
-            return judging.sender_unknown(draft.sender_xid)
-        case 3:
-            return judging.sender_refused(State.FROZEN, draft.sender_xid)
-        case 4:
-            return judging.target_not_user(xid)
-        case 5:
-            return judging.target_unknown(xid)
-        case 6:
-            return judging.between(draft.sender_xid, xid)
-        case 7:
-            return judging.group_unknown(xid)
-        case 8:
-            return Stale()
-        case _:
-            return judging.storage_full()
+    sentences: dict[int, Callable[[], Answer]] = {
+        _SENDER_NOT_USER: lambda: refusals.sender_not_user(draft.sender_xid),
+        _SENDER_UNKNOWN: lambda: refusals.sender_refused(State.DELETED, draft.sender_xid),
+        _SENDER_FROZEN: lambda: refusals.sender_refused(State.FROZEN, draft.sender_xid),
+        _NOT_USER: lambda: refusals.target_not_user(xid),
+        _UNKNOWN: lambda: refusals.target_unknown(xid),
+        _BLOCKED: lambda: refusals.between(draft.sender_xid, xid),
+        _NO_GROUP: lambda: refusals.group_unknown(xid),
+        _STALE: Stale,
+        _FULL: refusals.storage_full,
+    }
+    return sentences[code]()
