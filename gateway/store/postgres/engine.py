@@ -18,11 +18,13 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.answers import decode_answers, encode_answers
 from gateway.store.errors import StoreError
+from gateway.store.postgres.accounts import Accounts
 from gateway.store.postgres.conversations import Conversations
 from gateway.store.postgres.devices import Devices
 from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn
 from gateway.store.postgres.migrate import migrate
 from gateway.store.postgres.pages import Pages
+from gateway.store.postgres.parties import Parties
 from gateway.store.postgres.positions import Positions
 from gateway.store.postgres.presence import Presence
 
@@ -48,7 +50,7 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     pooled: bool = False
 
 
-class PostgresStore(Pages, Conversations, Positions, Devices, Presence):
+class PostgresStore(Parties, Accounts, Pages, Conversations, Positions, Devices, Presence):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 
     shared = True
