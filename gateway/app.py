@@ -110,7 +110,8 @@ class Gateway:
         self.operator = Operator(
             store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
         )
-        self._control = ControlServer(Path(config.server.data), self.operator)
+        # Where nodes share a store, commands write to it beside them.
+        self._control = None if store.shared else ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
         self._runner: web.AppRunner | None = None
@@ -155,11 +156,14 @@ class Gateway:
         await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
         host, port = listener.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        await self._control.start()
+        if self._control is not None:
+            await self._control.start()
         self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.hub.run_sweep, "sweep")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        if self.store.shared:
+            self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
 
@@ -212,7 +216,8 @@ class Gateway:
             self.hub.close(connection, Close.DRAINING, "the gateway is shutting down", later_ms)
 
     async def _release(self) -> None:
-        await self._control.stop()
+        if self._control is not None:
+            await self._control.stop()
         await self._tasks.stop()
         await self.hub.stop()
         self.directory.close()
