@@ -156,6 +156,17 @@ async def test_strangers_do_not_wait_for_each_other() -> None:
     await run.land_all(Random(1))
 
 
+async def test_what_did_not_fit_is_another_batch_at_once() -> None:
+    """Who was left out of a batch need not wait until it lands."""
+    run = Run(3)
+    run.ask(deletion(0, 1, 2))
+    run.ask(membership(1, 20, 3))
+    run.ask(deletion(2, 4, 5))
+    await run.settle()
+    assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[0], [1], [2]]
+    await run.land_all(Random(1))
+
+
 async def test_what_waits_for_a_busy_party_goes_as_one_batch() -> None:
     """Group commit holds for them too: all that came while it was busy is the next batch."""
     run = Run(3)
