@@ -43,7 +43,8 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
 from gateway.edge.server import HTTP_LOG, Switch, build_app
 from gateway.edge.socket import Channel
-from gateway.store.sqlite import SqliteStore
+from gateway.store.base import Store
+from gateway.stores import open_store
 from gateway.wire.close import Close
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class ListenError(RuntimeError):
 class Gateway:
     """One running node. Made by `start`; `stop` drains it."""
 
-    def __init__(self, config: Config, store: SqliteStore) -> None:
+    def __init__(self, config: Config, store: Store) -> None:
         limits = config.limits
         self._config = config
         self._tasks = Tasks()
@@ -119,7 +120,7 @@ class Gateway:
         """Open the store and listen. Raises `StoreError` or `ListenError` with a sentence; nothing is left behind."""
         listener = _listen(config.server.host, config.server.port)
         try:
-            store = await SqliteStore.open(Path(config.server.data), config.limits)
+            store = await open_store(config)
         except BaseException:
             listener.close()
             raise

@@ -25,7 +25,7 @@ from gateway.core.retention import Retention
 from gateway.domain.drafts import Job, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import App, User
-from gateway.store.sqlite import SqliteStore
+from gateway.stores import open_store
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _ask_running(folder: Path, line: bytes) -> bytes:
 
 
 async def _do_here(config: Config, asked: Ask) -> Reply:
-    store = await SqliteStore.open(Path(config.server.data), config.limits)
+    store = await open_store(config)
     directory = Directory(store, config.limits, now_ms, secrets.token_bytes)
     retention = Retention(
         store,

@@ -88,6 +88,10 @@ class Stage:
         await self.store.close()
         self.store = await open_store(self.engine, self.folder, limits or self.limits)
 
+    async def alter(self, statement: str) -> None:
+        """Change a table behind the store's back, by a statement that every engine knows."""
+        await self.store._write(lambda conn: conn.execute(statement))  # type: ignore[attr-defined]
+
     def check(self) -> list[str]:
         """Which laws are broken."""
         return check(self.engine, self.folder)

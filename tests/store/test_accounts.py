@@ -17,8 +17,7 @@ async def freeze(stage: Stage, *xids: int, state: State = State.FROZEN, create: 
 async def deleted(stage: Stage, xid: int) -> None:
     """Make a user a deleted one, as whoever deletes it will."""
     user = await stage.user(xid)
-    work = "UPDATE timeline SET state = 2 WHERE id = ?"
-    await stage.store._write(lambda conn: conn.execute(work, (user.id,)).fetchall())  # type: ignore[attr-defined]
+    await stage.alter(f"UPDATE timeline SET state = 2 WHERE id = {user.id}")
 
 
 class TestState:

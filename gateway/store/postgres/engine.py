@@ -18,8 +18,10 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.answers import decode_answers, encode_answers
 from gateway.store.errors import StoreError
-from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, Lanes
+from gateway.store.postgres.accounts import Accounts
+from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn
 from gateway.store.postgres.migrate import migrate
+from gateway.store.postgres.parties import Parties
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     pooled: bool = False
 
 
-class PostgresStore(Lanes):
+class PostgresStore(Parties, Accounts):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 
     shared = True

@@ -26,9 +26,10 @@ from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX, EntryKind, Scope, State
+from gateway.store.refusals import between, sender_refused
 from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
 from gateway.store.sqlite import jobs
-from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
+from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change

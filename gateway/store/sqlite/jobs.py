@@ -24,7 +24,8 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.store.sqlite import broadcast, erase
 from gateway.store.sqlite.lane import one
-from gateway.store.sqlite.work import Page, Task, Work
+from gateway.store.sqlite.work import Work
+from gateway.store.work import Page, Task
 
 log = logging.getLogger(__name__)
 
