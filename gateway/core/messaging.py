@@ -60,6 +60,10 @@ class Messaging:
         self._now = clock_ms
         self._facts = FactsBook(store, limits)
 
+    def forget_all(self) -> None:
+        """Judge by nothing that was read before: the store has become another one."""
+        self._facts.forget_all()
+
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
         """Send to all targets or to none; return the first and last `msg_id` once they are committed.
 
