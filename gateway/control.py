@@ -93,8 +93,11 @@ class ControlServer:
 
 
 def ask(config: Config, asked: Ask) -> dict[str, Any]:
-    """Have an ask carried out, by the gateway that owns the folder or here. Raises `Problem` or `StoreError`."""
-    told = ask_running(Path(config.server.data), asked)
+    """Have an ask carried out, by the gateway that owns the folder or here. Raises `Problem` or `StoreError`.
+
+    A store on a server is nobody's own: here.
+    """
+    told = None if config.store.url else ask_running(Path(config.server.data), asked)
     return _opened(asyncio.run(_do_here(config, asked))) if told is None else told
 
 
