@@ -116,8 +116,8 @@ class Gateway:
         self.operator = Operator(
             store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
         )
-        # Commands reach a store on a server by themselves.
-        self._control = None if config.store.url else ControlServer(Path(config.server.data), self.operator)
+        # Where nodes share a store, commands write to it beside them.
+        self._control = None if store.shared else ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
         self._runner: web.AppRunner | None = None
@@ -183,6 +183,8 @@ class Gateway:
         self._tasks.keep(self.presence.run, "departures")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        if self.store.shared:
+            self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
 

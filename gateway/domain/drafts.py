@@ -210,7 +210,9 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True):
 class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     """The next page of a job. What it adds and how far the job has got are one commit: no page is done twice.
 
-    `rows` and `size` are what one page adds at the most, as in every other draft. Its one party is the job, below 0.
+    `rows` and `size` are what one page adds at the most, as in every other draft; its one party is the job, below 0.
+    `after` is the job's progress as the asker knows it: where another has moved it, nothing is done and the answer is
+    `Stale`. -1: from wherever it is.
     """
 
     app: int
@@ -218,6 +220,7 @@ class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     rows: int
     size: int
+    after: int = -1
 
     @property
     def parties(self) -> set[int]:
@@ -280,13 +283,17 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as far as it is committed: `done` counts what its kind counts (a broadcast: the messages sent)."""
+    """A job as far as it is committed: `done` counts what its kind counts (a broadcast: the messages sent).
+
+    `progress` is how far its pages have got: it never falls, and moves with nearly every page.
+    """
 
     id: int
     app: int
     kind: JobKind
     done: int = 0
     finished: bool = False
+    progress: int = 0
 
 
 class Started(msgspec.Struct, frozen=True):

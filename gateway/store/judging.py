@@ -50,8 +50,8 @@ class JudgedGroup(msgspec.Struct):
     """A group that stands, at the version that a draft was judged by."""
 
     owner_id: int
-    owner_xid: int
     type: int
+    members: int
 
 
 def named_users(draft: Naming) -> tuple[int, ...]:

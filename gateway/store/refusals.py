@@ -14,9 +14,14 @@ Found = Mapping[int, tuple[int, int, int]]
 """What ids name, users or not: (id, scope, state) by xid."""
 
 
-def between(sender_xid: int, target_xid: int) -> Refused:
-    """The refusal of a target; whose the block is, is nobody else's business."""
-    return Refused(Kind.BLOCKED, f"targets: there is a block between {sender_xid} and {target_xid}")
+def conflict(key: str, what: str) -> Refused:
+    """The refusal of a transaction key that was used for something else."""
+    return Refused(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another {what}")
+
+
+def sender_not_user(xid: int) -> Refused:
+    """The refusal of a sender that is a group."""
+    return Refused(Kind.BAD_PARAMETER, f"from_user_id: {xid} is a group, not a user")
 
 
 def sender_refused(state: int, xid: int) -> Refused:
@@ -24,6 +29,36 @@ def sender_refused(state: int, xid: int) -> Refused:
     if state == State.FROZEN:
         return Refused(Kind.FROZEN, f"from_user_id: user {xid} is frozen")
     return Refused(Kind.USER_UNKNOWN, f"from_user_id: there is no user {xid}")
+
+
+def target_not_user(xid: int) -> Refused:
+    """The refusal of a target that is a group."""
+    return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
+
+
+def target_unknown(xid: int) -> Refused:
+    """The refusal of a target that nobody is, or is any more."""
+    return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
+
+
+def group_unknown(xid: int) -> Refused:
+    """The refusal of a target that is no group."""
+    return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {xid}")
+
+
+def not_a_member(xid: int, group_xid: int) -> Refused:
+    """The refusal of a target that a message of a group cannot go to."""
+    return Refused(Kind.NOT_A_MEMBER, f"targets: {xid} is not a member of group {group_xid}")
+
+
+def between(sender_xid: int, target_xid: int) -> Refused:
+    """The refusal of a target; whose the block is, is nobody else's business."""
+    return Refused(Kind.BLOCKED, f"targets: there is a block between {sender_xid} and {target_xid}")
+
+
+def storage_full() -> Refused:
+    """The refusal of what would take an app past what it may store."""
+    return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
 
 
 def judge_parties(
@@ -36,16 +71,16 @@ def judge_parties(
     unknown = (0, Scope.USER, State.NORMAL if create else State.DELETED)
     sender_id, kind, state = found.get(sender_xid, unknown)
     if kind != Scope.USER:
-        return Refused(Kind.BAD_PARAMETER, f"from_user_id: {sender_xid} is a group, not a user")
+        return sender_not_user(sender_xid)
     if state != State.NORMAL:
         return sender_refused(state, sender_xid)
     pairs = []
     for xid in target_xids:
         target_id, kind, state = found.get(xid, unknown)
         if kind != Scope.USER:
-            return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
+            return target_not_user(xid)
         if state == State.DELETED:
-            return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
+            return target_unknown(xid)
         pairs.append((sender_id, target_id))
     return pairs
 

@@ -8,7 +8,17 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.model import Deleted, Entry, EntryKind, Gone, Membership, Message, Recalled, Scope
+from gateway.domain.model import (
+    Deleted,
+    Entry,
+    EntryKind,
+    Gone,
+    GroupRequest,
+    Membership,
+    Message,
+    Recalled,
+    Scope,
+)
 from gateway.store.base import History, HistoryItem
 
 log = logging.getLogger(__name__)
@@ -61,6 +71,19 @@ def _gone(flags: int) -> Gone:
     if flags & RECALLED:
         return Gone.RECALLED
     return Gone.ERASED if flags & ERASED else Gone.EXPIRED
+
+
+def to_request(row: Sequence[Any]) -> GroupRequest:
+    """Build a request of its id, the xids of group, user and inviter, its reason, at and expires_at."""
+    return GroupRequest(
+        id=row[0],
+        group_xid=row[1],
+        user_xid=row[2],
+        inviter_xid=row[3],
+        reason=row[4],
+        at=row[5],
+        expires_at=row[6],
+    )
 
 
 def to_entry(seq: int, kind: int, data: str, message: Sequence[Any]) -> Entry | None:

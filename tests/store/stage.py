@@ -92,6 +92,14 @@ class Stage:
         """Change a table behind the store's back, by a statement that every engine knows."""
         await self.store._write(lambda conn: conn.execute(statement))  # type: ignore[attr-defined]
 
+    async def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Look into tables, by a query that every engine knows."""
+        if self.engine == "postgres":
+            found = await self.store._read(lambda conn: conn.fetch(query))  # type: ignore[attr-defined]
+        else:
+            found = await self.store._read(lambda conn: conn.execute(query).fetchall())  # type: ignore[attr-defined]
+        return [tuple(row) for row in found]
+
     def check(self) -> list[str]:
         """Which laws are broken."""
         return check(self.engine, self.folder)

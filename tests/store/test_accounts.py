@@ -214,11 +214,4 @@ async def test_a_call_under_way_leaves_nothing_with_a_deleted_user(stage: Stage)
     assert isinstance(found, User)
     assert found.password == ""
     for asked in (user, other):
-        assert (
-            await stage.store._read(  # type: ignore[attr-defined]
-                lambda conn, usr=asked.id: conn.execute(
-                    "SELECT * FROM block WHERE usr = ?", (usr,)
-                ).fetchall()
-            )
-            == []
-        )
+        assert await stage.ask(f"SELECT * FROM block WHERE usr = {asked.id}") == []

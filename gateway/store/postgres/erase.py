@@ -9,8 +9,9 @@ from __future__ import annotations
 from gateway.domain.drafts import JobDraft, Placed
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, Action, State
+from gateway.store.judging import GroupUser
 from gateway.store.postgres.lane import Conn
-from gateway.store.postgres.members import GroupUser, end_group, tell
+from gateway.store.postgres.members import end_group, tell
 from gateway.store.postgres.texts import wipe
 from gateway.store.postgres.work import Work
 from gateway.store.rows import ERASED, NOTICE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from gateway.domain.drafts import Answer, Changed, Stale
+from gateway.domain.drafts import Answer, Changed
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import (
     BanDraft,
@@ -23,7 +23,6 @@ from gateway.store.judging import (
     GroupUser,
     JudgedGroup,
     find_room,
-    group_unknown,
     heir_unknown,
     let_off,
     may_be_banned,
@@ -32,7 +31,14 @@ from gateway.store.judging import (
 )
 from gateway.store.sqlite.group_requests import file_requests, handle_request
 from gateway.store.sqlite.lane import one, rows
-from gateway.store.sqlite.members import change_settings, find_users, make_missing, tell, withdraw_requests
+from gateway.store.sqlite.members import (
+    change_settings,
+    find_users,
+    judged_group,
+    make_missing,
+    tell,
+    withdraw_requests,
+)
 
 _BAN = """
 INSERT INTO ban (grp, usr, until, at) SELECT ?1, value, ?2, ?3 FROM json_each(?4) WHERE true
@@ -43,7 +49,7 @@ _BLOCK = "INSERT INTO grp_block (grp, usr, at) SELECT ?1, value, ?2 FROM json_ea
 
 def append_group_change(conn: sqlite3.Connection, draft: GroupDraft, limits: Limits) -> Answer:
     """Append one draft about a group and answer it."""
-    group = _judged(conn, draft)
+    group = judged_group(conn, draft)
     if not isinstance(group, JudgedGroup):
         return group
     match draft:
@@ -62,20 +68,6 @@ def append_group_change(conn: sqlite3.Connection, draft: GroupDraft, limits: Lim
             return file_requests(conn, draft, limits)
         case HandleDraft():
             return handle_request(conn, draft, limits)
-
-
-def _judged(conn: sqlite3.Connection, draft: GroupChange) -> JudgedGroup | Answer:
-    found = one(
-        conn,
-        """SELECT t.facts_version, g.owner, o.xid, g.type FROM timeline AS t
-        JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
-        WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL""",
-        (draft.group_id, draft.app),
-    )
-    if not found:
-        return group_unknown(draft.group_xid)
-    version, *group = found
-    return JudgedGroup(*group) if version == draft.judged else Stale()
 
 
 def _raised(conn: sqlite3.Connection, draft: GroupChange, refused: dict[int, Kind], changes: int) -> Changed:

@@ -15,6 +15,7 @@ from gateway.domain.group_drafts import HandleDraft, RequestDraft
 from gateway.domain.limits import Limits
 from gateway.domain.model import GroupRequest
 from gateway.store.judging import handled, joins_by, may_ask, new_requests, request_gone
+from gateway.store.rows import to_request
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.members import change_members, find_users, make_missing
 
@@ -114,15 +115,4 @@ def list_invitations(
 
 
 def _requests(conn: sqlite3.Connection, sql: str, params: tuple[object, ...]) -> list[GroupRequest]:
-    return [
-        GroupRequest(
-            id=row[0],
-            group_xid=row[1],
-            user_xid=row[2],
-            inviter_xid=row[3],
-            reason=row[4],
-            at=row[5],
-            expires_at=row[6],
-        )
-        for row in conn.execute(sql, params).fetchall()
-    ]
+    return [to_request(row) for row in conn.execute(sql, params).fetchall()]

@@ -6,11 +6,12 @@ import sqlite3
 
 from gateway.domain.drafts import Answer, Changed, CreateDraft, MembershipDraft, Placed, Refused, Stale
 from gateway.domain.errors import Kind
-from gateway.domain.group_drafts import GroupSettings
+from gateway.domain.group_drafts import GroupChange, GroupSettings
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, Scope, State
 from gateway.store.judging import (
     GroupUser,
+    JudgedGroup,
     Naming,
     group_unknown,
     may_begin,
@@ -24,6 +25,10 @@ from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.users import make_user, next_xid
 from gateway.store.telling import tell_membership
 
+_JUDGED = """
+SELECT t.facts_version, g.owner, g.type, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
+WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL
+"""
 _USERS = f"""
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state = {State.DELETED:d}, t.head,
     (SELECT s.id FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
@@ -68,6 +73,15 @@ def find_users(
     named = rows(named_users(draft))
     found = {row[0]: row[1:] for row in table(conn, _USERS, (draft.app, group_id, named))}
     return sort_users(draft, found, refused, make=make)
+
+
+def judged_group(conn: sqlite3.Connection, draft: GroupChange | MembershipDraft) -> JudgedGroup | Answer:
+    """Find the group that a draft is about, at the version it was judged by."""
+    found = one(conn, _JUDGED, (draft.group_id, draft.app))
+    if not found:
+        return group_unknown(draft.group_xid)
+    version, *group = found
+    return JudgedGroup(*group) if version == draft.judged else Stale()
 
 
 def create_group(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Answer:
@@ -127,17 +141,9 @@ def make_missing(conn: sqlite3.Connection, draft: Naming, users: list[GroupUser]
 
 def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
     """Let users join, leave or be kicked, or end the group."""
-    found = one(
-        conn,
-        """SELECT t.facts_version, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
-        WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL""",
-        (draft.group_id, draft.app),
-    )
-    if not found:
-        return group_unknown(draft.group_xid)
-    version, members = found
-    if version != draft.judged:
-        return Stale()
+    group = judged_group(conn, draft)
+    if not isinstance(group, JudgedGroup):
+        return group
     refused: dict[int, Kind] = {}
     if draft.action is Action.DESTROYED:
         users = [
@@ -152,7 +158,7 @@ def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Lim
         end_group(conn, draft.group_id, draft.at)
     elif draft.action is Action.JOINED:
         users = find_users(conn, draft, draft.group_id, refused, make=True)
-        users = may_join(users, members, limits, refused)
+        users = may_join(users, group.members, limits, refused)
         make_missing(conn, draft, users)
     else:
         users = find_users(conn, draft, draft.group_id, refused, make=False)
