@@ -20,9 +20,14 @@ from gateway.store.answers import decode_answers, encode_answers
 from gateway.store.errors import StoreError
 from gateway.store.postgres.accounts import Accounts
 from gateway.store.postgres.append import Appending
+from gateway.store.postgres.conversations import Conversations
+from gateway.store.postgres.devices import Devices
 from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers
 from gateway.store.postgres.migrate import migrate
+from gateway.store.postgres.pages import Pages
 from gateway.store.postgres.parties import Parties
+from gateway.store.postgres.positions import Positions
+from gateway.store.postgres.presence import Presence
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -46,7 +51,7 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     pooled: bool = False
 
 
-class PostgresStore(Appending, Parties, Accounts):
+class PostgresStore(Appending, Parties, Accounts, Pages, Conversations, Positions, Devices, Presence):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 
     shared = True
