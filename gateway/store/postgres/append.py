@@ -10,6 +10,7 @@ import itertools
 import logging
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TypeGuard
 
 import asyncpg
@@ -28,12 +29,14 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
+from gateway.domain.model import Scope
 from gateway.store.postgres.changes import append_change
 from gateway.store.postgres.group_changes import append_group_change
 from gateway.store.postgres.hot import HOT, Question, ask, understand
 from gateway.store.postgres.jobs import start, step, unfinished
 from gateway.store.postgres.keys import find_keys
 from gateway.store.postgres.lane import BAD_DATA, Conn, Lanes, OvertakenError, known_answers
+from gateway.store.postgres.rooms import trim
 from gateway.store.postgres.run import append_message
 from gateway.store.postgres.schema import DRAFT_ID_BLOCK, MSG_ID_BLOCK
 from gateway.store.run import known_as
@@ -114,6 +117,7 @@ class Appending(Lanes):
         question = ask(drafts, await self._take_draft_ids(len(drafts)), next(self._slots))
         done = await self._keyed(lambda conn, key, first: _run(conn, key, question, first=first))
         if not isinstance(done, Refused):
+            await self._trim(drafts, done)
             return done
         if len(drafts) == 1:
             return [done]
@@ -124,6 +128,22 @@ class Appending(Lanes):
         except Problem as problem:
             # The first half is committed and must be answered as such.
             return answers + [Refused(problem.kind, problem.sentence) for _ in drafts[middle:]]
+
+    async def _trim(self, drafts: Sequence[MessageDraft], answers: Sequence[Answer | None]) -> None:
+        """Let chatrooms go of what is too old. The messages are committed: what fails here the next ones make good."""
+        keep = self._limits.room_history_max
+        count = sum(len(draft.targets) for draft in drafts)
+        passed = {
+            timeline_id
+            for draft, answer in zip(drafts, answers, strict=True)
+            if draft.scope is Scope.GROUP and isinstance(answer, Appended)
+            for timeline_id, seq in answer.received
+            # Whatever passes a multiple of what is kept is looked at, so that most batches ask nothing.
+            if seq % keep < count
+        }
+        if passed:
+            with suppress(Problem):
+                await self._write(lambda conn: trim(conn, list(passed), keep))
 
     async def _take_draft_ids(self, count: int) -> list[int]:
         """Take numbers for drafts. They are the same in every try, which makes a second one of a batch collide."""
