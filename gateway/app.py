@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway.bus.base import Forget
 from gateway.bus.memory import MemoryBus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
@@ -27,14 +28,17 @@ from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
+from gateway.core.notes import Notes
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
+from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
 from gateway.core.retention import Retention
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.signals import Signals
+from gateway.core.sweep import Sweep
 from gateway.core.tasks import Tasks
 from gateway.core.users import Users
 from gateway.core.writer import Writer
@@ -76,14 +80,23 @@ class Gateway:
         self._bus = MemoryBus()
         self.hub = Hub(store, self._bus, limits, ticks_ms)
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
-        self.receipts = Receipts(store, self.hub, limits, now_ms)
-        self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
+        notes = Notes(self._bus, self.hub)
+        self.receipts = Receipts(store, self.hub, notes, limits, now_ms)
+        self.directory = Directory(
+            store, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=ticks_ms
+        )
+        notes.on(Forget, self.directory.hear)
+        self.presence = Presence(
+            store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
+        )
+        self.sweep = Sweep(store, self._bus, self.hub, self.presence, limits, ticks_ms)
+        self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected)
         pacing = Pacing(limits, ticks_ms)
-        ephemeral = Ephemeral(store, self.hub, limits)
+        ephemeral = Ephemeral(store, notes, limits)
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
-        rooms = Rooms(store, self.hub, limits, now_ms)
+        rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
-        self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
+        self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
@@ -92,12 +105,12 @@ class Gateway:
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
-            signals=Signals(messaging, self.hub),
+            signals=Signals(messaging, notes),
             erasing=self._erasing,
-            users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
+            users=Users(store, self.directory, self.hub, self.presence, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
-        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
+        attaching = Attaching(store, self.hub, self.receipts, self.presence, limits, now_ms, ticks_ms)
         self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)
         self.retention = Retention(
             store,
@@ -110,7 +123,8 @@ class Gateway:
         self.operator = Operator(
             store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
         )
-        self._control = ControlServer(Path(config.server.data), self.operator)
+        # Where nodes share a store, commands write to it beside them.
+        self._control = None if store.shared else ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
         self._runner: web.AppRunner | None = None
@@ -133,7 +147,14 @@ class Gateway:
             raise
         return gateway
 
+    def _forget(self) -> None:
+        """The store has become another one: nothing that was read of it counts."""
+        self.directory.forget_all()
+        self.core.messaging.forget_all()
+
     async def _serve(self, listener: socket.socket) -> None:
+        # Devices that attach count only while their node is known to live.
+        await self.presence.beat()
         edge = self._config.edge
         app = build_app(
             self.core,
@@ -155,11 +176,16 @@ class Gateway:
         await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
         host, port = listener.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        await self._control.start()
+        if self._control is not None:
+            await self._control.start()
         self._tasks.keep(self.hub.run, "ticks")
-        self._tasks.keep(self.hub.run_sweep, "sweep")
+        self._tasks.keep(self.sweep.run, "sweep")
+        self._tasks.keep(self.presence.run_beat, "beat")
+        self._tasks.keep(self.presence.run, "departures")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        if self.store.shared:
+            self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
 
@@ -212,9 +238,12 @@ class Gateway:
             self.hub.close(connection, Close.DRAINING, "the gateway is shutting down", later_ms)
 
     async def _release(self) -> None:
-        await self._control.stop()
+        if self._control is not None:
+            await self._control.stop()
         await self._tasks.stop()
+        await self.sweep.stop()
         await self.hub.stop()
+        await self.presence.stop()
         self.directory.close()
         await self._bus.close()
         await self.store.close()

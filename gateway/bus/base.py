@@ -1,8 +1,9 @@
 """The bus port: carries hints and notes to the *other* nodes.
 
 Promises: at most once, in any order, to every other node that hears the topic and is reached. Anything may be lost
-without a word; the store has the truth and the law of the session heals (design §3, §4). `publish` never raises and
-never waits for a peer. Every (re)connect is reported, so that a node compares its heads with the store.
+without a word; the store has the truth and the law of the session heals (design §3, §4). Only that a timeline has
+grown, a hint without entries, may be told again after a failure. `publish` never raises and never waits for a peer.
+Every (re)connect is reported, so that a node compares its heads with the store.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class Forget(msgspec.Struct, frozen=True, tag="forget", kw_only=True):
 class WhoIsIn(msgspec.Struct, frozen=True, tag="who_is_in", kw_only=True):
     """Which users are in a chatroom on your node, by rising xid after `after_xid`, at most `limit`?
 
-    Topic: the chatroom's timeline. Answered by `TheyAreIn` to everybody, with the same `question`.
+    Everybody hears it and answers by `TheyAreIn` with the same `question`, also where nobody is in it: who asks waits
+    for all.
     """
 
     question: int
@@ -115,7 +117,7 @@ class WhoIsIn(msgspec.Struct, frozen=True, tag="who_is_in", kw_only=True):
     @property
     def topic(self) -> int:
         """Who hears it."""
-        return self.room_id
+        return EVERYBODY
 
 
 class TheyAreIn(msgspec.Struct, frozen=True, tag="they_are_in", kw_only=True):

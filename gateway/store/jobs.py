@@ -32,11 +32,22 @@ Sent = list[tuple[MessageDraft, Appended]]
 _text = msgspec.json.Decoder(BroadcastText)
 
 
-def started_before(draft: JobDraft, job_id: int, done: int, finished: int, digest: str) -> Answer:
+def started_before(
+    draft: JobDraft, job_id: int, done: int, finished: int, digest: str, progress: int
+) -> Answer:
     """Answer a draft whose key has started this job."""
     if digest != draft.digest:
         return conflict(draft.key, draft.kind)
-    return Started(Job(id=job_id, app=draft.app, kind=draft.kind, done=done, finished=bool(finished)))
+    return Started(
+        Job(
+            id=job_id,
+            app=draft.app,
+            kind=draft.kind,
+            done=done,
+            finished=bool(finished),
+            progress=progress,
+        )
+    )
 
 
 def too_many(limits: Limits) -> Refused:
@@ -51,18 +62,24 @@ def job_unknown(draft: StepDraft) -> Refused:
 
 def stepped(job: Job, page: Page) -> Job:
     """A job after one more page of it."""
-    return msgspec.structs.replace(job, done=job.done + page.done, finished=page.finished)
+    return msgspec.structs.replace(
+        job, done=job.done + page.done, finished=page.finished, progress=page.progress
+    )
 
 
-def known_jobs(found: Sequence[tuple[int, int, str, int]], kinds: Collection[str]) -> list[Job]:
-    """List the jobs that a start goes on with, of (id, app, kind, done).
+def known_jobs(found: Sequence[tuple[int, int, str, int, int]], kinds: Collection[str]) -> list[Job]:
+    """List the jobs that a start goes on with, of (id, app, kind, done, progress).
 
     One of a kind unknown here is left to the gateway that knows it.
     """
-    for job_id, _, kind, _ in found:
+    for job_id, _, kind, *_ in found:
         if kind not in kinds:
             log.error("job %d is of the kind %s, which this gateway does not know: it waits", job_id, kind)
-    return [Job(id=row[0], app=row[1], kind=JobKind(row[2]), done=row[3]) for row in found if row[2] in kinds]
+    return [
+        Job(id=row[0], app=row[1], kind=JobKind(row[2]), done=row[3], progress=row[4])
+        for row in found
+        if row[2] in kinds
+    ]
 
 
 def broadcast_page(

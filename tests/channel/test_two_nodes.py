@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from gateway.core.ephemeral import Ephemeral
 from gateway.core.groups import Groups
 from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging
+from gateway.core.notes import Notes
 from gateway.core.order import Order
 from gateway.core.pacing import Pacing
+from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.rooms import Rooms
+from gateway.core.sweep import Sweep
 from gateway.core.writer import Writer
 from gateway.domain.model import Scope
 from gateway.store.sqlite import SqliteStore
@@ -78,13 +82,26 @@ class Node:
         self.bus = LossyBus(shared)
         self.hub = Hub(store, self.bus, LIMITS, ticks_ms)
         self.writer = Writer(store, LIMITS, lambda batch, answers: announce(self.hub, batch, answers))
-        self.receipts = Receipts(store, self.hub, LIMITS, now_ms)
-        self.attaching = Attaching(store, self.hub, self.receipts, LIMITS, now_ms, ticks_ms)
-        ephemeral = Ephemeral(store, self.hub, LIMITS)
+        notes = Notes(self.bus, self.hub)
+        self.receipts = Receipts(store, self.hub, notes, LIMITS, now_ms)
+        self.presence = Presence(
+            store,
+            self.hub,
+            self.receipts,
+            notes,
+            LIMITS,
+            ticks_ms,
+            secrets.randbits(63),
+            directory.forget_all,
+        )
+        self.sweep = Sweep(store, self.bus, self.hub, self.presence, LIMITS, ticks_ms)
+        self.bus.listen(self.hub.hear, notes.hear, self.sweep.connected)
+        self.attaching = Attaching(store, self.hub, self.receipts, self.presence, LIMITS, now_ms, ticks_ms)
+        ephemeral = Ephemeral(store, notes, LIMITS)
         self.messaging = Messaging(
             store, self.writer, self.receipts, ephemeral, Pacing(LIMITS, ticks_ms), LIMITS, now_ms
         )
-        self.rooms = Rooms(store, self.hub, LIMITS, now_ms)
+        self.rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, LIMITS, now_ms)
         self.groups = Groups(store, self.writer.submit, LIMITS, now_ms, self.rooms)
         self.directory = directory
 
@@ -111,7 +128,9 @@ class Node:
             self.hub.close(connection, Close.DRAINING, "")
         await self.writer.close()
         await self.receipts.close()
+        await self.sweep.stop()
         await self.hub.stop()
+        await self.presence.stop()
 
 
 @pytest.fixture
@@ -161,7 +180,7 @@ async def test_lost_hints_are_healed_by_the_sweep(nodes: tuple[Node, Node]) -> N
     for number in range(3):
         await here.send(ALICE, BOB, str(number))
     assert seqs(sink.frames) == []
-    await there.hub.sweep()
+    await there.sweep.sweep()
     assert await heard(sink, 3) == [1, 2, 3]
 
 
@@ -211,7 +230,7 @@ async def test_hint_above_the_head_makes_nobody_turn_in_circles(
     here.bus.publish([Hint(bob.id, 5)])
     await until(lambda: pages == 1)
     await here.send(ALICE, BOB, "real")
-    await there.hub.sweep()
+    await there.sweep.sweep()
     assert pages < 5
     assert await heard(sink, 1) == [1]
 
@@ -235,7 +254,7 @@ async def test_kick_on_one_node_fences_the_device_on_the_other(nodes: tuple[Node
     await here.groups.kick(owner, group.xid, (BOB,))
     await here.send(ALICE, group.xid, "later", Scope.GROUP)
     await until(lambda: "kicked" in [frame.get("action") for frame in sink.frames])
-    await there.hub.sweep()
+    await there.sweep.sweep()
     assert contents(sink.frames) == []
 
 
@@ -263,10 +282,10 @@ async def test_a_chatroom_spans_the_nodes(nodes: tuple[Node, Node]) -> None:
     await until(lambda: contents(sink.frames) == ["hi"])
     here.bus.carry = lambda _: ()
     await here.send(ALICE, room.xid, "lost", Scope.GROUP)
-    await there.hub.sweep()
+    await there.sweep.sweep()
     await until(lambda: contents(sink.frames) == ["hi", "lost"])
     await here.groups.destroy(owner, room.xid)
-    await there.hub.sweep()
+    await there.sweep.sweep()
     await until(lambda: "destroyed" in [told.get("action") for told in sink.frames])
     assert seqs(sink.frames, f"r:{room.xid}") == [1, 2, 3]
     assert there.hub.followers(room.id) == []

@@ -169,6 +169,7 @@ class Stage:
         return DeleteDraft(
             app=self.app.id,
             user_id=await self.id(xid),
+            user_xid=xid,
             opposite_id=party.id,
             opposite_xid=party.xid,
             scope=party.scope,

@@ -88,16 +88,24 @@ class Appending(Lanes):
     # -- plain messages ---------------------------------------------------------------------------------
 
     async def _append_plain(self, drafts: Sequence[MessageDraft]) -> list[Answer]:
-        """Commit messages in rounds: of those with one key the first goes first, and mostly answers the others."""
+        """Commit messages in rounds: of those with one key the first goes first, and mostly answers the others.
+
+        Each round answers one draft at least, but for those whose key is let go of while it is looked up.
+        """
         answers: dict[int, Answer] = {}
         waiting = list(range(len(drafts)))
         for _ in range(len(drafts) + _LOOKUPS_MAX):
             firsts: dict[tuple[int, int, str], int] = {}
             now = [n for n in waiting if not drafts[n].key or firsts.setdefault(_key(drafts[n]), n) == n]
-            asked = await self._append_run([drafts[n] for n in now])
+            try:
+                asked = await self._append_run([drafts[n] for n in now])
+            except Problem as problem:
+                if not answers:
+                    raise
+                return [answers.get(n, Refused(problem.kind, problem.sentence)) for n in range(len(drafts))]
             answers.update((n, answer) for n, answer in zip(now, asked, strict=True) if answer is not None)
             for n in waiting:
-                if n not in answers:
+                if n not in answers and drafts[n].key:
                     first = firsts[_key(drafts[n])]
                     if (answer := _repeat(drafts[n], drafts[first], answers.get(first))) is not None:
                         answers[n] = answer
@@ -108,7 +116,7 @@ class Appending(Lanes):
         return [answers.get(n, lost) for n in range(len(drafts))]
 
     async def _append_run(self, drafts: Sequence[MessageDraft]) -> list[Answer | None]:
-        """Commit messages by one statement; None for one whose key was another's, and is nobody's any more.
+        """Commit messages by one statement; None for one that is to be asked again.
 
         Where the data of one cannot be kept, the run is halved until only that one is refused.
         """

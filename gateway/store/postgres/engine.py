@@ -22,6 +22,7 @@ from gateway.store.postgres.accounts import Accounts
 from gateway.store.postgres.append import Appending
 from gateway.store.postgres.conversations import Conversations
 from gateway.store.postgres.devices import Devices
+from gateway.store.postgres.group_lists import GroupLists
 from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers
 from gateway.store.postgres.migrate import migrate
 from gateway.store.postgres.pages import Pages
@@ -51,7 +52,9 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     pooled: bool = False
 
 
-class PostgresStore(Appending, Parties, Accounts, Pages, Conversations, Positions, Devices, Presence):
+class PostgresStore(
+    Appending, Parties, Accounts, GroupLists, Pages, Conversations, Positions, Devices, Presence
+):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 
     shared = True

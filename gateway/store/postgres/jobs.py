@@ -10,6 +10,7 @@ from gateway.domain.drafts import (
     Job,
     JobDraft,
     JobKind,
+    Stale,
     Started,
     StepDraft,
     Stepped,
@@ -26,7 +27,7 @@ from gateway.store.work import Task
 WORKS: Mapping[JobKind, Work] = {JobKind.BROADCAST: broadcast.WORK, JobKind.ERASE: erase.WORK}
 """How each kind of job is done."""
 
-_KNOWN = "SELECT id, done, finished, digest FROM job WHERE app = $1 AND kind = $2 AND key = $3 AND key <> ''"
+_KNOWN = "SELECT id, done, finished, digest, progress FROM job WHERE app = $1 AND kind = $2 AND key = $3 AND key <> ''"
 # By kind: broadcasts that wait for room must not stand before the erasing that would make it.
 _OPEN = "SELECT count(*) FROM job WHERE finished = 0 AND id > 0 AND app = $1 AND kind = $2"
 _FULL = """
@@ -42,7 +43,7 @@ _JOB = "SELECT app, kind, data, progress, ends_at, done, finished FROM job WHERE
 _MOVE = """
 UPDATE job SET progress = $2, done = $3, finished = $4, data = CASE WHEN $4 = 1 THEN '' ELSE data END WHERE id = $1
 """
-_UNFINISHED = "SELECT id, app, kind, done FROM job WHERE finished = 0 AND id > 0 ORDER BY id"
+_UNFINISHED = "SELECT id, app, kind, done, progress FROM job WHERE finished = 0 AND id > 0 ORDER BY id"
 
 
 async def start(conn: Conn, draft: JobDraft, limits: Limits) -> Answer:
@@ -70,9 +71,13 @@ async def step(conn: Conn, draft: StepDraft, limits: Limits) -> Answer:
     if not found:
         return job_unknown(draft)
     app, kind, data, progress, ends_at, done, finished = found
-    job = Job(id=draft.job_id, app=app, kind=JobKind(kind), done=done, finished=bool(finished))
+    job = Job(
+        id=draft.job_id, app=app, kind=JobKind(kind), done=done, finished=bool(finished), progress=progress
+    )
     if job.finished:
         return Stepped(job)
+    if draft.after not in {-1, progress}:
+        return Stale()
     task = Task(app=app, data=data, progress=progress, ends_at=ends_at, at=draft.at)
     page = await WORKS[job.kind].page(conn, task, limits)
     sent: Sent = []

@@ -12,6 +12,7 @@ from gateway.domain.drafts import (
     JobDraft,
     JobKind,
     MessageDraft,
+    Stale,
     Started,
     StepDraft,
     Stepped,
@@ -36,7 +37,7 @@ def start(conn: sqlite3.Connection, draft: JobDraft, limits: Limits) -> Answer:
     if draft.key:
         known = one(
             conn,
-            """SELECT id, done, finished, digest FROM job
+            """SELECT id, done, finished, digest, progress FROM job
             WHERE app = ? AND kind = ? AND key = ? AND key <> ''""",
             (draft.app, draft.kind, draft.key),
         )
@@ -84,9 +85,13 @@ def step(conn: sqlite3.Connection, draft: StepDraft, limits: Limits, append: App
     if not found:
         return job_unknown(draft)
     app, kind, data, progress, ends_at, done, finished = found
-    job = Job(id=draft.job_id, app=app, kind=JobKind(kind), done=done, finished=bool(finished))
+    job = Job(
+        id=draft.job_id, app=app, kind=JobKind(kind), done=done, finished=bool(finished), progress=progress
+    )
     if finished:
         return Stepped(job)
+    if draft.after not in {-1, progress}:
+        return Stale()
     task = Task(app=app, data=data, progress=progress, ends_at=ends_at, at=draft.at)
     page: Page = WORKS[job.kind].page(conn, task, limits)
     sent: Sent = []
@@ -106,6 +111,6 @@ def step(conn: sqlite3.Connection, draft: StepDraft, limits: Limits, append: App
 def unfinished(conn: sqlite3.Connection) -> list[Job]:
     """List the jobs that a start goes on with."""
     found = conn.execute(
-        "SELECT id, app, kind, done FROM job INDEXED BY job_open WHERE finished = 0 AND id > 0 ORDER BY id"
+        "SELECT id, app, kind, done, progress FROM job INDEXED BY job_open WHERE finished = 0 AND id > 0 ORDER BY id"
     ).fetchall()
     return known_jobs(found, WORKS)
