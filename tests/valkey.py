@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import functools
 import os
@@ -15,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
