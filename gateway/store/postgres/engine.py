@@ -29,6 +29,7 @@ from gateway.store.postgres.pages import Pages
 from gateway.store.postgres.parties import Parties
 from gateway.store.postgres.positions import Positions
 from gateway.store.postgres.presence import Presence
+from gateway.store.postgres.upkeep import Upkeep
 from gateway.store.told import one_line
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostgresStore(
-    Appending, Parties, Accounts, GroupLists, Pages, Conversations, Positions, Devices, Presence
+    Appending, Parties, Accounts, GroupLists, Pages, Conversations, Positions, Devices, Presence, Upkeep
 ):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 

@@ -10,6 +10,7 @@ from gateway.domain.drafts import JobDraft, Placed
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, Action, State
 from gateway.store.judging import GroupUser
+from gateway.store.postgres.heads import lock_heads
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.members import end_group, tell
 from gateway.store.postgres.texts import wipe
@@ -32,7 +33,6 @@ _FORGOTTEN = (
     "DELETE FROM grp_block WHERE usr = $1",
     "DELETE FROM request WHERE usr = $1 OR (inviter = $1 AND kind = 2)",
 )
-_HEADS = "SELECT 1 FROM timeline WHERE id = ANY ($1::bigint[]) ORDER BY app, xid FOR UPDATE"
 _STAYS = f"SELECT grp FROM stay WHERE usr = $1 AND to_seq IS NULL ORDER BY grp LIMIT {GROUPS_PAGE}"
 _OWN = """
 SELECT s.id, s.grp, t.xid, g.owner FROM stay AS s JOIN timeline AS t ON t.id = s.grp JOIN grp AS g ON g.id = s.grp
@@ -102,7 +102,7 @@ async def _leave(conn: Conn, user_id: int, at: int) -> list[Placed] | None:
     groups = [row[0] for row in await conn.fetch(_STAYS, user_id)]
     if not groups:
         return None
-    await conn.execute(_HEADS, [user_id, *groups])
+    await lock_heads(conn, [user_id, *groups])
     placed: list[Placed] = []
     # What was seen before the heads were locked may have changed meanwhile.
     for stay_id, group_id, group_xid, owner_id in await conn.fetch(_OWN, user_id, groups):
@@ -127,7 +127,7 @@ async def _end_rooms(conn: Conn, user_id: int, at: int) -> list[Placed] | None:
     rooms = [row[0] for row in await conn.fetch(_ROOMS, user_id)]
     if not rooms:
         return None
-    await conn.execute(_HEADS, rooms)
+    await lock_heads(conn, rooms)
     placed: list[Placed] = []
     for room_id, room_xid in await conn.fetch(_OPEN_ROOMS, rooms):
         await end_group(conn, room_id, at)

@@ -18,6 +18,7 @@ from itertools import takewhile
 
 from gateway.domain.model import EntryKind
 from gateway.store.base import Oldest, Sweeping, Swept
+from gateway.store.postgres.heads import lock_heads
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.texts import count, release, wipe
 from gateway.store.removal import JOBS_MAX, Old, Raised, conversations, freed, too_many, touched
@@ -31,7 +32,6 @@ WHERE m.msg_id > $1 ORDER BY m.msg_id LIMIT $2
 """
 # In the order of their ids and before the heads, as a recall locks them; only those that go.
 _MESSAGES = "SELECT 1 FROM message WHERE msg_id = ANY ($1::bigint[]) ORDER BY msg_id FOR UPDATE"
-_HEADS = "SELECT 1 FROM timeline WHERE id = ANY ($1::bigint[]) ORDER BY app, xid FOR UPDATE"
 # A floor rises to the last entry of a message that goes, and takes along what lies between such entries. What comes
 # after it, be it that somebody joined a group, may be young, and stays until a message behind it goes.
 _FLOORS = f"""
@@ -63,7 +63,8 @@ DELETE FROM conversation WHERE (usr, opp) IN (
 _ANSWERED = """
 WITH gone AS (
     DELETE FROM answer AS a WHERE a.last_msg_id <= $1 AND NOT EXISTS (
-        SELECT 1 FROM message AS m WHERE m.msg_id BETWEEN a.first_msg_id AND a.last_msg_id)
+        SELECT 1 FROM message AS m
+        WHERE m.msg_id BETWEEN a.first_msg_id AND a.last_msg_id AND NOT m.msg_id = ANY ($2::bigint[]))
     RETURNING a.draft)
 DELETE FROM dedup USING gone WHERE dedup.draft = gone.draft
 """
@@ -83,7 +84,7 @@ async def sweep(conn: Conn, before: int, most: int) -> Swept:
         return Swept(swept_to, 0, more=False)
     too_old = len(old)
     await conn.execute(_MESSAGES, [row.msg_id for row in old])
-    await conn.execute(_HEADS, list(touched(old)))
+    await lock_heads(conn, touched(old))
     floors = await _floors(conn, old)
     while len(old) > 1 and too_many(floors, most):
         del old[len(old) // 2 :]
@@ -108,12 +109,12 @@ async def _remove(conn: Conn, old: Sequence[Old]) -> int:
     Returns how many were there: a chatroom may have let go of some meanwhile.
     """
     ids = [row.msg_id for row in old]
-    await release(conn, ids)
-    apps = [row[0] for row in await conn.fetch(_GONE, ids)]
     newest = conversations(old)
     users, opposites = [pair[0] for pair in newest], [pair[1] for pair in newest]
     await conn.execute(_CONVERSATIONS, users, opposites, list(newest.values()))
-    await conn.execute(_ANSWERED, ids[-1])
+    await conn.execute(_ANSWERED, ids[-1], ids)
+    await release(conn, ids)
+    apps = [row[0] for row in await conn.fetch(_GONE, ids)]
     await count(conn, freed(apps))
     return len(apps)
 
