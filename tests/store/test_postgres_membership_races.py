@@ -195,7 +195,7 @@ async def test_a_deletion_hides_nothing_that_comes_after_it(stage: Stage, other:
 @pytest.mark.parametrize("seed", range(3))
 async def test_many_changes_at_once(stage: Stage, other: Store, seed: int) -> None:
     """Of groups and users that all have in common: each is answered, and what is left is whole."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - nothing secret
     groups = [await stage.group(owner) for owner in (1, 2, 3)]
 
     async def some(kinds: list[str], store: Store) -> None:
@@ -205,13 +205,8 @@ async def test_many_changes_at_once(stage: Stage, other: Store, seed: int) -> No
             for _ in range(100):
                 draft: Draft
                 if kind in {"block", "role"}:
-                    told = {
-                        "user_xids": tuple(users),
-                        "blocked" if kind == "block" else "admin": chance.random() < 0.5,
-                    }
-                    draft = await group_draft(
-                        stage, group, BlockDraft if kind == "block" else RoleDraft, **told
-                    )
+                    told = {"user_xids": tuple(users), "blocked" if kind == "block" else "admin": chance.random() < 0.5}
+                    draft = await group_draft(stage, group, BlockDraft if kind == "block" else RoleDraft, **told)
                 elif kind == "text":
                     draft = await stage.group_text(users[0], group)
                 else:
