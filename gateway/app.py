@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import socket
 from contextlib import suppress
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.bus.memory import MemoryBus
+from gateway.bus.base import Bus, Forget
+from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
@@ -27,14 +27,17 @@ from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
+from gateway.core.notes import Notes
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
+from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
 from gateway.core.retention import Retention
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.signals import Signals
+from gateway.core.sweep import Sweep
 from gateway.core.tasks import Tasks
 from gateway.core.users import Users
 from gateway.core.writer import Writer
@@ -43,13 +46,12 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
 from gateway.edge.server import HTTP_LOG, Switch, build_app
 from gateway.edge.socket import Channel
-from gateway.store.sqlite import SqliteStore
+from gateway.listening import BACKLOG, listen, url_of
+from gateway.store.base import Store
+from gateway.stores import open_store
 from gateway.wire.close import Close
 
 log = logging.getLogger(__name__)
-
-BACKLOG = 4_096
-"""Connections the kernel holds for us while we are busy; aiohttp's 128 throttles a storm to about 200 a second."""
 
 ERASE_WAIT_MS = 5_000
 """How long an operator's command waits for an erasure before it asks again."""
@@ -58,31 +60,36 @@ PROBE_MS = 1_000
 """How old the proof that the store can commit may be when `/readyz` is asked."""
 
 
-class ListenError(RuntimeError):
-    """The address cannot be listened on; the sentence is for the operator."""
-
-
 class Gateway:
     """One running node. Made by `start`; `stop` drains it."""
 
-    def __init__(self, config: Config, store: SqliteStore) -> None:
+    def __init__(self, config: Config, store: Store, bus: Bus) -> None:
         limits = config.limits
         self._config = config
         self._tasks = Tasks()
         self._draining = False
         self._probed = (0, "")
         self.store = store
-        self._bus = MemoryBus()
+        self._bus = bus
         self.hub = Hub(store, self._bus, limits, ticks_ms)
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
-        self.receipts = Receipts(store, self.hub, limits, now_ms)
-        self.directory = Directory(store, limits, now_ms, secrets.token_bytes)
+        notes = Notes(self._bus, self.hub)
+        self.receipts = Receipts(store, self.hub, notes, limits, now_ms)
+        self.directory = Directory(
+            store, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=ticks_ms
+        )
+        notes.on(Forget, self.directory.hear)
+        self.presence = Presence(
+            store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
+        )
+        self.sweep = Sweep(store, self._bus, self.hub, self.presence, limits, ticks_ms)
+        self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected)
         pacing = Pacing(limits, ticks_ms)
-        ephemeral = Ephemeral(store, self.hub, limits)
+        ephemeral = Ephemeral(store, notes, limits)
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
-        rooms = Rooms(store, self.hub, limits, now_ms)
+        rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
-        self._erasing = Erasing(store, self.jobs, self.directory, self.hub, now_ms)
+        self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
@@ -91,12 +98,12 @@ class Gateway:
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms),
             receipts=self.receipts,
-            signals=Signals(messaging, self.hub),
+            signals=Signals(messaging, notes),
             erasing=self._erasing,
-            users=Users(store, self.directory, self.hub, self.receipts, limits, now_ms),
+            users=Users(store, self.directory, self.hub, self.presence, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
-        attaching = Attaching(store, self.hub, self.receipts, limits, now_ms, ticks_ms)
+        attaching = Attaching(store, self.hub, self.receipts, self.presence, limits, now_ms, ticks_ms)
         self.channel = Channel(self.core, attaching, self.hub, limits, ticks_ms, config.edge.ws_origins)
         self.retention = Retention(
             store,
@@ -109,35 +116,50 @@ class Gateway:
         self.operator = Operator(
             store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
         )
-        self._control = ControlServer(Path(config.server.data), self.operator)
+        # Where nodes share a store, commands write to it beside them.
+        self._control = None if store.shared else ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
         self._runner: web.AppRunner | None = None
 
     @classmethod
-    async def start(cls, config: Config) -> Gateway:
-        """Open the store and listen. Raises `StoreError` or `ListenError` with a sentence; nothing is left behind."""
-        listener = _listen(config.server.host, config.server.port)
+    async def start(cls, config: Config, *, shared_port: bool = False) -> Gateway:
+        """Open the store and listen, on a port that others may listen on too where it is a `shared_port`.
+
+        Raises `StoreError` or `ListenError` with a sentence; nothing is left behind.
+        """
+        bus = make_bus(config)
+        listener = listen(config.server.host, config.server.port, shared=shared_port)
         try:
-            store = await SqliteStore.open(Path(config.server.data), config.limits)
+            store = await open_store(config)
         except BaseException:
             listener.close()
             raise
-        gateway = cls(config, store)
+        gateway = cls(config, store, bus)
         try:
             await gateway._serve(listener)
         except BaseException:
             listener.close()
+            await bus.close()
             await store.close()
             raise
         return gateway
 
+    def _forget(self) -> None:
+        """The store has become another one: nothing that was read of it counts."""
+        self.directory.forget_all()
+        self.core.messaging.forget_all()
+
     async def _serve(self, listener: socket.socket) -> None:
+        await self._bus.start()
+        # Devices that attach count only while their node is known to live.
+        await self.presence.beat()
         edge = self._config.edge
         app = build_app(
             self.core,
             self._config.limits,
             readiness=self.readiness,
+            remarks=self.remarks,
             switch=self._switch,
             channel=self.channel.handle,
             cors_origins=edge.cors_origins,
@@ -152,13 +174,17 @@ class Gateway:
         )
         await self._runner.setup()
         await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
-        host, port = listener.getsockname()[:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        await self._control.start()
+        self.url = url_of(listener)
+        if self._control is not None:
+            await self._control.start()
         self._tasks.keep(self.hub.run, "ticks")
-        self._tasks.keep(self.hub.run_sweep, "sweep")
+        self._tasks.keep(self.sweep.run, "sweep")
+        self._tasks.keep(self.presence.run_beat, "beat")
+        self._tasks.keep(self.presence.run, "departures")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        if self.store.shared:
+            self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
 
@@ -181,6 +207,13 @@ class Gateway:
                 reason = problem.sentence
             self._probed = (now_ms(), reason)
         return [reason] if reason else []
+
+    def remarks(self) -> list[str]:
+        """Return what a node that is ready does without."""
+        if self._bus.connected:
+            return []
+        wait_s = self._config.limits.sweep_busless_ms / 1000
+        return [f"the bus is away: what other nodes commit comes to devices here every {wait_s:g} s"]
 
     async def stop(self) -> None:
         """Drain: take nothing new, flush batches, answers, hints and acks, say `bye`, all within `drain_ms`."""
@@ -211,32 +244,12 @@ class Gateway:
             self.hub.close(connection, Close.DRAINING, "the gateway is shutting down", later_ms)
 
     async def _release(self) -> None:
-        await self._control.stop()
+        if self._control is not None:
+            await self._control.stop()
         await self._tasks.stop()
+        await self.sweep.stop()
         await self.hub.stop()
+        await self.presence.stop()
         self.directory.close()
         await self._bus.close()
         await self.store.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything is opened, so that a port in use leaves no trace."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, proto)
-    except OSError as error:
-        message = f"cannot listen on {host}: {error.strerror}"
-        raise ListenError(message) from error
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        message = f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0).lower()}"
-        raise ListenError(message) from error
-    listener.settimeout(0)
-    return listener

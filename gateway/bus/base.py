@@ -105,7 +105,8 @@ class Forget(msgspec.Struct, frozen=True, tag="forget", kw_only=True):
 class WhoIsIn(msgspec.Struct, frozen=True, tag="who_is_in", kw_only=True):
     """Which users are in a chatroom on your node, by rising xid after `after_xid`, at most `limit`?
 
-    Topic: the chatroom's timeline. Answered by `TheyAreIn` to everybody, with the same `question`.
+    Everybody hears it and answers by `TheyAreIn` with the same `question`, also where nobody is in it: who asks waits
+    for all.
     """
 
     question: int
@@ -116,7 +117,7 @@ class WhoIsIn(msgspec.Struct, frozen=True, tag="who_is_in", kw_only=True):
     @property
     def topic(self) -> int:
         """Who hears it."""
-        return self.room_id
+        return EVERYBODY
 
 
 class TheyAreIn(msgspec.Struct, frozen=True, tag="they_are_in", kw_only=True):

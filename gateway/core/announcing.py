@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.core.hub import Hub
 from gateway.domain.drafts import (
@@ -27,25 +27,26 @@ log = logging.getLogger(__name__)
 def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> None:
     """Dispatch a committed batch to this node's sessions, joined per timeline, and hint it to the other nodes.
 
-    Entries are built only for timelines that somebody here follows.
+    Entries are built only for timelines that somebody follows: here, or maybe on another node.
     """
+    wanted = hub.follows if hub.alone else _everywhere
     entries: dict[int, list[Entry]] = {}
     heads: dict[int, int] = {}
     for draft, answer in zip(batch, answers, strict=True):
         match answer:
             case Appended():
                 assert isinstance(draft, MessageDraft), "only message drafts are answered so"
-                _collect(hub, draft, answer, entries, heads)
+                _collect(wanted, draft, answer, entries, heads)
             case Changed(placed):
-                _place(hub, placed, entries, heads)
+                _place(wanted, placed, entries, heads)
             case Stepped(_, sent, placed):
                 for message, appended in sent:
-                    _collect(hub, message, appended, entries, heads)
-                _place(hub, placed, entries, heads)
+                    _collect(wanted, message, appended, entries, heads)
+                _place(wanted, placed, entries, heads)
             case Started() | Repeated() | Stale() | Refused():
                 pass
     if heads:
-        hub.publish(heads)
+        hub.publish(heads, entries)
     for timeline_id, run in entries.items():
         try:
             hub.dispatch(timeline_id, run)
@@ -54,26 +55,38 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
             log.exception("dispatching timeline %d failed", timeline_id)
 
 
+def _everywhere(_: int) -> bool:
+    """Whether a timeline may be followed on another node: any may."""
+    return True
+
+
 def _place(
-    hub: Hub, placed: Sequence[Placed], entries: dict[int, list[Entry]], heads: dict[int, int]
+    wanted: Callable[[int], bool],
+    placed: Sequence[Placed],
+    entries: dict[int, list[Entry]],
+    heads: dict[int, int],
 ) -> None:
     for place in placed:
         heads[place.timeline_id] = place.entry.seq
-        if hub.follows(place.timeline_id):
+        if wanted(place.timeline_id):
             entries.setdefault(place.timeline_id, []).append(place.entry)
 
 
 def _collect(
-    hub: Hub, draft: MessageDraft, answer: Appended, entries: dict[int, list[Entry]], heads: dict[int, int]
+    wanted: Callable[[int], bool],
+    draft: MessageDraft,
+    answer: Appended,
+    entries: dict[int, list[Entry]],
+    heads: dict[int, int],
 ) -> None:
-    sender_followed = bool(answer.copies) and hub.follows(answer.sender_id)
+    sender_followed = bool(answer.copies) and wanted(answer.sender_id)
     copies = iter(answer.copies)
     for index, (timeline_id, seq) in enumerate(answer.received):
         heads[timeline_id] = seq
         copy = next(copies, 0) if timeline_id != answer.sender_id else 0
         if copy:
             heads[answer.sender_id] = copy
-        followed = hub.follows(timeline_id)
+        followed = wanted(timeline_id)
         if not followed and not sender_followed:
             continue
         message = Message(

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.core.connection import Connection, Sink
 from gateway.core.hub import Hub
+from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
@@ -45,6 +46,7 @@ class Attaching:
         store: Store,
         hub: Hub,
         receipts: Receipts,
+        presence: Presence,
         limits: Limits,
         clock_ms: Callable[[], int],
         ticks_ms: Callable[[], int],
@@ -52,6 +54,7 @@ class Attaching:
         self._store = store
         self._hub = hub
         self._receipts = receipts
+        self._presence = presence
         self._limits = limits
         self._now = clock_ms
         self._ticks = ticks_ms
@@ -71,11 +74,7 @@ class Attaching:
         if user.id == app.system_id:
             raise Problem(Kind.FORBIDDEN, "the app's reserved user has no devices")
         device_sn = claim.device_sn or self._free_sn(user.id)
-        devices = self._hub.devices_of(user.id)
-        if device_sn not in devices and len(devices) >= self._limits.devices_per_user_max:
-            most = self._limits.devices_per_user_max
-            raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")
-        if device_sn not in devices:
+        if device_sn not in self._hub.devices_of(user.id):
             self._want_room(app)
         ticks = self._ticks()
         # From here on time is measured by a clock that does not jump.
@@ -88,6 +87,10 @@ class Attaching:
         self._hub.admit(connection)
         try:
             await self._receipts.settle(user.id, device_sn)
+            # Before anything is read of the device: from now on only this connection changes it.
+            await self._presence.attach(connection)
+            if session.ended:
+                raise EndedError
             standing = await self._store.standing(user.id, device_sn)
             connection.kept = standing.kept
             await self._begin(connection, standing, claim)

@@ -39,11 +39,14 @@ class Sink(Protocol):
 
 
 class Connection:
-    """A device that is attached: its session, its transport, and what the node must remember of it."""
+    """A device that is attached: its session, its transport, and what the node must remember of it.
+
+    `attach_no`: what the store calls this connection, 0 until it has been asked. `detached`: the hub has forgotten it.
+    """
 
     __slots__ = (
-        "alarms", "app", "buffered_before", "device_sn", "kept", "platform", "session", "sink", "starts", "user",
-        "user_agent",
+        "alarms", "app", "attach_no", "buffered_before", "detached", "device_sn", "kept", "platform", "session",
+        "sink", "starts", "user", "user_agent",
     )  # fmt: skip
 
     def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
@@ -54,6 +57,8 @@ class Connection:
         self.sink = sink
         self.platform = 0
         self.user_agent = ""
+        self.attach_no = 0
+        self.detached = False
         self.kept = False
         self.starts: dict[int, int] = {}
         self.buffered_before = 0
@@ -73,11 +78,13 @@ class Audience:
 class Topic:
     """One timeline that somebody on this node follows."""
 
-    __slots__ = ("audiences", "name", "owner_xid", "unheard")
+    __slots__ = ("audiences", "dispatched", "name", "owner_xid", "unheard")
 
     def __init__(self, name: str, owner_xid: int) -> None:
         self.name = name
         self.owner_xid = owner_xid
+        # The greatest seq that anybody here was given: the store cannot know less, but as another one.
+        self.dispatched = 0
         # Nearly always one; none of them is without followers.
         self.audiences: tuple[Audience, ...] = ()
         # Until the bus has confirmed that this node hears the timeline; not kept longer, as it has half a kilobyte.

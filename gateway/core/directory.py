@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from gateway.bus.base import Forget
 from gateway.core.cache import Cache
 from gateway.core.passwords import Passwords
 from gateway.core.principal import Principal
@@ -46,9 +47,10 @@ class _Tenant(msgspec.Struct, frozen=True):
 class Directory:
     """Finds apps and users, and judges what tokens and acting headers allow.
 
-    Apps and users are remembered, at most `Limits.cached_principals_max` of each: whoever changes an app's keys
-    or limits says so by `forget`, and whoever changes a user by `forget_user`. `randomness` gives that many random
-    bytes.
+    Apps and users are remembered, at most `Limits.cached_principals_max` of each: whoever changes a user says so by
+    `forget_user`, and `publish` carries it to the other nodes, as it does what is changed here of an app. As that may
+    be lost, and others may write to a shared store, there they are believed for `sweep_ms` at most. `randomness` gives
+    that many random bytes.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Directory:
         *,
         passwords: Passwords | None = None,
         token_ttl_s: int = TOKEN_TTL_S,
+        publish: Callable[[Forget], None] = lambda _: None,
+        ticks_ms: Callable[[], int] | None = None,
     ) -> None:
         self._store = store
         self._limits = limits
@@ -68,8 +72,12 @@ class Directory:
         self._passwords = passwords or Passwords(limits, randomness)
         self._token_ttl_s = token_ttl_s
         self._tokens = Tokens(limits)
-        self._tenants: Cache[str, _Tenant] = Cache(limits.cached_principals_max)
-        self._users: Cache[tuple[int, int], User] = Cache(limits.cached_principals_max)
+        self._publish = publish
+        age_max = limits.sweep_ms if store.shared else None
+        clock = ticks_ms or clock_ms
+        most = limits.cached_principals_max
+        self._tenants: Cache[str, _Tenant] = Cache(most, age_max=age_max, clock=clock)
+        self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=clock)
         self._forgotten = 0
         self._changes = 0
 
@@ -199,8 +207,26 @@ class Directory:
 
     def forget_user(self, app: App, xid: int) -> None:
         """Read this user anew when next asked for: its state or password has changed, as of this moment."""
+        self._change(Forget(app_id=app.app_id, app=app.id, xid=xid))
+
+    def _change(self, forget: Forget) -> None:
+        self.hear(forget)
+        self._publish(forget)
+
+    def hear(self, forget: Forget) -> None:
+        """Read an app or a user of it anew when next asked for: it has changed, maybe on another node."""
+        if forget.xid:
+            self._changes += 1
+            self._users.forget((forget.app, forget.xid))
+        else:
+            self.forget(forget.app_id)
+
+    def forget_all(self) -> None:
+        """Read everything anew: the store has become another one."""
         self._changes += 1
-        self._users.forget((app.id, xid))
+        self._forgotten += 1
+        self._tenants.clear()
+        self._users.clear()
 
     # -- accounts ---------------------------------------------------------------------------------------
 
@@ -309,9 +335,9 @@ class Directory:
         """
         kid, secret = self._key()
         app = await self._store.add_key(app_id, kid, secret, self._clock_ms())
-        self.forget(app_id)
         if app is None:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
+        self._change(Forget(app_id=app_id, app=app.id))
         return app
 
     async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App:
@@ -326,9 +352,9 @@ class Directory:
             if not 0 <= value <= SAFE_MAX:
                 raise bad(name, f"it must be 0 to {SAFE_MAX}")
         app = await self._store.set_limits(app_id, changes)
-        self.forget(app_id)
         if app is None:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
+        self._change(Forget(app_id=app_id, app=app.id))
         return app
 
     async def current(self, principal: Principal) -> Principal:

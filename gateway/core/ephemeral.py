@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.core.cache import Cache
-from gateway.core.hub import Hub
+from gateway.core.notes import Notes
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Message, Scope
 from gateway.store.base import Party, Remembered, Store
@@ -23,9 +23,9 @@ class Ephemeral:
     answered with.
     """
 
-    def __init__(self, store: Store, hub: Hub, limits: Limits) -> None:
+    def __init__(self, store: Store, notes: Notes, limits: Limits) -> None:
         self._store = store
-        self._hub = hub
+        self._notes = notes
         self._answered: Cache[tuple[int, int, str], Remembered] = Cache(limits.remembered_online_max)
         self._next = 0
         self._end = 0
@@ -57,13 +57,16 @@ class Ephemeral:
 
         Whoever is None has no devices, or gets nothing.
         """
+        notes = self._notes
+        telling = []
         for message, target in zip(messages, targets, strict=True):
             if message.scope is Scope.GROUP:
-                if target is not None and self._hub.follows(target.id):
-                    self._hub.tell_followers(target.id, told_online(message, target.xid))
+                if target is not None and notes.may_reach(target.id):
+                    notes.tell_followers(target.id, told_online(message, target.xid))
                 continue
-            if target is not None and self._hub.devices_of(target.id):
-                self._hub.tell(target.id, told_online(message, target.xid))
-            if sender is not None and sender != target and self._hub.devices_of(sender.id):
+            if target is not None and notes.may_reach(target.id):
+                telling.append((target.id, told_online(message, target.xid), 0))
+            if sender is not None and sender != target and notes.may_reach(sender.id):
                 # The device that sends knows what it sends.
-                self._hub.tell(sender.id, told_online(message, sender.xid), but=message.sender_sn)
+                telling.append((sender.id, told_online(message, sender.xid), message.sender_sn))
+        notes.tell_each(telling)

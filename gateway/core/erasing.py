@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.core.directory import Directory
-from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
+from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.domain.drafts import Job, JobDraft, JobKind
 from gateway.domain.errors import Kind, Problem, bad
@@ -23,12 +23,12 @@ class Erasing:
     """
 
     def __init__(
-        self, store: Store, jobs: Jobs, directory: Directory, hub: Hub, clock_ms: Callable[[], int]
+        self, store: Store, jobs: Jobs, directory: Directory, presence: Presence, clock_ms: Callable[[], int]
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._directory = directory
-        self._hub = hub
+        self._presence = presence
         self._now = clock_ms
 
     async def delete(self, principal: Principal, user_xid: int) -> None:
@@ -52,8 +52,7 @@ class Erasing:
         """Make a user nobody; the job that is returned takes the texts, whatever happens to this process."""
         job = await self._jobs.start(erase_draft(app, user, self._now()))
         self._directory.forget_user(app, user.xid)
-        for connection in list(self._hub.devices_of(user.id).values()):
-            self._hub.close(connection, Close.TOKEN_ILLEGAL, "this user is no more")
+        await self._presence.dismiss(user.id, Close.TOKEN_ILLEGAL, "this user is no more")
         return job
 
 

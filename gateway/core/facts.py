@@ -33,6 +33,10 @@ class FactsBook:
                 self._members.put((app.id, group_xid, user_xid), facts)
         return read
 
+    def forget_all(self) -> None:
+        """Read everything anew: the store has become another one, whose versions say something else."""
+        self._members.clear()
+
     def forget(self, app: App, group_xids: Sequence[int], user_xid: int) -> None:
         """Read these anew when they are next asked for: the store has called them stale."""
         for group_xid in group_xids:

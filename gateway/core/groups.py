@@ -17,6 +17,7 @@ In a chatroom anybody is a member: its members are told by who is in it, and com
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -93,12 +94,12 @@ class Groups:
         group, facts = await self._changes.look(principal, group_xid)
         if group.type != PUBLIC:
             want_member(principal, facts, group_xid)
-        return self._counted(group)
+        return await self._counted(group)
 
-    def _counted(self, group: Group) -> Group:
+    async def _counted(self, group: Group) -> Group:
         if group.type != ROOM:
             return group
-        return msgspec.structs.replace(group, members=self._rooms.count(group.id))
+        return msgspec.structs.replace(group, members=await self._rooms.count(group.id))
 
     async def info_batch(self, principal: Principal, group_xids: Sequence[int]) -> list[Group]:
         """Those of some groups that `info` would show, in the order named; the others are left out."""
@@ -108,13 +109,15 @@ class Groups:
             principal.confine(group_xid, "group_list")
         found = await self._store.groups(principal.app.id, group_xids)
         facts = await self._store.facts(principal.app.id, group_xids, principal.user.xid)
-        return [
-            self._counted(found[xid])
+        seen = [
+            found[xid]
             for xid, fact in zip(group_xids, facts, strict=True)
             if xid in found
             and fact is not None
             and (found[xid].type == PUBLIC or fact.member or fact.owner or principal.admin_alone)
         ]
+        # At once: each chatroom may have to wait for other nodes.
+        return await asyncio.gather(*(self._counted(group) for group in seen))
 
     async def public_list(self, principal: Principal, cursor: str, limit: int) -> tuple[list[int], str]:
         """A page of the app's public groups, oldest first, and the cursor of the next; empty after the last.
@@ -139,7 +142,7 @@ class Groups:
         want_member(principal, facts, group_xid)
         # One more than asked for tells whether there is a next page.
         if group.type == ROOM:
-            found = self._rooms.members(group.id, start, limit + 1)
+            found = await self._rooms.members(group.id, start, limit + 1)
         else:
             found = await self._store.members(group.id, start, limit + 1)
         more = len(found) > limit
@@ -261,17 +264,16 @@ class Groups:
         for nobody or too many.
         """
         named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
-        owner_xid = 0
-        absent: dict[int, Kind] = {}
+        owner_xid = room_id = 0
+        users: tuple[int, ...] = ()
 
         def judge(group: Group, facts: Facts) -> Draft | None:
-            nonlocal owner_xid
+            nonlocal owner_xid, room_id, users
             want_admin(principal, facts, group_xid)
             owner_xid = group.owner_xid
             users = tuple(xid for xid in named if xid not in {owner_xid, system_xid})
             if group.type == ROOM:
-                out = self._rooms.put_out(group.id, group_xid, users)
-                absent.update((xid, Kind.NOT_A_MEMBER) for xid in users if xid not in out)
+                room_id = group.id
                 return None
             sparing = spares(principal, facts)
             return (
@@ -281,6 +283,11 @@ class Groups:
             )
 
         done = await self._changes.change(principal, group_xid, judge)
+        absent: dict[int, Kind] = {}
+        if room_id:
+            present = await self._rooms.among(room_id, users)
+            absent = {xid: Kind.NOT_A_MEMBER for xid in users if xid not in present}
+            self._rooms.put_out(room_id, group_xid, users)
         return outcomes(named, {owner_xid: Kind.OWNER_CANNOT_LEAVE, **absent, **done.refused}, system_xid)
 
     async def leave(self, principal: Principal, group_xid: int) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from gateway.bus.base import Bus, Hint, Note
+from gateway.bus.base import Bus, Hint
 from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
 from gateway.core.tasks import Tasks
+from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Entry
+from gateway.domain.model import Bearing, Entry
 from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
@@ -42,8 +43,14 @@ class Hub:
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
         self._drain_timer: asyncio.Handle | None = None
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
+        self.on_detach: Callable[[Connection], None] = lambda _connection: None
+        self.on_replaced: Callable[[Sequence[Attachment]], None] = lambda _replaced: None
         self.page_max = min(limits.replay_page_max, max(1, limits.unacked_max // 2))
-        bus.listen(self._hear, self._note, self._compare)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other node that could follow anything."""
+        return self._bus.alone
 
     # -- who is here ------------------------------------------------------------------------------------
 
@@ -90,6 +97,9 @@ class Hub:
                 del self._connections_of[app]
             if not devices:
                 del self._devices[connection.user.id]
+        if not connection.detached:
+            connection.detached = True
+            self.on_detach(connection)
 
     async def register(self, connection: Connection, track: Track, owner_xid: int) -> None:
         """Give a connection's track the runs of its timeline from now on; heads are to be read after this."""
@@ -133,6 +143,7 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is None:
             return
+        topic.dispatched = max(topic.dispatched, entries[-1].seq)
         for audience in topic.audiences:
             for run in make_runs(entries, topic, audience.encoding):
                 self._fan_out(audience, timeline_id, run)
@@ -164,22 +175,34 @@ class Hub:
             for connection in slow:
                 self.perform(connection, connection.session.offer(timeline_id, run, now))
 
-    def publish(self, heads: dict[int, int]) -> None:
-        """Tell the other nodes how far timelines reach."""
-        self._bus.publish([Hint(timeline_id, head) for timeline_id, head in heads.items()])
+    def publish(self, heads: Mapping[int, int], entries: Mapping[int, Sequence[Entry]]) -> None:
+        """Tell the other nodes, where there are any, how far timelines reach, and by which entries they do."""
+        if not self._bus.alone:
+            hints = [
+                Hint(timeline_id, head, entries.get(timeline_id, ())) for timeline_id, head in heads.items()
+            ]
+            self._bus.publish(hints)
 
-    def _hear(self, hints: Sequence[Hint]) -> None:
-        now = self._now()
+    def hear(self, hints: Sequence[Hint]) -> None:
+        """Take what other nodes have published: entries are dispatched, a bare head is known from now on."""
         for hint in hints:
-            topic = self._topics.get(hint.timeline_id)
-            if topic is not None:
-                for connection in topic.followers:
-                    self.perform(connection, connection.session.hint(hint.timeline_id, hint.head, now))
+            try:
+                if hint.entries:
+                    self.dispatch(hint.timeline_id, hint.entries)
+                else:
+                    self._know(hint.timeline_id, hint.head)
+            except Exception:
+                # As with one's own batches: its devices find the entries in the store.
+                log.exception("a hint of timeline %d failed", hint.timeline_id)
 
-    def _note(self, notes: Sequence[Note]) -> None:
-        """Hear what is never stored."""
+    def _know(self, timeline_id: int, head: int) -> None:
+        topic = self._topics.get(timeline_id)
+        if topic is not None:
+            now = self._now()
+            for connection in topic.followers:
+                self.perform(connection, connection.session.hint(timeline_id, head, now))
 
-    def tell(self, user_id: int, told: Told, *, but: int | None = None) -> None:
+    def tell(self, user_id: int, told: Told, *, but: int = 0) -> None:
         """Write a frame outside timelines to a user's devices; it may be lost, and a lagging device does lose it."""
         for device_sn, connection in list(self.devices_of(user_id).items()):
             if device_sn != but and connection.session.started and not connection.session.lagging:
@@ -287,6 +310,8 @@ class Hub:
             )
             # Not before: whoever asked first may have gone, and the topic may be another's by now.
             topic = self._topics.get(timeline_id)
+            if topic is not None and page.entries:
+                topic.dispatched = max(topic.dispatched, page.entries[-1].seq)
             asked = {connection.sink.encoding for connection in self._fetching[timeline_id, from_seq]}
             runs = {
                 encoding: [] if topic is None else make_runs(page.entries, topic, encoding)
@@ -337,12 +362,6 @@ class Hub:
 
     # -- time -------------------------------------------------------------------------------------------
 
-    async def run_sweep(self) -> None:
-        """Sweep for as long as the node lives: what no hint and no connect has healed, this does."""
-        while True:
-            await asyncio.sleep(self._limits.sweep_ms / 1000)
-            await self.sweep()
-
     async def run(self) -> None:
         """Tick all sessions for as long as the node lives: pings, silence."""
         # A quarter of a heartbeat, so that silence is noticed within 10 % of the idle timeout.
@@ -354,21 +373,15 @@ class Hub:
                 if not connection.session.ended:
                     self.perform(connection, connection.session.tick(now))
 
-    def _compare(self) -> None:
-        """The bus (re)connected: compare the heads of all followed timelines with the store."""
-        if self._topics:
-            self._tasks.start(self.sweep(), "sweep")
+    @property
+    def followed(self) -> dict[int, int]:
+        """Return the timelines that somebody here follows, each with the greatest seq that was dispatched."""
+        return {timeline_id: topic.dispatched for timeline_id, topic in self._topics.items()}
 
-    async def sweep(self) -> None:
-        """Compare the heads of everything followed here with the store, in pages of 1,000."""
-        followed = list(self._topics)
-        for start in range(0, len(followed), 1000):
-            try:
-                bearings = await self._store.bearings(0, 0, followed[start : start + 1000])
-            except Problem as problem:
-                log.warning("the sweep could not read heads: %s", problem.sentence)
-                return
-            self._hear([Hint(bearing.timeline_id, bearing.head) for bearing in bearings])
+    def know(self, bearings: Iterable[Bearing]) -> None:
+        """Learn from the store how far timelines reach: whoever is behind reads on."""
+        for bearing in bearings:
+            self._know(bearing.timeline_id, bearing.head)
 
     async def stop(self) -> None:
         """End the background work; every connection has had its `bye` before."""

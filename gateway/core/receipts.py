@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
+from gateway.core.lane import Lane, Line
+from gateway.core.notes import Notes
 from gateway.core.principal import Principal
-from gateway.core.writer import Lane, Line
 from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -28,9 +30,12 @@ READS_MAX = 500
 class Receipts:
     """Commits acks every `ack_flush_ms` and reads as they come, and sends receipts after each commit."""
 
-    def __init__(self, store: Store, hub: Hub, limits: Limits, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, hub: Hub, notes: Notes, limits: Limits, clock_ms: Callable[[], int]
+    ) -> None:
         self._store = store
         self._hub = hub
+        self._notes = notes
         self._limits = limits
         self._now = clock_ms
         # By user, device and timeline: one entry each, however often a device comes back while the store fails.
@@ -52,13 +57,23 @@ class Receipts:
         self._unsettled.add((connection.user.id, connection.device_sn))
         self._due.set()
 
-    async def settle(self, user_id: int, device_sn: int) -> None:
-        """Commit what a device has acked on an earlier connection: now that it is back, it starts from there.
+    @property
+    def unsettled(self) -> AbstractSet[tuple[int, int]]:
+        """Users and devices of which some ack is not committed yet."""
+        return self._unsettled
 
-        Committed any later, it would undo the cursors that the device states. And whom a `keep` under way spares
+    async def settle(self, user_id: int, device_sn: int) -> None:
+        """Commit what a device (0: any of the user's) has acked on its connections until now, and no more.
+
+        A device that is back starts from there: once it is attached anew, what its earlier connection acked counts no
+        more. And whom a `keep` under way spares
         was settled before this device was here: it must end before the store is asked what it holds of the device.
         """
-        if (user_id, device_sn) in self._unsettled:
+        if (
+            (user_id, device_sn) in self._unsettled
+            if device_sn
+            else any(one == user_id for one, _ in self._unsettled)
+        ):
             await self.flush()
         async with self._keeping:
             pass
@@ -99,11 +114,26 @@ class Receipts:
         now = self._now()
         advanced = await self._store.advance(
             [
-                Ack(connection.user.id, connection.user.xid, connection.device_sn, timeline_id, seq, now)
+                Ack(
+                    connection.user.id,
+                    connection.user.xid,
+                    connection.device_sn,
+                    timeline_id,
+                    seq,
+                    now,
+                    connection.attach_no,
+                )
                 for (_, _, timeline_id), (connection, seq) in acks.items()
             ]
         )
+        self._hub.on_replaced(advanced.replaced)
         self._tell(advanced.changes)
+
+    async def drop(self) -> None:
+        """Forget the acks that wait: they are of entries that the store does not have any more."""
+        async with self._flushing:
+            self._acks.clear()
+            self._unsettled = set()
 
     async def state(self, connection: Connection) -> None:
         """Make a device kept where it has stated its cursors; of one that was ended meanwhile they count no more."""
@@ -115,7 +145,7 @@ class Receipts:
     async def _keep(self, connections: Sequence[Connection]) -> None:
         """Make devices kept, with a cursor for every timeline they follow, at this connection's starting points."""
         now = self._now()
-        await self._store.keep(
+        replaced = await self._store.keep(
             [
                 Keep(
                     connection.user.id,
@@ -125,12 +155,15 @@ class Receipts:
                     tuple(self._hub.devices_of(connection.user.id)),
                     connection.platform,
                     connection.user_agent,
+                    connection.attach_no,
                 )
                 for connection in connections
             ]
         )
         for connection in connections:
             connection.kept = True
+        # Of those nothing was kept; neither will their acks be.
+        self._hub.on_replaced(replaced)
 
     async def remove(self, user_id: int, device_sn: int) -> None:
         """Forget a kept device. What it has acked counts for its user, and does not bring the device back."""
@@ -179,7 +212,7 @@ class Receipts:
             raise Problem(done, f"not a member of group {conversation_xid}")
         if done.moved:
             told = _receipt(conversation_xid, done.msg_id, Status.READ, me.xid, device_sn)
-            self._hub.tell(me.id, told, but=device_sn or None)
+            self._notes.tell(me.id, told, but=device_sn)
 
     async def _flush_reads(self, marks: list[ReadMark]) -> Sequence[ReadDone | Kind]:
         answers = await self._store.read(marks)
@@ -191,13 +224,16 @@ class Receipts:
     # -- receipts ---------------------------------------------------------------------------------------
 
     def _tell(self, changes: Sequence[StatusChange]) -> None:
-        """Tell senders whose status changed; at most once, and only who is here."""
-        for change in changes:
-            if self._hub.devices_of(change.sender_id):
-                told = _receipt(
-                    change.conversation_xid, change.msg_id, change.status, change.by_xid, change.by_sn
-                )
-                self._hub.tell(change.sender_id, told)
+        """Tell senders whose status changed; at most once, and only who is connected."""
+        self._notes.tell_each(
+            (
+                change.sender_id,
+                _receipt(change.conversation_xid, change.msg_id, change.status, change.by_xid, change.by_sn),
+                0,
+            )
+            for change in changes
+            if self._notes.may_reach(change.sender_id)
+        )
 
     async def close(self) -> None:
         """Commit what waits."""

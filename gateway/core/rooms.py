@@ -5,8 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection
 
+from gateway.bus.base import PutOut
+from gateway.core.census import Census
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
+from gateway.core.notes import Notes
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Facts, Member
@@ -14,15 +17,29 @@ from gateway.store.base import Store
 from gateway.wire.frames import Told
 from gateway.wire.track import RoomTrack
 
+COUNT_PAGE = 5_000
+"""How many are listed at a time where they are only counted: one note still holds them."""
+
 
 class Rooms:
-    """Lets devices into chatrooms and out of them, and knows who is in one on this node."""
+    """Lets devices into chatrooms and out of them, and knows who is in one. `nodes`: how many there are."""
 
-    def __init__(self, store: Store, hub: Hub, limits: Limits, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hub: Hub,
+        notes: Notes,
+        nodes: Callable[[], int],
+        limits: Limits,
+        clock_ms: Callable[[], int],
+    ) -> None:
         self._store = store
         self._hub = hub
+        self._notes = notes
         self._limits = limits
         self._now = clock_ms
+        self._census = Census(notes, self._here, nodes)
+        notes.on(PutOut, self._put_out_here)
 
     async def join(
         self, connection: Connection, room_xid: int, seq: int | None, answer: Callable[[str, int], bytes]
@@ -81,12 +98,34 @@ class Rooms:
 
     # -- who is in one ----------------------------------------------------------------------------------
 
-    def count(self, room_id: int) -> int:
-        """Return how many users are in a chatroom on this node."""
-        return len({connection.user.id for connection in self._hub.followers(room_id)})
+    async def count(self, room_id: int) -> int:
+        """Return how many users are in a chatroom, as far as other nodes answer."""
+        if self._census.alone:
+            return len({connection.user.id for connection in self._hub.followers(room_id)})
+        count = after_xid = 0
+        while page := await self._census.page(room_id, after_xid, COUNT_PAGE):
+            count += len(page)
+            after_xid = page[-1].xid
+            if len(page) < COUNT_PAGE:
+                break
+        return count
 
-    def members(self, room_id: int, after_xid: int, limit: int) -> list[Member]:
-        """List who is in a chatroom on this node, by rising id after the one given, and since when."""
+    async def members(self, room_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List who is in a chatroom, by rising id after the one given, and since when; as far as other nodes answer."""
+        return await self._census.page(room_id, after_xid, limit)
+
+    async def among(self, room_id: int, user_xids: Collection[int]) -> set[int]:
+        """Return which of some users are in a chatroom, as far as other nodes answer."""
+        found: set[int] = set()
+        sought = sorted(user_xids)
+        while sought:
+            page = await self._census.page(room_id, sought[0] - 1, COUNT_PAGE)
+            found.update(member.xid for member in page)
+            last = page[-1].xid if len(page) == COUNT_PAGE else sought[-1]
+            sought = [xid for xid in sought if xid > last]
+        return found.intersection(user_xids)
+
+    def _here(self, room_id: int, after_xid: int, limit: int) -> list[Member]:
         since: dict[int, int] = {}
         for connection in self._hub.followers(room_id):
             xid, track = connection.user.xid, connection.session.tracks.get(room_id)
@@ -94,15 +133,17 @@ class Rooms:
                 since[xid] = min(since.get(xid, track.joined_at), track.joined_at)
         return [Member(xid=xid, joined_at=since[xid]) for xid in heapq.nsmallest(limit, since)]
 
-    def put_out(self, room_id: int, room_xid: int, user_xids: Collection[int]) -> set[int]:
-        """Put users out of a chatroom, on all devices of this node; their devices are told. Return who was in it."""
-        out: set[int] = set()
-        named = frozenset(user_xids)
-        for connection in self._hub.followers(room_id):
+    def put_out(self, room_id: int, room_xid: int, user_xids: Collection[int]) -> None:
+        """Put users out of a chatroom, on all devices of every node; their devices are told."""
+        note = PutOut(room_id=room_id, room_xid=room_xid, user_xids=tuple(user_xids))
+        self._put_out_here(note)
+        self._notes.publish(note)
+
+    def _put_out_here(self, note: PutOut) -> None:
+        named = frozenset(note.user_xids)
+        for connection in self._hub.followers(note.room_id):
             xid = connection.user.xid
             if xid in named:
-                out.add(xid)
-                told = Told("group", action="kicked", group_id=room_xid, user_ids=[xid])
+                told = Told("group", action="kicked", group_id=note.room_xid, user_ids=[xid])
                 self._hub.write(connection, told.frame(connection.sink.encoding))
-                self._hub.perform(connection, connection.session.leave(room_id))
-        return out
+                self._hub.perform(connection, connection.session.leave(note.room_id))

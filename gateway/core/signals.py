@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.connection import Connection
-from gateway.core.hub import Hub
 from gateway.core.messaging import Messaging
+from gateway.core.notes import Notes
 from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.domain.errors import Problem
@@ -26,9 +26,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 class Signals:
     """Carries signals between devices, at most once: a device that lags loses them, as it does receipts."""
 
-    def __init__(self, messaging: Messaging, hub: Hub) -> None:
+    def __init__(self, messaging: Messaging, notes: Notes) -> None:
         self._messaging = messaging
-        self._hub = hub
+        self._notes = notes
 
     async def send(self, principal: Principal, connection: Connection, signal: Signal) -> None:
         """Tell a user's devices and the sender's others, or those of a group's members.
@@ -36,14 +36,14 @@ class Signals:
         Where nobody is online nothing happens: in particular no user comes to be by being signalled. Raises
         `Problem` where a message would be refused.
         """
-        me, hub = principal.user, self._hub
+        me, notes = principal.user, self._notes
         target = await self._judge(principal, signal)
         if target is not None and target.scope is Scope.GROUP:
-            hub.tell_followers(target.id, _told(signal.target, connection, signal), but=connection)
+            notes.tell_followers(target.id, _told(signal.target, connection, signal), but=connection)
             return
         if target is not None and target.id != me.id:
-            hub.tell(target.id, _told(me.xid, connection, signal))
-        hub.tell(me.id, _told(signal.target, connection, signal), but=connection.device_sn)
+            notes.tell(target.id, _told(me.xid, connection, signal))
+        notes.tell(me.id, _told(signal.target, connection, signal), but=connection.device_sn)
 
     async def _judge(self, principal: Principal, signal: Signal) -> Party | None:
         """Judge a signal as a message that is not stored; return who gets it, None where there is nobody yet."""

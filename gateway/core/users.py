@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.core.directory import Directory
 from gateway.core.hub import Hub
+from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.domain.drafts import Refused
@@ -54,6 +55,7 @@ class Users:
         store: Store,
         directory: Directory,
         hub: Hub,
+        presence: Presence,
         receipts: Receipts,
         limits: Limits,
         clock_ms: Callable[[], int],
@@ -61,6 +63,7 @@ class Users:
         self._store = store
         self._directory = directory
         self._hub = hub
+        self._presence = presence
         self._receipts = receipts
         self._limits = limits
         self._now = clock_ms
@@ -136,46 +139,46 @@ class Users:
                 raise Problem(Kind.USER_UNKNOWN, f"user_id: there is no user {user.xid}")
             raise _wrong()
         self._directory.forget_user(principal.app, user.xid)
-        self._close(user.id, Close.TOKEN_ILLEGAL, "the password was changed")
+        await self._presence.dismiss(user.id, Close.TOKEN_ILLEGAL, "the password was changed")
 
     # -- devices ----------------------------------------------------------------------------------------
 
     async def online(self, principal: Principal, xid: int) -> bool:
         """Whether a device of the user is connected."""
         user = await self._subject(principal, xid)
-        return any(connection.session.started for connection in self._hub.devices_of(user.id).values())
+        return bool(await self._presence.connected(user.id))
 
     async def devices(self, principal: Principal, xid: int) -> list[Device]:
-        """The devices kept and those connected, by number; of these, what they said when they connected."""
+        """The devices kept and those connected, by number; of these, what they said when they connected.
+
+        Of one that is connected to another node only what it said when it was kept.
+        """
         user = await self._subject(principal, xid)
         found = {device.device_sn: device for device in await self._store.devices(user.id)}
-        for device_sn, connection in self._hub.devices_of(user.id).items():
-            kept = found.get(device_sn, Device(device_sn=device_sn))
+        here = self._hub.devices_of(user.id)
+        for device_sn in await self._presence.connected(user.id):
+            known = found.get(device_sn, Device(device_sn=device_sn))
+            connection = here.get(device_sn)
             found[device_sn] = Device(
                 device_sn=device_sn,
-                platform=connection.platform or kept.platform,
-                user_agent=connection.user_agent or kept.user_agent,
-                online=connection.session.started,
+                platform=(connection and connection.platform) or known.platform,
+                user_agent=(connection and connection.user_agent) or known.user_agent,
+                online=True,
             )
         return [found[device_sn] for device_sn in sorted(found)]
 
     async def remove_device(self, principal: Principal, xid: int, device_sn: int) -> None:
         """Forget a device; where it is connected it is told to go and not to come back."""
         user = await self._subject(principal, xid)
-        self._close(user.id, Close.KICKED, "this device was removed", device_sn)
+        await self._presence.dismiss(user.id, Close.KICKED, "this device was removed", device_sn)
         await self._receipts.remove(user.id, device_sn)
         # Who came meanwhile may have found what is gone now.
-        self._close(user.id, Close.KICKED, "this device was removed", device_sn)
+        await self._presence.dismiss(user.id, Close.KICKED, "this device was removed", device_sn)
 
     async def kick(self, principal: Principal, xid: int, device_sn: int) -> None:
         """End the connection of a device, of all devices where it is 0; they stay kept, and the token good."""
         user = await self._subject(principal, xid)
-        self._close(user.id, Close.KICKED, "this device was kicked", device_sn)
-
-    def _close(self, user_id: int, code: Close, reason: str, device_sn: int = 0) -> None:
-        for connection in list(self._hub.devices_of(user_id).values()):
-            if device_sn in {0, connection.device_sn}:
-                self._hub.close(connection, code, reason)
+        await self._presence.dismiss(user.id, Close.KICKED, "this device was kicked", device_sn)
 
     # -- who may act ------------------------------------------------------------------------------------
 
@@ -186,7 +189,7 @@ class Users:
         """
         for user_id, xid in await self._set_state(principal, xids, State.FROZEN):
             self._directory.forget_user(principal.app, xid)
-            self._close(user_id, Close.FROZEN, "this user is frozen")
+            self._presence.end_frozen(user_id)
 
     async def unfreeze(self, principal: Principal, xids: Sequence[int]) -> None:
         """Let frozen users act again; otherwise as `freeze`."""

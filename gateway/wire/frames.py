@@ -152,6 +152,17 @@ class Told:
         self._frame = {"op": op, **members}
         self._written: dict[Encoding, bytes] = {}
 
+    @property
+    def op(self) -> str:
+        """Return what kind of frame it is."""
+        op: str = self._frame["op"]
+        return op
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Return what else it holds, as plain values that another node can be sent."""
+        return {name: msgspec.to_builtins(value) for name, value in self._frame.items() if name != "op"}
+
     def frame(self, encoding: Encoding) -> bytes:
         """Return the frame as bytes."""
         data = self._written.get(encoding)

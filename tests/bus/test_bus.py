@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.bus.base import (
+    EVERYBODY,
     Forget,
     Hint,
     Note,
@@ -158,7 +159,7 @@ async def test_notes_reach_who_hears_their_topic(nodes: list[Node], note: Note) 
     nodes[0].bus.publish([], [note])
     await nodes[0].fence(*nodes[1:])
     assert nodes[1].noted == [note]
-    assert nodes[2].noted == ([note] if isinstance(note, Forget | TheyAreIn) else [])
+    assert nodes[2].noted == ([note] if note.topic == EVERYBODY else [])
 
 
 async def test_entries_come_with_their_hint(nodes: list[Node]) -> None:

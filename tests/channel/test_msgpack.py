@@ -106,7 +106,7 @@ async def test_page_is_read_once_for_both(start: Start, monkeypatch: pytest.Monk
         # The run is lost, and its hint tells both of what they miss.
         deaf.setattr(stage.hub, "dispatch", lambda timeline_id, entries: None)
         await stage.send(ALICE, BOB, "missed")
-    await stage.hub.sweep()
+    await stage.gateway.sweep.sweep()
     for peer in peers:
         assert contents([await peer.hear()]) == ["missed"]
     assert len(read) == 1

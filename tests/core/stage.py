@@ -18,8 +18,10 @@ from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
+from gateway.core.notes import Notes
 from gateway.core.pacing import Pacing
 from gateway.core.passwords import Cost, Passwords
+from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
 from gateway.core.rooms import Rooms
@@ -57,7 +59,9 @@ class Stage:
         self.limits = limits
         self.clock = Clock()
         self.randomness = Random(1).randbytes
-        self.hub = Hub(store, MemoryBus(), limits, self.clock)
+        bus = MemoryBus()
+        self.hub = Hub(store, bus, limits, self.clock)
+        notes = Notes(bus, self.hub)
         self.writer = Writer(store, limits, lambda _drafts, _answers: None)
         self.directory = Directory(
             store,
@@ -66,24 +70,27 @@ class Stage:
             self.randomness,
             passwords=Passwords(limits, self.randomness, CHEAP),
         )
-        self.rooms = Rooms(store, self.hub, limits, self.clock)
+        self.rooms = Rooms(store, self.hub, notes, lambda: 1, limits, self.clock)
         self.groups = Groups(store, self.writer.submit, limits, self.clock, self.rooms)
         self.pacing = Pacing(limits, self.clock)
-        receipts = Receipts(store, self.hub, limits, self.clock)
+        receipts = Receipts(store, self.hub, notes, limits, self.clock)
+        presence = Presence(
+            store, self.hub, receipts, notes, limits, self.clock, 1, self.directory.forget_all
+        )
         self.jobs = Jobs(store, self.writer, self.pacing, limits, self.clock)
-        ephemeral = Ephemeral(store, self.hub, limits)
+        ephemeral = Ephemeral(store, notes, limits)
         messaging = Messaging(store, self.writer, receipts, ephemeral, self.pacing, limits, self.clock)
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
-            erasing=Erasing(store, self.jobs, self.directory, self.hub, self.clock),
+            erasing=Erasing(store, self.jobs, self.directory, presence, self.clock),
             groups=self.groups,
             rooms=self.rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, self.clock),
             receipts=receipts,
-            signals=Signals(messaging, self.hub),
-            users=Users(store, self.directory, self.hub, receipts, limits, self.clock),
+            signals=Signals(messaging, notes),
+            users=Users(store, self.directory, self.hub, presence, receipts, limits, self.clock),
             roster=Roster(store, self.directory, limits, self.clock),
         )
 
