@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import socket
 from contextlib import suppress
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.bus.base import Forget
-from gateway.bus.memory import MemoryBus
+from gateway.bus.base import Bus, Forget
+from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
@@ -47,13 +46,12 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
 from gateway.edge.server import HTTP_LOG, Switch, build_app
 from gateway.edge.socket import Channel
-from gateway.store.sqlite import SqliteStore
+from gateway.listening import BACKLOG, listen, url_of
+from gateway.store.base import Store
+from gateway.stores import open_store
 from gateway.wire.close import Close
 
 log = logging.getLogger(__name__)
-
-BACKLOG = 4_096
-"""Connections the kernel holds for us while we are busy; aiohttp's 128 throttles a storm to about 200 a second."""
 
 ERASE_WAIT_MS = 5_000
 """How long an operator's command waits for an erasure before it asks again."""
@@ -62,21 +60,17 @@ PROBE_MS = 1_000
 """How old the proof that the store can commit may be when `/readyz` is asked."""
 
 
-class ListenError(RuntimeError):
-    """The address cannot be listened on; the sentence is for the operator."""
-
-
 class Gateway:
     """One running node. Made by `start`; `stop` drains it."""
 
-    def __init__(self, config: Config, store: SqliteStore) -> None:
+    def __init__(self, config: Config, store: Store, bus: Bus) -> None:
         limits = config.limits
         self._config = config
         self._tasks = Tasks()
         self._draining = False
         self._probed = (0, "")
         self.store = store
-        self._bus = MemoryBus()
+        self._bus = bus
         self.hub = Hub(store, self._bus, limits, ticks_ms)
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         notes = Notes(self._bus, self.hub)
@@ -122,25 +116,31 @@ class Gateway:
         self.operator = Operator(
             store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
         )
-        self._control = ControlServer(Path(config.server.data), self.operator)
+        # Where nodes share a store, commands write to it beside them.
+        self._control = None if store.shared else ControlServer(Path(config.server.data), self.operator)
         self.url = ""
         self._switch = Switch()
         self._runner: web.AppRunner | None = None
 
     @classmethod
-    async def start(cls, config: Config) -> Gateway:
-        """Open the store and listen. Raises `StoreError` or `ListenError` with a sentence; nothing is left behind."""
-        listener = _listen(config.server.host, config.server.port)
+    async def start(cls, config: Config, *, shared_port: bool = False) -> Gateway:
+        """Open the store and listen, on a port that others may listen on too where it is a `shared_port`.
+
+        Raises `StoreError` or `ListenError` with a sentence; nothing is left behind.
+        """
+        bus = make_bus(config)
+        listener = listen(config.server.host, config.server.port, shared=shared_port)
         try:
-            store = await SqliteStore.open(Path(config.server.data), config.limits)
+            store = await open_store(config)
         except BaseException:
             listener.close()
             raise
-        gateway = cls(config, store)
+        gateway = cls(config, store, bus)
         try:
             await gateway._serve(listener)
         except BaseException:
             listener.close()
+            await bus.close()
             await store.close()
             raise
         return gateway
@@ -151,6 +151,7 @@ class Gateway:
         self.core.messaging.forget_all()
 
     async def _serve(self, listener: socket.socket) -> None:
+        await self._bus.start()
         # Devices that attach count only while their node is known to live.
         await self.presence.beat()
         edge = self._config.edge
@@ -158,6 +159,7 @@ class Gateway:
             self.core,
             self._config.limits,
             readiness=self.readiness,
+            remarks=self.remarks,
             switch=self._switch,
             channel=self.channel.handle,
             cors_origins=edge.cors_origins,
@@ -172,15 +174,17 @@ class Gateway:
         )
         await self._runner.setup()
         await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
-        host, port = listener.getsockname()[:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        await self._control.start()
+        self.url = url_of(listener)
+        if self._control is not None:
+            await self._control.start()
         self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.sweep.run, "sweep")
         self._tasks.keep(self.presence.run_beat, "beat")
         self._tasks.keep(self.presence.run, "departures")
         self._tasks.keep(self.receipts.run, "acks")
         self._tasks.keep(self.jobs.run, "jobs")
+        if self.store.shared:
+            self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
 
@@ -203,6 +207,13 @@ class Gateway:
                 reason = problem.sentence
             self._probed = (now_ms(), reason)
         return [reason] if reason else []
+
+    def remarks(self) -> list[str]:
+        """Return what a node that is ready does without."""
+        if self._bus.connected:
+            return []
+        wait_s = self._config.limits.sweep_busless_ms / 1000
+        return [f"the bus is away: what other nodes commit comes to devices here every {wait_s:g} s"]
 
     async def stop(self) -> None:
         """Drain: take nothing new, flush batches, answers, hints and acks, say `bye`, all within `drain_ms`."""
@@ -233,7 +244,8 @@ class Gateway:
             self.hub.close(connection, Close.DRAINING, "the gateway is shutting down", later_ms)
 
     async def _release(self) -> None:
-        await self._control.stop()
+        if self._control is not None:
+            await self._control.stop()
         await self._tasks.stop()
         await self.sweep.stop()
         await self.hub.stop()
@@ -241,26 +253,3 @@ class Gateway:
         self.directory.close()
         await self._bus.close()
         await self.store.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything is opened, so that a port in use leaves no trace."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, proto)
-    except OSError as error:
-        message = f"cannot listen on {host}: {error.strerror}"
-        raise ListenError(message) from error
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        message = f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0).lower()}"
-        raise ListenError(message) from error
-    listener.settimeout(0)
-    return listener

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.commands.apps import apps, token
-from gateway.commands.keeping import check, erase, export, retention
+from gateway.commands.keeping import check, epoch, erase, export, retention
 from gateway.commands.options import ConfigOption, Stop
 from gateway.commands.serve import serve
 from gateway.commands.talking import listen, send
@@ -27,6 +27,7 @@ for command in (serve, token, listen, send, check, export, erase):
     cli.command()(command)
 cli.add_typer(apps, name="app")
 cli.add_typer(retention, name="retention")
+cli.add_typer(epoch, name="epoch")
 
 
 @cli.command()

@@ -36,6 +36,26 @@ _WsOrigins = Annotated[
     tuple[Annotated[str, Meta(pattern=rf"^{_ORIGIN}$")], ...],
     Meta(description='a list of origins such as "https://chat.example.org"'),
 ]
+# Both are judged here whole: what a driver says of a URL that it does not understand may show a part of a password.
+_USER = r"([^@/?#]*@)?"
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]@/?#:,]*)(:\d{1,5})?"
+_REST = r"(/[^?#]*)?(\?[^#]*)?"
+_PRINTED = r"(?=[\x21-\x7e]*$)"
+_StoreUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_PRINTED}(postgres(ql)?://{_USER}{_HOST}(,{_HOST})*{_REST})?$",
+        description="empty (SQLite), or a URL such as postgresql://user:password@host:5432/database",
+    ),
+]
+_BusUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_PRINTED}(rediss?://{_USER}{_HOST}{_REST}|unix://{_USER}/[^?#]+(\?[^#]*)?)?$",
+        description="empty (no other nodes), or a URL such as redis://user:password@host:6379/0",
+    ),
+]
+_Yes = Annotated[bool, Meta(description="true or false")]
 
 
 class ConfigError(ValueError):
@@ -57,6 +77,19 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ws_origins: _WsOrigins = ()
 
 
+class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where everything is kept: on SQLite in `server.data`, or on a PostgreSQL that many nodes share."""
+
+    url: _StoreUrl = ""
+    pgbouncer: _Yes = False
+
+
+class Bus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What carries hints between nodes."""
+
+    url: _BusUrl = ""
+
+
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long messages are kept (0 days: for ever), and from what jump on the clock is not believed."""
 
@@ -75,6 +108,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     server: Server = Server()
     edge: Edge = Edge()
+    store: Store = Store()
+    bus: Bus = Bus()
     limits: Limits = Limits()
     retention: Retention = Retention()
     log: Log = Log()
@@ -83,6 +118,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": Server,
     "edge": Edge,
+    "store": Store,
+    "bus": Bus,
     "limits": Limits,
     "retention": Retention,
     "log": Log,
@@ -129,6 +166,8 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     return Config(
         server=Server(**sections["server"]),
         edge=Edge(**sections["edge"]),
+        store=Store(**sections["store"]),
+        bus=Bus(**sections["bus"]),
         limits=limits,
         retention=Retention(**sections["retention"]),
         log=Log(**sections["log"]),
@@ -193,7 +232,9 @@ def _judged(section: str, key: str, value: object, *, name: str, strict: bool) -
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError:
         expected = get_args(kind)[1].description
-        raise ConfigError(f"{name} must be {expected}, not {value!r}") from None
+        # A URL may hold a password, and one that is wrong may hold it anywhere.
+        told = "" if key == "url" else f", not {value!r}"
+        raise ConfigError(f"{name} must be {expected}{told}") from None
 
 
 def _kind(section: str, key: str) -> Any:  # noqa: ANN401 - an annotation has no narrower type

@@ -1,7 +1,8 @@
-"""The control socket: how commands reach the gateway that owns a folder (design §5).
+"""How commands reach a store: through the gateway that owns its folder, or by themselves (design §5).
 
 One line of JSON goes in, one comes out, over `<data>/control.sock` (0600: whoever may read the store may also ask).
-Where no gateway runs, a command takes the folder's lock and does the same work itself.
+Where no gateway runs, a command takes the folder's lock and does the same work itself; on PostgreSQL it always does,
+as one more of those who share the database.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from gateway.core.directory import Directory
 from gateway.core.erasing import erase_draft
 from gateway.core.operator import Ask, Operator
 from gateway.core.retention import Retention
-from gateway.domain.drafts import Job, Started, StepDraft, Stepped
+from gateway.domain.drafts import Job, JobDraft, Refused, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import App, User
-from gateway.store.sqlite import SqliteStore
+from gateway.store.base import Store
+from gateway.store.errors import StoreError
+from gateway.stores import open_store
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +97,7 @@ class ControlServer:
 
 def ask(config: Config, asked: Ask) -> dict[str, Any]:
     """Have an ask carried out, by the gateway that owns the folder or here. Raises `Problem` or `StoreError`."""
-    told = ask_running(Path(config.server.data), asked)
+    told = None if config.store.url else ask_running(Path(config.server.data), asked)
     return _opened(asyncio.run(_do_here(config, asked))) if told is None else told
 
 
@@ -124,7 +127,7 @@ def _ask_running(folder: Path, line: bytes) -> bytes:
 
 
 async def _do_here(config: Config, asked: Ask) -> Reply:
-    store = await SqliteStore.open(Path(config.server.data), config.limits)
+    store = await open_store(config)
     directory = Directory(store, config.limits, now_ms, secrets.token_bytes)
     retention = Retention(
         store,
@@ -135,25 +138,51 @@ async def _do_here(config: Config, asked: Ask) -> Reply:
         clock_step_max_s=config.retention.clock_step_max_s,
     )
 
-    async def erase_here(app: App, user: User) -> Job:
-        [told] = await store.append([erase_draft(app, user, now_ms())])
-        assert isinstance(told, Started), told
-        job = told.job
-        while not job.finished:
-            [stepped] = await store.append(
-                [StepDraft(app=job.app, job_id=job.id, at=now_ms(), rows=0, size=0)]
-            )
-            assert isinstance(stepped, Stepped), stepped
-            job = stepped.job
-        return job
+    async def erase(app: App, user: User) -> Job:
+        return await _erase_here(store, erase_draft(app, user, now_ms()))
 
     try:
-        return Reply(data=await Operator(store, directory, retention, lambda: "", erase_here).do(asked))
+        return Reply(data=await Operator(store, directory, retention, lambda: "", erase).do(asked))
     except Problem as problem:
         return Reply(kind=problem.kind, sentence=problem.sentence)
     finally:
         directory.close()
         await store.close()
+
+
+async def _erase_here(store: Store, draft: JobDraft) -> Job:
+    """Do a job to its end; where other nodes go on with it too, each page is still done once. Raises `Problem`."""
+    [told] = await store.append([draft])
+    if isinstance(told, Refused):
+        raise Problem(told.kind, told.sentence)
+    assert isinstance(told, Started), told
+    job = told.job
+    while not job.finished:
+        [stepped] = await store.append([StepDraft(app=job.app, job_id=job.id, at=now_ms(), rows=0, size=0)])
+        if isinstance(stepped, Refused):
+            raise Problem(stepped.kind, stepped.sentence)
+        assert isinstance(stepped, Stepped), stepped
+        job = stepped.job
+    return job
+
+
+def renew_epoch(config: Config) -> str:
+    """Begin another epoch of the store, and return it. Raises `Problem` or `StoreError`.
+
+    On SQLite only while no gateway runs, which the folder's lock says: its devices would go on by the old one. Nodes on
+    PostgreSQL see it with their next beat.
+    """
+    if not config.store.url and not (Path(config.server.data) / "gateway.db").exists():
+        raise StoreError(f"there is no store at {Path(config.server.data) / 'gateway.db'}")
+
+    async def renew() -> str:
+        store = await open_store(config)
+        try:
+            return await store.renew_epoch()
+        finally:
+            await store.close()
+
+    return asyncio.run(renew())
 
 
 def _in_folder(folder: Path, act: Any) -> None:  # noqa: ANN401 - any call

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gateway.config import Config
 from gateway.core.operator import Ask
+from gateway.domain.errors import Problem
 
 DEMO_APP = "demo"
 DEMO_USERS = ("alice", "bob")
@@ -31,7 +32,12 @@ async def first_start(do: Do) -> bool:
     if apps not in ([], [DEMO_APP]):
         return False
     if not apps:
-        await do(Ask(verb="create", app=DEMO_APP))
+        try:
+            await do(Ask(verb="create", app=DEMO_APP))
+        except Problem:
+            # Another node of the same new database may have been faster.
+            if DEMO_APP not in (await do(Ask(verb="list")))["apps"]:
+                raise
     for user in DEMO_USERS:
         await do(Ask(verb="token", app=DEMO_APP, user=user))
     return not apps

@@ -5,6 +5,7 @@
     .venv/bin/python scripts/load.py --spawn --devices 1000 --messages 20000 --to group --senders 8
     .venv/bin/python scripts/load.py --spawn --devices 10000 --idle
     .venv/bin/python scripts/load.py --spawn --neighbour
+    .venv/bin/python scripts/load.py --spawn --nodes 2 --devices 1000 --messages 20000
     .venv/bin/python scripts/load.py --url http://127.0.0.1:8080 --data ./data --pid 1234
 
 Exit code 0: everything that was answered reached every device it was owed to, once and in order. 1: something
@@ -24,7 +25,7 @@ import sys
 import tempfile
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import uvloop
@@ -38,6 +39,7 @@ from scripts.loadlib.neighbour import Options as Pairing
 from scripts.loadlib.report import Report, save, show
 from scripts.loadlib.scenario import Options, Scenario
 from scripts.loadlib.server import Signer, Spawned, machine, make_app, signer_of
+from scripts.loadlib.services import Postgres, Redis
 from scripts.loadlib.verdict import Verdict, save_verdict, show_verdict
 
 T = TypeVar("T")
@@ -79,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
         "--spawn", action="store_true", help="start one of our own, on core 0, with the load on core 1"
     )
     where.add_argument("--url", help="use one that runs: http://127.0.0.1:8080")
+    server.add_argument(
+        "--nodes",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="with --spawn: 0 one on SQLite (default), 1 one on PostgreSQL, 2 two with Redis between them: sends go "
+        "to the first, devices to the second. PostgreSQL and Redis are started too, and want the set-up of the tests",
+    )
     server.add_argument("--pid", type=int, default=0, help="its process, to measure it (with --url)")
     server.add_argument("--data", type=Path, help="its data folder, to read the app's secret (with --url)")
     server.add_argument("--app", default="demo", help="the app (default: demo)")
@@ -164,12 +174,16 @@ def _options(given: argparse.Namespace) -> Options:
 
 def _spawned(given: argparse.Namespace, options: Options) -> Report:
     """Run against a server that lives as long as the run."""
-    with _server(given) as (server, cores):
+    with _server(given) as ours:
+        server, receiver = ours.server, ours.receiver
         signer = signer_of(server.data, given.app)
-        target = Target("127.0.0.1", server.port, server.pid, signer, machine(server.data), cores)
-        report = _run(Scenario(options, target).run())
-    if server.code:
-        report.failures.append(f"the server ended with exit code {server.code}")
+        devices = (receiver.port, receiver.pid) if receiver else None
+        named = machine(server.data.parent)
+        target = Target("127.0.0.1", server.port, server.pid, signer, named, ours.cores, devices)
+        report = _run(Scenario(options, target, ours.redis.commands if ours.redis else None).run())
+    for one in (server, receiver):
+        if one is not None and one.code:
+            report.failures.append(f"the server ended with exit code {one.code}")
     return report
 
 
@@ -195,8 +209,9 @@ def _neighbours(given: argparse.Namespace) -> Verdict:
         linger_s=given.linger,
         timeout_s=given.timeout,
     )
-    with _server(given) as (server, cores):
-        named = machine(server.data)
+    with _server(given) as ours:
+        server, cores = ours.server, ours.cores
+        named = machine(server.data.parent)
         quiet, loud = (
             Target("127.0.0.1", server.port, server.pid, make_app(server.data, app, limit), named, cores)
             for app, limit in (("quiet", 0), ("loud", options.loud_limit))
@@ -207,20 +222,41 @@ def _neighbours(given: argparse.Namespace) -> Verdict:
     return verdict
 
 
+class _Ours(NamedTuple):
+    """The servers of a run: where sends go, where devices go (None: there too), and the Redis between them."""
+
+    server: Spawned
+    receiver: Spawned | None
+    redis: Redis | None
+    cores: tuple[int, int] | None
+
+
 @contextlib.contextmanager
-def _server(given: argparse.Namespace) -> Iterator[tuple[Spawned, tuple[int, int] | None]]:
-    """A server of our own, and the cores that it and we are pinned to from here on."""
+def _server(given: argparse.Namespace) -> Iterator[_Ours]:
+    """Servers of our own, and the cores that they and we are pinned to from here on."""
     allowed = sorted(os.sched_getaffinity(0))
-    cores = None if given.no_pin or len(allowed) < 2 else (allowed[0], allowed[1])  # noqa: PLR2004 - one each
-    with tempfile.TemporaryDirectory(prefix="gateway-load-", dir=given.folder) as folder:
-        server = Spawned(Path(folder) / "data", cores[0] if cores else None)
-        try:
+    alone = given.no_pin or given.nodes or len(allowed) < 2  # noqa: PLR2004 - one each
+    cores = None if alone else (allowed[0], allowed[1])
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gwload-", dir=given.folder)))
+        settings, redis = "", None
+        if given.nodes:
+            postgres = Postgres()
+            stack.callback(postgres.close)
+            settings = f'[store]\nurl = "{postgres.url}"\n'
+        if given.nodes > 1:
+            redis = Redis(folder)
+            stack.callback(redis.close)
+            settings += f'[bus]\nurl = "redis://127.0.0.1:{redis.port}"\n'
+        servers = []
+        for number in range(max(1, given.nodes)):
+            server = Spawned(folder / f"data{number}", cores[0] if cores else None, settings)
+            stack.callback(server.stop)
             server.wait_ready()
-            if cores:
-                os.sched_setaffinity(0, {cores[1]})
-            yield server, cores
-        finally:
-            server.stop()
+            servers.append(server)
+        if cores:
+            os.sched_setaffinity(0, {cores[1]})
+        yield _Ours(servers[0], servers[1] if given.nodes > 1 else None, redis, cores)
 
 
 def _pointed(given: argparse.Namespace, options: Options) -> Report:

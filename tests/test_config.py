@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.config import Config, ConfigError, Log, Server, load_config
+from gateway.config import Bus, Config, ConfigError, Log, Server, Store, load_config
 from gateway.domain.limits import Limits
 
 SHIPPED = Path(__file__).parent.parent / "config.toml"
@@ -95,9 +95,12 @@ class TestFile:
             ("[limits]\nPage_max = 1", "unknown key limits.Page_max in {file}"),
             (
                 "[servers]",
-                "unknown key servers in {file}; its sections are server, edge, limits, retention, log",
+                "unknown key servers in {file}; its sections are server, edge, store, bus, limits, retention, log",
             ),
-            ("port = 1", "unknown key port in {file}; its sections are server, edge, limits, retention, log"),
+            (
+                "port = 1",
+                "unknown key port in {file}; its sections are server, edge, store, bus, limits, retention, log",
+            ),
             ("server = 1", "server in {file} must be a section, written as [server]"),
         ],
     )
@@ -251,6 +254,68 @@ class TestEnvironment:
     def test_what_others_set_is_ignored(self, name: str) -> None:
         """Variables of the tests, of Kubernetes and of anybody else are not configuration."""
         assert load_config(SHIPPED, {name: "x"}) == Config()
+
+
+class TestUrls:
+    """Where the store and the bus are."""
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "postgresql://db.example/gateway",
+            "postgres://me:p%40ss@db.example:5432/gateway?sslmode=require",
+            "postgresql://me@a.example:5432,b.example:5433/gateway",
+            "postgresql://me@[::1]:5432/gateway",
+            "postgresql:///gateway?host=/run/postgresql",
+        ],
+    )
+    def test_a_store(self, url: str) -> None:
+        """What PostgreSQL understands as a URL: one server or several, over TCP or a UNIX socket."""
+        assert load_config(SHIPPED, {"GATEWAY_STORE_URL": url}).store == Store(url=url)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "redis://cache.example",
+            "rediss://me:secret@cache.example:6380/1",
+            "redis://:secret@[::1]:6379",
+            "unix:///run/redis.sock?db=1",
+        ],
+    )
+    def test_a_bus(self, url: str) -> None:
+        """What Redis is reached by: plain, with TLS, or by a UNIX socket."""
+        assert load_config(SHIPPED, {"GATEWAY_BUS_URL": url}).bus == Bus(url=url)
+
+    def test_pgbouncer_is_said(self, file: Path) -> None:
+        """In the file and by a variable."""
+        file.write_text("[store]\npgbouncer = true\n", encoding="utf-8")
+        assert load_config(file, {}).store == load_config(None, {"GATEWAY_STORE_PGBOUNCER": "true"}).store
+        assert refusal(file, {"GATEWAY_STORE_PGBOUNCER": "why"}) == (
+            "GATEWAY_STORE_PGBOUNCER must be true or false, not 'why'"
+        )
+
+    @pytest.mark.parametrize(
+        ("section", "url"),
+        [
+            ("store", "mysql://me:secret@db.example/gateway"),
+            ("store", "postgresql:me:secret@db.example"),
+            ("store", "postgresql://me:sec/ret@db.example/gateway"),
+            ("store", "postgresql://me:sec#ret@db.example/gateway"),
+            ("store", "postgresql://me:secret@db.example:port/gateway"),
+            ("store", "postgresql://me:secret@db.example/gate way"),
+            ("bus", "http://me:secret@cache.example"),
+            ("bus", "redis://me:sec/ret@cache.example"),
+            ("bus", "unix://"),
+        ],
+    )
+    def test_what_is_not_understood_is_not_repeated(self, file: Path, section: str, url: str) -> None:
+        """One sentence with an example, and nothing of the URL, which may hold a password anywhere."""
+        file.write_text(f'[{section}]\nurl = "{url}"\n', encoding="utf-8")
+        sentence = refusal(file)
+        assert sentence.startswith(f"{section}.url in {file} must be empty (")
+        assert not re.search(r"sec.?ret|db.example|cache.example", sentence)
 
 
 def test_it_is_frozen() -> None:

@@ -1,8 +1,9 @@
 """The bus port: carries hints and notes to the *other* nodes.
 
 Promises: at most once, in any order, to every other node that hears the topic and is reached. Anything may be lost
-without a word; the store has the truth and the law of the session heals (design §3, §4). `publish` never raises and
-never waits for a peer. Every (re)connect is reported, so that a node compares its heads with the store.
+without a word; the store has the truth and the law of the session heals (design §3, §4). Only that a timeline has
+grown, a hint without entries, may be told again after a failure. `publish` never raises and never waits for a peer.
+Every (re)connect is reported, so that a node compares its heads with the store.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`gateway check`, `export`, `erase` and `retention …`: what is kept in the store, and what is not any more."""
+"""`gateway check`, `export`, `erase`, `retention …` and `epoch …`: what is kept, and what is not any more."""
 
 from __future__ import annotations
 
@@ -19,12 +19,24 @@ from gateway.commands.options import (
     UserOption,
     carry_out,
     configured,
+    stopping,
 )
+from gateway.control import renew_epoch
 from gateway.core.operator import Ask
 
 retention = typer.Typer(
     no_args_is_help=True, help="What removes old messages, and its halt when the clock jumps."
 )
+
+epoch = typer.Typer(
+    no_args_is_help=True, help="What devices know the store by, to be renewed after a restore."
+)
+
+
+@epoch.command("renew")
+def epoch_renew(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Say that the store has gone back in time. Devices then get again what it holds, and ids are never reused."""
+    print(stopping(lambda: renew_epoch(configured(config, data))))
 
 
 @retention.command("show")

@@ -58,8 +58,13 @@ def configured(
 
 def carry_out(config: Config, asked: Ask) -> dict[str, Any]:
     """Have an ask carried out by the gateway that owns the folder, or here. Raises `Stop`."""
+    return stopping(lambda: ask(config, asked))
+
+
+def stopping(work: Callable[[], T]) -> T:
+    """Do something with the store; what keeps it from being done is a `Stop`."""
     try:
-        return ask(config, asked)
+        return work()
     except Problem as problem:
         raise Stop(problem.sentence, 1) from problem
     except (StoreError, OSError) as error:

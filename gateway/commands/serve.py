@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,9 @@ from gateway.commands.options import ConfigOption, DataOption, Stop, configured,
 from gateway.config import Config
 from gateway.domain.errors import Problem
 from gateway.greeting import first_start, greet
+from gateway.listening import ListenError
 from gateway.store.errors import StoreError
+from gateway.workers import Leash, Report, WorkersError, supervise
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -34,15 +37,51 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The port; 0 takes any free one [default: 8080].")
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=256, help="How many processes share the port; more than 1 on PostgreSQL only."
+        ),
+    ] = 1,
+    worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Run the gateway until SIGTERM or Ctrl-C. A second signal stops it at once."""
-    loaded = configured(config, data, host, port)
-    logging.basicConfig(
-        level=loaded.log.level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    run(lambda: _serve(loaded))
+    """Run the gateway until SIGTERM or Ctrl-C. A second signal stops it at once.
+
+    With several workers SIGHUP replaces them one after the other, while the others serve.
+    """
+    leash = None if worker is None else Leash.parse(worker)
+    who = "supervisor " if workers > 1 else f"worker {leash.number} " if leash else ""
+    try:
+        loaded = configured(config, data, host, port)
+        logging.basicConfig(
+            level=loaded.log.level.upper(),
+            format=f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s",
+            stream=sys.stderr,
+        )
+        if workers > 1:
+            sys.exit(run(lambda: _supervise(loaded, _told(config, data), workers)))
+        run(lambda: _serve(loaded, leash))
+    except Stop as stop:
+        if leash is None:
+            raise
+        # The supervisor says it, once for all.
+        leash.report(Report(str(stop), stop.code))
+        sys.exit(stop.code)
+
+
+def _told(config: Path | None, data: str | None) -> list[str]:
+    """The options that workers get too, besides the address."""
+    told = {"--config": config, "--data": data}
+    return [str(part) for name, value in told.items() if value is not None for part in (name, value)]
+
+
+async def _supervise(config: Config, options: list[str], workers: int) -> int:
+    try:
+        return await supervise(config, options, workers)
+    except WorkersError as error:
+        raise Stop(str(error), error.code) from error
+    except ListenError as error:
+        raise Stop(str(error)) from error
 
 
 def _allow_files(config: Config) -> None:
@@ -60,18 +99,18 @@ def _allow_files(config: Config) -> None:
         )
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, leash: Leash | None) -> None:
     # aiohttp's server is imported by the one command that serves: the others start faster without it.
-    from gateway.app import Gateway, ListenError
+    from gateway.app import Gateway
 
     try:
-        gateway = await Gateway.start(config)
+        gateway = await Gateway.start(config, shared_port=leash is not None)
     except (ListenError, StoreError) as error:
         raise Stop(str(error)) from error
     except OSError as error:
         raise Stop(f"cannot start in {config.server.data}: {error.strerror}") from error
     try:
-        await _serve_until_told(gateway, config)
+        await _serve_until_told(gateway, config, leash)
     except Problem as problem:
         raise Stop(f"cannot start: {problem.sentence}") from problem
     finally:
@@ -79,7 +118,7 @@ async def _serve(config: Config) -> None:
         await gateway.stop()
 
 
-async def _serve_until_told(gateway: Gateway, config: Config) -> None:
+async def _serve_until_told(gateway: Gateway, config: Config, leash: Leash | None) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -90,14 +129,19 @@ async def _serve_until_told(gateway: Gateway, config: Config) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    first = await first_start(gateway.operator.do)
-    if sys.stdout.isatty():
-        await greet(gateway.operator.do, config, gateway.url, first=first)
-    logging.getLogger(__name__).info("listening on %s, data in %s", gateway.url, config.server.data)
+    if leash is None or leash.first:
+        first = await first_start(gateway.operator.do)
+        if sys.stdout.isatty():
+            await greet(gateway.operator.do, config, gateway.url, first=first)
+    where = "PostgreSQL" if config.store.url else config.server.data
+    logging.getLogger(__name__).info("listening on %s, data in %s", gateway.url, where)
     _allow_files(config)
     # What is alive now stays: the collector need not look at it again, and need not look every 700 objects, for
     # nearly all that a request makes is freed by its count. A tenth of the CPU under load was the collector's.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
+    if leash is not None:
+        leash.on_gone(stopping.set)
+        leash.report(Report())
     await stopping.wait()

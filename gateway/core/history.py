@@ -114,6 +114,7 @@ class Conversations:
             DeleteDraft(
                 app=principal.app.id,
                 user_id=principal.user.id,
+                user_xid=principal.user.xid,
                 opposite_id=opposite.id,
                 opposite_xid=opposite.xid,
                 scope=opposite.scope,

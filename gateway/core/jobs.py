@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from gateway.core.pacing import Pacing
 from gateway.core.writer import Writer
-from gateway.domain.drafts import Job, JobDraft, Refused, Started, StepDraft, Stepped
+from gateway.domain.drafts import Job, JobDraft, JobKind, Refused, Stale, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
@@ -30,11 +30,14 @@ class _Running:
 
 
 class Jobs:
-    """The jobs of this node. A job takes its turn behind the others; one page of all of them is under way at a time.
+    """The jobs that this node does. Each takes its turn behind the others, and one page of all is under way at a time.
 
     A page waits in the writer's queue behind what came before it, so live sends share the store with a job and are
     never kept waiting by more than one page. Messages of an app with a rate take their turns beside its sends. What
     has failed is tried again every `job_retry_ms`.
+
+    Where nodes share the store, one that dies leaves its jobs to the others: who finds that a job has not moved for
+    longer than it may goes on with it, and whose page finds that another has moved it leaves it to that one.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Jobs:
         self._now = clock_ms
         self._running: dict[int, _Running] = {}
         self._queue: deque[_Running] = deque()
+        # Of each job that others do: where it was seen last, and how often in a row.
+        self._seen: dict[int, tuple[int, int]] = {}
         self._due = asyncio.Event()
         self._closed = False
 
@@ -71,23 +76,53 @@ class Jobs:
         return running.job
 
     async def run(self) -> None:
-        """Go on with what an earlier process left unfinished, and do whatever comes, for as long as the node lives."""
-        for job in await self._store.jobs():
-            self._take(job)
+        """Do whatever comes, for as long as the node lives; alone, first what an earlier process left unfinished."""
+        if not self._store.shared:
+            for job in await self._store.jobs():
+                self._take(job)
         while True:
             await self._due.wait()
             self._due.clear()
             while self._queue and not self._closed:
                 await self._step(self._queue.popleft())
 
+    async def run_looks(self) -> None:
+        """Look every `sweep_ms` for what other nodes have left, for as long as the node lives."""
+        while True:
+            # What the store cannot tell now the next look will; of its failures it tells itself, once.
+            with suppress(Problem):
+                await self.look()
+            await asyncio.sleep(self._limits.sweep_ms / 1000)
+
+    async def look(self) -> None:
+        """Go on with the jobs that have not moved since an earlier look, and that nobody can be waiting with."""
+        seen: dict[int, tuple[int, int]] = {}
+        for job in await self._store.jobs():
+            progress, looks = self._seen.get(job.id, (-1, 0))
+            looks = looks + 1 if progress == job.progress else 0
+            if job.id in self._running:
+                continue
+            if looks and looks >= await self._patience(job):
+                self._take(job)
+            else:
+                seen[job.id] = (job.progress, looks)
+        self._seen = seen
+
+    async def _patience(self, job: Job) -> int:
+        """How many looks in a row may find a job unmoved: after a page, an app with a rate pays for its messages."""
+        per_s = (await self._store.limits(job.app)).sends_per_s
+        if not per_s or job.kind is not JobKind.BROADCAST:
+            return 1
+        return 1 + self._limits.job_page_max * 1000 // (per_s * self._limits.sweep_ms)
+
     def close(self) -> None:
-        """Begin no more pages; the one under way is committed as the writer drains. The rest is the next start's."""
+        """Begin no more pages; the one under way is committed as the writer drains. The rest is for others to do."""
         self._closed = True
         for running in self._running.values():
             running.ended.set()
 
     def _take(self, job: Job) -> None:
-        if job.id not in self._running:
+        if job.id not in self._running and not self._closed:
             running = self._running[job.id] = _Running(job)
             self._go_on(running)
 
@@ -103,6 +138,7 @@ class Jobs:
             at=self._now(),
             rows=2 + 5 * limits.job_page_max,
             size=200 * limits.job_page_max + limits.body_bytes_max,
+            after=running.job.progress if self._store.shared else -1,
         )
         try:
             per_s = (await self._store.limits(running.job.app)).sends_per_s
@@ -113,16 +149,23 @@ class Jobs:
         if isinstance(answer, Refused):
             self._fail(running, answer.kind, answer.sentence)
             return
+        if isinstance(answer, Stale):
+            self._end(running)
+            return
         assert isinstance(answer, Stepped), answer
         if running.failing:
             log.info("job %d goes on", running.job.id)
             running.failing = False
         running.job = answer.job
         if answer.job.finished:
-            del self._running[answer.job.id]
-            running.ended.set()
+            self._end(running)
         else:
             self._pay(running, per_s, sum(len(message.targets) for message, _ in answer.sent))
+
+    def _end(self, running: _Running) -> None:
+        """Do no more of a job, which is finished, or another node's."""
+        del self._running[running.job.id]
+        running.ended.set()
 
     def _pay(self, running: _Running, per_s: int, count: int) -> None:
         """Go on once the messages of the last page have had their turns; at once where the app has no rate."""

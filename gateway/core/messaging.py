@@ -288,17 +288,15 @@ class Messaging:
         """Take a message back (lanying.md, recall). Again: nothing more happens. The text is gone when this returns."""
         principal.confine(conversation_xid, "conversation_id")
         for _ in range(JUDGE_TRIES):
-            judged = await self._judge_recall(principal, conversation_xid, msg_id)
-            draft = RecallDraft(app=principal.app.id, msg_id=msg_id, at=self._now(), judged=judged)
-            answer = await self._writer.submit(draft)
+            answer = await self._writer.submit(await self._judge_recall(principal, conversation_xid, msg_id))
             if isinstance(answer, Refused):
                 raise Problem(answer.kind, answer.sentence)
             if not isinstance(answer, Stale):
                 return
         raise _restless()
 
-    async def _judge_recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> int:
-        """Judge a recall; return the version of the group's facts it was judged by, -1 where none were asked."""
+    async def _judge_recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> RecallDraft:
+        """Judge a recall, in a group by its facts: it holds for as long as their version."""
         app, me = principal.app, principal.user.xid
         message = await self._store.message(app.id, msg_id)
         if message is None:
@@ -315,13 +313,15 @@ class Messaging:
                     raise rules.stranger(facts, conversation_xid)
                 unbounded, judged = facts.owner or facts.admin, facts.version
         else:
-            parties = (message.sender_xid, message.target_xid)
-            party = me in parties and not principal.admin_alone
+            ends = (message.sender_xid, message.target_xid)
+            party = me in ends and not principal.admin_alone
             # A stranger who names a party is told below that it may not, not that there is no message.
-            if conversation_xid not in ((message.conversation_for(me),) if party else parties):
+            if conversation_xid not in ((message.conversation_for(me),) if party else ends):
                 raise _unknown(msg_id, conversation_xid)
-        rules.check_recall(message, me, self._now(), app.recall_window_ms, unbounded=unbounded)
-        return judged
+        now = self._now()
+        rules.check_recall(message, me, now, app.recall_window_ms, unbounded=unbounded)
+        parties = frozenset((message.sender_xid, message.target_xid, conversation_xid))
+        return RecallDraft(app=app.id, msg_id=msg_id, at=now, judged=judged, parties=parties)
 
 
 def _unknown(msg_id: int, conversation_xid: int) -> Problem:

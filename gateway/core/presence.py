@@ -11,10 +11,10 @@ from contextlib import suppress
 from gateway.bus.base import Shut
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
+from gateway.core.lane import Lane, Line
 from gateway.core.notes import Notes
 from gateway.core.receipts import Receipts
 from gateway.core.tasks import Tasks
-from gateway.core.writer import Lane, Line
 from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits

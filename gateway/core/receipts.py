@@ -9,9 +9,9 @@ from collections.abc import Set as AbstractSet
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
+from gateway.core.lane import Lane, Line
 from gateway.core.notes import Notes
 from gateway.core.principal import Principal
-from gateway.core.writer import Lane, Line
 from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits

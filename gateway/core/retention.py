@@ -38,6 +38,9 @@ class Retention:
     jumps; across a restart it may not lie further ahead than that, nor behind. Where it does not fit, nothing is
     removed: with the first message that would be, all halts until `resume`. A clock that fits again before that goes
     on, and where nothing could ever be removed there is nothing to doubt.
+
+    Where nodes share the store, all see the last run of any of them. One that finds it fresh has nothing to do. A clock
+    that lies behind it is that node's alone: it leaves the work to the others, and says so.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Retention:
         self._step_max_ms = clock_step_max_s * 1000
         # The last run of this process by both clocks.
         self._ran = (0, 0)
+        self._behind = False
 
     # -- the clock --------------------------------------------------------------------------------------
 
@@ -79,13 +83,16 @@ class Retention:
             return None
         now = self._now()
         if not stored.swept_at or self._fits(stored.swept_at, now):
+            self._behind = False
             return now
+        if self._store.shared and now < stored.swept_at:
+            self._tell_behind(now, stored.swept_at)
+            return None
         due = await self._due()
         if due is None:
             await self._store.resume_sweep(now)
             return now
-        if due <= now:
-            await self._store.halt_sweep(now)
+        if due <= now and await self._store.halt_sweep(now):
             log.error(
                 "the clock has jumped: it says %s, and retention last ran at %s. Messages are neither removed nor "
                 "expired until `gateway retention resume` says that the clock is right",
@@ -93,6 +100,17 @@ class Retention:
                 _told(stored.swept_at),
             )
         return None
+
+    def _tell_behind(self, now: int, swept_at: int) -> None:
+        """Say once that others do what this node's clock does not let it do."""
+        if not self._behind:
+            log.warning(
+                "the clock says %s, and another node ran retention at %s: this one leaves it to the others until its "
+                "clock fits, or until `gateway retention resume` says that it is right",
+                _told(now),
+                _told(swept_at),
+            )
+        self._behind = True
 
     async def _due(self) -> int | None:
         """Return when the first of all messages goes or expires; None where none ever does."""
@@ -136,6 +154,8 @@ class Retention:
         now = await self._believed()
         if now is None:
             return 0
+        if self._store.shared and await self._ran_elsewhere(now):
+            return 0
         limits = self._limits
         ticks = self._ticks()
         await self._store.mark_sweep(now, now - limits.finished_jobs_kept_s * 1000)
@@ -151,6 +171,11 @@ class Retention:
         if removed:
             log.info("retention has removed %d messages", removed)
         return removed
+
+    async def _ran_elsewhere(self, now: int) -> bool:
+        """Whether another node has run so lately that it is not time for the next run yet."""
+        swept_at = (await self._store.sweeping()).swept_at
+        return swept_at != self._ran[0] and 0 <= now - swept_at < self._limits.retention_sweep_ms
 
     async def expire(self) -> int:
         """Wipe the texts whose time has come; return of how many messages."""

@@ -6,12 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from gateway.core.parties import Parties, Waiter
 from gateway.domain.drafts import Answer, CreateDraft, Draft, MembershipDraft
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
-
-Waiter = tuple[Draft, asyncio.Future[Answer]]
 
 _ALONE = (MembershipDraft, CreateDraft, GroupChange)
 
@@ -27,14 +26,18 @@ class _Share:
 
 
 class Waiting:
-    """The writer's queue. Drafts of one app keep their order; batches take from all apps in turn.
+    """The writer's queue; batches take from all apps in turn.
+
+    Where one batch is in flight at a time, drafts of one app keep their order. Where `several` are, drafts that name
+    a user or group in common keep theirs: they are in one batch, or one after the other.
 
     An app may hold as much as is left free: half of the queue where it is alone, less where others wait too, so
     that there is always room for who comes next.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, several: bool = False) -> None:
         self._limits = limits
+        self._parties = Parties() if several else None
         self._shares: dict[int, _Share] = {}
         self._rows = 0
         self._size = 0
@@ -42,7 +45,7 @@ class Waiting:
         self._apps: dict[int, deque[Waiter]] = {}
 
     def __len__(self) -> int:
-        """How many apps wait."""
+        """How many apps have a draft that may be next, as far as is known before `take`."""
         return len(self._apps)
 
     def admit(self, draft: Draft) -> None:
@@ -65,9 +68,10 @@ class Waiting:
         self._rows += rows
         self._size += size
 
-    def release(self, batch: Sequence[Draft]) -> None:
-        """Take back the room of drafts that are committed, or failed."""
-        for draft in batch:
+    def release(self, batch: Sequence[Waiter]) -> None:
+        """Take back the room of drafts that are committed, or failed; whom they concern is free for the next."""
+        for waiter in batch:
+            draft = waiter.draft
             share = self._shares[draft.app]
             share.rows -= draft.rows
             share.size -= draft.size
@@ -75,10 +79,19 @@ class Waiting:
             self._size -= draft.size
             if not share.rows:
                 del self._shares[draft.app]
+        if self._parties is not None:
+            for waiter in self._parties.leave(batch):
+                self._offer(waiter)
 
-    def append(self, waiter: Waiter) -> None:
+    def append(self, draft: Draft, future: asyncio.Future[Answer]) -> None:
         """Let an admitted draft wait."""
-        app = waiter[0].app
+        waiter = Waiter(draft, future)
+        if self._parties is None or self._parties.enter(waiter):
+            self._offer(waiter)
+
+    def _offer(self, waiter: Waiter) -> None:
+        """Let one be next that is behind nobody."""
+        app = waiter.draft.app
         waiting = self._apps.get(app)
         if waiting is None:
             waiting = self._apps[app] = deque()
@@ -88,7 +101,7 @@ class Waiting:
         """Cut the next batch: one draft of each app in turn, for as long as one fits.
 
         Whose next draft does not fit is passed over, for the order inside an app is kept. Membership drafts are a
-        batch of their own.
+        batch of their own. None is cut where every draft meets one in flight.
         """
         limits = self._limits
         batch: list[Waiter] = []
@@ -96,9 +109,12 @@ class Waiting:
         alone: bool | None = None
         turns = deque(self._apps.items())
         served: dict[int, deque[Waiter]] = {}
+        parties = self._parties
+        if parties is not None:
+            parties.begin()
         while turns:
             app, waiting = turns.popleft()
-            draft = waiting[0][0]
+            draft = waiting[0].draft
             membership = isinstance(draft, _ALONE)
             more_rows, more_size = rows + draft.rows, size + draft.size
             if batch and (
@@ -107,10 +123,14 @@ class Waiting:
                 or more_size > limits.batch_bytes_max
             ):
                 continue
-            alone, rows, size = membership, more_rows, more_size
-            batch.append(waiting.popleft())
+            waiter = waiting.popleft()
             served.pop(app, None)
             served[app] = waiting
+            followers = [] if parties is None else parties.board(waiter)
+            if followers is not None:
+                alone, rows, size = membership, more_rows, more_size
+                batch.append(waiter)
+                waiting.extend(followers)
             if waiting:
                 turns.append((app, waiting))
         for app, waiting in served.items():

@@ -1,104 +1,27 @@
-"""Group commit: whatever waits is committed as one batch, announced, and then answered (design §4)."""
+"""Group commit: whatever waits is committed in batches, announced, and then answered (design §4)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Sequence
 
+from gateway.core import lane
+from gateway.core.parties import Waiter
 from gateway.core.waiting import Waiting
 from gateway.domain.drafts import Answer, Draft
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
 
-A = TypeVar("A")
-R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 
-class Queue(Protocol[A, R]):
-    """What a lane's callers wait in. False while nobody waits."""
-
-    def __len__(self) -> int:
-        """Return 0 while nobody waits."""
-
-    def append(self, waiter: tuple[A, asyncio.Future[R]], /) -> None:
-        """Let one wait."""
-
-    def take(self) -> list[tuple[A, asyncio.Future[R]]]:
-        """Take those of the next flush, at least one."""
-
-
-class Line(deque[tuple[A, asyncio.Future[R]]]):
-    """First come, first served: at most `count_max` in one flush."""
-
-    def __init__(self, count_max: int) -> None:
-        super().__init__()
-        self._count_max = count_max
-
-    def take(self) -> list[tuple[A, asyncio.Future[R]]]:
-        """Take the first."""
-        return [self.popleft() for _ in range(min(len(self), self._count_max))]
-
-
-class Lane(Generic[A, R]):
-    """A queue with one flush under way at a time; what comes meanwhile is the next flush.
-
-    `flush` takes the list of what waited and answers in the same order. Its failure answers all of them.
-    A caller that goes away leaves what it asked for in the queue.
-    """
-
-    def __init__(self, flush: Callable[[list[A]], Awaitable[Sequence[R]]], waiting: Queue[A, R]) -> None:
-        self._flush = flush
-        self._waiting = waiting
-        self._task: asyncio.Task[None] | None = None
-
-    def submit(self, asked: A) -> asyncio.Future[R]:
-        """Queue one thing; the future holds its answer."""
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((asked, future))
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="writer")
-        return future
-
-    async def _run(self) -> None:
-        try:
-            # One turn of the loop, so that callers who were woken together share a batch.
-            await asyncio.sleep(0)
-            while self._waiting:
-                await self._flush_one(self._waiting.take())
-        finally:
-            self._task = None
-
-    async def _flush_one(self, taken: list[tuple[A, asyncio.Future[R]]]) -> None:
-        try:
-            answers = await self._flush([asked for asked, _ in taken])
-        except Exception as error:
-            if not isinstance(error, Problem):
-                log.exception("a flush failed")
-                error = Problem(Kind.INTERNAL, "the gateway failed; the outcome is unknown")
-            for _, future in taken:
-                if not future.done():
-                    future.set_exception(
-                        Problem(error.kind, error.sentence, retry_after_ms=error.retry_after_ms)
-                    )
-                    future.exception()  # A caller who went away must not make asyncio complain.
-            return
-        for (_, future), answer in zip(taken, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
-
-    async def drain(self) -> None:
-        """Wait until nothing waits and nothing is under way."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
-
-
 class Writer:
-    """Every append goes through here, so drafts of one timeline commit and dispatch in the order they came."""
+    """Every append goes through here, so drafts of one timeline commit and dispatch in the order they came.
+
+    As many batches are in flight as the store takes, no two of which name a user or group in common.
+    """
 
     def __init__(
         self, store: Store, limits: Limits, announce: Callable[[Sequence[Draft], Sequence[Answer]], None]
@@ -106,30 +29,67 @@ class Writer:
         self._store = store
         self._announce = announce
         self._closed = False
-        self._waiting = Waiting(limits)
-        self._lane: Lane[Draft, Answer] = Lane(self._append, self._waiting)
+        self._batches_max = store.batches_max
+        self._waiting = Waiting(limits, several=self._batches_max > 1)
+        self._running: set[asyncio.Task[None]] = set()
+        self._gathering = False
 
     async def submit(self, draft: Draft) -> Answer:
         """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
         if self._closed:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
         self._waiting.admit(draft)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(draft, future)
+        self._wake()
         # A caller that is cancelled cancels its future only: the draft stays in the batch.
-        return await self._lane.submit(draft)
+        return await future
 
-    async def _append(self, batch: list[Draft]) -> Sequence[Answer]:
+    def _wake(self) -> None:
+        """Let one more batch be cut soon, where the store takes one more."""
+        if not self._gathering and len(self._running) < self._batches_max:
+            self._gathering = True
+            self._running.add(asyncio.create_task(self._run(), name="writer"))
+
+    async def _run(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            answers = await self._store.append(batch)
+            # One turn of the loop, so that callers who were woken together share a batch.
+            await asyncio.sleep(0)
+            self._gathering = False
+            while batch := self._waiting.take():
+                if self._waiting:
+                    self._wake()
+                await self._commit(batch)
+        finally:
+            # At once and not by a callback: whoever comes next must see that nobody is at work.
+            self._running.discard(task)
+
+    async def _commit(self, batch: list[Waiter]) -> None:
+        drafts, futures = [waiter.draft for waiter in batch], [waiter.future for waiter in batch]
+        try:
+            answers = await self._store.append(drafts)
+            # Before anything else may be committed for those whom it concerns: they hear it in the order of commits.
+            self._tell(drafts, answers)
+        except Exception as error:
+            if not isinstance(error, Problem):
+                log.exception("a batch failed")
+            lane.fail(futures, error)
+        else:
+            lane.answer(futures, answers)
         finally:
             self._waiting.release(batch)
+
+    def _tell(self, drafts: list[Draft], answers: Sequence[Answer]) -> None:
         try:
-            self._announce(batch, answers)
+            self._announce(drafts, answers)
         except Exception:
             # Announcing never fails a send: the entries are committed, and devices find them in the store.
             log.exception("announcing a batch failed")
-        return answers
 
     async def close(self) -> None:
         """Take nothing new, and finish what waits."""
         self._closed = True
-        await self._lane.drain()
+        while self._running:
+            await asyncio.wait(self._running)

@@ -1,7 +1,9 @@
 """What is asked of the store in one batch, and what it answers per draft (design §4).
 
 A draft names parties by `xid`, since a party may not exist yet; answers name timelines by `id`, as
-dispatch does.
+dispatch does. Each says in `parties` which users and groups of its app it concerns, as far as that is known
+beforehand: no two batches in flight concern the same one. (Whom a page of a job or the end of a group concerns, the
+store finds.)
 """
 
 from __future__ import annotations
@@ -59,18 +61,24 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
             len(self.content) + len(self.attachment) + len(self.config) + len(self.ext)
         )
 
+    @property
+    def parties(self) -> set[int]:
+        """Its sender and targets, and the group in whose conversation it lies."""
+        return {self.sender_xid, self.group_xid or self.sender_xid, *self.targets}
+
 
 class RecallDraft(msgspec.Struct, frozen=True, kw_only=True):
     """The recall of one message and of all that was folded into it, already judged.
 
     Who may is settled, in a group by its `facts_version` in `judged` (-1: not by its facts); whether it was first, the
-    store decides.
+    store decides. `parties` are those of its conversation.
     """
 
     app: int
     msg_id: int
     at: int
     judged: int = -1
+    parties: frozenset[int] = frozenset()
 
     rows = 6
     size = 300
@@ -81,6 +89,7 @@ class DeleteDraft(msgspec.Struct, frozen=True, kw_only=True):
 
     app: int
     user_id: int
+    user_xid: int
     opposite_id: int
     opposite_xid: int
     scope: Scope
@@ -88,6 +97,11 @@ class DeleteDraft(msgspec.Struct, frozen=True, kw_only=True):
 
     rows = 3
     size = 200
+
+    @property
+    def parties(self) -> set[int]:
+        """Both ends of the conversation."""
+        return {self.user_xid, self.opposite_xid}
 
 
 class CreateDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +127,11 @@ class CreateDraft(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """Roughly how many bytes this adds."""
         return 300 * (1 + len(self.member_xids)) + len(self.description)
+
+    @property
+    def parties(self) -> set[int]:
+        """Its owner and members; that there is a group, nobody knows yet."""
+        return {self.owner_xid, *self.member_xids}
 
 
 class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +161,11 @@ class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
         """Roughly how many bytes this adds."""
         return 300 * (1 + len(self.user_xids))
 
+    @property
+    def parties(self) -> set[int]:
+        """The group and those named."""
+        return {self.group_xid, *self.user_xids}
+
 
 class JobKind(enum.StrEnum):
     """What jobs are there for; each has its pages in the store."""
@@ -164,7 +188,7 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True):
     """Work that would not fit a batch: it is committed now, and done in pages by `StepDraft`s.
 
     `key` (empty: none) starts one job per app and kind; `digest` tells whether a repeat asks for the same. `data` is
-    what the pages need to know; a finished job loses it.
+    what the pages need to know; a finished job loses it. Its one party is 0, which stands for the app.
     """
 
     app: int
@@ -175,6 +199,7 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
     rows = 2
+    parties = frozenset((0,))
 
     @property
     def size(self) -> int:
@@ -185,7 +210,9 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True):
 class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     """The next page of a job. What it adds and how far the job has got are one commit: no page is done twice.
 
-    `rows` and `size` are what one page adds at the most, as in every other draft.
+    `rows` and `size` are what one page adds at the most, as in every other draft; its one party is the job, below 0.
+    `after` is the job's progress as the asker knows it: where another has moved it, nothing is done and the answer is
+    `Stale`. -1: from wherever it is.
     """
 
     app: int
@@ -193,6 +220,12 @@ class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     rows: int
     size: int
+    after: int = -1
+
+    @property
+    def parties(self) -> set[int]:
+        """The job, whose pages come one after the other."""
+        return {-self.job_id}
 
 
 Draft = (
@@ -250,13 +283,17 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as far as it is committed: `done` counts what its kind counts (a broadcast: the messages sent)."""
+    """A job as far as it is committed: `done` counts what its kind counts (a broadcast: the messages sent).
+
+    `progress` is how far its pages have got: it never falls, and moves with nearly every page.
+    """
 
     id: int
     app: int
     kind: JobKind
     done: int = 0
     finished: bool = False
+    progress: int = 0
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -57,6 +57,11 @@ class GroupChange(msgspec.Struct, frozen=True, kw_only=True):
         """Roughly how many bytes this adds."""
         return 300
 
+    @property
+    def parties(self) -> set[int]:
+        """The group."""
+        return {self.group_xid}
+
 
 class UsersChange(GroupChange, frozen=True, kw_only=True):
     """A change for each of some users; `create` lets unknown ones come into being where the change may make them."""
@@ -73,6 +78,11 @@ class UsersChange(GroupChange, frozen=True, kw_only=True):
     def size(self) -> int:
         """Roughly how many bytes this adds."""
         return 300 * (1 + len(self.user_xids))
+
+    @property
+    def parties(self) -> set[int]:
+        """The group and those named."""
+        return {self.group_xid, *self.user_xids}
 
 
 class BanDraft(UsersChange, frozen=True, kw_only=True):
@@ -102,6 +112,11 @@ class TransferDraft(GroupChange, frozen=True, kw_only=True):
     """A member becomes the owner, and the owner a plain member."""
 
     heir_xid: int
+
+    @property
+    def parties(self) -> set[int]:
+        """The group and its new owner."""
+        return {self.group_xid, self.heir_xid}
 
 
 class SettingsDraft(GroupChange, frozen=True, kw_only=True):
@@ -141,6 +156,11 @@ class HandleDraft(GroupChange, frozen=True, kw_only=True):
     def rows(self) -> int:
         """Those of one who joins, and the request's own."""
         return 8
+
+    @property
+    def parties(self) -> set[int]:
+        """The group and the user."""
+        return {self.group_xid, self.user_xid}
 
 
 GroupDraft = BanDraft | BlockDraft | RoleDraft | TransferDraft | SettingsDraft | RequestDraft | HandleDraft

@@ -102,6 +102,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     readers: int = 2
     hint_bytes_max: int = 8 * 1024
     publish_bytes_max: int = 256 * 1024
+    bus_queue_max: int = 100_000
+    bus_queue_bytes_max: int = 16 * 1024 * 1024
     password_queue_max: int = 64
 
     # A store on PostgreSQL: connections of one node, and how long it goes on trying.

@@ -15,7 +15,7 @@ from gateway.domain.limits import Limits
 from gateway.edge.facades.native.envelope import OK, Asked, Reply, refusal
 from gateway.edge.facades.native.routes import ROUTES, Call
 from gateway.edge.middleware import catching, letting_in, preflight
-from gateway.edge.ops import Readiness, ops_routes
+from gateway.edge.ops import Readiness, Remarks, ops_routes
 
 _HEADERS = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
 _BODILESS = frozenset({"GET"})
@@ -45,6 +45,7 @@ def build_app(
     switch: Switch,
     channel: Handler,
     cors_origins: Sequence[str] = (),
+    remarks: Remarks = tuple,
 ) -> web.Application:
     """The application: the native dialect, `/healthz` and `/readyz`, and `channel` at `/ws`.
 
@@ -61,7 +62,7 @@ def build_app(
         app.router.add_route(
             verb, path, _endpoint(verb, call, core, limits, switch), expect_handler=_expected
         )
-    app.add_routes([*ops_routes(readiness), web.get("/ws", channel, allow_head=False)])
+    app.add_routes([*ops_routes(readiness, remarks), web.get("/ws", channel, allow_head=False)])
     return app
 
 

@@ -57,6 +57,9 @@ from gateway.domain.model import (
     User,
 )
 
+EPOCH_STEP = 2**32
+"""How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
+
 
 class Party(msgspec.Struct, frozen=True):
     """Who or what an xid of an app names."""
@@ -130,17 +133,23 @@ class Upkeep(Protocol):
     async def mark_sweep(self, at: int, jobs_before: int) -> None:
         """Note that retention runs at this time, and forget finished jobs that were begun before `jobs_before`."""
 
-    async def halt_sweep(self, at: int) -> None:
-        """Note that the clock is not believed any more."""
+    async def halt_sweep(self, at: int) -> bool:
+        """Note that the clock is not believed any more; False where it was not before."""
 
     async def resume_sweep(self, at: int) -> None:
         """Note that this time is believed, and that nothing is halted."""
 
     async def sweep(self, before: int, most: int) -> Swept:
-        """Remove the oldest messages sent before a time, at most so many, with their entries: floors rise."""
+        """Remove the oldest messages sent before a time, at most so many, with their entries: floors rise.
+
+        Nothing where another process is at it.
+        """
 
     async def expire(self, at: int, most: int) -> int:
-        """Wipe the texts of messages whose time has come, at most so many; their entries say `gone`."""
+        """Wipe the texts of messages whose time has come, at most so many; their entries say `gone`.
+
+        Nothing where another process is at it.
+        """
 
 
 class Readers(msgspec.Struct, frozen=True):

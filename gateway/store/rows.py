@@ -1,11 +1,27 @@
-"""What rows of the tables mean, the same on every engine: flags of a message, and how a row becomes a `Message`."""
+"""What rows of the tables mean, the same on every engine: flags of a message, and what a row becomes."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.domain.model import Gone, Message, Scope
+import msgspec
+
+from gateway.domain.model import (
+    Deleted,
+    Entry,
+    EntryKind,
+    Gone,
+    GroupRequest,
+    Membership,
+    Message,
+    Recalled,
+    Scope,
+)
+from gateway.store.base import History, HistoryItem
+
+log = logging.getLogger(__name__)
 
 NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED = 1, 2, 4, 8, 16
 """`message.flags`: a system notification · its text is gone by a recall · the sender's timeline has no entry of it ·
@@ -16,6 +32,10 @@ GONE = RECALLED | EXPIRED | ERASED
 
 ROW_BYTES = 300
 """What a message counts for beside its texts in what an app stores: roughly what its rows take."""
+
+_membership = msgspec.json.Decoder(Membership)
+_recalled = msgspec.json.Decoder(Recalled)
+_deleted = msgspec.json.Decoder(Deleted)
 
 
 def to_message(row: Sequence[Any]) -> Message:
@@ -51,3 +71,44 @@ def _gone(flags: int) -> Gone:
     if flags & RECALLED:
         return Gone.RECALLED
     return Gone.ERASED if flags & ERASED else Gone.EXPIRED
+
+
+def to_request(row: Sequence[Any]) -> GroupRequest:
+    """Build a request of its id, the xids of group, user and inviter, its reason, at and expires_at."""
+    return GroupRequest(
+        id=row[0],
+        group_xid=row[1],
+        user_xid=row[2],
+        inviter_xid=row[3],
+        reason=row[4],
+        at=row[5],
+        expires_at=row[6],
+    )
+
+
+def to_entry(seq: int, kind: int, data: str, message: Sequence[Any]) -> Entry | None:
+    """Build an entry; None where it cannot be read, which is damage like a missing one (design §3, Timeline).
+
+    `message` are the columns that `to_message` takes, all None where there is no such message.
+    """
+    try:
+        match EntryKind(kind):
+            case EntryKind.MESSAGE as told:
+                if message[0] is None:
+                    log.error("seq %d of a timeline names a message that is not there", seq)
+                    return None
+                return Entry(seq=seq, kind=told, message=to_message(message))
+            case EntryKind.RECALLED as told:
+                return Entry(seq=seq, kind=told, recalled=_recalled.decode(data))
+            case EntryKind.MEMBERSHIP as told:
+                return Entry(seq=seq, kind=told, membership=_membership.decode(data))
+            case EntryKind.DELETED as told:
+                return Entry(seq=seq, kind=told, deleted=_deleted.decode(data))
+    except ValueError as error:  # msgspec's errors are among them.
+        log.error("seq %d of a timeline cannot be read: %s", seq, error)  # noqa: TRY400 - damage, not a bug to trace
+        return None
+
+
+def to_history(items: list[HistoryItem], limit: int) -> History:
+    """Build a page of what was found, newest first: one more than asked for tells what is next."""
+    return History(items[:limit], items[limit].message.msg_id if len(items) > limit else 0)

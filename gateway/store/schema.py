@@ -1,7 +1,7 @@
 """The tables (design §9), as numbered migrations applied at start; a newer schema is refused.
 
 Numbers written in more than one place: `kind` of a timeline is `Scope`, its `state` is `State`, `kind` of an entry
-is `EntryKind`; `message.flags` is 1 for a notice (the others: `sqlite/messages.py`). A message is `shown` until its
+is `EntryKind`; `message.flags` is 1 for a notice (the others: `rows.py`). A message is `shown` until its
 text is gone; one that appends to another or replaces it is never shown by itself.
 """
 

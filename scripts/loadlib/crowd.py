@@ -21,7 +21,8 @@ _ACK_SLICES = 20
 class Target(NamedTuple):
     """The server: a loopback address, its process (0: not known), and who signs the tokens.
 
-    `cores` are the ones that the server and the load are pinned to, None where they are not.
+    `cores` are the ones that the server and the load are pinned to, None where they are not. `receiver` is the port and
+    the process of another node that the devices connect to, None where they connect to this one.
     """
 
     host: str
@@ -30,6 +31,17 @@ class Target(NamedTuple):
     signer: Signer
     machine: str
     cores: tuple[int, int] | None = None
+    receiver: tuple[int, int] | None = None
+
+    @property
+    def device_port(self) -> int:
+        """Where devices connect."""
+        return self.receiver[0] if self.receiver else self.port
+
+    @property
+    def device_pid(self) -> int:
+        """Whose work the deliveries are."""
+        return self.receiver[1] if self.receiver else self.pid
 
 
 class Crowd:
@@ -88,7 +100,7 @@ class Crowd:
         target = self._target
         who = Principal(target.signer.app_id, uid, self._token(uid))
         caller = Caller(f"{target.host}:{target.port}", who)
-        await self._dial(caller, 0)
+        await self._dial(caller, 0, target.port)
         return caller
 
     def _token(self, uid: int) -> str:
@@ -113,7 +125,7 @@ class Crowd:
             uid = self.uid(index)
             link = DeviceLink(plan, uid, self._handshake(uid))
             self.links.append(link)
-            await self._dial(link, index)
+            await self._dial(link, index, self._target.device_port)
             try:
                 await asyncio.wait_for(link.live.wait(), _LIVE_TIMEOUT_S)
             except TimeoutError:
@@ -126,7 +138,7 @@ class Crowd:
         target = self._target
         lines = (
             f"GET /ws?app_id={target.signer.app_id}&device_sn=1 HTTP/1.1",
-            f"Host: {target.host}:{target.port}",
+            f"Host: {target.host}:{target.device_port}",
             "Upgrade: websocket",
             "Connection: Upgrade",
             "Sec-WebSocket-Version: 13",
@@ -136,14 +148,12 @@ class Crowd:
         )
         return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
-    async def _dial(self, protocol: asyncio.Protocol, index: int) -> None:
+    async def _dial(self, protocol: asyncio.Protocol, index: int, port: int) -> None:
         # One source address has no more ports to one server than this.
         extra = index // _PORTS_PER_ADDRESS
         source = (f"127.0.0.{1 + extra}", 0) if extra else None
         loop = asyncio.get_running_loop()
-        await loop.create_connection(
-            lambda: protocol, self._target.host, self._target.port, local_addr=source
-        )
+        await loop.create_connection(lambda: protocol, self._target.host, port, local_addr=source)
 
     async def keep_acking(self, every_ms: int) -> None:
         """Ack on all devices what has come, each of them once per `every_ms`, spread over that time."""

@@ -70,7 +70,7 @@ class App:
         self.end_to_end = _Switch()
         self.send = _Switch()
         run_id = secrets.token_hex(4)
-        self._random = random.Random(run_id)  # noqa: S311 - it spreads load
+        self._random = random.Random(run_id)
         self._plan = Plan(Reader(run_id), self.ledger, self.end_to_end, acks=True)
         self.pump = Pump(
             run_id=run_id,

@@ -38,8 +38,9 @@ class Connecting(msgspec.Struct, frozen=True, kw_only=True):
 class Sending(msgspec.Struct, frozen=True, kw_only=True):
     """What the messages took, from the first send to the last delivery.
 
-    `others_percent` is what other programs used of the server's and the load's core; None where the two were not
-    pinned to one each. Where it is not near zero the numbers say little.
+    `server_cpu_us_per_delivery` is of the node that the devices are connected to. `others_percent` is what other
+    programs used of the server's and the load's core; None where the two were not pinned to one each. Where it is not
+    near zero the numbers say little.
     """
 
     totals: dict[str, int]
@@ -52,6 +53,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     server_cpu_us_per_send: float
     server_cpu_us_per_delivery: float
+    redis_commands_per_send: float
     server_cpu_percent: float
     load_cpu_percent: float
     others_percent: tuple[float, float] | None
@@ -141,6 +143,8 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         ("server CPU per delivery", _cpu(sending.server_cpu_us_per_delivery)),
         ("CPU of server / of load", f"{sending.server_cpu_percent:.0f} % / {sending.load_cpu_percent:.0f} %"),
     ]
+    if sending.redis_commands_per_send:
+        rows.append(("Redis commands per send", f"{sending.redis_commands_per_send:.3f}"))
     if sending.others_percent is not None:
         on_server, on_load = sending.others_percent
         rows.append(("others on core of server / of load", f"{on_server:.0f} % / {on_load:.0f} %"))

@@ -9,6 +9,7 @@ import secrets
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 from scripts.loadlib.crowd import Crowd, Target
@@ -42,17 +43,31 @@ class Options(NamedTuple):
     timeout_s: float
 
 
+class Meter(NamedTuple):
+    """What was used: CPU seconds of the server, of the node with the devices, of the load, of both cores; and Redis."""
+
+    server_s: float
+    devices_s: float
+    load_s: float
+    server_core_s: float
+    load_core_s: float
+    redis_commands: float
+
+
 class Scenario:
     """Runs once."""
 
-    def __init__(self, options: Options, target: Target) -> None:
+    def __init__(
+        self, options: Options, target: Target, redis_commands: Callable[[], int] | None = None
+    ) -> None:
+        self._redis_commands = redis_commands or (lambda: 0)
         self._options = options
         self._target = target
         self._crowd = Crowd(target, options.devices)
         self._ledger = Ledger()
         self._end_to_end = Histogram()
         run_id = secrets.token_hex(4)
-        self._random = random.Random(run_id)  # noqa: S311 - it spreads load
+        self._random = random.Random(run_id)
         self._plan = Plan(Reader(run_id), self._ledger, self._end_to_end, options.acks)
         self._pump = Pump(
             run_id=run_id,
@@ -103,9 +118,10 @@ class Scenario:
             return f"{options.devices:,} idle devices"
         speed = f"at {options.rate:,.0f}/s" if options.rate else "flat out"
         whom = f"groups of {options.group_size:,}" if options.to_group else "users"
+        where = " of another node" if self._target.receiver else ""
         return (
             f"{options.messages:,} sends {speed} by {options.senders:,} callers to {whom}, "
-            f"{options.devices:,} devices{'' if options.acks else ' that never ack'}"
+            f"{options.devices:,} devices{where}{'' if options.acks else ' that never ack'}"
         )
 
     def _stop(self) -> None:
@@ -133,7 +149,7 @@ class Scenario:
             raise RuntimeError("the callers and groups were not there in time") from None
 
     async def _connect(self, deadline: float) -> Connecting:
-        crowd, pid = self._crowd, self._target.pid
+        crowd, pid = self._crowd, self._target.device_pid
         before = cost_of(pid)
         started = time.monotonic()
         try:
@@ -174,23 +190,25 @@ class Scenario:
         # An event would be set by every delivery, and asking costs nothing next to counting them.
         while not ledger.complete() and loop.time() < patience and not self._impatient:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
-        used = [now - then for then, now in zip(before, self._meter(), strict=True)]
+        used = Meter(*(now - then for then, now in zip(before, self._meter(), strict=True)))
         self._note_cuts()
         self._failures += failures_of(ledger.totals(), pump.refused.total(), pump.unanswered + pump.in_flight)
-        return self._sum_up(*used)
+        return self._sum_up(used)
 
     def _note_cuts(self) -> None:
         cuts = Counter(link.cut for link in self._crowd.links if link.cut)
         self._failures += [f"{count:,} devices were cut off: {why}" for why, count in cuts.items()]
 
-    def _meter(self) -> tuple[float, float, float, float]:
-        """CPU seconds so far: of the server, of the load, of the server's core and of the load's."""
-        server_s, load_s = cost_of(self._target.pid).cpu_s, time.process_time()
-        if (cores := self._target.cores) is None:
-            return server_s, load_s, 0.0, 0.0
-        return server_s, load_s, core_busy_s(cores[0]), core_busy_s(cores[1])
+    def _meter(self) -> Meter:
+        """Read what was used so far."""
+        target = self._target
+        server_s = cost_of(target.pid).cpu_s
+        devices_s = cost_of(target.device_pid).cpu_s if target.receiver else server_s
+        busy = (0.0, 0.0) if target.cores is None else tuple(core_busy_s(core) for core in target.cores)
+        return Meter(server_s, devices_s, time.process_time(), busy[0], busy[1], self._redis_commands())
 
-    def _sum_up(self, server_s: float, load_s: float, server_core_s: float, load_core_s: float) -> Sending:
+    def _sum_up(self, used: Meter) -> Sending:
+        server_s, devices_s, load_s, server_core_s, load_core_s, redis_commands = used
         pump, ledger = self._pump, self._ledger
         totals = ledger.totals()
         sending_s = max(1e-9, (pump.last_ns - pump.started_ns) / 1e9)
@@ -208,7 +226,8 @@ class Scenario:
             deliveries_per_s=ledger.received / seconds,
             seconds=seconds,
             server_cpu_us_per_send=cpu_us / max(1, totals.answered),
-            server_cpu_us_per_delivery=cpu_us / max(1, ledger.received),
+            server_cpu_us_per_delivery=devices_s * 1e6 / max(1, ledger.received),
+            redis_commands_per_send=redis_commands / max(1, totals.answered),
             server_cpu_percent=cpu_us / 1e4 / seconds,
             load_cpu_percent=load_s * 100 / seconds,
             others_percent=None

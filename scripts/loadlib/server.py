@@ -8,7 +8,6 @@ import http.client
 import os
 import platform
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import NamedTuple
 
 import jwt
 import msgspec
+
+from scripts.loadlib.services import free_port
 
 _READY_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
@@ -60,7 +61,9 @@ def make_app(data: Path, app_id: str, sends_per_s: int = 0) -> Signer:
 
 
 def _app(data: Path, verb: str, *words: str) -> bytes:
-    command = [*_GATEWAY, "app", verb, "--data", str(data), *words]
+    config = data.with_suffix(".toml")
+    named = ("--config", str(config)) if config.exists() else ()
+    command = [*_GATEWAY, "app", verb, *named, "--data", str(data), *words]
     said = subprocess.run(command, capture_output=True, cwd=_ROOT, check=False, timeout=30)
     if said.returncode:
         raise RuntimeError(f"gateway app {verb}: {said.stderr.decode().strip()}")
@@ -68,21 +71,22 @@ def _app(data: Path, verb: str, *words: str) -> bytes:
 
 
 class Spawned:
-    """A gateway of our own on a free port of 127.0.0.1, its data in `data`, its log beside it."""
+    """A gateway of our own on a free port of 127.0.0.1, its data in `data`, its log and configuration beside it."""
 
-    def __init__(self, data: Path, core: int | None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+    def __init__(self, data: Path, core: int | None, settings: str = "") -> None:
+        self.port = free_port()
         self.data = data
-        self._log = data.with_name("server.log")
+        self._log = data.with_suffix(".log")
+        config = data.with_suffix(".toml")
+        config.write_text(settings)
         before = os.sched_getaffinity(0)
         # A child inherits the affinity, and a limit on open files, that we have when it starts.
         if core is not None:
             os.sched_setaffinity(0, {core})
         try:
             with self._log.open("wb") as log:
-                command = [*_GATEWAY, "serve", "--data", str(data), "--port", str(self.port)]
+                command = [*_GATEWAY, "serve", "--config", str(config), "--data", str(data)]
+                command += ["--port", str(self.port)]
                 self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=_ROOT)
         finally:
             os.sched_setaffinity(0, before)

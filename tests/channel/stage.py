@@ -22,6 +22,7 @@ from gateway.core.principal import Principal
 from gateway.domain.limits import Limits
 from gateway.wire.encoding import JSON, MSGPACK, Encoding
 from tests.channel.raw import Raw, handshake
+from tests.sqlite import inside
 
 Frame = dict[str, Any]
 
@@ -311,7 +312,7 @@ class Stage:
         def work(conn: sqlite3.Connection) -> list[Any]:
             return conn.execute(statement, values).fetchall()
 
-        return await self.gateway.store._write(work)
+        return await inside(self.gateway.store)._write(work)
 
     async def cursors(self, uid: int, device_sn: int = 1) -> list[int]:
         """Return the stored cursors of a device, by timeline."""

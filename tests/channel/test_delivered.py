@@ -7,6 +7,7 @@ import time
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, BOB, CAROL, Stage, ops, until
+from tests.sqlite import inside
 
 
 async def test_ack_makes_messages_delivered(stage: Stage) -> None:
@@ -166,7 +167,7 @@ async def test_acks_wait_for_a_store_that_fails(start: Start) -> None:
     peer = await stage.live(BOB)
     await peer.ack(1)
     await peer.so_far()
-    store = stage.gateway.store
+    store = inside(stage.gateway.store)
     store._closed = True
     await stage.acked()
     store._closed = False

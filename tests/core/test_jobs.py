@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.core.jobs import Jobs
@@ -109,6 +110,79 @@ async def done(stage: Stage) -> None:
         while jobs := await stage.store.jobs():
             for job in jobs:
                 await stage.jobs.follow(job, 20_000)
+
+
+class TestManyNodes:
+    """Several runners over one store, which they share."""
+
+    @pytest.fixture(autouse=True)
+    def shared(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(stage.store), "shared", True)
+
+    def node(self, stage: Stage, **limits: int) -> Jobs:
+        told = msgspec.structs.replace(stage.limits, **limits)
+        return Jobs(stage.store, stage.writer, stage.pacing, told, stage.clock)
+
+    async def step(self, stage: Stage, job: Job) -> None:
+        """Do a page of a job somewhere else."""
+        await stage.writer.submit(StepDraft(app=job.app, job_id=job.id, at=1, rows=1, size=1))
+
+    async def test_what_a_dead_node_leaves_is_done_by_another(self, stage: Stage) -> None:
+        """Who looks twice and finds that a job has not moved goes on with it, from where it was."""
+        job = await begin(stage, self.node(stage))
+        await self.step(stage, job)
+        other = self.node(stage)
+        runner = await run(stage, other)
+        await other.look()
+        assert await other.follow(job, 20_000) is job
+        await other.look()
+        assert (await other.follow(job, 20_000)).finished
+        assert await heads(stage) == [1] * 10
+        await stop(runner)
+
+    async def test_a_job_that_moves_is_left_alone(self, stage: Stage) -> None:
+        """It has a node that lives."""
+        job = await begin(stage, self.node(stage))
+        other = self.node(stage)
+        for _ in range(3):
+            await other.look()
+            assert await other.follow(job, 20_000) is job
+            await self.step(stage, job)
+
+    async def test_a_job_that_pays_for_its_messages_is_given_its_time(self, stage: Stage) -> None:
+        """At one message a second a page of three is not overdue after three seconds."""
+        await stage.directory.set_limits("demo", {"sends_per_s": 1})
+        job = await begin(stage, self.node(stage))
+        other = self.node(stage, sweep_ms=1_000)
+        for _ in range(4):
+            await other.look()
+            assert await other.follow(job, 20_000) is job
+        await other.look()
+        assert await other.follow(job, 1) is not job
+
+    async def test_no_page_is_done_twice(self, stage: Stage) -> None:
+        """Of two nodes that go on with a job at the same moment one does the next page, and the other lets go of it."""
+        job = await begin(stage, self.node(stage))
+        nodes = [self.node(stage) for _ in range(2)]
+        for _ in range(2):
+            for node in nodes:
+                await node.look()
+        runners = [await run(stage, node) for node in nodes]
+        ends = [await node.follow(job, 20_000) for node in nodes]
+        assert any(end.finished for end in ends)
+        assert await stage.store.jobs() == []
+        assert await heads(stage) == [1] * 10
+        for runner in runners:
+            await stop(runner)
+
+    async def test_a_start_takes_nothing_from_others(self, stage: Stage) -> None:
+        """What is unfinished when a node starts is another's, until that one is seen to be dead."""
+        job = await begin(stage, self.node(stage))
+        runner = await run(stage)
+        last = await begin(stage)
+        assert (await stage.jobs.follow(last, 20_000)).finished
+        assert await stage.store.jobs() == [job]
+        await stop(runner)
 
 
 async def test_live_sends_go_between_pages(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,73 @@ class TestClock:
         assert await node.halted() == node.wall.now_ms
 
 
+class TestManyNodes:
+    """Several of them over one store, which they share: each with the clock that its host has."""
+
+    @pytest.fixture(autouse=True)
+    def shared(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(node.stage.store), "shared", True)
+
+    def other(self, node: Node, *, ahead_s: int = 0) -> Retention:
+        """A node whose clock is ahead of the first one's, as clocks are set when it starts."""
+        wall = Clock(node.wall.now_ms + ahead_s * 1000)
+        return Retention(
+            node.stage.store, node.stage.limits, wall, Clock(5), days=10, clock_step_max_s=STEP_S
+        )
+
+    async def prepare(self, node: Node) -> None:
+        """Five messages that are too old since a moment ago."""
+        await node.retention.sweep()
+        await node.send(5)
+        await live(node, days=9)
+        node.move(s=DAY_MS // 1000 + 1)
+
+    async def test_one_run_is_enough(self, node: Node) -> None:
+        """Who comes after it finds nothing to do, until it is time again."""
+        await self.prepare(node)
+        other = self.other(node)
+        assert await other.sweep() == 5
+        swept_at = (await other.standing()).swept_at
+        node.move(s=MINUTE_S - 1)
+        assert await node.retention.sweep() == 0
+        assert (await node.retention.standing()).swept_at == swept_at
+        node.move(s=1)
+        await node.retention.sweep()
+        assert (await node.retention.standing()).swept_at == node.wall.now_ms
+
+    async def test_clocks_that_differ_a_little(self, node: Node) -> None:
+        """Are as good as one."""
+        await self.prepare(node)
+        await self.other(node, ahead_s=50).sweep()
+        node.move(s=MINUTE_S + 51)
+        await node.send()
+        await node.retention.sweep()
+        assert await node.halted() == 0
+        assert (await node.retention.standing()).swept_at == node.wall.now_ms
+
+    async def test_a_clock_behind_leaves_it_to_others(
+        self, node: Node, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It halts nobody, and says so once."""
+        await self.prepare(node)
+        late = self.other(node, ahead_s=-DAY_MS // 1000)
+        await node.retention.sweep()
+        await expiring(node, at=1)
+        for _ in range(3):
+            assert (await late.sweep(), await late.expire()) == (0, 0)
+        [record] = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert "leaves it to the others" in record.message
+        assert await node.halted() == 0
+
+    async def test_the_log_is_told_of_a_halt_once(self, node: Node, caplog: pytest.LogCaptureFixture) -> None:
+        """By whoever was the first of those who saw the jump at the same moment."""
+        await self.prepare(node)
+        nodes = [self.other(node, ahead_s=STEP_S * 2) for _ in range(3)]
+        assert await asyncio.gather(*(each.sweep() for each in nodes)) == [0, 0, 0]
+        assert await node.halted()
+        assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
 class TestExpiry:
     """A message with a time of its own."""
 

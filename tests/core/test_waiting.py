@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.core.waiting import Waiter, Waiting
-from gateway.domain.drafts import DeleteDraft, Draft, MembershipDraft, MessageDraft
+from gateway.core.parties import Waiter
+from gateway.core.waiting import Waiting
+from gateway.domain.drafts import Answer, DeleteDraft, Draft, MembershipDraft, MessageDraft
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Scope
@@ -43,19 +44,19 @@ def waiting(drafts: Iterable[Draft], limits: Limits | None = None) -> Waiting:
     queue = Waiting(limits or Limits())
     for draft in drafts:
         queue.admit(draft)
-        queue.append(waiter(draft))
+        queue.append(draft, future())
     return queue
 
 
-def waiter(draft: Draft) -> Waiter:
-    return draft, asyncio.get_running_loop().create_future()
+def future() -> asyncio.Future[Answer]:
+    return asyncio.get_running_loop().create_future()
 
 
 def batches(queue: Waiting) -> list[list[tuple[int, int]]]:
     """Every batch that is cut until nothing waits, as app and `at` of its drafts."""
     cut = []
     while queue:
-        cut.append([(draft.app, draft.at) for draft, _ in queue.take()])
+        cut.append([(waiter.draft.app, waiter.draft.at) for waiter in queue.take()])
     return cut
 
 
@@ -100,7 +101,7 @@ async def test_memberships_are_a_batch_of_their_own() -> None:
         text(LOUD, 2),
         text(QUIET, 0),
         joined(QUIET, 1),
-        DeleteDraft(app=QUIET, user_id=1, opposite_id=2, opposite_xid=2, scope=Scope.USER, at=2),
+        DeleteDraft(app=QUIET, user_id=1, user_xid=1, opposite_id=2, opposite_xid=2, scope=Scope.USER, at=2),
     ]
     assert batches(waiting(drafts)) == [[(1, 0), (2, 0)], [(1, 1), (2, 1)], [(1, 2), (2, 2)]]
 
@@ -108,10 +109,10 @@ async def test_memberships_are_a_batch_of_their_own() -> None:
 async def test_a_membership_waits_for_its_turn_only() -> None:
     """Messages of others do not push it back for ever: left out of one batch, it begins the next."""
     queue = waiting([text(QUIET, 0), joined(LOUD, 0), text(QUIET, 1)])
-    assert [(draft.app, draft.at) for draft, _ in queue.take()] == [(2, 0), (2, 1)]
+    assert [(waiter.draft.app, waiter.draft.at) for waiter in queue.take()] == [(2, 0), (2, 1)]
     late = text(QUIET, 2)
     queue.admit(late)
-    queue.append(waiter(late))
+    queue.append(late, future())
     assert batches(queue) == [[(1, 0)], [(2, 2)]]
 
 
@@ -120,28 +121,28 @@ class TestRoom:
 
     LIMITS = Limits(queue_rows_max=70)
 
-    def fill(self, queue: Waiting, app: int) -> list[Draft]:
+    def fill(self, queue: Waiting, app: int) -> list[Waiter]:
         """Admit drafts of an app until no more is taken."""
-        admitted: list[Draft] = []
+        admitted: list[Waiter] = []
         with refused(Kind.OVERLOADED) as refusal:
             while True:
                 queue.admit(text(app, len(admitted)))
-                admitted.append(text(app, len(admitted)))
+                admitted.append(Waiter(text(app, len(admitted)), future()))
         assert refusal.retry_after_ms
         return admitted
 
-    def test_half_for_one_and_room_for_the_next(self) -> None:
+    async def test_half_for_one_and_room_for_the_next(self) -> None:
         """One app alone gets half; the next one gets in all the same, and so does a third."""
         queue = Waiting(self.LIMITS)
         assert [len(self.fill(queue, app)) for app in (LOUD, QUIET, THIRD)] == [5, 3, 1]
 
-    def test_what_is_released_is_free(self) -> None:
+    async def test_what_is_released_is_free(self) -> None:
         """After the commit there is as much room as before, for anybody."""
         queue = Waiting(self.LIMITS)
         queue.release(self.fill(queue, LOUD))
         assert len(self.fill(queue, QUIET)) == 5
 
-    def test_who_was_refused_holds_nothing(self) -> None:
+    async def test_who_was_refused_holds_nothing(self) -> None:
         """A refusal leaves no trace: nothing of it has to be released."""
         queue = Waiting(self.LIMITS)
         held = self.fill(queue, LOUD)

@@ -16,6 +16,7 @@ from gateway.domain.limits import Limits
 from gateway.store.rows import ERASED
 from gateway.store.sqlite.check import check_store
 from tests.rest.stage import WAIT_S, Caller, Node
+from tests.sqlite import inside
 
 HOUR_MS = 3_600_000
 LIMITS = Limits(
@@ -142,7 +143,7 @@ async def _start(folder: Path, limits: Limits, port: int = 0) -> Gateway:
     config = Config(server=Server(port=port, data=str(folder)), limits=limits, retention=RETENTION)
     gateway = await Gateway.start(config)
     # What survives a power cut is tested elsewhere; here it would be most of the time.
-    await gateway.store._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
+    await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
     return gateway
 
 

@@ -95,7 +95,7 @@ def test_every_draft_weighs_something() -> None:
         membership(),
         RecallDraft(app=1, msg_id=1, at=0),
         JobDraft(app=1, kind=JobKind.BROADCAST, at=0),
-        DeleteDraft(app=1, user_id=5, opposite_id=6, opposite_xid=6, scope=Scope.USER, at=0),
+        DeleteDraft(app=1, user_id=5, user_xid=5, opposite_id=6, opposite_xid=6, scope=Scope.USER, at=0),
     ]
     assert all(draft.rows > 0 and draft.size > 0 for draft in drafts)
 

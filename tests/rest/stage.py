@@ -17,6 +17,7 @@ from gateway.app import Gateway
 from gateway.config import Config, Edge, Server
 from gateway.core.passwords import Cost, Passwords
 from gateway.domain.limits import Limits
+from tests.sqlite import inside
 
 Json = dict[str, Any]
 
@@ -268,7 +269,7 @@ async def open_node(
     gateway = await Gateway.start(config)
     try:
         # What survives a power cut is tested elsewhere; here it would be most of the time.
-        await gateway.store._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
+        await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
         if await gateway.store.app("demo") is None:
             await gateway.directory.create_app("demo")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as http:

@@ -18,6 +18,7 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from tests.channel.stage import until
 from tests.rest.stage import ALICE, BOB, Answer, Caller, Node, open_node, order
+from tests.sqlite import inside
 
 PACED = Limits(rate_wait_ms=20)
 """Limits under which a refusal is not held back for long."""
@@ -272,10 +273,10 @@ class TestQueues:
                 loop.call_soon_threadsafe(blocked.set)
                 asyncio.run_coroutine_threadsafe(go.wait(), loop).result()
 
-            blocking = asyncio.create_task(small.gateway.store._look(block))
+            blocking = asyncio.create_task(inside(small.gateway.store)._look(block))
             await blocked.wait()
             asked = asyncio.create_task(alice.page(BOB))
-            await until(lambda: small.gateway.store._reading == 2, "two reads waiting")
+            await until(lambda: inside(small.gateway.store)._reading == 2, "two reads waiting")
             for path, query in (
                 ("/message/conversation", {"opposite_id": BOB}),
                 ("/message/unread", {}),

@@ -34,10 +34,11 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, App, Entry, Facts, Scope, User
 from gateway.store.base import History, Party, Recent, Store
+from gateway.store.postgres.check import check_database
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.check import check_store
-from tests.postgres import database_of, drop_database
+from tests.postgres import beside, database_of, drop_database
 
 NOW = 1_700_000_000_000
 LIMITS = Limits()
@@ -55,7 +56,11 @@ async def open_store(engine: str, folder: Path, limits: Limits) -> Store:
 def check(engine: str, folder: Path) -> list[str]:
     """Ask the engine which of the store's laws are broken."""
     if engine == "postgres":
-        return []
+
+        async def work() -> list[str]:
+            return await check_database(await database_of(folder))
+
+        return beside(work())
     return check_store(folder)
 
 
@@ -87,6 +92,18 @@ class Stage:
         """Close the store and open it again, with other limits where given."""
         await self.store.close()
         self.store = await open_store(self.engine, self.folder, limits or self.limits)
+
+    async def alter(self, statement: str) -> None:
+        """Change a table behind the store's back, by a statement that every engine knows."""
+        await self.store._write(lambda conn: conn.execute(statement))  # type: ignore[attr-defined]
+
+    async def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Look into tables, by a query that every engine knows."""
+        if self.engine == "postgres":
+            found = await self.store._read(lambda conn: conn.fetch(query))  # type: ignore[attr-defined]
+        else:
+            found = await self.store._read(lambda conn: conn.execute(query).fetchall())  # type: ignore[attr-defined]
+        return [tuple(row) for row in found]
 
     def check(self) -> list[str]:
         """Which laws are broken."""
@@ -157,6 +174,7 @@ class Stage:
         return DeleteDraft(
             app=self.app.id,
             user_id=await self.id(xid),
+            user_xid=xid,
             opposite_id=party.id,
             opposite_xid=party.xid,
             scope=party.scope,

@@ -17,8 +17,7 @@ async def freeze(stage: Stage, *xids: int, state: State = State.FROZEN, create: 
 async def deleted(stage: Stage, xid: int) -> None:
     """Make a user a deleted one, as whoever deletes it will."""
     user = await stage.user(xid)
-    work = "UPDATE timeline SET state = 2 WHERE id = ?"
-    await stage.store._write(lambda conn: conn.execute(work, (user.id,)).fetchall())  # type: ignore[attr-defined]
+    await stage.alter(f"UPDATE timeline SET state = 2 WHERE id = {user.id}")
 
 
 class TestState:
@@ -215,11 +214,4 @@ async def test_a_call_under_way_leaves_nothing_with_a_deleted_user(stage: Stage)
     assert isinstance(found, User)
     assert found.password == ""
     for asked in (user, other):
-        assert (
-            await stage.store._read(  # type: ignore[attr-defined]
-                lambda conn, usr=asked.id: conn.execute(
-                    "SELECT * FROM block WHERE usr = ?", (usr,)
-                ).fetchall()
-            )
-            == []
-        )
+        assert await stage.ask(f"SELECT * FROM block WHERE usr = {asked.id}") == []

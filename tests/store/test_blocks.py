@@ -102,8 +102,7 @@ class TestJudging:
         await block(stage, 11, 12)
         group = await stage.group(13)
         gone = await stage.id(13)
-        sql = "UPDATE timeline SET state = 2 WHERE id = ?"
-        await stage.store._write(lambda conn: conn.execute(sql, (gone,)).fetchall())  # type: ignore[attr-defined]
+        await stage.alter(f"UPDATE timeline SET state = 2 WHERE id = {gone}")
         await stage.store.set_state(stage.app.id, [14], State.FROZEN, NOW, create=True)
         for sender, targets, create, kind in (
             (11, (15, 12), True, Kind.BLOCKED),

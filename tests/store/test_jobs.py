@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.core.erasing import erase_draft
-from gateway.domain.drafts import JobKind, Refused, Started, StepDraft
+from gateway.domain.drafts import JobKind, Refused, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind
@@ -215,6 +216,21 @@ class TestStarting:
         assert isinstance(erasing, Started)
         await stage.finish(job)
         await stage.broadcast()
+
+
+async def test_a_page_that_another_has_done_is_not_done_again(stage: Stage) -> None:
+    """Who asks for what comes after a page finds it done: that answer says so, and nothing has happened."""
+    await stage.users(*range(1, 13))
+    job = await stage.broadcast()
+    draft = StepDraft(app=job.app, job_id=job.id, at=NOW, rows=1, size=1, after=job.progress)
+    answers = await asyncio.gather(*(stage.append(draft) for _ in range(2)))
+    assert sorted(type(answer).__name__ for answer in answers) == ["Stale", "Stepped"]
+    [left] = await stage.store.jobs()
+    assert left.done == PAGE
+    assert left.progress > job.progress
+    again = await stage.append(msgspec.structs.replace(draft, after=left.progress))
+    assert isinstance(again, Stepped)
+    assert (again.job.done, again.job.progress > left.progress) == (2 * PAGE, True)
 
 
 async def test_a_kind_that_is_unknown_here_keeps_no_other_waiting(

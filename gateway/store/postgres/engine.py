@@ -18,8 +18,19 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.answers import decode_answers, encode_answers
 from gateway.store.errors import StoreError
-from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, Lanes
+from gateway.store.postgres.accounts import Accounts
+from gateway.store.postgres.append import Appending
+from gateway.store.postgres.conversations import Conversations
+from gateway.store.postgres.devices import Devices
+from gateway.store.postgres.group_lists import GroupLists
+from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers
 from gateway.store.postgres.migrate import migrate
+from gateway.store.postgres.pages import Pages
+from gateway.store.postgres.parties import Parties
+from gateway.store.postgres.positions import Positions
+from gateway.store.postgres.presence import Presence
+from gateway.store.postgres.upkeep import Upkeep
+from gateway.store.told import one_line
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -43,12 +54,15 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     pooled: bool = False
 
 
-class PostgresStore(Lanes):
+class PostgresStore(
+    Appending, Parties, Accounts, GroupLists, Pages, Conversations, Positions, Devices, Presence, Upkeep
+):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 
     shared = True
 
     def __init__(self, limits: Limits, writers: asyncpg.Pool, readers: asyncpg.Pool, epoch: str) -> None:
+        super().__init__()
         self._limits = limits
         self._writers = writers
         self._readers = readers
@@ -73,7 +87,7 @@ class PostgresStore(Lanes):
             for pool in pools:
                 pool.terminate()
             if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)):
-                raise StoreError(f"cannot open the store on PostgreSQL: {_told(error)}") from error
+                raise StoreError(f"cannot open the store on PostgreSQL: {one_line(error)}") from error
             raise
         return cls(limits, pools[0], pools[1], epoch)
 
@@ -120,15 +134,31 @@ class PostgresStore(Lanes):
 
         return await self._tried(self._writers, transaction, self._limits.store_retry_ms)
 
-    async def _once(self, work: Callable[[Conn], Awaitable[Answer]]) -> Answer:
+    async def _keyed(self, work: Callable[[Conn, str, bool], Awaitable[T]]) -> T:
         key = secrets.token_hex(16)
         tries = 0
+        doubtful = False
 
-        async def transaction(conn: Conn) -> Answer:
-            nonlocal tries
+        async def run(conn: Conn) -> T:
+            nonlocal tries, doubtful
             tries += 1
-            if tries > 1 and (known := await self._known(conn, key)) is not None:
-                return known
+            try:
+                return await work(conn, key, tries == 1)
+            except LOST:
+                doubtful = True
+                raise
+
+        try:
+            return await self._tried(self._writers, run, self._limits.batch_retry_ms)
+        except Problem as problem:
+            if doubtful:
+                problem.sentence = "the store was lost while committing; the outcome is unknown: ask again"
+            raise
+
+    async def _once(self, work: Callable[[Conn], Awaitable[Answer]]) -> Answer:
+        async def transaction(conn: Conn, key: str, first: bool) -> Answer:  # noqa: FBT001 - told by `_keyed`
+            if not first and (known := await known_answers(conn, key)) is not None:
+                return decode_answers(known)[0]
             try:
                 async with conn.transaction():
                     answer = await work(conn)
@@ -139,18 +169,15 @@ class PostgresStore(Lanes):
                     )
                     return answer
             except _UndoneError as undone:
-                return undone.answer
-            except asyncpg.UniqueViolationError as error:
-                # An earlier try, whose connection was lost, has committed after all.
-                if error.table_name == "batch" and (known := await self._known(conn, key)) is not None:
-                    return known
-                raise
+                # It may have met what an earlier try, whose connection was lost, has committed after all.
+                known = None if first else await known_answers(conn, key)
+                return undone.answer if known is None else decode_answers(known)[0]
+            except asyncpg.UniqueViolationError:
+                if first or (known := await known_answers(conn, key)) is None:
+                    raise
+                return decode_answers(known)[0]
 
-        return await self._tried(self._writers, transaction, self._limits.batch_retry_ms)
-
-    async def _known(self, conn: Conn, key: str) -> Answer | None:
-        found = await conn.fetchval("SELECT answers FROM batch WHERE key = $1", key)
-        return None if found is None else decode_answers(found)[0]
+        return await self._keyed(transaction)
 
     async def _tried(self, pool: asyncpg.Pool, work: Callable[[Conn], Awaitable[T]], within_ms: int) -> T:
         """Run `work` on a connection, again where it was undone by others or its connection was lost."""
@@ -201,7 +228,7 @@ class PostgresStore(Lanes):
     def _failed(self, error: Exception) -> Problem:
         # Every caller is told; the log is told once, until a commit says that it is over.
         if not self._failing:
-            log.error("the store failed: %s", _told(error))
+            log.error("the store failed: %s", one_line(error))
             self._failing = True
         return Problem(
             Kind.STORE_FAILED, "the store cannot keep anything now; try again", retry_after_ms=1000
@@ -220,6 +247,9 @@ async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asy
                 "application_name": "gateway",
                 "statement_timeout": str(limits.statement_timeout_ms),
                 "idle_in_transaction_session_timeout": str(limits.statement_timeout_ms),
+                # Statements are written so that one plan serves all: planning one anew takes as long as doing it.
+                "plan_cache_mode": "force_generic_plan",
+                "jit": "off",
             }
         }
     return await asyncpg.create_pool(
@@ -234,8 +264,3 @@ async def _release(pool: asyncpg.Pool, conn: Conn) -> None:
 
 def _bad_data(error: Exception) -> Problem:
     return Problem(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
-
-
-def _told(error: BaseException) -> str:
-    """One line of an error that may have none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -45,7 +45,12 @@ BAD_DATA = (
 )
 """The caller's data cannot be kept as it is."""
 
-AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+class OvertakenError(Exception):
+    """What was judged did not hold any more under the locks."""
+
+
+AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, OvertakenError)
 """The transaction was undone because of another one: run it again, at once."""
 
 LOST = (
@@ -89,9 +94,23 @@ class Lanes(ABC):
         """
 
     @abstractmethod
+    async def _keyed(self, work: Callable[[Conn, str, bool], Awaitable[T]]) -> T:
+        """Run `work` under a batch key, which it commits with what it does, until its outcome is known.
+
+        It is told whether it is run for the first time: if not, an earlier run may have committed, or may yet, and
+        what that has answered stands under the key. No transaction is begun.
+        """
+
+    @abstractmethod
     async def _once(self, work: Callable[[Conn], Awaitable[Answer]]) -> Answer:
         """Run `work` as one transaction that counts once, whatever happens to the connection.
 
         Its answer is kept under a batch key (design §4). One that says that nothing was done (`Refused`, `Stale`)
         undoes all that `work` has done.
         """
+
+
+async def known_answers(conn: Conn, key: str) -> bytes | None:
+    """What was answered under a batch key; None: nothing is committed under it (yet)."""
+    found: bytes | None = await conn.fetchval("SELECT answers FROM batch WHERE key = $1", key)
+    return found

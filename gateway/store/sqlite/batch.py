@@ -7,33 +7,23 @@ Message drafts of a batch are read, judged and numbered together and written wit
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.domain.drafts import (
-    Answer,
-    Appended,
-    Draft,
-    JobDraft,
-    MessageDraft,
-    Refused,
-    Repeated,
-    Stale,
-    StepDraft,
-)
-from gateway.domain.errors import Kind
+from gateway.domain.drafts import Answer, Appended, Draft, JobDraft, MessageDraft, StepDraft
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import INT64_MAX, EntryKind, Scope, State
-from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
+from gateway.domain.model import EntryKind, Scope, State
+from gateway.store.related import Related
+from gateway.store.run import Moving, Named, Run, blockable, named, receiving
 from gateway.store.sqlite import jobs
-from gateway.store.sqlite.blocks import ANY_BLOCK, between, blocked_pairs, sender_refused
+from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.related import Related
+from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
 
@@ -98,10 +88,6 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
        json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)
 """
 
-# A party of the batch: what `_PARTIES` reads, with head and last moving as drafts are numbered.
-_ID, _KIND, _HEAD, _VERSION, _LAST, _STATE = range(6)
-_Party = list[int]
-
 
 def append_batch(
     conn: sqlite3.Connection, batch: Sequence[Draft], batch_key: str, limits: Limits, answers: list[Answer]
@@ -153,244 +139,75 @@ class _Run:
         self._conn = conn
         self._drafts = drafts
         self._history_max = limits.room_history_max
-        self._related = Related(conn, drafts, limits.related_max)
-        self._members: set[tuple[int, int]] = set()
-        self._parties: dict[tuple[int, int], _Party] = {}
-        self._known: dict[tuple[int, str], tuple[str, int, int]] = {}
-        self._blocked: set[tuple[int, int]] = set()
-        self._made: list[tuple[int, int, int, int]] = []
-        self._moved: dict[int, _Party] = {}
-        self._bodies: list[tuple[int, int, int, str, str, str, str]] = []
-        self._messages: list[tuple[int, ...]] = []
-        self._entries: list[tuple[int, int, int]] = []
-        self._conversations: dict[tuple[int, int], int] = {}
-        self._dedup: list[tuple[int, str, str, int, int]] = []
-        self._stored: dict[int, int] = {}
-        self._next_msg_id: int
-        self._next_body_id: int
-        self._any_block: int
         apps = list({draft.app for draft in drafts})
-        self._next_msg_id, self._next_body_id, self._any_block, room = one(conn, _NEXT, (rows(apps),))
-        # What is left to the apps that may not store all they like.
-        self._room: dict[int, int] = dict(msgspec.json.decode(room))
+        next_msg_id, next_body_id, any_block, room = one(conn, _NEXT, (rows(apps),))
+        parties = {
+            (app, xid): Moving(*party)
+            for app, xid, *party in table(conn, _PARTIES, (rows(list(named(drafts))),))
+        }
+        directed = receiving(drafts, parties)
+        self._related = Related(find_related(conn, drafts, limits.related_max), limits.related_max)
+        self._run = Run(
+            parties=parties,
+            known=self._read_keys(parties),
+            members=members_among(conn, directed) if directed else (),
+            blocked=blocked_pairs(conn, blockable(drafts, parties)) if any_block else (),
+            room=dict(msgspec.json.decode(room)),
+            related=self._related,
+            next_msg_id=next_msg_id,
+            next_body_id=next_body_id,
+        )
+        self._made: list[tuple[int, int, int, int]] = []
         self._next_id = 0
 
     def append(self) -> list[Answer]:
         """Judge and number every draft, write all rows, and answer per draft."""
-        self._read_parties()
-        self._read_keys()
-        self._read_blocks()
-        answers = [self._judge(draft) or self._number(draft) for draft in self._drafts]
-        self._write()
+        answers = [self._run.judge(draft) or self._number(draft) for draft in self._drafts]
+        if self._run.bodies:
+            self._write()
         return answers
 
-    def _read_parties(self) -> None:
-        wanted = {(draft.app, draft.sender_xid) for draft in self._drafts}
-        for draft in self._drafts:
-            wanted.update((draft.app, xid) for xid in draft.targets)
-        directed = [draft for draft in self._drafts if draft.group_xid]
-        wanted.update((draft.app, draft.group_xid) for draft in directed)
-        for app, xid, *party in table(self._conn, _PARTIES, (rows(list(wanted)),)):
-            self._parties[app, xid] = party
-        if directed:
-            self._members = members_among(
-                self._conn,
-                {
-                    (receiver[_ID], group[_ID])
-                    for draft in directed
-                    if (group := self._parties.get((draft.app, draft.group_xid)))
-                    for xid in draft.targets
-                    if (receiver := self._parties.get((draft.app, xid)))
-                },
-            )
-
-    def _read_keys(self) -> None:
+    def _read_keys(self, parties: Mapping[Named, Moving]) -> dict[tuple[int, str], tuple[str, int, int]]:
         wanted = [
-            (sender[_ID], draft.key)
+            (sender.id, draft.key)
             for draft in self._drafts
-            if draft.key and (sender := self._parties.get((draft.app, draft.sender_xid)))
+            if draft.key and (sender := parties.get((draft.app, draft.sender_xid)))
         ]
-        if wanted:
-            for sender_id, key, digest, first, last in table(self._conn, _KEYS, (rows(wanted),)):
-                self._known[sender_id, key] = (digest, first, last)
-
-    def _read_blocks(self) -> None:
-        """Read which P2P pairs have a block between them. Notices pass, and what `system` sends."""
-        if self._any_block:
-            self._blocked = blocked_pairs(
-                self._conn,
-                {
-                    (sender[_ID], target[_ID])
-                    for draft in self._drafts
-                    if draft.scope is Scope.USER and draft.copied
-                    if (sender := self._parties.get((draft.app, draft.sender_xid)))
-                    for xid in draft.targets
-                    if (target := self._parties.get((draft.app, xid)))
-                },
-            )
-
-    def _judge(self, draft: MessageDraft) -> Answer | None:
-        """Answer a draft that adds nothing: repeated, stale or refused. Dedup comes before every refusal."""
-        sender = self._parties.get((draft.app, draft.sender_xid))
-        if sender and draft.key and (known := self._known.get((sender[_ID], draft.key))):
-            if known[0] == draft.digest:
-                return Repeated(known[1], known[2])
-            return Refused(
-                Kind.TRANSACTION_CONFLICT, f"transaction_id {draft.key} was used for another message"
-            )
-        if sender and sender[_KIND] != Scope.USER:
-            return Refused(Kind.BAD_PARAMETER, f"from_user_id: {draft.sender_xid} is a group, not a user")
-        if not sender and not draft.create:
-            return Refused(Kind.USER_UNKNOWN, f"from_user_id: there is no user {draft.sender_xid}")
-        if sender and sender[_STATE]:
-            return sender_refused(sender[_STATE], draft.sender_xid)
-        for index, xid in enumerate(draft.targets):
-            if (answer := self._judge_target(draft, index, xid)) is not None:
-                return answer
-        if self._room and _stored(draft) > self._room.get(draft.app, INT64_MAX):
-            return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
-        # Last, for it counts what it lets pass.
-        return self._related.judge(draft, self._place(draft)) if draft.related else None
-
-    def _judge_target(self, draft: MessageDraft, index: int, xid: int) -> Answer | None:
-        if draft.group_xid:
-            return self._judge_receiver(draft, xid)
-        party = self._parties.get((draft.app, xid))
-        if draft.scope is Scope.USER:
-            if party and party[_KIND] != Scope.USER:
-                return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
-            if (party and party[_STATE] == State.DELETED) or (not party and not draft.create):
-                return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
-            if self._blocked and party and draft.copied:
-                sender = self._parties.get((draft.app, draft.sender_xid))
-                if sender and (sender[_ID], party[_ID]) in self._blocked:
-                    return between(draft.sender_xid, xid)
-        elif not party or party[_KIND] != Scope.GROUP:
-            return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {xid}")
-        elif party[_VERSION] != draft.judged[index]:
-            return Stale()
-        return None
-
-    def _judge_receiver(self, draft: MessageDraft, xid: int) -> Answer | None:
-        """Judge one of the members whom alone a message of a group goes to."""
-        group = self._parties.get((draft.app, draft.group_xid))
-        if not group or group[_KIND] != Scope.GROUP:
-            return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {draft.group_xid}")
-        if group[_VERSION] != draft.judged[0]:
-            return Stale()
-        party = self._parties.get((draft.app, xid))
-        if not party or (party[_ID], group[_ID]) not in self._members:
-            return Refused(Kind.NOT_A_MEMBER, f"targets: {xid} is not a member of group {draft.group_xid}")
-        return None
-
-    def _place(self, draft: MessageDraft) -> tuple[int, int, int] | None:
-        """Where the message of a draft with one target lies, if all parties are there: its target, peer and sender."""
-        sender = self._parties.get((draft.app, draft.sender_xid))
-        target = self._parties.get((draft.app, draft.targets[0]))
-        if not sender or not target:
-            return None
-        return target[_ID], self._peer(draft, sender[_ID]), sender[_ID]
-
-    def _peer(self, draft: MessageDraft, sender_id: int) -> int:
-        if draft.group_xid:
-            return self._parties[draft.app, draft.group_xid][_ID]
-        return sender_id if draft.scope is Scope.USER else 0
-
-    def _party(self, draft: MessageDraft, xid: int) -> _Party:
-        party = self._parties.get((draft.app, xid))
-        if party is None:
-            if not self._next_id:
-                self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
-            party = [self._next_id, Scope.USER, 0, 0, 0, State.NORMAL]
-            self._made.append((self._next_id, draft.app, xid, draft.at))
-            self._next_id += 1
-            self._parties[draft.app, xid] = party
-        return party
+        if not wanted:
+            return {}
+        return {
+            (sender_id, key): (digest, first, last)
+            for sender_id, key, digest, first, last in table(self._conn, _KEYS, (rows(wanted),))
+        }
 
     def _number(self, draft: MessageDraft) -> Appended:
-        sender = self._party(draft, draft.sender_xid)
-        sender_id = sender[_ID]
-        body_id = self._next_body_id
-        self._next_body_id += 1
-        stored = _stored(draft)
-        size = stored - ROW_BYTES * len(draft.targets)
-        texts = (draft.content, draft.attachment, draft.config, draft.ext)
-        self._bodies.append((body_id, len(draft.targets), size, *texts))
-        self._stored[draft.app] = self._stored.get(draft.app, 0) + stored
-        if draft.app in self._room:
-            self._room[draft.app] -= stored
-        first = self._next_msg_id
-        flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
-        peer = self._peer(draft, sender_id)
-        told = draft.scope is Scope.USER and draft.copied
-        received: list[tuple[int, int]] = []
-        copies: list[int] = []
-        for msg_id, xid in enumerate(draft.targets, first):
-            target = self._party(draft, xid)
-            target_id = target[_ID]
-            seq = target[_HEAD] = target[_HEAD] + 1
-            target[_LAST] = msg_id
-            self._moved[target_id] = target
-            received.append((target_id, seq))
-            self._entries.append((target_id, seq, msg_id))
-            self._messages.append(
-                (
-                    msg_id, target_id, peer, sender_id, draft.sender_sn, seq, draft.ctype, flags,
-                    draft.at, body_id,
-                )
-            )  # fmt: skip
-            if peer == sender_id:
-                self._conversations[target_id, sender_id] = msg_id
-            if told and target_id != sender_id:
-                copy = sender[_HEAD] = sender[_HEAD] + 1
-                sender[_LAST] = msg_id
-                self._moved[sender_id] = sender
-                copies.append(copy)
-                self._entries.append((sender_id, copy, msg_id))
-                if peer == sender_id:
-                    self._conversations[sender_id, target_id] = msg_id
-        self._next_msg_id = first + len(draft.targets)
-        plain = not (draft.related or draft.expires_at)
-        expires_at = 0 if plain else self._related.number(draft, first)
-        if draft.key:
-            last = self._next_msg_id - 1
-            self._dedup.append((sender_id, draft.key, draft.digest, first, last))
-            self._known[sender_id, draft.key] = (draft.digest, first, last)
-        return Appended(first, received, sender_id, copies, expires_at)
+        for party in self._run.unknown(draft):
+            if not self._next_id:
+                self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
+            self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
+            self._made.append((self._next_id, *party, draft.at))
+            self._next_id += 1
+        return self._run.number(draft)
 
     def _write(self) -> None:
-        conn = self._conn
-        if not self._bodies:
-            return
+        conn, run = self._conn, self._run
         if self._made:
             made = rows(self._made)
             conn.execute(_MAKE_TIMELINES, (made,))
             conn.execute(_MAKE_USERS, (made,))
-        conn.execute(_BODIES, (rows(self._bodies),))
-        conn.execute(_MESSAGES, (rows(self._messages),))
-        self._related.write()
-        conn.execute(_ENTRIES, (rows(self._entries),))
-        if self._conversations:
-            pairs = [(usr, opp, last) for (usr, opp), last in self._conversations.items()]
+        conn.execute(_BODIES, (rows(run.bodies),))
+        conn.execute(_MESSAGES, (rows(run.messages),))
+        mark(conn, self._related.marks)
+        conn.execute(_ENTRIES, (rows(run.entries),))
+        if run.conversations:
+            pairs = [(usr, opp, last) for (usr, opp), last in run.conversations.items()]
             conn.execute(_CONVERSATIONS, (rows(pairs),))
-        if self._dedup:
-            conn.execute(_DEDUP, (rows(self._dedup),))
-        moved = [(party[_ID], party[_HEAD], party[_LAST]) for party in self._moved.values()]
+        if run.keys:
+            conn.execute(_DEDUP, (rows(run.keys),))
+        moved = [(party.id, party.head, party.last) for party in run.moved.values()]
         conn.execute(_HEADS, (rows(moved),))
-        count(conn, self._stored)
-        conn.execute("UPDATE meta SET next_msg_id = ?", (self._next_msg_id,))
-        # Whatever passes a multiple of what a chatroom keeps is looked at, so that most batches ask nothing.
-        passed = [
-            party[_ID]
-            for party in self._moved.values()
-            if party[_KIND] == Scope.GROUP and party[_HEAD] % self._history_max < len(self._messages)
-        ]
+        count(conn, run.stored)
+        conn.execute("UPDATE meta SET next_msg_id = ?", (run.next_msg_id,))
+        passed = run.trimmable(self._history_max)
         if passed:
             trim(conn, passed, self._history_max)
-
-
-def _stored(draft: MessageDraft) -> int:
-    """What a draft counts for with its app once it is stored (`app.stored_bytes`)."""
-    texts = (draft.content, draft.attachment, draft.config, draft.ext)
-    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
-    return size + ROW_BYTES * len(draft.targets)

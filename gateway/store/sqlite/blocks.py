@@ -6,12 +6,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from gateway.domain.drafts import Refused
-from gateway.domain.errors import Kind
-from gateway.domain.model import Scope, State
+from gateway.domain.model import State
+from gateway.store.refusals import Pair, judge_blocks, judge_parties
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.users import find_named
-
-Pair = tuple[int, int]
 
 ANY_BLOCK = "EXISTS (SELECT 1 FROM block WHERE usr > 0)"
 """Whether anybody has blocked anybody: where nobody has, a batch asks for no more."""
@@ -29,18 +27,6 @@ def blocked_pairs(conn: sqlite3.Connection, pairs: Iterable[Pair]) -> set[Pair]:
     return {(a, b) for a, b in table(conn, _BETWEEN, (rows(list(pairs)),))}
 
 
-def between(sender_xid: int, target_xid: int) -> Refused:
-    """The refusal of a target; whose the block is, is nobody else's business."""
-    return Refused(Kind.BLOCKED, f"targets: there is a block between {sender_xid} and {target_xid}")
-
-
-def sender_refused(state: int, xid: int) -> Refused:
-    """The refusal of a sender who may not act."""
-    if state == State.FROZEN:
-        return Refused(Kind.FROZEN, f"from_user_id: user {xid} is frozen")
-    return Refused(Kind.USER_UNKNOWN, f"from_user_id: there is no user {xid}")
-
-
 def may_message(
     conn: sqlite3.Connection,
     app: int,
@@ -52,25 +38,11 @@ def may_message(
 ) -> Refused | None:
     """Judge as a batch judges a message to users, of what is not stored."""
     found = find_named(conn, app, [sender_xid, *target_xids])
-    unknown = (0, Scope.USER, State.NORMAL if create else State.DELETED)
-    sender_id, kind, state = found.get(sender_xid, unknown)
-    if kind != Scope.USER:
-        return Refused(Kind.BAD_PARAMETER, f"from_user_id: {sender_xid} is a group, not a user")
-    if state != State.NORMAL:
-        return sender_refused(state, sender_xid)
-    ids = []
-    for xid in target_xids:
-        target_id, kind, state = found.get(xid, unknown)
-        if kind != Scope.USER:
-            return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
-        if state == State.DELETED:
-            return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
-        ids.append(target_id)
-    blocked = blocked_pairs(conn, [(sender_id, target_id) for target_id in ids]) if blocks else set()
-    for xid, target_id in zip(target_xids, ids, strict=True):
-        if (sender_id, target_id) in blocked:
-            return between(sender_xid, xid)
-    return None
+    pairs = judge_parties(found, sender_xid, target_xids, create=create)
+    if isinstance(pairs, Refused):
+        return pairs
+    blocked = blocked_pairs(conn, pairs) if blocks else set()
+    return judge_blocks(sender_xid, target_xids, pairs, blocked)
 
 
 def block(conn: sqlite3.Connection, user_id: int, blocked_id: int, at: int, most: int) -> bool:

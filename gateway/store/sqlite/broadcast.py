@@ -10,7 +10,8 @@ from gateway.domain.drafts import BroadcastText, JobDraft, MessageDraft
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope, State
 from gateway.store.sqlite.lane import one, table
-from gateway.store.sqlite.work import Page, Task, Work
+from gateway.store.sqlite.work import Work
+from gateway.store.work import Page, Task
 
 # By xid, which is an index search within the app. So many rows are looked at and no more, whoever of them is meant:
 # users who came later have greater ids of their own, however small the xid that they chose.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-import msgspec
-
 from gateway.domain.drafts import (
     Answer,
     Changed,
@@ -14,20 +12,26 @@ from gateway.domain.drafts import (
     MembershipDraft,
     Placed,
     RecallDraft,
-    Refused,
     Stale,
 )
-from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import Deleted, Entry, EntryKind, Recalled, Scope
-from gateway.store.rows import RECALLED, UNCOPIED, to_message
+from gateway.domain.model import Deleted, Entry, EntryKind, Scope
+from gateway.store.rows import RECALLED
 from gateway.store.sqlite.directed import newest_directed
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.members import change_members, create_group
-from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 from gateway.store.sqlite.related import folded_into
 from gateway.store.sqlite.rooms import is_room, trim
 from gateway.store.sqlite.texts import wipe
+from gateway.store.telling import Retracted, encoded, message_unknown, not_to_be_hidden
+
+_RECALLED = """
+SELECT m.msg_id, m.target, m.sender, m.flags, tt.kind, tt.xid, st.xid,
+    CASE WHEN m.peer IN (0, m.sender) THEN 0 ELSE g.xid END, g.facts_version
+FROM message AS m JOIN timeline AS tt ON tt.id = m.target JOIN timeline AS st ON st.id = m.sender
+LEFT JOIN timeline AS g ON g.id = CASE m.peer WHEN 0 THEN m.target ELSE m.peer END
+WHERE m.msg_id = ? AND tt.app = ?
+"""
 
 
 def append_change(
@@ -60,32 +64,19 @@ def _place(
 
 
 def _recall(conn: sqlite3.Connection, draft: RecallDraft, limits: Limits) -> Answer:
-    found = one(
-        conn,
-        f"""SELECT m.target, m.sender, m.flags, {MESSAGE_JSON}, g.facts_version FROM message AS m {MESSAGE_JOINS}
-        LEFT JOIN timeline AS g ON g.id = CASE m.peer WHEN 0 THEN m.target ELSE m.peer END
-        WHERE m.msg_id = ? AND tt.app = ?""",
-        (draft.msg_id, draft.app),
-    )
+    found = one(conn, _RECALLED, (draft.msg_id, draft.app))
     if not found:
-        return Refused(Kind.MESSAGE_UNKNOWN, f"there is no message {draft.msg_id}")
-    target_id, sender_id, flags, row, version = found
+        return message_unknown(draft.msg_id)
+    message, version = Retracted(*found[:-1]), found[-1]
     if draft.judged not in (-1, version):
         return Stale()
-    if flags & RECALLED:
+    if message.flags & RECALLED:
         return Changed([])
     # What was folded into it goes with it, silently: whoever had it is told of the message.
     wipe(conn, [draft.msg_id, *folded_into(conn, draft.msg_id)], RECALLED)
-    message = to_message(msgspec.json.decode(row))
-    timelines = [target_id]
-    if message.scope is Scope.USER and sender_id != target_id and not flags & UNCOPIED:
-        timelines.append(sender_id)
     placed = []
-    for timeline_id in timelines:
-        owner_xid = message.target_xid if timeline_id == target_id else message.sender_xid
-        fact = Recalled(conversation_xid=message.conversation_for(owner_xid), msg_id=draft.msg_id)
-        data = msgspec.json.encode(fact).decode()
-        seq, scope, xid = _place(conn, timeline_id, EntryKind.RECALLED, draft.msg_id, data)
+    for timeline_id, fact in message.told:
+        seq, scope, xid = _place(conn, timeline_id, EntryKind.RECALLED, draft.msg_id, encoded(fact))
         placed.append(Placed(timeline_id, scope, xid, Entry(seq=seq, kind=EntryKind.RECALLED, recalled=fact)))
         if scope is Scope.GROUP and seq % limits.room_history_max == 0:
             trim(conn, [timeline_id], limits.room_history_max)
@@ -102,10 +93,7 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
             (draft.user_id, draft.opposite_id),
         )
         if not stay:
-            if is_room(conn, draft.opposite_id):
-                sentence = "conversation_id: a chatroom keeps nothing that one user could hide"
-                return Refused(Kind.BAD_PARAMETER, sentence)
-            return Refused(Kind.NOT_A_MEMBER, f"not a member of group {draft.opposite_xid}")
+            return not_to_be_hidden(draft, room=is_room(conn, draft.opposite_id))
         stay_id, deleted, last = stay
         if deleted >= last:
             return Changed([])
@@ -120,6 +108,5 @@ def _delete(conn: sqlite3.Connection, draft: DeleteDraft) -> Answer:
             return Changed([])
         last = moved[0]
     fact = Deleted(conversation_xid=draft.opposite_xid, msg_id=last)
-    data = msgspec.json.encode(fact).decode()
-    seq, scope, xid = _place(conn, draft.user_id, EntryKind.DELETED, last, data)
+    seq, scope, xid = _place(conn, draft.user_id, EntryKind.DELETED, last, encoded(fact))
     return Changed([Placed(draft.user_id, scope, xid, Entry(seq=seq, kind=EntryKind.DELETED, deleted=fact))])

@@ -11,7 +11,7 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, Status, User
 from gateway.store.base import History, HistoryItem, Party, Readers, Recent
-from gateway.store.rows import NOTICE, to_message
+from gateway.store.rows import NOTICE, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
@@ -154,8 +154,7 @@ def _room_history(
 
 
 def _history(found: list[Any], limit: int) -> History:
-    items = [HistoryItem(to_message(row), Status(reach)) for row, reach in found]
-    return History(items[:limit], items[limit].message.msg_id if len(items) > limit else 0)
+    return to_history([HistoryItem(to_message(row), Status(reach)) for row, reach in found], limit)
 
 
 def recent(conn: sqlite3.Connection, user_id: int, group_id: int, limits: Limits) -> list[Recent]:

@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from gateway.domain.errors import Kind
 from gateway.domain.model import (
     GIVEN_XID_FIRST,
@@ -22,11 +20,9 @@ from gateway.domain.model import (
     User,
 )
 from gateway.store.base import Party, Remembered
+from gateway.store.parties import RECALL_WINDOW_MS, to_app, to_facts, to_group, to_limits
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
-
-RECALL_WINDOW_MS = 24 * 3600 * 1000
-"""How long a sender may recall, for a new app (lanying.md, recall)."""
 
 _APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid,
     a.sends_per_s, a.connections_max, a.message_bytes_max, a.storage_bytes_max
@@ -100,7 +96,7 @@ def set_limits(conn: sqlite3.Connection, app_id: str, changes: Mapping[str, int]
 
 def find_limits(conn: sqlite3.Connection, app: int) -> AppLimits:
     """Look up what an app may use."""
-    return _limits(
+    return to_limits(
         one(conn, f"SELECT {', '.join(AppLimits.__struct_fields__)} FROM app WHERE id = ?", (app,))
     )
 
@@ -123,23 +119,8 @@ def list_apps(conn: sqlite3.Connection) -> list[App]:
 
 
 def _app(conn: sqlite3.Connection, row: tuple[Any, ...]) -> App:
-    app, app_id, system, system_xid, registered, recall_window_ms, signing_kid, *bounds = row
-    keys = dict(conn.execute("SELECT kid, secret FROM app_key WHERE app = ?", (app,)).fetchall())
-    return App(
-        id=app,
-        app_id=app_id,
-        system_id=system,
-        system_xid=system_xid,
-        registered=bool(registered),
-        recall_window_ms=recall_window_ms,
-        signing_kid=signing_kid,
-        keys=keys,
-        limits=_limits(bounds),
-    )
-
-
-def _limits(bounds: Sequence[int]) -> AppLimits:
-    return AppLimits(**dict(zip(AppLimits.__struct_fields__, bounds, strict=True)))
+    keys = dict(conn.execute("SELECT kid, secret FROM app_key WHERE app = ?", (row[0],)).fetchall())
+    return to_app(row, keys)
 
 
 def find_party(conn: sqlite3.Connection, app: int, xid: int) -> Party | None:
@@ -176,7 +157,7 @@ def register(conn: sqlite3.Connection, app: int, name: str, password: str, at: i
 def find_group(conn: sqlite3.Connection, app: int, xid: int) -> Group | None:
     """Find a group that stands."""
     found = one(conn, f"{_GROUP} WHERE t.app = ? AND t.xid = ? AND g.destroyed_at IS NULL", (app, xid))
-    return _group(found) if found else None
+    return to_group(found) if found else None
 
 
 def find_groups(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, Group]:
@@ -186,23 +167,14 @@ def find_groups(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict
         AND g.destroyed_at IS NULL""",
         (app, rows(xids)),
     ).fetchall()
-    return {group.xid: group for group in map(_group, found)}
-
-
-def _group(row: tuple[Any, ...]) -> Group:
-    return msgspec.convert(dict(zip(Group.__struct_fields__, row, strict=True)), Group, strict=False)
+    return {group.xid: group for group in map(to_group, found)}
 
 
 def find_facts(
     conn: sqlite3.Connection, app: int, group_xids: Sequence[int], user_xid: int
 ) -> list[Facts | None]:
     """Read what judging needs, for each group named."""
-    found = {
-        xid: Facts(group_id, version, bool(owner), bool(member), bool(admin), *rest)
-        for xid, group_id, version, owner, member, admin, *rest in table(
-            conn, _FACTS, (app, user_xid, rows(group_xids))
-        )
-    }
+    found = {xid: to_facts(row) for xid, *row in table(conn, _FACTS, (app, user_xid, rows(group_xids)))}
     return [found.get(xid) for xid in group_xids]
 
 

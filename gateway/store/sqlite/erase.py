@@ -11,11 +11,13 @@ import sqlite3
 from gateway.domain.drafts import JobDraft, Placed
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, State
+from gateway.store.judging import GroupUser
 from gateway.store.rows import ERASED, NOTICE
 from gateway.store.sqlite.lane import one
-from gateway.store.sqlite.members import GroupUser, end_group, tell
+from gateway.store.sqlite.members import end_group, tell
 from gateway.store.sqlite.texts import wipe
-from gateway.store.sqlite.work import Page, Task, Work
+from gateway.store.sqlite.work import Work
+from gateway.store.work import Page, Task
 
 GROUPS_PAGE = 20
 """Groups left in one page: each is an entry or two, and the end of a group that nobody else is in."""

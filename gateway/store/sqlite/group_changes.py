@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-import msgspec
-
-from gateway.domain.drafts import Answer, Changed, Refused, Stale
+from gateway.domain.drafts import Answer, Changed
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import (
     BanDraft,
@@ -20,13 +18,23 @@ from gateway.domain.group_drafts import (
     TransferDraft,
 )
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, Action
+from gateway.domain.model import Action
+from gateway.store.judging import (
+    GroupUser,
+    JudgedGroup,
+    find_room,
+    heir_unknown,
+    let_off,
+    may_be_banned,
+    may_be_blocked,
+    may_change_role,
+)
 from gateway.store.sqlite.group_requests import file_requests, handle_request
 from gateway.store.sqlite.lane import one, rows
 from gateway.store.sqlite.members import (
-    GroupUser,
     change_settings,
     find_users,
+    judged_group,
     make_missing,
     tell,
     withdraw_requests,
@@ -39,18 +47,10 @@ ON CONFLICT (grp, usr) DO UPDATE SET until = excluded.until, at = excluded.at
 _BLOCK = "INSERT INTO grp_block (grp, usr, at) SELECT ?1, value, ?2 FROM json_each(?3)"
 
 
-class _Judged(msgspec.Struct):
-    """A group that stands, at the version that a draft was judged by."""
-
-    owner_id: int
-    owner_xid: int
-    type: int
-
-
 def append_group_change(conn: sqlite3.Connection, draft: GroupDraft, limits: Limits) -> Answer:
     """Append one draft about a group and answer it."""
-    group = _judged(conn, draft)
-    if not isinstance(group, _Judged):
+    group = judged_group(conn, draft)
+    if not isinstance(group, JudgedGroup):
         return group
     match draft:
         case BanDraft():
@@ -70,20 +70,6 @@ def append_group_change(conn: sqlite3.Connection, draft: GroupDraft, limits: Lim
             return handle_request(conn, draft, limits)
 
 
-def _judged(conn: sqlite3.Connection, draft: GroupChange) -> _Judged | Answer:
-    found = one(
-        conn,
-        """SELECT t.facts_version, g.owner, o.xid, g.type FROM timeline AS t
-        JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
-        WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL""",
-        (draft.group_id, draft.app),
-    )
-    if not found:
-        return Refused(Kind.GROUP_UNKNOWN, f"there is no group {draft.group_xid}")
-    version, *group = found
-    return _Judged(*group) if version == draft.judged else Stale()
-
-
 def _raised(conn: sqlite3.Connection, draft: GroupChange, refused: dict[int, Kind], changes: int) -> Changed:
     """Let whatever was judged by the facts before be judged again, where any of them changed."""
     if changes:
@@ -92,10 +78,15 @@ def _raised(conn: sqlite3.Connection, draft: GroupChange, refused: dict[int, Kin
     return Changed([], draft.group_xid, refused)
 
 
-def _left_out(
-    conn: sqlite3.Connection, held: str, draft: GroupChange, most: int, users: list[GroupUser]
-) -> set[int]:
-    """Which of the users find no room in a list of the group that holds at most so many."""
+def _with_room(
+    conn: sqlite3.Connection,
+    held: str,
+    draft: GroupChange,
+    most: int,
+    users: list[GroupUser],
+    refused: dict[int, Kind],
+) -> list[GroupUser]:
+    """Keep those who find room in a list of the group that holds at most so many."""
     ids = rows([user.id for user in users])
     known = {
         usr
@@ -105,56 +96,38 @@ def _left_out(
         )
     }
     count = one(conn, f"SELECT count(*) FROM {held} WHERE grp = ?", (draft.group_id,))[0]
-    new = [user.xid for user in users if user.id not in known]
-    return set(new[max(most - count, 0) :])
+    return find_room(users, known, most - count, refused)
 
 
-def _ban(conn: sqlite3.Connection, draft: BanDraft, group: _Judged, limits: Limits) -> Answer:
+def _ban(conn: sqlite3.Connection, draft: BanDraft, group: JudgedGroup, limits: Limits) -> Answer:
     refused: dict[int, Kind] = {}
     users = find_users(conn, draft, draft.group_id, refused, make=False)
     if not draft.until:
-        # Bans outlive a stay, so that whoever has one may be let off; who has none is answered like one who had.
-        refused = {xid: kind for xid, kind in refused.items() if kind is not Kind.NOT_A_MEMBER}
+        # Bans outlive a stay, so that whoever has one may be let off.
         gone = conn.execute(
             "DELETE FROM ban WHERE grp = ? AND usr IN (SELECT value FROM json_each(?))",
             (draft.group_id, rows([user.id for user in users])),
         )
-        return _raised(conn, draft, refused, gone.rowcount)
+        return _raised(conn, draft, let_off(refused), gone.rowcount)
     conn.execute("DELETE FROM ban WHERE grp = ? AND until <= ?", (draft.group_id, draft.at))
-    for user in users:
-        if user.id == group.owner_id:
-            refused[user.xid] = Kind.FORBIDDEN
-        elif not user.stay_id and group.type != ROOM:
-            refused[user.xid] = Kind.NOT_A_MEMBER
-        elif user.admin and draft.sparing:
-            refused[user.xid] = Kind.OWNER_ONLY
-    users = [user for user in users if user.xid not in refused]
-    full = _left_out(conn, "ban", draft, limits.group_bans_max, users)
-    refused.update(dict.fromkeys(full, Kind.LIST_FULL))
-    banned = [user.id for user in users if user.xid not in full]
+    users = may_be_banned(draft, group, users, refused)
+    users = _with_room(conn, "ban", draft, limits.group_bans_max, users, refused)
+    banned = [user.id for user in users]
     conn.execute(_BAN, (draft.group_id, draft.until, draft.at, rows(banned)))
     return _raised(conn, draft, refused, len(banned))
 
 
-def _block(conn: sqlite3.Connection, draft: BlockDraft, group: _Judged, limits: Limits) -> Answer:
+def _block(conn: sqlite3.Connection, draft: BlockDraft, group: JudgedGroup, limits: Limits) -> Answer:
     refused: dict[int, Kind] = {}
     users = find_users(conn, draft, draft.group_id, refused, make=draft.blocked)
     if not draft.blocked:
-        refused = {xid: kind for xid, kind in refused.items() if kind is not Kind.NOT_A_MEMBER}
         gone = conn.execute(
             "DELETE FROM grp_block WHERE grp = ? AND usr IN (SELECT value FROM json_each(?))",
             (draft.group_id, rows([user.id for user in users])),
         )
-        return _raised(conn, draft, refused, gone.rowcount)
-    for user in users:
-        if user.id == group.owner_id:
-            refused[user.xid] = Kind.OWNER_CANNOT_LEAVE
-        elif user.admin and draft.sparing:
-            refused[user.xid] = Kind.OWNER_ONLY
-    users = [user for user in users if user.xid not in refused and not user.blocked]
-    full = _left_out(conn, "grp_block", draft, limits.group_blocks_max, users)
-    refused.update(dict.fromkeys(full, Kind.LIST_FULL))
-    users = [user for user in users if user.xid not in full]
+        return _raised(conn, draft, let_off(refused), gone.rowcount)
+    users = may_be_blocked(draft, group, users, refused)
+    users = _with_room(conn, "grp_block", draft, limits.group_blocks_max, users, refused)
     make_missing(conn, draft, users)
     ids = rows([user.id for user in users])
     conn.execute(_BLOCK, (draft.group_id, draft.at, ids))
@@ -166,20 +139,13 @@ def _block(conn: sqlite3.Connection, draft: BlockDraft, group: _Judged, limits: 
     return Changed(placed, draft.group_xid, refused)
 
 
-def _assign(conn: sqlite3.Connection, draft: RoleDraft, group: _Judged, limits: Limits) -> Answer:
+def _assign(conn: sqlite3.Connection, draft: RoleDraft, group: JudgedGroup, limits: Limits) -> Answer:
     refused: dict[int, Kind] = {}
     users = find_users(conn, draft, draft.group_id, refused, make=False)
-    for user in users:
-        if not user.stay_id:
-            refused[user.xid] = Kind.NOT_A_MEMBER
-        elif user.id == group.owner_id:
-            refused[user.xid] = Kind.FORBIDDEN
-    users = [user for user in users if user.xid not in refused and bool(user.admin) != draft.admin]
+    users = may_change_role(draft, group, users, refused)
     if draft.admin:
         count = one(conn, "SELECT count(*) FROM stay WHERE grp = ? AND admin = 1", (draft.group_id,))[0]
-        room = max(limits.group_admins_max - count, 0)
-        refused.update((user.xid, Kind.LIST_FULL) for user in users[room:])
-        users = users[:room]
+        users = find_room(users, (), limits.group_admins_max - count, refused)
     conn.execute(
         "UPDATE stay SET admin = ? WHERE id IN (SELECT value FROM json_each(?))",
         (draft.admin, rows([user.stay_id for user in users])),
@@ -187,7 +153,7 @@ def _assign(conn: sqlite3.Connection, draft: RoleDraft, group: _Judged, limits: 
     return _raised(conn, draft, refused, len(users))
 
 
-def _transfer(conn: sqlite3.Connection, draft: TransferDraft, group: _Judged) -> Answer:
+def _transfer(conn: sqlite3.Connection, draft: TransferDraft, group: JudgedGroup) -> Answer:
     found = one(
         conn,
         """SELECT s.id, s.usr FROM timeline AS t JOIN stay AS s ON s.usr = t.id
@@ -195,9 +161,7 @@ def _transfer(conn: sqlite3.Connection, draft: TransferDraft, group: _Judged) ->
         (draft.app, draft.heir_xid, draft.group_id),
     )
     if not found:
-        return Refused(
-            Kind.HEIR_NOT_A_MEMBER, f"new_owner: {draft.heir_xid} is not a member of group {draft.group_xid}"
-        )
+        return heir_unknown(draft)
     stay_id, heir_id = found
     if heir_id == group.owner_id:
         return Changed([], draft.group_xid)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.domain.drafts import Answer, Changed, MembershipDraft, Refused
+from gateway.domain.drafts import Answer, Changed
 from gateway.domain.errors import Kind
-from gateway.domain.group_drafts import HandleDraft, RequestDraft, RequestKind
+from gateway.domain.group_drafts import HandleDraft, RequestDraft
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, GroupRequest
+from gateway.domain.model import GroupRequest
+from gateway.store.judging import handled, joins_by, may_ask, new_requests, request_gone
+from gateway.store.rows import to_request
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.members import GroupUser, change_members, find_users, make_missing
+from gateway.store.sqlite.members import change_members, find_users, make_missing
 
 # Of each user named: whether such a request is open with the group, and how many are open with all groups.
 _OPEN = """
@@ -45,12 +47,7 @@ def file_requests(conn: sqlite3.Connection, draft: RequestDraft, limits: Limits)
     """Open a request for each user; one that is open already is renewed, by whoever asks now."""
     refused: dict[int, Kind] = {}
     users = find_users(conn, draft, draft.group_id, refused, make=True)
-    for user in users:
-        if user.blocked:
-            refused[user.xid] = Kind.GROUP_BLOCKED
-        elif user.stay_id and draft.kind is RequestKind.APPLICATION:
-            refused[user.xid] = Kind.ALREADY_A_MEMBER
-    users = [user for user in users if user.xid not in refused and not user.stay_id]
+    users = may_ask(draft, users, refused)
     known = rows([user.id for user in users if user.id])
     expired = (draft.kind, draft.at)
     conn.execute(
@@ -66,16 +63,7 @@ def file_requests(conn: sqlite3.Connection, draft: RequestDraft, limits: Limits)
     count = one(
         conn, "SELECT count(*) FROM request WHERE grp = ? AND kind = ?", (draft.group_id, draft.kind)
     )[0]
-    room = limits.group_requests_max - count
-    new: list[GroupUser] = []
-    for user in users:
-        there, count = held.get(user.id, (0, 0))
-        if there:
-            continue
-        if len(new) >= room or count >= limits.user_requests_max:
-            refused[user.xid] = Kind.LIST_FULL
-        else:
-            new.append(user)
+    new = new_requests(users, held, count, limits, refused)
     make_missing(conn, draft, new)
     inviter = one(conn, "SELECT id FROM timeline WHERE app = ? AND xid = ?", (draft.app, draft.inviter_xid))
     told = (draft.kind, inviter[0] if inviter else 0, draft.reason, draft.at, draft.expires_at)
@@ -86,7 +74,6 @@ def file_requests(conn: sqlite3.Connection, draft: RequestDraft, limits: Limits)
 
 def handle_request(conn: sqlite3.Connection, draft: HandleDraft, limits: Limits) -> Answer:
     """Answer an open request. Who cannot join though approved is refused, and the request stays open."""
-    invitation = draft.kind is RequestKind.INVITATION
     found = one(
         conn,
         f"""SELECT r.id FROM timeline AS u JOIN request AS r ON r.grp = ?3 AND r.usr = u.id AND r.kind = ?4
@@ -96,26 +83,11 @@ def handle_request(conn: sqlite3.Connection, draft: HandleDraft, limits: Limits)
         (draft.app, draft.user_xid, draft.group_id, draft.kind, draft.at, draft.inviter_xid),
     )
     if not found:
-        if invitation:
-            return Refused(Kind.INVITATION_GONE, f"user_id: no invitation by {draft.inviter_xid} is open")
-        return Refused(Kind.APPLICATION_GONE, f"user_id: no application of {draft.user_xid} is open")
+        return request_gone(draft)
     if not draft.approved:
         conn.execute("DELETE FROM request WHERE id = ?", found)
         return Changed([], draft.group_xid)
-    joins = MembershipDraft(
-        app=draft.app,
-        group_id=draft.group_id,
-        group_xid=draft.group_xid,
-        action=Action.JOINED,
-        user_xids=(draft.user_xid,),
-        judged=draft.judged,
-        at=draft.at,
-        create=False,
-    )
-    answer = change_members(conn, joins, limits)
-    if isinstance(answer, Changed) and (why := answer.refused.get(draft.user_xid)) is not None:
-        return Refused(why, f"user_id: {draft.user_xid} cannot join group {draft.group_xid}")
-    return answer
+    return handled(draft, change_members(conn, joins_by(draft), limits))
 
 
 def list_applications(
@@ -143,15 +115,4 @@ def list_invitations(
 
 
 def _requests(conn: sqlite3.Connection, sql: str, params: tuple[object, ...]) -> list[GroupRequest]:
-    return [
-        GroupRequest(
-            id=row[0],
-            group_xid=row[1],
-            user_xid=row[2],
-            inviter_xid=row[3],
-            reason=row[4],
-            at=row[5],
-            expires_at=row[6],
-        )
-        for row in conn.execute(sql, params).fetchall()
-    ]
+    return [to_request(row) for row in conn.execute(sql, params).fetchall()]

@@ -16,6 +16,7 @@ from gateway.domain.drafts import (
     JobKind,
     MessageDraft,
     Refused,
+    Stale,
     Started,
     StepDraft,
     Stepped,
@@ -24,7 +25,8 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.store.sqlite import broadcast, erase
 from gateway.store.sqlite.lane import one
-from gateway.store.sqlite.work import Page, Task, Work
+from gateway.store.sqlite.work import Work
+from gateway.store.work import Page, Task
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def start(conn: sqlite3.Connection, draft: JobDraft, limits: Limits) -> Answer:
     if draft.key:
         known = one(
             conn,
-            """SELECT id, done, finished, digest FROM job
+            """SELECT id, done, finished, digest, progress FROM job
             WHERE app = ? AND kind = ? AND key = ? AND key <> ''""",
             (draft.app, draft.kind, draft.key),
         )
@@ -50,7 +52,14 @@ def start(conn: sqlite3.Connection, draft: JobDraft, limits: Limits) -> Answer:
                     Kind.TRANSACTION_CONFLICT, f"transaction_id {draft.key} was used for another {draft.kind}"
                 )
             return Started(
-                Job(id=known[0], app=draft.app, kind=draft.kind, done=known[1], finished=bool(known[2]))
+                Job(
+                    id=known[0],
+                    app=draft.app,
+                    kind=draft.kind,
+                    done=known[1],
+                    finished=bool(known[2]),
+                    progress=known[4],
+                )
             )
     # By kind: broadcasts that wait for room must not stand before the erasing that would make it.
     unfinished_now = one(
@@ -96,9 +105,13 @@ def step(conn: sqlite3.Connection, draft: StepDraft, limits: Limits, append: App
     if not found:
         return Refused(Kind.BAD_PARAMETER, f"there is no job {draft.job_id}")
     app, kind, data, progress, ends_at, done, finished = found
-    job = Job(id=draft.job_id, app=app, kind=JobKind(kind), done=done, finished=bool(finished))
+    job = Job(
+        id=draft.job_id, app=app, kind=JobKind(kind), done=done, finished=bool(finished), progress=progress
+    )
     if finished:
         return Stepped(job)
+    if draft.after not in {-1, progress}:
+        return Stale()
     task = Task(app=app, data=data, progress=progress, ends_at=ends_at, at=draft.at)
     page: Page = WORKS[job.kind].page(conn, task, limits)
     sent: list[tuple[MessageDraft, Appended]] = []
@@ -112,16 +125,20 @@ def step(conn: sqlite3.Connection, draft: StepDraft, limits: Limits, append: App
         WHERE id = ?1""",
         (draft.job_id, page.progress, page.done, page.finished),
     )
-    job = msgspec.structs.replace(job, done=done + page.done, finished=page.finished)
+    job = msgspec.structs.replace(job, done=done + page.done, finished=page.finished, progress=page.progress)
     return Stepped(job, sent, page.placed)
 
 
 def unfinished(conn: sqlite3.Connection) -> list[Job]:
     """List the jobs that a start goes on with. One of a kind unknown here is left to the gateway that knows it."""
     found = conn.execute(
-        "SELECT id, app, kind, done FROM job INDEXED BY job_open WHERE finished = 0 AND id > 0 ORDER BY id"
+        "SELECT id, app, kind, done, progress FROM job INDEXED BY job_open WHERE finished = 0 AND id > 0 ORDER BY id"
     ).fetchall()
-    for job_id, _, kind, _ in found:
+    for job_id, _, kind, _, _ in found:
         if kind not in WORKS:
             log.error("job %d is of the kind %s, which this gateway does not know: it waits", job_id, kind)
-    return [Job(id=row[0], app=row[1], kind=JobKind(row[2]), done=row[3]) for row in found if row[2] in WORKS]
+    return [
+        Job(id=row[0], app=row[1], kind=JobKind(row[2]), done=row[3], progress=row[4])
+        for row in found
+        if row[2] in WORKS
+    ]

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 
-import msgspec
-
-from gateway.domain.drafts import (
-    Answer,
-    Changed,
-    CreateDraft,
-    MembershipDraft,
-    Placed,
-    Refused,
-    Stale,
-)
+from gateway.domain.drafts import Answer, Changed, CreateDraft, MembershipDraft, Placed, Refused, Stale
 from gateway.domain.errors import Kind
-from gateway.domain.group_drafts import GroupSettings, UsersChange
+from gateway.domain.group_drafts import GroupChange, GroupSettings
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, Action, Entry, EntryKind, Membership, Scope, State
+from gateway.domain.model import ROOM, Action, Scope, State
+from gateway.store.judging import (
+    GroupUser,
+    JudgedGroup,
+    Naming,
+    group_unknown,
+    may_begin,
+    may_go,
+    may_join,
+    named_users,
+    sort_users,
+)
 from gateway.store.sqlite.directed import newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.users import make_user, next_xid
+from gateway.store.telling import tell_membership
 
+_JUDGED = """
+SELECT t.facts_version, g.owner, g.type, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
+WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL
+"""
 _USERS = f"""
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state = {State.DELETED:d}, t.head,
     (SELECT s.id FROM stay AS s WHERE s.usr = t.id AND s.grp = ?2 AND s.to_seq IS NULL),
@@ -61,62 +66,33 @@ WHERE id IN (SELECT value FROM json_each(?3))
 """
 
 
-class GroupUser(msgspec.Struct):
-    """A user that a draft about a group names, as the transaction found it.
-
-    `stay_id` is 0 outside the group, `id` is 0 where the user does not exist yet. `admin` and `blocked` say what the
-    group makes of the user.
-    """
-
-    xid: int
-    id: int
-    head: int
-    stay_id: int
-    groups: int
-    admin: int = 0
-    blocked: int = 0
-
-
 def find_users(
-    conn: sqlite3.Connection,
-    draft: CreateDraft | MembershipDraft | UsersChange,
-    group_id: int,
-    refused: dict[int, Kind],
-    *,
-    make: bool,
+    conn: sqlite3.Connection, draft: Naming, group_id: int, refused: dict[int, Kind], *, make: bool
 ) -> list[GroupUser]:
     """Find the users named, each once, in the order named; refuse one by one whoever may not be or be made."""
-    named = (draft.owner_xid, *draft.member_xids) if isinstance(draft, CreateDraft) else draft.user_xids
-    xids = tuple(dict.fromkeys(named))
-    found = {row[0]: row[1:] for row in table(conn, _USERS, (draft.app, group_id, rows(xids)))}
-    users = []
-    for xid in xids:
-        if xid not in found:
-            if not (make and draft.create):
-                refused[xid] = Kind.USER_UNKNOWN if make else Kind.NOT_A_MEMBER
-                continue
-            users.append(GroupUser(xid, 0, 0, 0, 0))
-            continue
-        user_id, kind, deleted, head, stay_id, groups, admin, blocked = found[xid]
-        if kind != Scope.USER or (make and deleted):
-            refused[xid] = Kind.BAD_PARAMETER if kind != Scope.USER else Kind.USER_UNKNOWN
-            continue
-        users.append(GroupUser(xid, user_id, head, stay_id or 0, groups, admin or 0, blocked))
-    return users
+    named = rows(named_users(draft))
+    found = {row[0]: row[1:] for row in table(conn, _USERS, (draft.app, group_id, named))}
+    return sort_users(draft, found, refused, make=make)
+
+
+def judged_group(conn: sqlite3.Connection, draft: GroupChange | MembershipDraft) -> JudgedGroup | Answer:
+    """Find the group that a draft is about, at the version it was judged by."""
+    found = one(conn, _JUDGED, (draft.group_id, draft.app))
+    if not found:
+        return group_unknown(draft.group_xid)
+    version, *group = found
+    return JudgedGroup(*group) if version == draft.judged else Stale()
 
 
 def create_group(conn: sqlite3.Connection, draft: CreateDraft, limits: Limits) -> Answer:
     """Make a group with its owner and whoever may be in it."""
     refused: dict[int, Kind] = {}
-    users = find_users(conn, draft, 0, refused, make=True)
-    if not users or users[0].xid != draft.owner_xid:
-        return Refused(refused[draft.owner_xid], f"owner: {draft.owner_xid} cannot own a group")
+    named = find_users(conn, draft, 0, refused, make=True)
     room = draft.type == ROOM
-    if room and _rooms_of(conn, users[0].id) >= limits.rooms_per_user_max:
-        return Refused(Kind.GROUPS_FULL, f"owner: has {limits.rooms_per_user_max} chatrooms already")
-    if not room and users[0].groups >= limits.groups_per_user_max:
-        return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
-    users = users[:1] if room else _fitting(users, limits.group_members_max, limits, refused)
+    rooms = _rooms_of(conn, named[0].id) if room and named else 0
+    users = may_begin(draft, named, rooms, limits, refused)
+    if isinstance(users, Refused):
+        return users
     make_missing(conn, draft, users)
     group_xid = next_xid(conn, draft.app)
     group_id = one(
@@ -147,21 +123,6 @@ def _rooms_of(conn: sqlite3.Connection, user_id: int) -> int:
     return found
 
 
-def _fitting(
-    users: Iterable[GroupUser], room: int, limits: Limits, refused: dict[int, Kind]
-) -> list[GroupUser]:
-    """Keep those who fit into the group, and into whose list of groups it fits."""
-    kept: list[GroupUser] = []
-    for user in users:
-        if len(kept) >= room:
-            refused[user.xid] = Kind.GROUP_FULL
-        elif user.groups >= limits.groups_per_user_max:
-            refused[user.xid] = Kind.GROUPS_FULL
-        else:
-            kept.append(user)
-    return kept
-
-
 def change_settings(conn: sqlite3.Connection, group_id: int, settings: GroupSettings, at: int) -> None:
     """Change what is to be changed of a group."""
     told = settings.told
@@ -171,9 +132,7 @@ def change_settings(conn: sqlite3.Connection, group_id: int, settings: GroupSett
         conn.execute(f"UPDATE grp SET {columns}, updated_at = ? WHERE id = ?", (*told.values(), at, group_id))
 
 
-def make_missing(
-    conn: sqlite3.Connection, draft: CreateDraft | MembershipDraft | UsersChange, users: list[GroupUser]
-) -> None:
+def make_missing(conn: sqlite3.Connection, draft: Naming, users: list[GroupUser]) -> None:
     """Let those come into being who were not refused, and only those: a refused draft leaves no trace."""
     for user in users:
         if not user.id:
@@ -182,17 +141,9 @@ def make_missing(
 
 def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Limits) -> Answer:
     """Let users join, leave or be kicked, or end the group."""
-    found = one(
-        conn,
-        """SELECT t.facts_version, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
-        WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL""",
-        (draft.group_id, draft.app),
-    )
-    if not found:
-        return Refused(Kind.GROUP_UNKNOWN, f"there is no group {draft.group_xid}")
-    version, members = found
-    if version != draft.judged:
-        return Stale()
+    group = judged_group(conn, draft)
+    if not isinstance(group, JudgedGroup):
+        return group
     refused: dict[int, Kind] = {}
     if draft.action is Action.DESTROYED:
         users = [
@@ -206,16 +157,12 @@ def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Lim
         ]
         end_group(conn, draft.group_id, draft.at)
     elif draft.action is Action.JOINED:
-        users = [u for u in find_users(conn, draft, draft.group_id, refused, make=True) if not u.stay_id]
-        refused.update((user.xid, Kind.GROUP_BLOCKED) for user in users if user.blocked)
-        users = [user for user in users if not user.blocked]
-        users = _fitting(users, limits.group_members_max - members, limits, refused)
+        users = find_users(conn, draft, draft.group_id, refused, make=True)
+        users = may_join(users, group.members, limits, refused)
         make_missing(conn, draft, users)
     else:
         users = find_users(conn, draft, draft.group_id, refused, make=False)
-        refused.update((user.xid, Kind.NOT_A_MEMBER) for user in users if not user.stay_id)
-        refused.update((user.xid, Kind.OWNER_ONLY) for user in users if user.admin and draft.sparing)
-        users = [user for user in users if user.xid not in refused]
+        users = may_go(draft, users, refused)
     if not users and draft.action is not Action.DESTROYED:
         return Changed([], draft.group_xid, refused)
     placed = tell(conn, draft.action, draft.group_id, draft.group_xid, users, draft.at)
@@ -246,23 +193,8 @@ def tell(
         "UPDATE timeline SET head = head + 1, facts_version = facts_version + 1 WHERE id = ? RETURNING head, last",
         (group_id,),
     )
+    placed, written = tell_membership(action, group_id, group_xid, head, users)
     joined = action is Action.JOINED
-    from_seq = head if joined else 0
-    # A group's end concerns whoever is in it: its entry need not list up to 5,000 ids.
-    xids = () if action is Action.DESTROYED else tuple(user.xid for user in users)
-    fact = Membership(
-        action=action, group_id=group_id, group_xid=group_xid, user_xids=xids, from_seq=from_seq
-    )
-    placed = [
-        Placed(group_id, Scope.GROUP, group_xid, Entry(seq=head, kind=EntryKind.MEMBERSHIP, membership=fact))
-    ]
-    written = [(group_id, head, EntryKind.MEMBERSHIP, 0, msgspec.json.encode(fact).decode())]
-    for user in users:
-        user.head += 1
-        own = msgspec.structs.replace(fact, user_xids=(user.xid,))
-        entry = Entry(seq=user.head, kind=EntryKind.MEMBERSHIP, membership=own)
-        placed.append(Placed(user.id, Scope.USER, user.xid, entry))
-        written.append((user.id, user.head, EntryKind.MEMBERSHIP, 0, msgspec.json.encode(own).decode()))
     if joined:
         ids = rows([user.id for user in users])
         conn.execute(_OPEN, (group_id, head, last, at, ids))

@@ -5,29 +5,15 @@ Every query answers with one row that holds one JSON array: one step of the stat
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from gateway.domain.model import (
-    Bearing,
-    Deleted,
-    Entry,
-    EntryKind,
-    Membership,
-    Page,
-    Recalled,
-    Standing,
-    Stay,
-)
-from gateway.store.rows import to_message
+from gateway.domain.model import Bearing, EntryKind, Page, Standing, Stay
+from gateway.store.rows import to_entry
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
-
-log = logging.getLogger(__name__)
 
 # Cut by size before any text is read: a page of few large messages must not cost the reading of many.
 _PAGE = f"""
@@ -58,39 +44,14 @@ FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.id = j.value
 LEFT JOIN cursor AS c ON c.usr = ?1 AND c.sn = ?2 AND c.t = t.id
 """
 
-_membership = msgspec.json.Decoder(Membership)
-_recalled = msgspec.json.Decoder(Recalled)
-_deleted = msgspec.json.Decoder(Deleted)
-
 
 def page(conn: sqlite3.Connection, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
     """Read entries from `from_seq` on, with head and floor, in one statement: one snapshot."""
     about, found = one(conn, _PAGE, (timeline_id, from_seq, limit, bytes_max))
     head, floor = msgspec.json.decode(about) if about else (0, 0)
     # Sorted here, where it costs nothing: SQL promises no order to an aggregate.
-    entries = [entry for row in sorted(msgspec.json.decode(found)) if (entry := _entry(row)) is not None]
+    entries = [entry for row in sorted(msgspec.json.decode(found)) if (entry := to_entry(*row)) is not None]
     return Page(entries=entries, floor=floor, head=head)
-
-
-def _entry(row: list[Any]) -> Entry | None:
-    """Build an entry; None where it cannot be read, which is damage like a missing one (design §3, Timeline)."""
-    seq, kind, data, message = row
-    try:
-        match EntryKind(kind):
-            case EntryKind.MESSAGE as told:
-                if message[0] is None:
-                    log.error("seq %d of a timeline names a message that is not there", seq)
-                    return None
-                return Entry(seq=seq, kind=told, message=to_message(message))
-            case EntryKind.RECALLED as told:
-                return Entry(seq=seq, kind=told, recalled=_recalled.decode(data))
-            case EntryKind.MEMBERSHIP as told:
-                return Entry(seq=seq, kind=told, membership=_membership.decode(data))
-            case EntryKind.DELETED as told:
-                return Entry(seq=seq, kind=told, deleted=_deleted.decode(data))
-    except ValueError as error:  # msgspec's errors are among them.
-        log.error("seq %d of a timeline cannot be read: %s", seq, error)  # noqa: TRY400 - damage, not a bug to trace
-        return None
 
 
 def standing(conn: sqlite3.Connection, user_id: int, device_sn: int) -> Standing:

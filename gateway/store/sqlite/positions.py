@@ -9,17 +9,20 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
+from gateway.store.receipts import (
+    RECEIPT_RANGE,
+    SEEN_STEP_MS,
+    Move,
+    delivered_by,
+    delivered_in_group,
+    furthest,
+    ranges,
+)
 from gateway.store.rows import NOTICE
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.rooms import is_room
 from gateway.store.sqlite.stays import others_reach
-
-RECEIPT_RANGE = 1_000
-"""Receipts are looked for in this many newest entries of a range (design §4); older ones are implied or left out."""
-
-SEEN_STEP_MS = 60_000
-"""How exactly it is kept when a device was last seen."""
 
 _CURSORS = """
 INSERT INTO cursor (usr, sn, t, seq)
@@ -59,7 +62,7 @@ SELECT json_group_array(json_array(id, sender, grp_xid, msg_id)) FROM (
         ELSE NOT {directed_read("m.peer", "e.t", "m.msg_id")} END
     GROUP BY m.target, m.sender, m.peer)
 """
-# The same for groups, per range of `_ranges`. Other members count only with a stay around the message.
+# The same for groups, per range of `ranges`. Other members count only with a stay around the message.
 _GROUP_CHANGES = f"""
 SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
     SELECT e.t AS grp, g.xid AS grp_xid, m.sender AS sender, max(m.msg_id) AS msg_id, e.seq AS seq
@@ -85,24 +88,11 @@ WHERE stay.id = j.id
 """
 
 
-_Move = tuple[int, int, Ack]
-"""(*delivered* before, after, by which ack) of one member of a group."""
-
-
 def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
     """Move cursors and *delivered* up by one flush of acks; return whose messages became DELIVERED."""
     conn.execute(_CURSORS, (rows([(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks]),))
     conn.execute(_SEEN, (SEEN_STEP_MS, rows([(a.user_id, a.device_sn, a.at) for a in acks])))
-    own: dict[int, Ack] = {}
-    group: dict[tuple[int, int], Ack] = {}
-    for ack in acks:
-        if ack.timeline_id == ack.user_id:
-            if ack.user_id not in own or own[ack.user_id].seq < ack.seq:
-                own[ack.user_id] = ack
-        else:
-            pair = (ack.timeline_id, ack.user_id)
-            if pair not in group or group[pair].seq < ack.seq:
-                group[pair] = ack
+    own, group = furthest(acks)
     return [*_advance_own(conn, own), *_advance_groups(conn, group)]
 
 
@@ -117,14 +107,7 @@ def _advance_own(conn: sqlite3.Connection, acks: dict[int, Ack]) -> list[StatusC
     if not moved:
         return []
     changes = [
-        StatusChange(
-            sender,
-            grp_xid or acks[user_id].user_xid,
-            msg_id,
-            Status.DELIVERED,
-            acks[user_id].user_xid,
-            acks[user_id].device_sn,
-        )
+        delivered_by(acks[user_id], sender, grp_xid, msg_id)
         for user_id, sender, grp_xid, msg_id in table(conn, _OWN_CHANGES, (rows(moved),))
     ]
     conn.execute(_MOVE_OWN, (rows([(user_id, seq) for user_id, _, seq in moved]),))
@@ -135,7 +118,7 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
     if not acks:
         return []
     stays: list[tuple[int, int]] = []
-    moves: dict[int, list[_Move]] = {}
+    moves: dict[int, list[Move]] = {}
     for grp, usr, stay_id, delivered in table(conn, _STAYS_BEFORE, (rows([(u, g) for g, u in acks]),)):
         ack = acks[grp, usr]
         if ack.seq > delivered:
@@ -143,44 +126,11 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
             moves.setdefault(grp, []).append((delivered, ack.seq, ack))
     if not stays:
         return []
-    asked = [(grp, *told) for grp, moved in moves.items() for told in _ranges(moved)]
-    changes = []
-    for grp, grp_xid, sender, msg_id, seq in table(conn, _GROUP_CHANGES, (rows(asked),)):
-        covering = (ack for before, to, ack in moves[grp] if before < seq <= to and ack.user_id != sender)
-        by = next(covering, moves[grp][0][2])
-        changes.append(StatusChange(sender, grp_xid, msg_id, Status.DELIVERED, by.user_xid, by.device_sn))
+    asked = [(grp, *told) for grp, moved in moves.items() for told in ranges(moved)]
+    found = table(conn, _GROUP_CHANGES, (rows(asked),))
+    changes = [delivered_in_group(moves[grp], *told) for grp, *told in found]
     conn.execute(_MOVE_STAYS, (rows(stays),))
     return changes
-
-
-def _ranges(moves: list[_Move]) -> list[tuple[int, int, int]]:
-    """Cut what the members of one group came to have by this flush into ranges (after, to, alone).
-
-    `alone` is the only member who came to have the range, whose own messages it does not count for; 0: several did.
-    However many acked, what they have in common is one range.
-    """
-    edges: dict[int, list[int]] = {}
-    for before, to, ack in moves:
-        edges.setdefault(before, []).append(ack.user_id)
-        edges.setdefault(to, []).append(-ack.user_id)
-    least = max(to for _, to, _ in moves) - RECEIPT_RANGE
-    inside: set[int] = set()
-    ranges: list[tuple[int, int, int]] = []
-    after = 0
-    for edge in sorted(edges):
-        if inside and edge > least:
-            alone = next(iter(inside)) if len(inside) == 1 else 0
-            if ranges and ranges[-1][1:] == (after, alone):
-                ranges[-1] = (ranges[-1][0], edge, alone)
-            else:
-                ranges.append((max(after, least), edge, alone))
-        for user_id in edges[edge]:
-            if user_id > 0:
-                inside.add(user_id)
-            else:
-                inside.discard(-user_id)
-        after = edge
-    return ranges
 
 
 def keep(conn: sqlite3.Connection, devices: Sequence[Keep], limits: Limits) -> None:

@@ -6,17 +6,12 @@ import itertools
 import secrets
 import sqlite3
 from collections.abc import Sequence
-from typing import TypeVar
 
-from gateway.domain.drafts import Ack, Attach, Attachment, Keep
+from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
-from gateway.store.base import Pulse
+from gateway.store.base import EPOCH_STEP, Pulse
+from gateway.store.receipts import Written, sort_out
 from gateway.store.sqlite.lane import Lanes, one, rows, table
-
-Written = TypeVar("Written", Ack, Keep)
-
-EPOCH_STEP = 2**32
-"""How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
 
 _FROZEN = f"""
 SELECT json_group_array(t.id) FROM json_each(?) AS j CROSS JOIN timeline AS t ON t.id = j.value
@@ -107,15 +102,7 @@ class Presence(Lanes):
 
     def _sort(self, written: Sequence[Written]) -> tuple[list[Written], list[Attachment]]:
         """Part what connections that are their device's have written from which are no longer."""
-        held: list[Written] = []
-        replaced: dict[Attachment, None] = {}
-        for one_written in written:
-            connection = Attachment(one_written.user_id, one_written.device_sn, one_written.attach_no)
-            if not connection.attach_no or self._holds(connection):
-                held.append(one_written)
-            else:
-                replaced[connection] = None
-        return held, list(replaced)
+        return sort_out(written, self._holds)
 
     def _holds(self, connection: Attachment) -> bool:
         devices = self._attached.get(connection.user_id, {})

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from itertools import takewhile
-from typing import Any
 
 from gateway.domain.model import EntryKind
 from gateway.store.base import Oldest, Sweeping, Swept
-from gateway.store.rows import EXPIRED, ROW_BYTES, UNCOPIED
+from gateway.store.removal import JOBS_MAX, Old, Raised, conversations, freed, too_many, touched
+from gateway.store.rows import EXPIRED
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.texts import count, release, wipe
-
-ENTRIES_PER_MESSAGE = 4
-"""Entries that a page may remove for each of its messages: a message has two at the most, the rest is between them."""
-
-JOBS_MAX = 100
-"""Finished jobs that one run looks at."""
 
 _OLDEST = """
 SELECT json_group_array(json_array(msg_id, at, target, peer, sender, flags, app)) FROM (
@@ -56,10 +50,6 @@ DELETE FROM conversation WHERE last <= ?1 AND (usr, opp) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2))
 """
 
-_MSG_ID, _AT, _TARGET, _PEER, _SENDER, _FLAGS, _APP = range(7)
-_Floor = tuple[int, int, int]
-"""A timeline, its floor and the floor it gets."""
-
 
 def sweep(conn: sqlite3.Connection, before: int, most: int) -> Swept:
     """Remove the oldest messages that were sent before a time, at most so many, and all that is about them alone.
@@ -68,38 +58,32 @@ def sweep(conn: sqlite3.Connection, before: int, most: int) -> Swept:
     with the last of its messages (design promise 5).
     """
     swept_to: int = one(conn, "SELECT swept_to FROM meta")[0]
-    found = sorted(table(conn, _OLDEST, (swept_to, most)))
-    old = list(takewhile(lambda row: row[_AT] < before, found))
+    found = sorted(Old(*row) for row in table(conn, _OLDEST, (swept_to, most)))
+    old = list(takewhile(lambda row: row.at < before, found))
     if not old:
         return Swept(swept_to, 0, more=False)
     too_old = len(old)
     floors = _floors(conn, old)
-    while len(old) > 1 and sum(above - floor for _, floor, above in floors) > ENTRIES_PER_MESSAGE * most:
+    while len(old) > 1 and too_many(floors, most):
         del old[len(old) // 2 :]
         floors = _floors(conn, old)
-    last: int = old[-1][_MSG_ID]
+    last = old[-1].msg_id
     raised = rows(floors)
     conn.execute(_RAISE, (raised,))
     conn.execute(_ENTRIES, (raised,))
-    release(conn, [row[_MSG_ID] for row in old])
-    stored: dict[int, int] = {}
-    for row in old:
-        stored[row[_APP]] = stored.get(row[_APP], 0) - ROW_BYTES
-    count(conn, stored)
+    release(conn, [row.msg_id for row in old])
+    count(conn, freed([row.app for row in old]))
     conn.execute("DELETE FROM message WHERE msg_id <= ?", (last,))
     conn.execute("DELETE FROM dedup WHERE last_msg_id <= ?", (last,))
-    pairs = {(row[_TARGET], row[_SENDER]) for row in old if row[_PEER] == row[_SENDER]}
-    pairs |= {(sender, target) for target, sender in pairs}
-    conn.execute(_CONVERSATIONS, (last, rows(list(pairs))))
+    conn.execute(_CONVERSATIONS, (last, rows(list(conversations(old)))))
     conn.execute("UPDATE meta SET swept_to = ?", (last,))
     return Swept(last, len(old), more=len(old) < too_old or too_old == most)
 
 
-def _floors(conn: sqlite3.Connection, old: list[Any]) -> list[_Floor]:
+def _floors(conn: sqlite3.Connection, old: list[Old]) -> list[Raised]:
     """Find where the floors go of all timelines that hold one of these messages."""
-    touched = {row[_TARGET] for row in old}
-    touched |= {row[_SENDER] for row in old if row[_PEER] and not row[_FLAGS] & UNCOPIED}
-    return table(conn, _FLOORS, (rows(list(touched)), old[-1][_MSG_ID]))
+    found = table(conn, _FLOORS, (rows(list(touched(old))), old[-1].msg_id))
+    return [Raised(*row) for row in found]
 
 
 def expire(conn: sqlite3.Connection, at: int, most: int) -> int:
@@ -149,9 +133,9 @@ def mark(conn: sqlite3.Connection, at: int, jobs_before: int) -> None:
     )
 
 
-def halt(conn: sqlite3.Connection, at: int) -> None:
-    """Stop: nothing is removed until `resume`."""
-    conn.execute("UPDATE meta SET halted_at = ? WHERE halted_at = 0", (at,))
+def halt(conn: sqlite3.Connection, at: int) -> bool:
+    """Stop: nothing is removed until `resume`. False where it was stopped before."""
+    return conn.execute("UPDATE meta SET halted_at = ? WHERE halted_at = 0", (at,)).rowcount > 0
 
 
 def resume(conn: sqlite3.Connection, at: int) -> None:

@@ -22,9 +22,9 @@ class Upkeep(Lanes):
         """Note that retention runs."""
         await self._write(lambda conn: retention.mark(conn, at, jobs_before))
 
-    async def halt_sweep(self, at: int) -> None:
+    async def halt_sweep(self, at: int) -> bool:
         """Stop retention."""
-        await self._write(lambda conn: retention.halt(conn, at))
+        return await self._write(lambda conn: retention.halt(conn, at))
 
     async def resume_sweep(self, at: int) -> None:
         """Let retention go on."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, Scope, State, User
+from gateway.store.parties import to_user
+from gateway.store.refusals import judge_state
 from gateway.store.sqlite.lane import one, rows, table
 
 _USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
@@ -68,7 +69,7 @@ def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
     """Find a user by id; a `Kind` where there is none or a group has this id."""
     found = one(conn, f"{_USER} WHERE t.app = ? AND t.xid = ?", (app, xid))
     if found:
-        return _user(found)
+        return to_user(found)
     other = one(conn, "SELECT 1 FROM timeline WHERE app = ? AND xid = ?", (app, xid))
     return Kind.BAD_PARAMETER if other else Kind.USER_UNKNOWN
 
@@ -76,7 +77,7 @@ def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
 def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | None:
     """Find a user by name."""
     found = one(conn, f"{_USER} WHERE u.app = ? AND u.name = ?", (app, name))
-    return _user(found) if found else None
+    return to_user(found) if found else None
 
 
 def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
@@ -88,13 +89,7 @@ def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[
 
 def list_users(conn: sqlite3.Connection, app: int, offset: int, limit: int) -> list[User]:
     """List users by rising id, without the reserved one and those who are deleted."""
-    return [_user(row) for row in conn.execute(_LIST, (app, limit, offset)).fetchall()]
-
-
-def _user(row: tuple[Any, ...]) -> User:
-    return User(
-        id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
-    )
+    return [to_user(row) for row in conn.execute(_LIST, (app, limit, offset)).fetchall()]
 
 
 def find_profile(conn: sqlite3.Connection, user_id: int) -> Profile:
@@ -121,12 +116,9 @@ def set_state(
 ) -> list[tuple[int, int]] | Refused:
     """Freeze or unfreeze users, all or none; return their ids and xids, or whom it was refused for."""
     found = find_named(conn, app, xids)
-    for xid in xids:
-        user_id, kind, before = found.get(xid, (0, Scope.USER, State.NORMAL))
-        if kind != Scope.USER:
-            return Refused(Kind.BAD_PARAMETER, f"{xid} is a group, not a user")
-        if before == State.DELETED or (not user_id and not create):
-            return Refused(Kind.USER_UNKNOWN, f"there is no user {xid}")
+    refused = judge_state(found, xids, create=create)
+    if refused:
+        return refused
     users = [
         (found[xid][0] if xid in found else make_user(conn, app, xid, at), xid) for xid in dict.fromkeys(xids)
     ]

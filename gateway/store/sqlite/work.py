@@ -6,34 +6,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
-from gateway.domain.drafts import JobDraft, MessageDraft, Placed
+from gateway.domain.drafts import JobDraft
 from gateway.domain.limits import Limits
-
-
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as its next page finds it: `progress` is where the last one ended (0: none yet), `at` the time now."""
-
-    app: int
-    data: str
-    progress: int
-    ends_at: int
-    at: int
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What one page does.
-
-    `progress` is where the next one goes on, `done` what this one adds to the job's count. `messages` are appended in
-    the same transaction; `placed` are entries that the page has appended itself.
-    """
-
-    progress: int
-    done: int
-    finished: bool
-    messages: list[MessageDraft] = []
-    placed: list[Placed] = []
+from gateway.store.work import Page, Task
 
 
 class Work(NamedTuple):

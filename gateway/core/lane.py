@@ -1,0 +1,91 @@
+"""Group commit at its plainest: whatever waits is done together, and then each caller is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from gateway.domain.errors import Kind, Problem
+
+A = TypeVar("A")
+R = TypeVar("R")
+log = logging.getLogger(__name__)
+
+
+class Line(deque[tuple[A, asyncio.Future[R]]]):
+    """First come, first served: at most `count_max` in one flush."""
+
+    def __init__(self, count_max: int) -> None:
+        super().__init__()
+        self._count_max = count_max
+
+    def take(self) -> list[tuple[A, asyncio.Future[R]]]:
+        """Take the first."""
+        return [self.popleft() for _ in range(min(len(self), self._count_max))]
+
+
+class Lane(Generic[A, R]):
+    """A line with one flush under way at a time; what comes meanwhile is the next flush.
+
+    `flush` takes the list of what waited and answers in the same order. Its failure answers all of them.
+    A caller that goes away leaves what it asked for in the line.
+    """
+
+    def __init__(self, flush: Callable[[list[A]], Awaitable[Sequence[R]]], waiting: Line[A, R]) -> None:
+        self._flush = flush
+        self._waiting = waiting
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, asked: A) -> asyncio.Future[R]:
+        """Queue one thing; the future holds its answer."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="lane")
+        return future
+
+    async def _run(self) -> None:
+        try:
+            # One turn of the loop, so that callers who were woken together share a flush.
+            await asyncio.sleep(0)
+            while self._waiting:
+                taken = self._waiting.take()
+                futures = [future for _, future in taken]
+                try:
+                    answers = await self._flush([asked for asked, _ in taken])
+                except Exception as error:
+                    if not isinstance(error, Problem):
+                        log.exception("a flush failed")
+                    fail(futures, error)
+                else:
+                    answer(futures, answers)
+        finally:
+            self._task = None
+
+    async def drain(self) -> None:
+        """Wait until nothing waits and nothing is under way."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+
+def answer(futures: Iterable[asyncio.Future[R]], answers: Iterable[R]) -> None:
+    """Tell each caller its own answer."""
+    for future, told in zip(futures, answers, strict=True):
+        if not future.done():
+            future.set_result(told)
+
+
+def fail(futures: Iterable[asyncio.Future[Any]], error: Exception) -> None:
+    """Tell every caller what went wrong; of what is no `Problem` nobody knows what it has left done."""
+    if not isinstance(error, Problem):
+        error = Problem(
+            Kind.INTERNAL,
+            "the gateway failed; the outcome is unknown: ask again with the same transaction_id",
+        )
+    for future in futures:
+        if not future.done():
+            future.set_exception(Problem(error.kind, error.sentence, retry_after_ms=error.retry_after_ms))
+            future.exception()  # A caller who went away must not make asyncio complain.

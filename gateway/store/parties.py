@@ -1,0 +1,52 @@
+"""What rows about apps, users and groups mean, the same on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.domain.model import App, AppLimits, Facts, Group, State, User
+
+RECALL_WINDOW_MS = 24 * 3600 * 1000
+"""How long a sender may recall, for a new app (lanying.md, recall)."""
+
+
+def to_app(row: Sequence[Any], keys: Mapping[str, bytes]) -> App:
+    """Build an app of its id, app_id, system, xid of system, registered, recall_window_ms, signing_kid and limits."""
+    app, app_id, system, system_xid, registered, recall_window_ms, signing_kid, *bounds = row
+    return App(
+        id=app,
+        app_id=app_id,
+        system_id=system,
+        system_xid=system_xid,
+        registered=bool(registered),
+        recall_window_ms=recall_window_ms,
+        signing_kid=signing_kid,
+        keys=dict(keys),
+        limits=to_limits(bounds),
+    )
+
+
+def to_limits(row: Sequence[int]) -> AppLimits:
+    """Build an app's limits of their columns, which have the names of its members, in their order."""
+    return AppLimits(**dict(zip(AppLimits.__struct_fields__, row, strict=True)))
+
+
+def to_user(row: Sequence[Any]) -> User:
+    """Build a user of its id, xid, name, password, state and valid_from_ms."""
+    return User(
+        id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
+    )
+
+
+def to_group(row: Sequence[Any]) -> Group:
+    """Build a group of its columns, in the order of its members."""
+    return msgspec.convert(dict(zip(Group.__struct_fields__, row, strict=True)), Group, strict=False)
+
+
+def to_facts(row: Sequence[Any]) -> Facts:
+    """Build what judging needs of its columns, in the order of its members."""
+    group_id, version, owner, member, admin, *rest = row
+    return Facts(group_id, version, bool(owner), bool(member), bool(admin), *rest)

@@ -1,0 +1,183 @@
+"""Reading conversations on PostgreSQL: history pages with computed status, and the recent list with unread counts.
+
+Every question is one statement, so one snapshot. What must be found through an index, row by row, stands in a LATERAL
+subquery or a scalar one with a LIMIT of its own, which the planner cannot turn into a join of whole tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.domain.errors import Kind
+from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, Status, User
+from gateway.store.base import History, HistoryItem, Party, Readers, Recent, Remembered
+from gateway.store.postgres.directed import directed_read, newest_directed
+from gateway.store.postgres.lane import Conn, Lanes
+from gateway.store.postgres.messages import MESSAGE, message_where
+from gateway.store.postgres.stays import others_reach
+from gateway.store.rows import NOTICE, to_history, to_message
+
+
+def _newest(*searches: str) -> str:
+    """Put together the SQL of the newest shown messages that several searches of the index find together."""
+    one = "(SELECT msg_id FROM message WHERE {} AND msg_id > a.below AND msg_id <= $3 ORDER BY msg_id DESC LIMIT $4)"
+    found = " UNION ALL ".join(one.format(search) for search in searches)
+    return f"({found} ORDER BY msg_id DESC LIMIT $4)"
+
+
+# The two directions of a P2P conversation. A notice lies in its receiver's history only. The reserved user `system`
+# holds no conversations of its own, yet may look back at what it sent.
+_P2P = f"""
+SELECT CASE WHEN m.sender = $1 AND m.target <> $1 THEN
+        CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = m.target AND opp = $1), 0) THEN 2
+             WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
+    WHEN m.msg_id <= a.read THEN 2
+    WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = $1) THEN 1 ELSE 0 END, {MESSAGE}
+FROM (SELECT coalesce(max(deleted), 0) AS below, coalesce(max(read), 0) AS read
+    FROM conversation WHERE usr = $1::bigint AND opp = $2::bigint) AS a
+CROSS JOIN LATERAL {
+    _newest(
+        "target = $1 AND peer = $2 AND shown = 1",
+        f"target = $2 AND peer = $1 AND shown = 1 AND $1 <> $2 AND flags & {NOTICE} = 0",
+    )
+} AS p
+CROSS JOIN LATERAL {message_where("m.msg_id = p.msg_id")} AS m
+ORDER BY m.msg_id DESC
+"""
+# A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
+# receiver and with its sender, and has its status as between users.
+_IN_GROUP = f"""
+SELECT a.*, m.* FROM %s AS a
+LEFT JOIN LATERAL (
+    SELECT CASE
+        WHEN m.peer <> 0 THEN
+            CASE WHEN CASE m.target WHEN $1 THEN m.msg_id <= a.read
+                      ELSE {directed_read("$2", "m.target", "m.msg_id")} END THEN 2
+                 WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
+        WHEN m.sender = $1 THEN
+            CASE WHEN {others_reach("read", "$2", "m.msg_id", "m.seq", "$1")} THEN 2
+                 WHEN {others_reach("delivered", "$2", "m.seq", "m.seq", "$1")} THEN 1 ELSE 0 END
+        ELSE CASE WHEN m.msg_id <= a.read THEN 2 WHEN m.seq <= a.delivered THEN 1 ELSE 0 END END, {MESSAGE}
+    FROM {
+    _newest(
+        "target = $2 AND peer = 0 AND shown = 1",
+        "target = $1 AND peer = $2 AND shown = 1",
+        "sender = $1 AND peer = $2 AND peer <> 0 AND peer <> sender AND target <> $1 AND shown = 1",
+    )
+} AS p
+    CROSS JOIN LATERAL {message_where("m.msg_id = p.msg_id")} AS m) AS m ON true
+ORDER BY m.msg_id DESC
+"""
+# Who is no member gets no row, and of an empty page one without a message.
+_GROUP = (
+    _IN_GROUP
+    % """(SELECT greatest(deleted, from_msg - 1) AS below, read, delivered FROM stay
+    WHERE usr = $1::bigint AND grp = $2::bigint AND to_seq IS NULL)"""
+)
+_ROOM = (
+    _IN_GROUP
+    % f"""(SELECT destroyed_at, EXISTS (SELECT 1 FROM grp_block WHERE grp = $2 AND usr = $1::bigint) AS blocked,
+        0 AS below, 0 AS read, 0 AS delivered
+    FROM grp WHERE id = $2::bigint AND type = {ROOM})"""
+)
+# Own messages lie between others' in a group, so the count looks at a bounded number of the newest.
+_RECENT = f"""
+WITH recent AS MATERIALIZED (
+    SELECT * FROM (
+        (SELECT opp AS xid_of, last, read, deleted, 0::bigint AS grp FROM conversation
+        WHERE usr = $1 AND last > deleted AND $5::bigint = 0 ORDER BY last DESC LIMIT $2)
+        UNION ALL
+        SELECT s.grp, greatest((SELECT msg_id FROM newest WHERE grp = s.grp), {newest_directed("$1", "s.grp")}),
+            s.read, greatest(s.deleted, s.from_msg - 1), s.grp
+        FROM stay AS s WHERE s.usr = $1 AND s.to_seq IS NULL AND ($5 = 0 OR s.grp = $5)) AS r
+    WHERE last > deleted
+    ORDER BY last DESC LIMIT $2)
+SELECT (SELECT xid FROM timeline WHERE id = r.xid_of),
+    CASE WHEN r.grp = 0 THEN (
+        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND $1 <> r.xid_of
+            AND shown = 1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)
+    ELSE least($3, (
+        SELECT CASE WHEN count(*) > $4 THEN $3 ELSE count(*) FILTER (WHERE sender <> $1) END FROM (
+            SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
+                AND msg_id > greatest(r.read, r.deleted) ORDER BY msg_id DESC LIMIT $4 + 1) AS c) + (
+        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.grp AND shown = 1
+            AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)) END
+FROM recent AS r
+WHERE (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted LIMIT 1) = 1
+    OR (SELECT 1 FROM message WHERE target = r.xid_of AND shown = 1 AND msg_id > r.deleted
+        AND peer = CASE WHEN r.grp = 0 THEN $1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0) LIMIT 1) = 1
+    OR (SELECT 1 FROM message WHERE sender = $1 AND peer = r.grp AND peer <> 0 AND peer <> sender
+        AND shown = 1 AND msg_id > r.deleted LIMIT 1) = 1
+ORDER BY r.last DESC
+"""
+_MESSAGE = f"""
+SELECT {MESSAGE} FROM {message_where("m.msg_id = $2")} AS m JOIN timeline AS t ON t.id = m.target WHERE t.app = $1
+"""
+_AROUND = """s.grp = m.target AND s.usr <> m.sender AND s.from_seq <= m.seq
+    AND (s.to_seq IS NULL OR s.to_seq >= m.seq)"""
+_READERS = f"""
+SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= m.msg_id AND {_AROUND}),
+    (SELECT count(*) FROM stay AS s WHERE s.read < m.msg_id AND {_AROUND}),
+    ARRAY(SELECT u.xid FROM stay AS s CROSS JOIN LATERAL (SELECT xid FROM timeline WHERE id = s.usr LIMIT 1) AS u
+        WHERE s.read >= m.msg_id AND {_AROUND} AND u.xid > $3 ORDER BY u.xid LIMIT $4)
+FROM message AS m JOIN timeline AS t ON t.id = m.target WHERE m.msg_id = $2 AND m.peer = 0 AND t.app = $1
+"""
+_TRANSACTION = """
+SELECT d.digest, a.first_msg_id, a.last_msg_id FROM dedup AS d JOIN answer AS a ON a.draft = d.draft
+WHERE d.app = $1 AND d.sender_xid = $2 AND d.key = $3
+"""
+
+
+class Conversations(Lanes):
+    """The part of the `Store` port on PostgreSQL that reads conversations."""
+
+    async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
+        """Page a conversation: one message further than asked tells what is next."""
+        asked = (asker.id, opposite.id, start or SAFE_MAX, limit + 1)
+
+        async def work(conn: Conn) -> History | Kind:
+            if opposite.scope is Scope.USER:
+                return _history(await conn.fetch(_P2P, *asked), 0, limit)
+            found = await conn.fetch(_GROUP, *asked)
+            if found:
+                return _history(found, 3, limit)
+            # Anybody may look at what a chatroom keeps who is not kept out. Nobody's position is in it.
+            found = await conn.fetch(_ROOM, *asked)
+            if not found:
+                return Kind.NOT_A_MEMBER
+            destroyed_at, blocked = found[0][:2]
+            if destroyed_at is not None:
+                return Kind.GROUP_UNKNOWN
+            return Kind.GROUP_BLOCKED if blocked else _history(found, 5, limit)
+
+        return await self._read(work)
+
+    async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
+        """List recent conversations, whatever the number of messages (lanying.md, unread)."""
+        limits = self._limits
+        asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id)
+        return [Recent(*row) for row in await self._read(lambda conn: conn.fetch(_RECENT, *asked))]
+
+    async def message(self, app: int, msg_id: int) -> Message | None:
+        """Find a message of the app."""
+        found = await self._read(lambda conn: conn.fetchrow(_MESSAGE, app, msg_id))
+        return to_message(found) if found else None
+
+    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
+        """Count who has read a group's message and who has not, and list a page of those who have."""
+        found = await self._read(lambda conn: conn.fetchrow(_READERS, app, msg_id, after_xid, limit))
+        return Readers(*found) if found else Readers(0, 0, [])
+
+    async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
+        """Look up what a transaction key was used for."""
+        found = await self._read(lambda conn: conn.fetchrow(_TRANSACTION, app, sender_xid, key))
+        return Remembered(*found) if found else None
+
+
+def _history(found: Sequence[Any], at: int, limit: int) -> History:
+    """Build a page of rows that hold status and message from column `at` on, or no message."""
+    items = [
+        HistoryItem(to_message(row[at + 1 :]), Status(row[at])) for row in found if row[at + 1] is not None
+    ]
+    return to_history(items, limit)

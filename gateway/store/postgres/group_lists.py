@@ -1,0 +1,65 @@
+"""Lists of groups, and of users that a group treats in some way: each a page that is bounded by its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.domain.model import Banned, Blocked, Group, GroupRequest, Member
+from gateway.store.postgres import directory, group_requests
+from gateway.store.postgres.lane import Lanes
+
+_ADMINS = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
+WHERE s.grp = $1 AND s.admin = 1 ORDER BY t.xid"""
+_BANS = """SELECT t.xid, b.until, coalesce(s.joined_at, 0) FROM ban AS b JOIN timeline AS t ON t.id = b.usr
+LEFT JOIN stay AS s ON s.usr = b.usr AND s.grp = b.grp AND s.to_seq IS NULL
+WHERE b.grp = $1 AND b.until > $2 AND t.xid > $3 ORDER BY t.xid LIMIT $4"""
+_BLOCKS = """SELECT t.xid, b.at FROM grp_block AS b JOIN timeline AS t ON t.id = b.usr
+WHERE b.grp = $1 AND t.xid > $2 ORDER BY t.xid LIMIT $3"""
+# An app's groups are made one after the other, for they get their ids from its row: their own order is that of their
+# xids.
+_OF_TYPE = """SELECT t.xid FROM grp AS g JOIN timeline AS t ON t.id = g.id
+WHERE g.app = $1 AND g.type = $2 AND g.destroyed_at IS NULL
+    AND g.id > coalesce((SELECT id FROM timeline WHERE app = $1 AND xid = $3), 0)
+ORDER BY g.id LIMIT $4"""
+
+
+class GroupLists(Lanes):
+    """The part of the `Store` port on PostgreSQL that lists what is about groups."""
+
+    async def groups(self, app: int, xids: Sequence[int]) -> dict[int, Group]:
+        """Find groups."""
+        return await self._read(lambda conn: directory.find_groups(conn, app, xids))
+
+    async def groups_of_type(self, app: int, kind: int, after_xid: int, limit: int) -> list[int]:
+        """List groups."""
+        found = await self._read(lambda conn: conn.fetch(_OF_TYPE, app, kind, after_xid, limit))
+        return [xid for (xid,) in found]
+
+    async def group_admins(self, group_id: int) -> list[Member]:
+        """List administrators."""
+        found = await self._read(lambda conn: conn.fetch(_ADMINS, group_id))
+        return [Member(xid=xid, joined_at=joined_at) for xid, joined_at in found]
+
+    async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
+        """List who is banned."""
+        found = await self._read(lambda conn: conn.fetch(_BANS, group_id, now, after_xid, limit))
+        return [Banned(xid=xid, until=until, joined_at=joined_at) for xid, until, joined_at in found]
+
+    async def group_blocks(self, group_id: int, after_xid: int, limit: int) -> list[Blocked]:
+        """List who is blocked."""
+        found = await self._read(lambda conn: conn.fetch(_BLOCKS, group_id, after_xid, limit))
+        return [Blocked(xid=xid, at=at) for xid, at in found]
+
+    async def applications(
+        self, group_ids: Sequence[int], after_id: int, limit: int, now: int
+    ) -> list[GroupRequest]:
+        """List open applications."""
+        return await self._read(
+            lambda conn: group_requests.list_applications(conn, group_ids, after_id, limit, now)
+        )
+
+    async def invitations(self, user_id: int, after_id: int, limit: int, now: int) -> list[GroupRequest]:
+        """List open invitations."""
+        return await self._read(
+            lambda conn: group_requests.list_invitations(conn, user_id, after_id, limit, now)
+        )

