@@ -78,7 +78,7 @@ class Gateway:
         self.directory = Directory(
             store, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=ticks_ms
         )
-        notes.on(Forget, self.directory.hear)
+        notes.on(Forget, self.directory.known.forget)
         self.presence = Presence(
             store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
         )
@@ -147,7 +147,7 @@ class Gateway:
 
     def _forget(self) -> None:
         """The store has become another one: nothing that was read of it counts."""
-        self.directory.forget_all()
+        self.directory.known.forget_all()
         self.core.messaging.forget_all()
 
     async def _serve(self, listener: socket.socket) -> None:
