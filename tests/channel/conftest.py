@@ -10,8 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.bus.memory import MemoryHub
 from gateway.config import Edge
-from tests.channel.stage import LIMITS, Stage, Ticks, open_stage
+from gateway.store.sqlite import SqliteStore
+from tests.channel.nodes import Node, Nodes
+from tests.channel.stage import APP, LIMITS, Stage, Ticks, open_stage
 
 Start = Callable[..., Awaitable[Stage]]
 
@@ -47,3 +50,18 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
     ticks = Ticks()
     monkeypatch.setattr("gateway.app.ticks_ms", ticks)
     return ticks
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[Nodes]:
+    """Two nodes that know of each other, over one store."""
+    store = await SqliteStore.open(tmp_path / "data", LIMITS)
+    shared = MemoryHub()
+    both = Node(store, shared), Node(store, shared)
+    await both[0].directory.create_app(APP)
+    for node in (*both, *both):
+        await node.presence.beat()
+    yield both
+    for node in both:
+        await node.close()
+    await store.close()

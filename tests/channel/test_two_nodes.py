@@ -2,158 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.bus.base import EVERYBODY, Hint, Note
-from gateway.bus.memory import MemoryBus, MemoryHub
-from gateway.clock import now_ms, ticks_ms
-from gateway.core.announcing import announce
-from gateway.core.attaching import Attaching, Claim
-from gateway.core.connection import Connection
-from gateway.core.directory import Directory
-from gateway.core.ephemeral import Ephemeral
-from gateway.core.groups import Groups
-from gateway.core.hub import Hub
-from gateway.core.messaging import Messaging
-from gateway.core.notes import Notes
+from gateway.bus.base import EVERYBODY, Hint
 from gateway.core.order import Order
-from gateway.core.pacing import Pacing
-from gateway.core.presence import Presence
-from gateway.core.principal import Principal
-from gateway.core.receipts import Receipts
-from gateway.core.rooms import Rooms
-from gateway.core.sweep import Sweep
-from gateway.core.writer import Writer
 from gateway.domain.model import Scope
-from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
-from gateway.wire.encoding import JSON
-from gateway.wire.frames import frame
-from tests.channel.stage import ALICE, BOB, LIMITS, Frame, contents, ops, seqs, until
+from tests.channel.nodes import Node, Nodes, Sink, end_of, heard, told
+from tests.channel.stage import ALICE, BOB, CAROL, LIMITS, contents, seqs, until
 
 
-class Sink:
-    """A transport that keeps what it is told, and always has room."""
-
-    encoding = JSON
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-
-    def write(self, data: bytes) -> None:
-        while data:
-            size, start = data[1], 2
-            if size == 126:
-                size, start = int.from_bytes(data[2:4], "big"), 4
-            self.frames.append(msgspec.json.decode(data[start : start + size]))
-            data = data[start + size :]
-
-    def buffered(self) -> int:
-        return 0
-
-    def ping(self) -> None:
-        raise AssertionError("nobody was silent")
-
-    def close(self, code: Close, reason: str, retry_after_ms: int | None) -> None:
-        self.frames.append({"op": "bye", "code": code})
-
-
-class LossyBus(MemoryBus):
-    """A bus that loses hints, turns them round and repeats them, as a test says."""
-
-    def __init__(self, shared: MemoryHub) -> None:
-        super().__init__(shared)
-        self.carry: Callable[[Sequence[Hint]], Sequence[Hint]] = lambda hints: hints
-
-    def publish(self, hints: Sequence[Hint], notes: Sequence[Note] = ()) -> None:
-        super().publish(self.carry(hints), notes)
-
-
-class Node:
-    """One node without an edge."""
-
-    def __init__(self, store: SqliteStore, shared: MemoryHub, directory: Directory) -> None:
-        self.bus = LossyBus(shared)
-        self.hub = Hub(store, self.bus, LIMITS, ticks_ms)
-        self.writer = Writer(store, LIMITS, lambda batch, answers: announce(self.hub, batch, answers))
-        notes = Notes(self.bus, self.hub)
-        self.receipts = Receipts(store, self.hub, notes, LIMITS, now_ms)
-        self.presence = Presence(
-            store,
-            self.hub,
-            self.receipts,
-            notes,
-            LIMITS,
-            ticks_ms,
-            secrets.randbits(63),
-            directory.forget_all,
-        )
-        self.sweep = Sweep(store, self.bus, self.hub, self.presence, LIMITS, ticks_ms)
-        self.bus.listen(self.hub.hear, notes.hear, self.sweep.connected)
-        self.attaching = Attaching(store, self.hub, self.receipts, self.presence, LIMITS, now_ms, ticks_ms)
-        ephemeral = Ephemeral(store, notes, LIMITS)
-        self.messaging = Messaging(
-            store, self.writer, self.receipts, ephemeral, Pacing(LIMITS, ticks_ms), LIMITS, now_ms
-        )
-        self.rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, LIMITS, now_ms)
-        self.groups = Groups(store, self.writer.submit, LIMITS, now_ms, self.rooms)
-        self.directory = directory
-
-    async def principal(self, uid: int) -> Principal:
-        token = (await self.directory.token_for("demo", str(uid))).token
-        return await self.directory.principal("demo", token, None, None)
-
-    async def attach(self, uid: int, device_sn: int = 1) -> tuple[Connection, Sink]:
-        """Attach a device and wait until it is live."""
-        principal, sink = await self.principal(uid), Sink()
-        claim = Claim(device_sn=device_sn)
-        connection = await self.attaching.attach(
-            principal.app, principal.user, claim, sink, now_ms() + 3_600_000
-        )
-        await until(lambda: "live" in ops(sink.frames), "live")
-        return connection, sink
-
-    async def send(self, sender: int, target: int, content: str, scope: Scope = Scope.USER) -> None:
-        order = Order(scope=scope, targets=(target,), ctype=0, content=content)
-        await self.messaging.send(await self.principal(sender), order)
-
-    async def close(self) -> None:
-        for connection in self.hub.connections:
-            self.hub.close(connection, Close.DRAINING, "")
-        await self.writer.close()
-        await self.receipts.close()
-        await self.sweep.stop()
-        await self.hub.stop()
-        await self.presence.stop()
-
-
-@pytest.fixture
-async def nodes(tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
-    store = await SqliteStore.open(tmp_path / "data", LIMITS)
-    directory = Directory(store, LIMITS, now_ms, lambda size: b"r" * size)
-    await directory.create_app("demo")
-    shared = MemoryHub()
-    both = Node(store, shared, directory), Node(store, shared, directory)
-    yield both
-    for node in both:
-        await node.close()
-    directory.close()
-    await store.close()
-
-
-async def heard(sink: Sink, last: int) -> list[int]:
-    """Wait until the user's timeline has come up to `last`, and return all its seqs."""
-    await until(lambda: last in seqs(sink.frames), f"seq {last}")
-    return seqs(sink.frames)
-
-
-async def test_send_on_one_node_reaches_a_device_on_the_other(nodes: tuple[Node, Node]) -> None:
+async def test_send_on_one_node_reaches_a_device_on_the_other(nodes: Nodes) -> None:
     """A hint brings the other node to read what it has not got."""
     here, there = nodes
     _, sink = await there.attach(BOB)
@@ -162,7 +26,7 @@ async def test_send_on_one_node_reaches_a_device_on_the_other(nodes: tuple[Node,
     assert contents(sink.frames) == ["far"]
 
 
-async def test_devices_on_both_nodes_get_the_same(nodes: tuple[Node, Node]) -> None:
+async def test_devices_on_both_nodes_get_the_same(nodes: Nodes) -> None:
     """Sends on both nodes come to devices on both, each once and in order."""
     sinks = [(await node.attach(BOB, number))[1] for number, node in enumerate(nodes, 1)]
     for number in range(20):
@@ -172,7 +36,7 @@ async def test_devices_on_both_nodes_get_the_same(nodes: tuple[Node, Node]) -> N
         assert contents(sink.frames) == [str(number) for number in range(20)]
 
 
-async def test_lost_hints_are_healed_by_the_sweep(nodes: tuple[Node, Node]) -> None:
+async def test_lost_hints_are_healed_by_the_sweep(nodes: Nodes) -> None:
     """With every hint lost the device is behind until heads are compared with the store."""
     here, there = nodes
     here.bus.carry = lambda _: ()
@@ -184,7 +48,7 @@ async def test_lost_hints_are_healed_by_the_sweep(nodes: tuple[Node, Node]) -> N
     assert await heard(sink, 3) == [1, 2, 3]
 
 
-async def test_lost_hint_is_healed_by_the_next_one(nodes: tuple[Node, Node]) -> None:
+async def test_lost_hint_is_healed_by_the_next_one(nodes: Nodes) -> None:
     """A hint beyond what is known brings everything up to it."""
     here, there = nodes
     _, sink = await there.attach(BOB)
@@ -195,7 +59,7 @@ async def test_lost_hint_is_healed_by_the_next_one(nodes: tuple[Node, Node]) -> 
     assert await heard(sink, 2) == [1, 2]
 
 
-async def test_repeated_and_stale_hints_bring_nothing_twice(nodes: tuple[Node, Node]) -> None:
+async def test_repeated_and_stale_hints_bring_nothing_twice(nodes: Nodes) -> None:
     """Hints that come again, or late, are dropped by the law."""
     here, there = nodes
     _, sink = await there.attach(BOB)
@@ -212,7 +76,7 @@ async def test_repeated_and_stale_hints_bring_nothing_twice(nodes: tuple[Node, N
 
 
 async def test_hint_above_the_head_makes_nobody_turn_in_circles(
-    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hint of what the store has not got is asked for once, and then after a while."""
     here, there = nodes
@@ -235,7 +99,7 @@ async def test_hint_above_the_head_makes_nobody_turn_in_circles(
     assert await heard(sink, 1) == [1]
 
 
-async def test_hints_are_heard_only_where_somebody_follows(nodes: tuple[Node, Node]) -> None:
+async def test_hints_are_heard_only_where_somebody_follows(nodes: Nodes) -> None:
     """A node with nobody there subscribes to nothing."""
     here, there = nodes
     connection, _ = await there.attach(BOB)
@@ -245,47 +109,187 @@ async def test_hints_are_heard_only_where_somebody_follows(nodes: tuple[Node, No
     assert here.bus._topics == {EVERYBODY}
 
 
-async def test_kick_on_one_node_fences_the_device_on_the_other(nodes: tuple[Node, Node]) -> None:
+async def test_kick_on_one_node_fences_the_device_on_the_other(nodes: Nodes) -> None:
     """Membership is obeyed when it is written, on every node."""
     here, there = nodes
-    owner = await here.principal(ALICE)
-    group, _ = await here.groups.create(owner, name="", description="", avatar="", kind=0, members=(BOB,))
+    group = await here.group(ALICE, BOB)
     _, sink = await there.attach(BOB)
-    await here.groups.kick(owner, group.xid, (BOB,))
-    await here.send(ALICE, group.xid, "later", Scope.GROUP)
+    await here.groups.kick(await here.principal(ALICE), group, (BOB,))
+    await here.send(ALICE, group, "later", Scope.GROUP)
     await until(lambda: "kicked" in [frame.get("action") for frame in sink.frames])
     await there.sweep.sweep()
     assert contents(sink.frames) == []
 
 
-async def test_join_on_one_node_is_followed_on_the_other(nodes: tuple[Node, Node]) -> None:
+async def test_join_on_one_node_is_followed_on_the_other(nodes: Nodes) -> None:
     """A device whose user is put into a group on another node follows it from there."""
     here, there = nodes
-    owner = await here.principal(ALICE)
     _, sink = await there.attach(BOB)
-    group, _ = await here.groups.create(owner, name="", description="", avatar="", kind=0, members=(BOB,))
-    await here.send(ALICE, group.xid, "hi", Scope.GROUP)
+    group = await here.group(ALICE, BOB)
+    await here.send(ALICE, group, "hi", Scope.GROUP)
     await until(lambda: contents(sink.frames) == ["hi"])
-    assert seqs(sink.frames, f"g:{group.xid}") == [1, 2]
+    assert seqs(sink.frames, f"g:{group}") == [1, 2]
 
 
-async def test_a_chatroom_spans_the_nodes(nodes: tuple[Node, Node]) -> None:
+async def test_a_chatroom_spans_the_nodes(nodes: Nodes) -> None:
     """A device in it on another node hears what is sent here, what hints have lost, and its end."""
     here, there = nodes
-    owner = await here.principal(ALICE)
-    room, _ = await here.groups.create(owner, name="", description="", avatar="", kind=2, members=())
+    room = await here.group(ALICE, kind=2)
     connection, sink = await there.attach(BOB)
-    await there.rooms.join(
-        connection, room.xid, None, lambda name, seq: frame(JSON, "ok", name=name, seq=seq)
-    )
-    await here.send(ALICE, room.xid, "hi", Scope.GROUP)
+    await there.join(connection, room)
+    await here.send(ALICE, room, "hi", Scope.GROUP)
     await until(lambda: contents(sink.frames) == ["hi"])
     here.bus.carry = lambda _: ()
-    await here.send(ALICE, room.xid, "lost", Scope.GROUP)
+    await here.send(ALICE, room, "lost", Scope.GROUP)
     await there.sweep.sweep()
     await until(lambda: contents(sink.frames) == ["hi", "lost"])
-    await here.groups.destroy(owner, room.xid)
+    await here.groups.destroy(await here.principal(ALICE), room)
     await there.sweep.sweep()
-    await until(lambda: "destroyed" in [told.get("action") for told in sink.frames])
-    assert seqs(sink.frames, f"r:{room.xid}") == [1, 2, 3]
-    assert there.hub.followers(room.id) == []
+    await until(lambda: "destroyed" in [one.get("action") for one in sink.frames])
+    assert seqs(sink.frames, f"r:{room}") == [1, 2, 3]
+    assert there.hub.follows(connection.user.id)
+    assert list(there.hub.followed) == [connection.user.id]
+
+
+class Pages:
+    """Counts the pages that a node reads from the store."""
+
+    def __init__(self, node: Node) -> None:
+        self.count = 0
+        self._page = node.view.page
+        node.view.page = self._counting
+
+    async def _counting(self, *asked: Any) -> Any:
+        self.count += 1
+        return await self._page(*asked)
+
+
+async def test_a_hint_with_entries_spares_the_other_node_the_store(nodes: Nodes) -> None:
+    """Messages and memberships are written as they are heard, before anything else is done there."""
+    here, there = nodes
+    _, sink = await there.attach(BOB)
+    pages = Pages(there)
+    group = await here.group(ALICE, BOB)
+    await until(lambda: len(there.hub.followed) == 2, "the group being followed")
+    await here.send(ALICE, BOB, "one")
+    assert contents(sink.frames) == ["one"]
+    await here.send(ALICE, group, "two", Scope.GROUP)
+    await until(lambda: contents(sink.frames) == ["one", "two"])
+    # One for the entry by which it came into the group; what is sent live needs none.
+    assert pages.count <= 1
+
+
+async def test_a_bare_hint_is_read_from_the_store(nodes: Nodes) -> None:
+    """Where entries were too large for the bus, only the head is told."""
+    here, there = nodes
+    _, sink = await there.attach(BOB)
+    pages = Pages(there)
+    here.bus.carry = lambda hints: [Hint(hint.timeline_id, hint.head) for hint in hints]
+    await here.send(ALICE, BOB, "large")
+    await until(lambda: contents(sink.frames) == ["large"])
+    assert pages.count == 1
+
+
+async def test_one_batch_is_one_publish(nodes: Nodes) -> None:
+    """However many timelines it has, and each hint reaches to its head."""
+    here, _ = nodes
+    order = Order(scope=Scope.USER, targets=(BOB, CAROL), ctype=0, content="both")
+    await here.messaging.send(await here.principal(ALICE), order)
+    [(hints, notes)] = here.bus.published
+    assert [(hint.head, [entry.seq for entry in hint.entries]) for hint in hints] == [
+        (1, [1]),
+        (2, [1, 2]),
+        (1, [1]),
+    ]
+    assert notes == ()
+
+
+async def test_a_node_that_is_alone_says_nothing(nodes: Nodes) -> None:
+    """And builds no entries for timelines that nobody follows."""
+    here, there = nodes
+    await there.bus.close()
+    assert here.hub.alone
+    await here.send(ALICE, BOB, "to myself")
+    await here.attach(BOB)
+    assert here.bus.published == []
+    here.bus._shared.nodes.append(there.bus)
+
+
+async def count(sink: Sink, messages: int) -> None:
+    """Wait until so many messages have come."""
+    await until(lambda: len(contents(sink.frames)) >= messages, f"{messages} messages")
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_whatever_becomes_of_hints(nodes: Nodes, seed: int) -> None:
+    """Lost, late, repeated, bare, in any order: after a sweep every device has every entry once, and in order."""
+    chance, held = Random(seed), list[Hint]()
+
+    def carry(hints: Sequence[Hint]) -> Sequence[Hint]:
+        for hint in hints:
+            held.extend([hint, Hint(hint.timeline_id, hint.head), hint][: chance.randrange(4)])
+        chance.shuffle(held)
+        out = [held.pop() for _ in range(chance.randrange(len(held) + 1))]
+        held.extend(out[: chance.randrange(len(out) + 1)])
+        return out
+
+    group = await nodes[0].group(ALICE, BOB)
+    sinks = [(await nodes[number % 2].attach(BOB, number))[1] for number in (1, 2)]
+    for node in nodes:
+        node.bus.carry = carry
+    for number in range(25):
+        target, scope = chance.choice([(BOB, Scope.USER), (group, Scope.GROUP)])
+        await chance.choice(nodes).send(ALICE, target, str(number), scope)
+    for node in nodes:
+        await node.sweep.sweep()
+    for sink in sinks:
+        await count(sink, 25)
+    for node in nodes:
+        node.hub.hear(held)
+    for sink in sinks:
+        assert sorted(contents(sink.frames), key=int) == [str(number) for number in range(25)]
+        for timeline in ("user", f"g:{group}"):
+            found = seqs(sink.frames, timeline)
+            assert found == list(range(found[0], found[0] + len(found)))
+
+
+async def test_with_a_dead_bus_deliveries_go_on(nodes: Nodes) -> None:
+    """The sweep comes more often while the bus is down, and as it is told while it is not."""
+    here, there = nodes
+    _, sink = await there.attach(BOB)
+    here.bus.carry = lambda _: ()
+    looked = 0
+
+    def looking() -> int:
+        nonlocal looked
+        looked += 1
+        return there.ticks.at
+
+    there.sweep._now = looking
+    there.sweep._limits = msgspec.structs.replace(LIMITS, sweep_busless_ms=1)
+    there.tasks.keep(there.sweep.run, "sweep")
+    await here.send(ALICE, BOB, "0")
+    await until(lambda: looked > 5)
+    assert contents(sink.frames) == []
+    there.bus.connected = False
+    await told(sink, "0")
+    await here.send(ALICE, BOB, "1")
+    await told(sink, "0", "1")
+    there.bus.connected = True
+    await here.send(ALICE, BOB, "2")
+    there.ticks.move(LIMITS.sweep_ms)
+    await told(sink, "0", "1", "2")
+
+
+async def test_a_bus_that_comes_back_makes_the_node_ask_at_once(nodes: Nodes) -> None:
+    """For heads, and for connections that were replaced meanwhile."""
+    here, there = nodes
+    there.bus.deaf = True
+    here.bus.carry = lambda _: ()
+    _, stays = await there.attach(BOB, 1)
+    _, goes = await there.attach(BOB, 2)
+    await here.attach(BOB, 2)
+    await here.send(ALICE, BOB, "lost")
+    there.sweep.connected()
+    await until(lambda: contents(stays.frames) == ["lost"])
+    assert await end_of(goes) == Close.REPLACED

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from gateway.core.erasing import erase_draft
@@ -13,11 +10,6 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, Gone, State, User
 from tests.store.stage import NOW, Stage
-
-
-@pytest.fixture
-def engine() -> str:
-    return "sqlite"
 
 
 async def begin(stage: Stage, xid: int) -> Started:
@@ -44,11 +36,6 @@ async def finish(stage: Stage, started: Started) -> list[Stepped]:
 
 async def erase(stage: Stage, xid: int) -> list[Stepped]:
     return await finish(stage, await begin(stage, xid))
-
-
-def ask(stage: Stage, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(stage.folder / "gateway.db")) as conn:
-        return conn.execute(sql).fetchall()
 
 
 async def contents(stage: Stage, xid: int) -> list[str]:
@@ -80,7 +67,7 @@ async def test_a_text_that_went_to_many(stage: Stage) -> None:
     await erase(stage, 1)
     for xid in (2, 3):
         assert await contents(stage, xid) == ["erased", "of another"]
-    assert [row[0] for row in ask(stage, "SELECT content FROM body")] == ["of another"]
+    assert [row[0] for row in await stage.ask("SELECT content FROM body")] == ["of another"]
 
 
 async def test_notices_to_the_user_are_gone(stage: Stage) -> None:
@@ -118,10 +105,10 @@ async def test_the_account_goes_with_the_first_commit(stage: Stage) -> None:
     assert (found.state, found.password, found.name) == (State.DELETED, "", "")
     assert found.valid_from_ms > NOW
     for table in ("device", "cursor", "block"):
-        assert ask(stage, f"SELECT count(*) FROM {table}") == [(0,)]
+        assert await stage.ask(f"SELECT count(*) FROM {table}") == [(0,)]
     # An ack that was under way brings no device back.
     await stage.store.keep([Keep(made.id, 7, NOW, {made.id: 0}, ())])
-    assert ask(stage, "SELECT count(*) FROM device") == [(0,)]
+    assert await stage.ask("SELECT count(*) FROM device") == [(0,)]
     again = await stage.store.register(stage.app.id, "ann", "", NOW)
     assert again is not None
     assert again.xid != made.xid
@@ -133,11 +120,9 @@ async def test_groups_are_left_and_inherited(stage: Stage) -> None:
     plain = await stage.group(2, 1)
     own = await stage.group(1, 2, 3, 4)
     alone = await stage.group(1)
-    with closing(sqlite3.connect(stage.folder / "gateway.db")) as conn:
-        conn.execute(
-            "UPDATE stay SET admin = 1 WHERE grp = ? AND usr = ?", (await stage.id(own), await stage.id(4))
-        )
-        conn.commit()
+    await stage.alter(
+        f"UPDATE stay SET admin = 1 WHERE grp = {await stage.id(own)} AND usr = {await stage.id(4)}"
+    )
     await erase(stage, 1)
     group = await stage.store.group(stage.app.id, own)
     assert group is not None
@@ -187,7 +172,7 @@ async def test_what_was_under_way_brings_nothing_back(stage: Stage) -> None:
     assert (await stage.store.profile(user_id)).nickname == ""
     for pair in ((user_id, other), (other, user_id)):
         await stage.store.block(*pair, NOW)
-    assert ask(stage, "SELECT * FROM block") == []
+    assert await stage.ask("SELECT * FROM block") == []
 
 
 async def test_page_by_page(stage: Stage) -> None:
@@ -220,7 +205,7 @@ async def test_transactions_are_forgotten(stage: Stage) -> None:
     await stage.send(1, 2, key="order-5", digest="d")
     await stage.send(2, 1, key="6", digest="d")
     await erase(stage, 1)
-    assert ask(stage, "SELECT key FROM dedup") == [("6",)]
+    assert await stage.ask("SELECT key FROM dedup") == [("6",)]
 
 
 async def test_nobody_sends_to_the_erased(stage: Stage) -> None:

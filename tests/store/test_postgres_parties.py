@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from gateway.domain.drafts import Refused
@@ -15,12 +13,8 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import GIVEN_XID_FIRST, State, User
 from gateway.store.base import Store
 from gateway.store.postgres import blocks, directory, users
-from gateway.store.postgres.lane import Conn
-from tests.postgres import database_of
+from tests.store.meeting import meets
 from tests.store.stage import NOW, Stage, open_store
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 @pytest.fixture
@@ -34,27 +28,6 @@ async def other(stage: Stage) -> AsyncIterator[Store]:
     opened = await open_store("postgres", stage.folder, Limits(blocks_max=1))
     yield opened
     await opened.close()
-
-
-async def meets(
-    stage: Stage, first: Callable[[Conn], Awaitable[T]], second: Awaitable[U], *, kept: bool = True
-) -> tuple[T, U]:
-    """Do one thing in a transaction that ends only when the other waits for it."""
-    conn: Any = await asyncpg.connect(await database_of(stage.folder))
-    watch: Any = await asyncpg.connect(await database_of(stage.folder))
-    try:
-        transaction = conn.transaction()
-        await transaction.start()
-        done = await first(conn)
-        waiting = asyncio.ensure_future(second)
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        while not await watch.fetchval(asked):
-            assert not waiting.done()
-        await (transaction.commit() if kept else transaction.rollback())
-        return done, await waiting
-    finally:
-        await conn.close()
-        await watch.close()
 
 
 async def timelines(stage: Stage) -> int:

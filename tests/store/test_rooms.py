@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from gateway.domain.drafts import Appended, Changed, RecallDraft, Refused, Repeated
 from gateway.domain.errors import Kind
+from gateway.domain.group_drafts import BlockDraft
 from gateway.domain.model import ROOM, Action, Ctype, EntryKind
 from gateway.store.base import History
+from tests.store.grouping import changed
 from tests.store.stage import LIMITS, NOW, Stage
 
 KEPT = 4
@@ -41,14 +42,17 @@ async def kept(stage: Stage, xid: int) -> tuple[int, int, list[int]]:
     return page.floor, page.head, [entry.seq for entry in page.entries]
 
 
+async def says(stage: Stage, xid: int, count: int, **members: Any) -> list[int]:
+    """Say something so many times; the ids of the messages."""
+    return [(await stage.say(12, xid, **members)).first_msg_id for _ in range(count)]
+
+
 async def stored(stage: Stage) -> tuple[int, int, int, int]:
     """Count the rows of messages, of texts and of transactions, and the bytes that the app is told to store."""
-    with closing(sqlite3.connect(stage.folder / "gateway.db")) as conn:
-        found: tuple[int, int, int, int] = conn.execute(
-            """SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM body), (SELECT count(*) FROM dedup),
-            (SELECT stored_bytes FROM app)"""
-        ).fetchone()
-    return found
+    [(messages, bodies, transactions)] = await stage.ask(
+        "SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM body), (SELECT count(*) FROM dedup)"
+    )
+    return messages, bodies, transactions, await stage.store.stored_bytes(stage.app.id)
 
 
 # -- who is in it -----------------------------------------------------------------------------------------
@@ -77,17 +81,11 @@ async def test_anybody_is_a_member_of_a_chatroom(stage: Stage) -> None:
     ]
 
 
-async def block(stage: Stage, xid: int, user: int) -> None:
-    group_id, user_id = await stage.id(xid), await stage.id(user)
-    with closing(sqlite3.connect(stage.folder / "gateway.db")) as conn, conn:
-        conn.execute("INSERT INTO grp_block VALUES (?, ?, 1)", (group_id, user_id))
-
-
 async def test_who_is_kept_out_is_no_member_and_sees_nothing(stage: Stage) -> None:
     """A block is all that keeps somebody out."""
     xid = await room(stage)
     await stage.users(12)
-    await block(stage, xid, 12)
+    await changed(stage, xid, BlockDraft, user_xids=(12,), blocked=True)
     assert not (await stage.facts(xid, 12)).member
     page = await stage.store.history(await stage.user(12), await stage.party(xid), 0, 10)
     assert page is Kind.GROUP_BLOCKED
@@ -110,8 +108,7 @@ async def test_the_end_of_a_chatroom_is_an_entry_of_its_timeline(stage: Stage) -
     """It is told there and nowhere else, and there is no history afterwards."""
     xid = await room(stage)
     await stage.say(12, xid)
-    changed = await stage.change(xid, Action.DESTROYED)
-    [placed] = changed.placed
+    [placed] = (await stage.change(xid, Action.DESTROYED)).placed
     assert placed.entry.membership is not None
     assert (placed.owner_xid, placed.entry.seq, placed.entry.membership.action) == (xid, 2, Action.DESTROYED)
     page = await stage.store.history(await stage.user(12), await stage.party(xid), 0, 10)
@@ -124,12 +121,12 @@ async def test_the_end_of_a_chatroom_is_an_entry_of_its_timeline(stage: Stage) -
 async def test_history_is_anybodys_and_unread_for_ever(stage: Stage) -> None:
     """Own messages and those of others are UNREAD, read or not; the recent list knows no chatroom."""
     xid = await room(stage)
-    await stage.say(12, xid)
-    await stage.say(13, xid)
+    [own] = await says(stage, xid, 1)
+    others = (await stage.say(13, xid)).first_msg_id
     done = await stage.read(13, xid)
     assert (done.moved, done.changes) == (False, [])
     for user in (11, 12, 13, 14):
-        assert await stage.statuses(user, xid) == {1: "UNREAD", 2: "UNREAD"}
+        assert await stage.statuses(user, xid) == {own: "UNREAD", others: "UNREAD"}
         assert await stage.recent(user) == []
 
 
@@ -158,13 +155,14 @@ async def test_the_newest_entries_stay(stage: Stage) -> None:
     """Never fewer than the limit and never twice as many, and what is left is dense up to the head."""
     xid = await room(stage)
     floor = 0
+    ids = []
     for number in range(1, 31):
-        await stage.say(12, xid, content=str(number))
+        ids += await says(stage, xid, 1, content=str(number))
         floor, head, seqs = await kept(stage, xid)
         assert head == number
         assert min(number, KEPT) <= len(seqs) < 2 * KEPT
         assert seqs == list(range(floor + 1, head + 1))
-    newest_first = list(range(30, floor, -1))
+    newest_first = ids[: floor - 1 : -1]
     assert await stage.shown(13, xid) == newest_first
     assert (await stored(stage))[:2] == (len(newest_first), len(newest_first))
 
@@ -180,11 +178,9 @@ async def test_a_large_batch_is_cut_too(stage: Stage) -> None:
 async def test_what_goes_is_taken_off_the_apps_account(stage: Stage) -> None:
     """Twenty more messages of the same size cost what those that stay cost."""
     xid = await room(stage)
-    for _ in range(2 * KEPT):
-        await stage.say(12, xid)
+    await says(stage, xid, 2 * KEPT)
     before = await stored(stage)
-    for _ in range(20):
-        await stage.say(12, xid)
+    await says(stage, xid, 20)
     assert await stored(stage) == before
     assert before[3] == before[0] * 305
 
@@ -201,8 +197,7 @@ async def test_a_text_that_others_have_stays_for_them(stage: Stage) -> None:
     """One send to a chatroom and to a group: its text goes with neither alone."""
     xid, group = await room(stage), await stage.group(12)
     await stage.say(12, xid, group, content="both")
-    for _ in range(3 * KEPT):
-        await stage.say(12, xid)
+    await says(stage, xid, 3 * KEPT)
     [item] = (await stage.history(12, group)).items
     assert item.message.content == "both"
 
@@ -226,13 +221,11 @@ async def test_a_transaction_goes_with_the_last_of_its_messages(stage: Stage) ->
 async def test_what_went_cannot_be_recalled(stage: Stage) -> None:
     """There is no such message any more, and the entry of an earlier recall goes as any other."""
     xid = await room(stage)
-    for _ in range(3):
-        await stage.say(12, xid)
-    await stage.recall(3)
-    for _ in range(4):
-        await stage.say(12, xid)
+    _, second, third = await says(stage, xid, 3)
+    await stage.recall(third)
+    await says(stage, xid, 4)
     assert await kept(stage, xid) == (4, 8, [5, 6, 7, 8])
-    gone = await stage.append(RecallDraft(app=stage.app.id, msg_id=2, at=NOW))
+    gone = await stage.append(RecallDraft(app=stage.app.id, msg_id=second, at=NOW))
     assert isinstance(gone, Refused)
     assert gone.kind is Kind.MESSAGE_UNKNOWN
 
@@ -240,23 +233,21 @@ async def test_what_went_cannot_be_recalled(stage: Stage) -> None:
 async def test_a_recall_outlives_its_message(stage: Stage) -> None:
     """The entry of a recall says all there is to say; the message went before it."""
     xid = await room(stage)
-    for _ in range(6):
-        await stage.say(12, xid)
-    await stage.recall(2)
-    await stage.recall(3)
+    _, second, third, *_ = await says(stage, xid, 6)
+    await stage.recall(second)
+    await stage.recall(third)
     assert (await kept(stage, xid))[0] == 4
     page = await stage.store.page(await stage.id(xid), 1, 100, 10**6)
     told = [entry.recalled.msg_id for entry in page.entries if entry.recalled]
-    assert told == [2, 3]
-    assert await stage.store.message(stage.app.id, 3) is None
+    assert told == [second, third]
+    assert await stage.store.message(stage.app.id, third) is None
 
 
 async def test_the_newest_message_stays_however_many_recalls_follow(stage: Stage) -> None:
     """So that the newest is known; and recalls are no more than the messages there were."""
     xid = await room(stage)
-    for _ in range(8):
-        await stage.say(12, xid)
-    for msg_id in (8, 7, 6, 5):
+    ids = await says(stage, xid, 8)
+    for msg_id in ids[:3:-1]:
         await stage.recall(msg_id)
     page = await stage.store.page(await stage.id(xid), 1, 100, 10**6)
     assert [(entry.seq, entry.kind) for entry in page.entries[:2]] == [
@@ -270,45 +261,39 @@ async def test_the_newest_message_stays_however_many_recalls_follow(stage: Stage
 async def test_pages_go_on_inside_what_is_kept(stage: Stage) -> None:
     """A page that starts at what has gone begins with the newest that is older and kept: there is none."""
     xid = await room(stage)
-    for _ in range(12):
-        await stage.say(12, xid)
-    assert await stage.history(12, xid, start=3) == History([], 0)
+    ids = await says(stage, xid, 12)
+    assert await stage.history(12, xid, start=ids[2]) == History([], 0)
     page = await stage.history(12, xid, limit=2)
-    assert [item.message.msg_id for item in page.items] == [12, 11]
-    assert page.next_msg_id == 10
+    assert [item.message.msg_id for item in page.items] == [ids[11], ids[10]]
+    assert page.next_msg_id == ids[9]
 
 
 async def test_what_is_folded_outlives_what_it_is_folded_into(stage: Stage) -> None:
     """The message that others were folded into goes first, and they go in their turn; a recall takes both along."""
     xid = await room(stage)
-    await stage.say(12, xid)
-    second = (await stage.say(12, xid)).first_msg_id
-    for base in (1, second, 1, second, second):
+    first, second = await says(stage, xid, 2)
+    for base in (first, second, first, second, second):
         await stage.say(12, xid, ctype=Ctype.APPEND, related=base)
     await stage.recall(second)
     assert stage.check() == []
     assert (await kept(stage, xid))[0] == 4
-    for _ in range(KEPT):
-        await stage.say(12, xid)
+    await says(stage, xid, KEPT)
     assert (await stored(stage))[0] == KEPT
 
 
 async def test_retention_and_what_a_chatroom_lets_go_of_go_together(stage: Stage) -> None:
     """Whichever comes first raises the floor; the other goes on from there, down to the last message."""
     xid, old = await room(stage), NOW - 1_000
-    for _ in range(6):
-        await stage.say(12, xid, at=old)
-    await stage.recall(3)
+    ids = await says(stage, xid, 6, at=old)
+    await stage.recall(ids[2])
     await stage.say(12, xid, at=old)
     assert (await kept(stage, xid))[0] == 4
     assert (await stage.store.sweep(NOW, 2)).more
     assert stage.check() == []
-    for _ in range(KEPT):
-        await stage.say(12, xid, at=old)
+    await says(stage, xid, KEPT, at=old)
     assert stage.check() == []
     while (await stage.store.sweep(NOW, 2)).more:
         assert stage.check() == []
     assert (await stored(stage))[:2] == (0, 0)
-    for _ in range(3 * KEPT):
-        await stage.say(12, xid)
+    await says(stage, xid, 3 * KEPT)
     assert (await stored(stage))[0] < 2 * KEPT

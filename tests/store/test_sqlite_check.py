@@ -14,8 +14,9 @@ import pytest
 
 from gateway.domain.drafts import Keep
 from gateway.domain.model import Action
-from gateway.store.sqlite.check import TOLD_MAX, check_store
+from gateway.store.sqlite.check import check_store
 from gateway.store.sqlite.laws import LAWS
+from gateway.store.told import TOLD_MAX
 from tests.store.breaches import BREACHES, NAMES
 from tests.store.stage import NOW, Stage
 

@@ -150,3 +150,12 @@ async def test_a_damaged_timeline_refuses_its_own_drafts_only(
     assert isinstance(answers[1], Refused)
     assert answers[1].kind is Kind.INTERNAL
     assert "damaged" in caplog.text
+
+
+async def test_removed_texts_leave_the_file(stage: Stage) -> None:
+    """Nothing of what retention has taken can be found in it."""
+    await stage.send(1, 2, at=NOW - 1, content="a very secret text")
+    await stage.send(1, 2, at=NOW)
+    assert (await stage.store.sweep(NOW, 10)).removed == 1
+    await stage.store.close()
+    assert b"a very secret text" not in (stage.folder / "gateway.db").read_bytes()

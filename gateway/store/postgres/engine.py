@@ -30,6 +30,7 @@ from gateway.store.postgres.parties import Parties
 from gateway.store.postgres.positions import Positions
 from gateway.store.postgres.presence import Presence
 from gateway.store.postgres.upkeep import Upkeep
+from gateway.store.told import one_line
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class PostgresStore(
             for pool in pools:
                 pool.terminate()
             if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)):
-                raise StoreError(f"cannot open the store on PostgreSQL: {_told(error)}") from error
+                raise StoreError(f"cannot open the store on PostgreSQL: {one_line(error)}") from error
             raise
         return cls(limits, pools[0], pools[1], epoch)
 
@@ -227,7 +228,7 @@ class PostgresStore(
     def _failed(self, error: Exception) -> Problem:
         # Every caller is told; the log is told once, until a commit says that it is over.
         if not self._failing:
-            log.error("the store failed: %s", _told(error))
+            log.error("the store failed: %s", one_line(error))
             self._failing = True
         return Problem(
             Kind.STORE_FAILED, "the store cannot keep anything now; try again", retry_after_ms=1000
@@ -263,8 +264,3 @@ async def _release(pool: asyncpg.Pool, conn: Conn) -> None:
 
 def _bad_data(error: Exception) -> Problem:
     return Problem(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
-
-
-def _told(error: BaseException) -> str:
-    """One line of an error that may have none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from gateway.store import schema
 from gateway.store.sqlite.laws import LAWS
-
-TOLD_MAX = 20
-"""So many breaches of one law are told one by one; a damaged store must not fill the operator's screen."""
+from gateway.store.told import TOLD_MAX, tell_breaches
 
 
 def check_store(path: Path) -> list[str]:
@@ -83,8 +81,4 @@ def _ask(conn: sqlite3.Connection, law: str) -> list[str]:
         found = conn.execute(law).fetchmany(TOLD_MAX + 1)
     except (sqlite3.Error, UnicodeError) as error:
         return [f"the file is damaged: {error}"]
-    # Names come from the store, and may hold anything.
-    told = [" ".join(str(sentence).split()) for (sentence,) in found]
-    if len(told) > TOLD_MAX:
-        told[TOLD_MAX:] = [f"and more like: {told[TOLD_MAX]}"]
-    return told
+    return tell_breaches([sentence for (sentence,) in found])

@@ -6,30 +6,15 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
-from gateway.domain.drafts import JobKind
-from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
+from gateway.domain.model import FOLDED, ROOM, EntryKind, Scope
+from gateway.store.group_laws import GROUP_LAWS
+from gateway.store.laws import ACCOUNT_LAWS, JOB_LAWS, trimmed, who
 from gateway.store.rows import GONE, RECALLED, ROW_BYTES, UNCOPIED
-from gateway.store.sqlite.entry_laws import entry_laws
-from gateway.store.sqlite.group_laws import group_laws
+from gateway.store.sqlite.entry_laws import ENTRY_LAWS
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
-_MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
 _FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
-_KINDS = ", ".join(f"'{kind}'" for kind in JobKind)
-_MEMBERSHIP, _DELETED = int(EntryKind.MEMBERSHIP), int(EntryKind.DELETED)
-
-
-def _who(column: str) -> str:
-    """Name a user or group by the id of its timeline, for a sentence: worked out for breaches only."""
-    return f"""coalesce((SELECT CASE n.kind WHEN {_GROUP} THEN 'group ' ELSE 'user ' END || n.xid || ' of app ' ||
-        coalesce((SELECT app_id FROM app WHERE id = n.app), n.app) FROM timeline AS n WHERE n.id = {column}),
-        'nobody (timeline ' || {column} || ')')"""
-
-
-def _trimmed(timeline: str, msg_id: str) -> str:
-    """Say whether a message is one that a chatroom has let go of: ids rise with seqs, and the newest one stays."""
-    return f"""(EXISTS (SELECT 1 FROM grp AS r WHERE r.id = {timeline} AND r.type = {ROOM}) AND {msg_id} < coalesce((
-        SELECT x.msg_id FROM entry AS x WHERE x.t = {timeline} AND x.kind = {_MESSAGE} ORDER BY x.seq LIMIT 1), 0))"""
+_MEMBERSHIP = int(EntryKind.MEMBERSHIP)
 
 
 # The newest message of a group that went to some members only, of each of those and of its sender.
@@ -68,7 +53,7 @@ _MESSAGES = (
         ELSE ', which is not its sender''s in the same conversation' END
     FROM message AS m LEFT JOIN message AS b ON b.msg_id = m.related
     WHERE m.related > 0 AND CASE
-        WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta) AND NOT {_trimmed("m.target", "m.related")}
+        WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta) AND NOT {trimmed("m.target", "m.related")}
         ELSE (b.target, b.peer, b.sender, b.related) <> (m.target, m.peer, m.sender, 0) OR b.msg_id >= m.msg_id
             OR b.flags & {RECALLED} AND m.body IS NOT NULL END
     """,
@@ -94,7 +79,7 @@ _MESSAGES = (
     WHERE m.body IS NOT NULL AND NOT EXISTS (SELECT 1 FROM body AS b WHERE b.id = m.body)
     """,
     f"""
-    SELECT 'transaction ' || d.key || ' of ' || {_who("d.sender")} || ' was answered by messages ' || d.first_msg_id
+    SELECT 'transaction ' || d.key || ' of ' || {who("d.sender")} || ' was answered by messages ' || d.first_msg_id
         || ' to ' || d.last_msg_id || ', which were never given'
     FROM meta CROSS JOIN dedup AS d ON d.first_msg_id < 1 OR d.last_msg_id < d.first_msg_id
         OR d.last_msg_id >= next_msg_id
@@ -122,15 +107,15 @@ _CONVERSATIONS = (
             SELECT sender, target, max(msg_id) FROM message
             WHERE peer = sender AND flags & {UNCOPIED} = 0 GROUP BY sender, target)
         GROUP BY usr, opp)
-    SELECT 'the conversation of ' || {_who("n.usr")} || ' with ' || {_who("n.opp")} || ' ends with message ' || n.last
+    SELECT 'the conversation of ' || {who("n.usr")} || ' with ' || {who("n.opp")} || ' ends with message ' || n.last
         || CASE WHEN c.last IS NULL THEN ' and has no row' ELSE ', not ' || c.last END
     FROM newest AS n LEFT JOIN conversation AS c ON c.usr = n.usr AND c.opp = n.opp WHERE c.last IS NOT n.last
     UNION ALL
-    SELECT 'the conversation of ' || {_who("c.usr")} || ' with ' || {_who("c.opp")} || ' has no message'
+    SELECT 'the conversation of ' || {who("c.usr")} || ' with ' || {who("c.opp")} || ' has no message'
     FROM conversation AS c LEFT JOIN newest AS n ON n.usr = c.usr AND n.opp = c.opp WHERE n.last IS NULL
     """,
     f"""
-    SELECT 'the conversation of ' || {_who("usr")} || ' with ' || {_who("opp")} || ' is '
+    SELECT 'the conversation of ' || {who("usr")} || ' with ' || {who("opp")} || ' is '
         || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted
         END
         || ', and its newest message is ' || last
@@ -138,7 +123,7 @@ _CONVERSATIONS = (
     """,
     f"""
     WITH newest AS (SELECT target, max(msg_id) AS last FROM message WHERE peer = 0 GROUP BY target)
-    SELECT 'the newest message of ' || {_who("t.id")} || ' is ' || coalesce(n.last, 'none') || ', not ' || t.last
+    SELECT 'the newest message of ' || {who("t.id")} || ' is ' || coalesce(n.last, 'none') || ', not ' || t.last
     FROM timeline AS t LEFT JOIN newest AS n ON n.target = t.id
     WHERE t.kind = {_GROUP} AND t.last <> coalesce(n.last, 0)
         AND NOT (n.last IS NULL AND t.last <= (SELECT swept_to FROM meta))
@@ -147,25 +132,25 @@ _CONVERSATIONS = (
 
 _PARTIES = (
     f"""
-    SELECT {_who("t.id")} || ' has no row of its own' FROM timeline AS t
+    SELECT {who("t.id")} || ' has no row of its own' FROM timeline AS t
     WHERE NOT CASE t.kind WHEN {_USER} THEN EXISTS (SELECT 1 FROM user AS u WHERE u.id = t.id)
         WHEN {_GROUP} THEN EXISTS (SELECT 1 FROM grp AS g WHERE g.id = t.id) ELSE false END
     """,
     f"""
-    SELECT {_who("s.usr")} || ' cannot have a stay in ' || {_who("s.grp")} FROM stay AS s
+    SELECT {who("s.usr")} || ' cannot have a stay in ' || {who("s.grp")} FROM stay AS s
     LEFT JOIN timeline AS u ON u.id = s.usr LEFT JOIN timeline AS g ON g.id = s.grp
     WHERE NOT coalesce(u.kind = {_USER} AND g.kind = {_GROUP} AND u.app = g.app, false)
         OR EXISTS (SELECT 1 FROM grp AS r WHERE r.id = s.grp AND r.type = {ROOM})
     """,
     f"""
-    SELECT 'the stay of ' || {_who("s.usr")} || ' in ' || {_who("s.grp")} || ' from seq ' || s.from_seq
+    SELECT 'the stay of ' || {who("s.usr")} || ' in ' || {who("s.grp")} || ' from seq ' || s.from_seq
         || coalesce(' to ' || s.to_seq, '') || ' lies outside the timeline, whose head is ' || t.head
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     WHERE NOT (1 <= s.from_seq AND s.from_seq <= coalesce(s.to_seq, t.head) AND coalesce(s.to_seq, 0) <= t.head)
     """,
     f"""
     WITH {_DIRECTED}
-    SELECT 'the stay of ' || {_who("s.usr")} || ' in ' || {_who("s.grp")} || ' from message ' || s.from_msg
+    SELECT 'the stay of ' || {who("s.usr")} || ' in ' || {who("s.grp")} || ' from message ' || s.from_msg
         || coalesce(' to ' || s.to_msg, '') || ' does not fit the newest message, ' || t.last
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
@@ -174,12 +159,12 @@ _PARTIES = (
     """,
     f"""
     WITH {_DIRECTED}
-    SELECT {_who("s.usr")} || CASE
+    SELECT {who("s.usr")} || CASE
         WHEN s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head) THEN
-            ' has delivered seq ' || s.delivered || ' of ' || {_who("s.grp")} || ', outside the stay'
-        WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {_who("s.grp")} || ' up to ' || s.read
+            ' has delivered seq ' || s.delivered || ' of ' || {who("s.grp")} || ', outside the stay'
+        WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {who("s.grp")} || ' up to ' || s.read
             || ', and its newest message is ' || t.last
-        ELSE ' has deleted ' || {_who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last
+        ELSE ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last
         END
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
@@ -187,17 +172,17 @@ _PARTIES = (
         OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
     """,
     f"""
-    SELECT {_who("usr")} || ' has ' || count(*) || ' open stays in ' || {_who("grp")} FROM stay
+    SELECT {who("usr")} || ' has ' || count(*) || ' open stays in ' || {who("grp")} FROM stay
     WHERE to_seq IS NULL GROUP BY usr, grp HAVING count(*) > 1
     """,
     # Two open ones are told above.
     f"""
-    SELECT {_who("usr")} || ' has stays in ' || {_who("grp")} || ' that overlap at seq ' || from_seq FROM (
+    SELECT {who("usr")} || ' has stays in ' || {who("grp")} || ' that overlap at seq ' || from_seq FROM (
         SELECT usr, grp, from_seq, to_seq, lag(to_seq) OVER (PARTITION BY usr, grp ORDER BY from_seq, id) AS before
         FROM stay) WHERE from_seq <= before
     """,
     f"""
-    SELECT {_who("s.usr")} || ' has a stay in ' || {_who("s.grp")} || ' that no entry '
+    SELECT {who("s.usr")} || ' has a stay in ' || {who("s.grp")} || ' that no entry '
         || CASE WHEN f.kind IS NOT {_MEMBERSHIP} THEN 'at seq ' || s.from_seq || ' begins'
            ELSE 'at seq ' || s.to_seq || ' ends' END
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
@@ -208,22 +193,22 @@ _PARTIES = (
     """,
     f"""
     WITH inside AS (SELECT grp, count(*) AS n FROM stay WHERE to_seq IS NULL GROUP BY grp)
-    SELECT {_who("g.id")} || CASE WHEN g.members <> coalesce(i.n, 0)
+    SELECT {who("g.id")} || CASE WHEN g.members <> coalesce(i.n, 0)
         THEN ' counts ' || g.members || ' members, and ' || coalesce(i.n, 0) || ' are in it'
         ELSE ' is destroyed and still has members' END
     FROM grp AS g LEFT JOIN inside AS i ON i.grp = g.id
     WHERE g.members <> coalesce(i.n, 0) OR (g.destroyed_at IS NOT NULL AND i.n > 0)
     """,
     f"""
-    SELECT {_who("u.id")} || ' has delivered seq ' || u.delivered || ', and the head of its timeline is ' || t.head
+    SELECT {who("u.id")} || ' has delivered seq ' || u.delivered || ', and the head of its timeline is ' || t.head
     FROM user AS u CROSS JOIN timeline AS t ON t.id = u.id WHERE u.delivered NOT BETWEEN 0 AND t.head
     """,
     f"""
-    SELECT 'device ' || c.sn || ' of ' || {_who("c.usr")} || CASE
+    SELECT 'device ' || c.sn || ' of ' || {who("c.usr")} || CASE
         WHEN d.sn IS NULL THEN ' has a cursor, and is not kept'
         WHEN t.id IS NULL THEN ' has a cursor in timeline ' || c.t || ', which does not exist'
         WHEN r.id IS NOT NULL THEN ' has a cursor in the chatroom ' || t.xid
-        ELSE ' has its cursor of ' || {_who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
+        ELSE ' has its cursor of ' || {who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
     FROM cursor AS c LEFT JOIN device AS d ON d.usr = c.usr AND d.sn = c.sn LEFT JOIN timeline AS t ON t.id = c.t
     LEFT JOIN grp AS r ON r.id = c.t AND r.type = {ROOM}
     WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false) OR r.id IS NOT NULL
@@ -243,60 +228,13 @@ _PARTIES = (
     """,
 )
 
-_ACCOUNTS = (
-    f"""
-    SELECT {_who("t.id")} || ' has state ' || t.state || CASE
-        WHEN t.state NOT BETWEEN {State.NORMAL:d} AND {State.DELETED:d} THEN ', which there is not'
-        ELSE ', which is for users only' END
-    FROM timeline AS t LEFT JOIN app AS a ON a.system = t.id
-    WHERE t.state NOT BETWEEN {State.NORMAL:d} AND {State.DELETED:d}
-        OR t.state <> {State.NORMAL:d} AND (t.kind <> {_USER} OR a.id IS NOT NULL)
-    """,
-    f"""
-    SELECT {_who("u.id")} || ' is deleted and still has ' || CASE WHEN u.name IS NOT NULL OR u.password <> ''
-        THEN 'a name or a password' ELSE 'a profile' END FROM user AS u
-    CROSS JOIN timeline AS t ON t.id = u.id
-    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> ''
-        OR u.nickname || u.avatar || u.description || u.public_info || u.private_info <> '')
-    """,
-    f"""
-    SELECT {_who("u.id")} || ' has tokens from ' || u.valid_from_ms || ' on, which is no whole second' FROM user AS u
-    WHERE u.valid_from_ms < 0 OR u.valid_from_ms % 1000
-    """,
-    f"""
-    SELECT 'device ' || d.sn || ' of ' || {_who("d.usr")} || CASE WHEN d.platform BETWEEN 0 AND {PLATFORM_MAX}
-        THEN ' is kept, and there is nobody to use it' ELSE ' is on platform ' || d.platform END
-    FROM device AS d LEFT JOIN timeline AS t ON t.id = d.usr LEFT JOIN app AS a ON a.system = d.usr
-    WHERE d.platform NOT BETWEEN 0 AND {PLATFORM_MAX} OR t.kind IS NOT {_USER} OR a.id IS NOT NULL
-    """,
-    f"""
-    SELECT {_who("k.usr")} || ' cannot have blocked ' || {_who("k.blocked")} FROM block AS k
-    LEFT JOIN timeline AS u ON u.id = k.usr LEFT JOIN timeline AS b ON b.id = k.blocked
-    LEFT JOIN app AS a ON a.system IN (k.usr, k.blocked)
-    WHERE k.usr = k.blocked OR a.id IS NOT NULL
-        OR NOT coalesce(u.kind = {_USER} AND b.kind = {_USER} AND u.app = b.app, false)
-    """,
-)
-
-_JOBS = (
-    f"""
-    SELECT 'job ' || j.id || CASE
-        WHEN j.kind NOT IN ({_KINDS}) THEN ' is of the unknown kind ' || j.kind
-        WHEN a.id IS NULL THEN ' is of an app that does not exist'
-        WHEN j.finished THEN ' is finished and still has its text'
-        ELSE ' has got to ' || j.progress || ', where no job can be' END
-    FROM job AS j LEFT JOIN app AS a ON a.id = j.app
-    WHERE j.kind NOT IN ({_KINDS}) OR a.id IS NULL OR (j.finished AND j.data <> '') OR j.progress < 0 OR j.done < 0
-    """,
-)
-
 LAWS: tuple[str, ...] = (
-    *entry_laws(_who, _trimmed),
+    *ENTRY_LAWS,
     *_MESSAGES,
     *_CONVERSATIONS,
     *_PARTIES,
-    *_ACCOUNTS,
-    *_JOBS,
-    *group_laws(_who),
+    *ACCOUNT_LAWS,
+    *JOB_LAWS,
+    *GROUP_LAWS,
 )
 """Every law; a store that keeps them all answers each with nothing."""

@@ -1,0 +1,297 @@
+"""The laws of the store (design §3, §9) as questions to PostgreSQL: each selects one sentence per breach, nothing else.
+
+They look at sets, never at one row after the other from Python, so that millions of rows are read in seconds.
+What retention has removed is told by a timeline's floor, and is no breach.
+"""
+
+from __future__ import annotations
+
+from gateway.domain.model import FOLDED, ROOM, EntryKind, Scope
+from gateway.store.group_laws import GROUP_LAWS
+from gateway.store.laws import ACCOUNT_LAWS, JOB_LAWS, trimmed, who
+from gateway.store.postgres.entry_laws import ENTRY_LAWS
+from gateway.store.postgres.schema import DRAFT_ID_BLOCK, MSG_ID_BLOCK
+from gateway.store.rows import GONE, RECALLED, ROW_BYTES, UNCOPIED
+
+_USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
+_FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
+_MEMBERSHIP = int(EntryKind.MEMBERSHIP)
+
+
+# The newest message of a group that went to some members only, of each of those and of its sender.
+_DIRECTED = """directed AS (
+    SELECT usr, grp, max(msg_id) AS last FROM (
+        SELECT target AS usr, peer AS grp, msg_id FROM message WHERE peer <> 0 AND peer <> sender
+        UNION ALL SELECT sender, peer, msg_id FROM message WHERE peer <> 0 AND peer <> sender) AS told
+    GROUP BY usr, grp)"""
+_NEWEST = "greatest(n.msg_id, d.last, (SELECT swept_to FROM meta))"
+
+_COUNTER = (
+    f"""(SELECT last_value + CASE WHEN is_called THEN {MSG_ID_BLOCK} ELSE 0 END AS next_msg_id FROM msg_id)"""
+)
+"""The first message id that was never given: ids are drawn in blocks."""
+
+
+def _sender(row: str) -> str:
+    """Name the sender of a transaction, which may be nobody yet."""
+    return f"""'user ' || {row}.sender_xid || ' of app ' ||
+        coalesce((SELECT app_id FROM app WHERE id = {row}.app), CAST({row}.app AS TEXT))"""
+
+
+_MESSAGES = (
+    "SELECT 'the table meta has ' || count(*) || ' rows instead of one' FROM meta HAVING count(*) <> 1",
+    f"""
+    SELECT 'message ' || m.msg_id || ' lies above the counter of ids, which is at ' || c.next_msg_id
+    FROM {_COUNTER} AS c JOIN message AS m ON m.msg_id >= c.next_msg_id
+    """,
+    f"""
+    SELECT 'message ' || msg_id || CASE
+        WHEN flags & {GONE} <> 0 AND body IS NOT NULL THEN ' is gone but still has its text'
+        WHEN flags & {GONE} <> 0 THEN ' is gone but still shown'
+        WHEN body IS NULL THEN ' has no text and is not gone'
+        WHEN related > 0 THEN ' is shown, and is folded into message ' || related
+        ELSE ' is hidden and not gone' END
+    FROM message WHERE CASE WHEN flags & {GONE} <> 0 THEN body IS NOT NULL OR shown <> 0
+        ELSE body IS NULL OR (shown <> 0) <> (related = 0) END
+    """,
+    f"""
+    SELECT 'message ' || msg_id || CASE WHEN related > 0 THEN ' relates to another and is of type ' || ctype
+        ELSE ' is of type ' || ctype || ' and relates to none' END
+    FROM message WHERE (related > 0) <> (ctype IN ({_FOLDED}))
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || ' cannot be folded into message ' || m.related || CASE
+        WHEN b.msg_id IS NULL THEN ', which does not exist'
+        WHEN b.flags & {RECALLED} <> 0 THEN ', which is recalled: its text is still there'
+        ELSE ', which is not its sender''s in the same conversation' END
+    FROM message AS m LEFT JOIN message AS b ON b.msg_id = m.related
+    WHERE m.related > 0 AND CASE
+        WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta) AND NOT {trimmed("m.target", "m.related")}
+        ELSE (b.target, b.peer, b.sender, b.related) <> (m.target, m.peer, m.sender, 0) OR b.msg_id >= m.msg_id
+            OR b.flags & {RECALLED} <> 0 AND m.body IS NOT NULL END
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || CASE
+        WHEN s.id IS NULL THEN ' has no sender'
+        WHEN t.id IS NULL THEN ' has no target'
+        WHEN s.app <> t.app THEN ' goes from one app to another'
+        WHEN s.kind <> {_USER} THEN ' was sent by a group'
+        ELSE ' does not fit its conversation' END
+    FROM message AS m LEFT JOIN timeline AS s ON s.id = m.sender LEFT JOIN timeline AS t ON t.id = m.target
+    WHERE NOT coalesce(s.app = t.app AND s.kind = {_USER}
+        AND (m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END OR t.kind = {_USER} AND EXISTS (
+            SELECT 1 FROM timeline AS p WHERE p.id = m.peer AND p.kind = {_GROUP} AND p.app = t.app)), false)
+    """,
+    """
+    WITH used AS (SELECT body, count(*) AS n FROM message WHERE body IS NOT NULL GROUP BY body)
+    SELECT 'text ' || b.id || ' counts ' || b.refs || ' messages, and ' || coalesce(u.n, 0) || ' have it'
+    FROM body AS b LEFT JOIN used AS u ON u.body = b.id WHERE u.n IS DISTINCT FROM b.refs
+    """,
+    """
+    SELECT 'message ' || m.msg_id || ' names text ' || m.body || ', which does not exist' FROM message AS m
+    WHERE m.body IS NOT NULL AND NOT EXISTS (SELECT 1 FROM body AS b WHERE b.id = m.body)
+    """,
+    # What a transaction key has answered stands beside it; whoever removes its messages removes both.
+    f"""
+    SELECT 'transaction ' || d.key || ' of ' || {_sender("d")} || CASE
+        WHEN a.draft IS NULL THEN ' has no answer'
+        ELSE ' was answered by messages ' || a.first_msg_id || ' to ' || a.last_msg_id || ', which were never given' END
+    FROM {_COUNTER} AS c CROSS JOIN dedup AS d LEFT JOIN answer AS a ON a.draft = d.draft
+    WHERE a.draft IS NULL OR a.first_msg_id < 1 OR a.last_msg_id < a.first_msg_id OR a.last_msg_id >= c.next_msg_id
+    """,
+    """
+    SELECT 'messages ' || a.first_msg_id || ' to ' || a.last_msg_id || ' answer draft ' || a.draft
+        || ', which no transaction names'
+    FROM answer AS a WHERE NOT EXISTS (SELECT 1 FROM dedup AS d WHERE d.draft = a.draft)
+    """,
+    f"""
+    SELECT 'draft ' || d.draft || ' is named by ' || count(*) || ' transactions, one of ' || min({_sender("d")})
+    FROM dedup AS d GROUP BY d.draft HAVING count(*) > 1
+    """,
+    """
+    SELECT 'message ' || m.msg_id || ' is still there, and retention has removed all up to ' || t.swept_to
+    FROM meta AS t JOIN message AS m ON m.msg_id <= t.swept_to
+    UNION ALL
+    SELECT 'transaction ' || d.key || ' is remembered, and its last message, ' || a.last_msg_id || ', was removed'
+    FROM meta AS t JOIN answer AS a ON a.last_msg_id <= t.swept_to JOIN dedup AS d ON d.draft = a.draft
+    """,
+    f"""
+    SELECT 'transaction ' || d.key || ' has no sender: there is no ' || {_sender("d")} FROM dedup AS d
+    WHERE NOT EXISTS (SELECT 1 FROM timeline AS t WHERE t.app = d.app AND t.xid = d.sender_xid)
+    """,
+    # Drafts are numbered before they are kept, and a text has the number of its draft.
+    f"""
+    SELECT n.what || n.draft || ' lies above the counter of drafts, which is at ' || c.next
+    FROM (SELECT last_value + CASE WHEN is_called THEN {DRAFT_ID_BLOCK} ELSE 0 END AS next FROM draft_id) AS c
+    JOIN (SELECT 'text ' AS what, id AS draft FROM body UNION ALL SELECT 'the answer of draft ', draft FROM answer) AS n
+    ON n.draft >= c.next
+    """,
+)
+
+_CONVERSATIONS = (
+    f"""
+    WITH newest AS (
+        SELECT usr, opp, max(last) AS last FROM (
+            SELECT target AS usr, peer AS opp, max(msg_id) AS last FROM message
+            WHERE peer = sender GROUP BY target, peer
+            UNION ALL
+            SELECT sender, target, max(msg_id) FROM message
+            WHERE peer = sender AND flags & {UNCOPIED} = 0 GROUP BY sender, target) AS told
+        GROUP BY usr, opp)
+    SELECT 'the conversation of ' || {who("n.usr")} || ' with ' || {who("n.opp")} || ' ends with message ' || n.last
+        || CASE WHEN c.last IS NULL THEN ' and has no row' ELSE ', not ' || c.last END
+    FROM newest AS n LEFT JOIN conversation AS c ON c.usr = n.usr AND c.opp = n.opp WHERE c.last IS DISTINCT FROM n.last
+    UNION ALL
+    SELECT 'the conversation of ' || {who("c.usr")} || ' with ' || {who("c.opp")} || ' has no message'
+    FROM conversation AS c LEFT JOIN newest AS n ON n.usr = c.usr AND n.opp = c.opp WHERE n.last IS NULL
+    """,
+    f"""
+    SELECT 'the conversation of ' || {who("usr")} || ' with ' || {who("opp")} || ' is '
+        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted
+        END
+        || ', and its newest message is ' || last
+    FROM conversation WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last
+    """,
+    f"""
+    WITH last AS (SELECT target, max(msg_id) AS last FROM message WHERE peer = 0 GROUP BY target)
+    SELECT 'the newest message of ' || {who("t.id")} || ' is ' || coalesce(CAST(m.last AS TEXT), 'none') || ', not '
+        || coalesce(n.msg_id, 0)
+    FROM timeline AS t LEFT JOIN newest AS n ON n.grp = t.id LEFT JOIN last AS m ON m.target = t.id
+    WHERE t.kind = {_GROUP} AND coalesce(n.msg_id, 0) <> coalesce(m.last, 0)
+        AND NOT (m.last IS NULL AND n.msg_id <= (SELECT swept_to FROM meta))
+    UNION ALL
+    SELECT 'a newest message is told of ' || {who("n.grp")} || ', which is no group' FROM newest AS n
+    WHERE NOT EXISTS (SELECT 1 FROM grp AS g WHERE g.id = n.grp)
+    """,
+)
+
+_PARTIES = (
+    f"""
+    SELECT {who("t.id")} || ' has no row of its own' FROM timeline AS t
+    WHERE NOT CASE t.kind WHEN {_USER} THEN EXISTS (SELECT 1 FROM "user" AS u WHERE u.id = t.id)
+        WHEN {_GROUP} THEN EXISTS (SELECT 1 FROM grp AS g WHERE g.id = t.id) ELSE false END
+    """,
+    f"""
+    SELECT {who("p.id")} || CASE WHEN t.id IS NULL THEN ' is ' || p.what || ' without a timeline'
+        WHEN t.app <> p.app THEN ' is ' || p.what || ' of app ' || p.app
+        ELSE ' is of app ' || t.app || ', which does not exist' END
+    FROM (SELECT id, app, 'a user' AS what FROM "user" UNION ALL SELECT id, app, 'a group' FROM grp) AS p
+    LEFT JOIN timeline AS t ON t.id = p.id LEFT JOIN app AS a ON a.id = t.app WHERE a.id IS NULL OR t.app <> p.app
+    """,
+    f"""
+    SELECT {who("s.usr")} || ' cannot have a stay in ' || {who("s.grp")} FROM stay AS s
+    LEFT JOIN timeline AS u ON u.id = s.usr LEFT JOIN timeline AS g ON g.id = s.grp
+    WHERE NOT coalesce(u.kind = {_USER} AND g.kind = {_GROUP} AND u.app = g.app, false)
+        OR EXISTS (SELECT 1 FROM grp AS r WHERE r.id = s.grp AND r.type = {ROOM})
+    """,
+    f"""
+    SELECT 'the stay of ' || {who("s.usr")} || ' in ' || {who("s.grp")} || ' from seq ' || s.from_seq
+        || coalesce(' to ' || s.to_seq, '') || ' lies outside the timeline, whose head is ' || t.head
+    FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+    WHERE NOT (1 <= s.from_seq AND s.from_seq <= coalesce(s.to_seq, t.head) AND coalesce(s.to_seq, 0) <= t.head)
+    """,
+    f"""
+    WITH {_DIRECTED}
+    SELECT 'the stay of ' || {who("s.usr")} || ' in ' || {who("s.grp")} || ' from message ' || s.from_msg
+        || coalesce(' to ' || s.to_msg, '') || ' does not fit the newest message, ' || coalesce(n.msg_id, 0)
+    FROM stay AS s JOIN timeline AS t ON t.id = s.grp LEFT JOIN newest AS n ON n.grp = s.grp
+    LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
+    WHERE s.from_msg NOT BETWEEN 0 AND {_NEWEST} + 1 OR s.to_msg NOT BETWEEN 0 AND {_NEWEST}
+        OR (s.to_seq IS NULL) <> (s.to_msg IS NULL)
+    """,
+    f"""
+    WITH {_DIRECTED}
+    SELECT {who("s.usr")} || CASE
+        WHEN s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head) THEN
+            ' has delivered seq ' || s.delivered || ' of ' || {who("s.grp")} || ', outside the stay'
+        WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {who("s.grp")} || ' up to ' || s.read
+            || ', and its newest message is ' || coalesce(n.msg_id, 0)
+        ELSE ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted
+            || ', and its newest message is ' || coalesce(n.msg_id, 0) END
+    FROM stay AS s JOIN timeline AS t ON t.id = s.grp LEFT JOIN newest AS n ON n.grp = s.grp
+    LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
+    WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
+        OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
+    """,
+    f"""
+    SELECT {who("usr")} || ' has ' || count(*) || ' open stays in ' || {who("grp")} FROM stay
+    WHERE to_seq IS NULL GROUP BY usr, grp HAVING count(*) > 1
+    """,
+    # Two open ones are told above.
+    f"""
+    SELECT {who("usr")} || ' has stays in ' || {who("grp")} || ' that overlap at seq ' || from_seq FROM (
+        SELECT usr, grp, from_seq, to_seq, lag(to_seq) OVER (PARTITION BY usr, grp ORDER BY from_seq, id) AS before
+        FROM stay) AS ordered WHERE from_seq <= before
+    """,
+    f"""
+    SELECT {who("s.usr")} || ' has a stay in ' || {who("s.grp")} || ' that no entry '
+        || CASE WHEN f.kind IS DISTINCT FROM {_MEMBERSHIP} THEN 'at seq ' || s.from_seq || ' begins'
+           ELSE 'at seq ' || s.to_seq || ' ends' END
+    FROM stay AS s JOIN timeline AS t ON t.id = s.grp
+    LEFT JOIN entry AS f ON f.t = s.grp AND f.seq = s.from_seq
+    LEFT JOIN entry AS l ON l.t = s.grp AND l.seq = s.to_seq
+    WHERE s.from_seq BETWEEN t.floor + 1 AND t.head AND f.kind IS DISTINCT FROM {_MEMBERSHIP}
+        OR s.to_seq BETWEEN t.floor + 1 AND t.head AND l.kind IS DISTINCT FROM {_MEMBERSHIP}
+    """,
+    f"""
+    WITH inside AS (SELECT grp, count(*) AS n FROM stay WHERE to_seq IS NULL GROUP BY grp)
+    SELECT {who("g.id")} || CASE WHEN g.members <> coalesce(i.n, 0)
+        THEN ' counts ' || g.members || ' members, and ' || coalesce(i.n, 0) || ' are in it'
+        ELSE ' is destroyed and still has members' END
+    FROM grp AS g LEFT JOIN inside AS i ON i.grp = g.id
+    WHERE g.members <> coalesce(i.n, 0) OR (g.destroyed_at IS NOT NULL AND i.n > 0)
+    """,
+    f"""
+    SELECT {who("u.id")} || ' has delivered seq ' || u.delivered || ', and the head of its timeline is ' || t.head
+    FROM "user" AS u JOIN timeline AS t ON t.id = u.id WHERE u.delivered NOT BETWEEN 0 AND t.head
+    """,
+    f"""
+    SELECT 'device ' || c.sn || ' of ' || {who("c.usr")} || CASE
+        WHEN d.sn IS NULL THEN ' has a cursor, and is not kept'
+        WHEN t.id IS NULL THEN ' has a cursor in timeline ' || c.t || ', which does not exist'
+        WHEN r.id IS NOT NULL THEN ' has a cursor in the chatroom ' || t.xid
+        ELSE ' has its cursor of ' || {who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
+    FROM cursor AS c LEFT JOIN device AS d ON d.usr = c.usr AND d.sn = c.sn LEFT JOIN timeline AS t ON t.id = c.t
+    LEFT JOIN grp AS r ON r.id = c.t AND r.type = {ROOM}
+    WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false) OR r.id IS NOT NULL
+    """,
+    f"""
+    WITH held AS (
+        SELECT app, sum(size) AS bytes FROM (
+            SELECT t.app, {ROW_BYTES} * count(*) AS size FROM message AS m JOIN timeline AS t ON t.id = m.target
+            GROUP BY t.app
+            UNION ALL
+            SELECT app, sum(size) FROM (
+                SELECT t.app AS app, max(b.size) AS size FROM message AS m JOIN body AS b ON b.id = m.body
+                JOIN timeline AS t ON t.id = m.target GROUP BY t.app, m.body) AS texts GROUP BY app) AS parts
+        GROUP BY app),
+    counted AS (SELECT app, sum(bytes) AS bytes FROM usage GROUP BY app)
+    SELECT 'app ' || coalesce(a.app_id, CAST(c.app AS TEXT)) || ' counts ' || coalesce(c.bytes, 0) || ' bytes, and '
+        || coalesce(h.bytes, 0) || ' are stored'
+    FROM app AS a FULL JOIN counted AS c ON c.app = a.id LEFT JOIN held AS h ON h.app = a.id
+    WHERE coalesce(c.bytes, 0) <> coalesce(h.bytes, 0)
+    """,
+)
+
+_PRESENCE = (
+    f"""
+    SELECT 'device ' || h.sn || ' of ' || {who("h.usr")} || CASE
+        WHEN h.no >= c.next THEN ' is connected under number ' || h.no || ', and the counter is at ' || c.next
+        ELSE ' is connected, and there is nobody to use it' END
+    FROM (SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END AS next FROM attach_no) AS c
+    CROSS JOIN attached AS h LEFT JOIN timeline AS t ON t.id = h.usr LEFT JOIN app AS a ON a.system = h.usr
+    WHERE h.no >= c.next OR t.kind IS DISTINCT FROM {_USER} OR a.id IS NOT NULL
+    """,
+)
+
+LAWS: tuple[str, ...] = (
+    *ENTRY_LAWS,
+    *_MESSAGES,
+    *_CONVERSATIONS,
+    *_PARTIES,
+    *_PRESENCE,
+    *ACCOUNT_LAWS,
+    *JOB_LAWS,
+    *GROUP_LAWS,
+)
+"""Every law; a store that keeps them all answers each with nothing."""
