@@ -15,6 +15,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Action
 from gateway.store.base import Store
 from gateway.store.postgres.changes import append_change
+from gateway.store.postgres.heads import lock_heads, lock_named
 from gateway.store.postgres.lane import Conn
 from tests.store.grouping import draft as group_draft
 from tests.store.meeting import meets
@@ -60,6 +61,23 @@ async def whole(stage: Stage) -> None:
     assert not await stage.ask(
         'SELECT t.xid FROM timeline AS t LEFT JOIN "user" AS u ON u.id = t.id WHERE (t.kind = 1) <> (u.id IS NOT NULL)'
     )
+
+
+@pytest.mark.parametrize("lock", ["named", "or made", "by id"])
+async def test_heads_are_held_before_anything_is_read(stage: Stage, other: Store, lock: str) -> None:
+    """Whoever changes a group waits for who is about to, also where nothing is written yet."""
+    group = await stage.group(1)
+    group_id = await stage.id(group)
+    joins = await stage.membership(group, Action.JOINED, 2)
+
+    async def locks(conn: Conn) -> None:
+        if lock == "by id":
+            await lock_heads(conn, [group_id])
+        else:
+            await lock_named(conn, stage.app.id, [group], make=lock == "or made")
+
+    _, [answer] = await meets(stage, locks, other.append([joins]))
+    assert isinstance(answer, Changed)
 
 
 @pytest.mark.parametrize("kept", [True, False])
