@@ -15,7 +15,7 @@ async def open_store(config: Config) -> Store:
         from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 
         options = PostgresOptions(url=config.store.url, pooled=config.store.pgbouncer)
-        return await PostgresStore.open(options, config.limits)  # type: ignore[return-value] # parts of the port are missing
+        return await PostgresStore.open(options, config.limits)
     from gateway.store.sqlite import SqliteStore
 
     return await SqliteStore.open(Path(config.server.data), config.limits)

@@ -136,7 +136,7 @@ async def measure(url: str, partitions: int, given: argparse.Namespace) -> Figur
 
 def _hints(given: argparse.Namespace) -> list[Hint]:
     """The hints of all sends, two of each: the same for every number of channels."""
-    rng = random.Random(given.seed)  # noqa: S311 - the same hints for every number of channels
+    rng = random.Random(given.seed)
     heads: Counter[int] = Counter()
     hints = []
     for _ in range(2 * given.sends):

@@ -120,7 +120,7 @@ class Run:
         self._command("app", "create", app_id, *config)
         told = self._command("app", "show", app_id, "--json", "--secret", *config)
         signer = msgspec.json.decode(told, type=Signer)
-        token = self._command("token", "--app", app_id, *config).strip()
+        token = self._command("token", "--app", app_id, "--admin", *config).strip()
         return Tenant(app_id, signer, token, users, groups)
 
     def _command(self, *words: str) -> str:

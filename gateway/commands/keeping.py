@@ -85,7 +85,8 @@ def export(
     data: DataOption = None,
 ) -> None:
     """Write everything held about an app or a user as lines of JSON. It only reads, as of one moment."""
-    from gateway.store.sqlite.export import ExportError, export_lines
+    from gateway.store.errors import ExportError
+    from gateway.store.sqlite.export import export_lines
 
     loaded = configured(config, data)
     lines = export_lines(Path(loaded.server.data), app, user)

@@ -241,8 +241,12 @@ class Town:
                 opening.create_task(self._keep(phone))
 
     async def _keep(self, phone: Phone) -> None:
-        """Have a device receive and ack something, so that the store knows it from now on."""
-        device = phone._open(None)  # noqa: SLF001 - its own town
+        """Have a device state that it holds nothing: from then on the store keeps it, and owes it all there is."""
+        first = phone._open(None)  # noqa: SLF001 - its own town
+        if await phone._welcomed(first) is None:  # noqa: SLF001 - its own town
+            raise RuntimeError(f"{phone.arrived.name} could not attach")
+        phone.epoch = first.epoch
+        device = phone._open({"user": 0})  # noqa: SLF001 - its own town
         async with asyncio.timeout(30), device:
             async for frame in device:
                 phone._take(frame)  # noqa: SLF001 - its own town

@@ -152,11 +152,9 @@ async def test_a_recall_is_told_to_both(stage: Stage, group: int) -> None:
 async def test_a_recall_moves_no_row(stage: Stage, group: int) -> None:
     """A recent list keeps its order."""
     await stage.whisper(1, group, 2)
-    sent = (await stage.whisper(1, group, 2)).first_msg_id
-    await stage.send(5, 2)
     await stage.whisper(1, group, 2)
-    newest = sent + 2
-    await stage.recall(newest)
+    await stage.send(5, 2)
+    await stage.recall((await stage.whisper(1, group, 2)).first_msg_id)
     assert [r.conversation_xid for r in await stage.recent(2)] == [group, 5]
 
 

@@ -15,7 +15,6 @@ from gateway.domain.drafts import JobKind, Refused, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind
-from tests.store.faulty import harm, lanes
 from tests.store.stage import NOW, Stage
 
 PAGE = 5
@@ -72,12 +71,8 @@ class TestBroadcast:
         """And the job, when it is finished, has none."""
         await stage.users(*range(1, 8))
         await stage.finish(await stage.broadcast())
-        conn = lanes(stage)._writer
-        assert await conn.run(lambda c: c.execute("SELECT refs FROM body ORDER BY id").fetchall()) == [
-            (5,),
-            (2,),
-        ]
-        assert await conn.run(lambda c: c.execute("SELECT data FROM job").fetchall()) == [("",)]
+        assert await stage.ask("SELECT refs FROM body ORDER BY id") == [(5,), (2,)]
+        assert await stage.ask("SELECT data FROM job") == [("",)]
 
     async def test_groups_and_the_deleted_are_passed_over(self, stage: Stage) -> None:
         """They are looked at, and don't hide who comes after them."""
@@ -86,9 +81,8 @@ class TestBroadcast:
             await stage.group(1)
         late = stage.app.system_xid + 100
         await stage.users(late)
-        await harm(
-            stage, "UPDATE timeline SET state = 2 WHERE xid = 2; UPDATE timeline SET state = 1 WHERE xid = 3"
-        )
+        # Two is deleted, three is frozen.
+        await stage.alter("UPDATE timeline SET state = 4 - xid WHERE xid IN (2, 3)")
         job = await stage.finish(await stage.broadcast())
         assert job.done == 3
         assert await heard(stage, 1, 2, 3, late) == {1: 1, 2: 0, 3: 1, late: 1}
@@ -111,10 +105,7 @@ class TestBroadcast:
         await stage.store.ensure_user(other.id, 1, NOW)
         await stage.users(1)
         assert (await stage.finish(await stage.broadcast())).done == 1
-        [(count,)] = await lanes(stage)._writer.run(
-            lambda c: c.execute("SELECT count(*) FROM message").fetchall()
-        )
-        assert count == 1
+        assert await stage.ask("SELECT count(*) FROM message") == [(1,)]
 
     async def test_nobody(self, stage: Stage) -> None:
         """An app without users is done at once."""
@@ -154,14 +145,11 @@ class TestProgress:
         """Nothing of it is kept, neither its messages nor its progress."""
         await stage.users(*range(1, 8))
         job = await stage.broadcast()
-        await harm(
-            stage,
-            """CREATE TRIGGER fail BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'not now'); END""",
-        )
+        await stage.alter("CREATE UNIQUE INDEX fail ON message (body)")
         answer = await stage.append(StepDraft(app=job.app, job_id=job.id, at=NOW, rows=1, size=1))
         assert isinstance(answer, Refused)
         assert await stage.store.jobs() == [job]
-        await harm(stage, "DROP TRIGGER fail")
+        await stage.alter("DROP INDEX fail")
         await stage.finish(job)
         assert await heard(stage, *range(1, 8)) == dict.fromkeys(range(1, 8), 1)
 
@@ -237,8 +225,8 @@ async def test_a_kind_that_is_unknown_here_keeps_no_other_waiting(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A job of a newer gateway stays for it."""
-    await harm(stage, "INSERT INTO job VALUES (1, 1, 'moving', '', '', '{}', 0, 0, 0, 0, 0)")
+    await stage.alter("INSERT INTO job VALUES (1000000, 1, 'moving', '', '', '{}', 0, 0, 0, 0, 0)")
     job = await stage.broadcast()
     assert await stage.store.jobs() == [job]
-    assert "job 1 is of the kind moving" in caplog.text
-    await harm(stage, "DELETE FROM job WHERE id = 1")
+    assert "job 1000000 is of the kind moving" in caplog.text
+    await stage.alter("DELETE FROM job WHERE id = 1000000")

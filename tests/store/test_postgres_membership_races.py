@@ -15,6 +15,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Action
 from gateway.store.base import Store
 from gateway.store.postgres.changes import append_change
+from gateway.store.postgres.heads import lock_heads, lock_named
 from gateway.store.postgres.lane import Conn
 from tests.store.grouping import draft as group_draft
 from tests.store.meeting import meets
@@ -60,6 +61,23 @@ async def whole(stage: Stage) -> None:
     assert not await stage.ask(
         'SELECT t.xid FROM timeline AS t LEFT JOIN "user" AS u ON u.id = t.id WHERE (t.kind = 1) <> (u.id IS NOT NULL)'
     )
+
+
+@pytest.mark.parametrize("lock", ["named", "or made", "by id"])
+async def test_heads_are_held_before_anything_is_read(stage: Stage, other: Store, lock: str) -> None:
+    """Whoever changes a group waits for who is about to, also where nothing is written yet."""
+    group = await stage.group(1)
+    group_id = await stage.id(group)
+    joins = await stage.membership(group, Action.JOINED, 2)
+
+    async def locks(conn: Conn) -> None:
+        if lock == "by id":
+            await lock_heads(conn, [group_id])
+        else:
+            await lock_named(conn, stage.app.id, [group], make=lock == "or made")
+
+    _, [answer] = await meets(stage, locks, other.append([joins]))
+    assert isinstance(answer, Changed)
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -195,7 +213,7 @@ async def test_a_deletion_hides_nothing_that_comes_after_it(stage: Stage, other:
 @pytest.mark.parametrize("seed", range(3))
 async def test_many_changes_at_once(stage: Stage, other: Store, seed: int) -> None:
     """Of groups and users that all have in common: each is answered, and what is left is whole."""
-    chance = random.Random(seed)  # noqa: S311 - nothing secret
+    chance = random.Random(seed)
     groups = [await stage.group(owner) for owner in (1, 2, 3)]
 
     async def some(kinds: list[str], store: Store) -> None:
@@ -205,8 +223,13 @@ async def test_many_changes_at_once(stage: Stage, other: Store, seed: int) -> No
             for _ in range(100):
                 draft: Draft
                 if kind in {"block", "role"}:
-                    told = {"user_xids": tuple(users), "blocked" if kind == "block" else "admin": chance.random() < 0.5}
-                    draft = await group_draft(stage, group, BlockDraft if kind == "block" else RoleDraft, **told)
+                    told = {
+                        "user_xids": tuple(users),
+                        "blocked" if kind == "block" else "admin": chance.random() < 0.5,
+                    }
+                    draft = await group_draft(
+                        stage, group, BlockDraft if kind == "block" else RoleDraft, **told
+                    )
                 elif kind == "text":
                     draft = await stage.group_text(users[0], group)
                 else:

@@ -147,11 +147,14 @@ async def test_a_recall_takes_all_with_it(stage: Stage) -> None:
     for target in (2, group):
         sent = await (stage.say(1, group) if target == group else stage.send(1, 2))
         first = sent.first_msg_id
+        ids = [first]
         for _ in range(3):
             draft = stage.text(1, 2, **APPEND, related=first)
             if target == group:
                 draft = await stage.group_text(1, group, **APPEND, related=first)
-            await stage.append(draft)
+            answer = await stage.append(draft)
+            assert isinstance(answer, Appended)
+            ids.append(answer.first_msg_id)
         before = len(await stage.entries(target))
         await stage.recall(first)
         entries = await stage.entries(target)
@@ -159,7 +162,7 @@ async def test_a_recall_takes_all_with_it(stage: Stage) -> None:
         assert told == [Gone.RECALLED] * 4
         assert len(entries) == before + 1
         assert entries[-1].recalled == Recalled(conversation_xid=1 if target == 2 else group, msg_id=first)
-        for msg_id in range(first, first + 4):
+        for msg_id in ids:
             found = await stage.store.message(stage.app.id, msg_id)
             assert found is not None
             assert (found.content, found.gone) == ("", Gone.RECALLED)

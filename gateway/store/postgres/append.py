@@ -10,13 +10,34 @@ import itertools
 import logging
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TypeGuard
 
 import asyncpg
 
-from gateway.domain.drafts import Answer, Appended, Draft, MessageDraft, Refused, Repeated
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    Draft,
+    Job,
+    JobDraft,
+    MessageDraft,
+    Refused,
+    Repeated,
+    StepDraft,
+)
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.group_drafts import GroupChange
+from gateway.domain.limits import Limits
+from gateway.domain.model import Scope
+from gateway.store.postgres.changes import append_change
+from gateway.store.postgres.group_changes import append_group_change
 from gateway.store.postgres.hot import HOT, Question, ask, understand
+from gateway.store.postgres.jobs import start, step, unfinished
+from gateway.store.postgres.keys import find_keys
 from gateway.store.postgres.lane import BAD_DATA, Conn, Lanes, OvertakenError, known_answers
+from gateway.store.postgres.rooms import trim
+from gateway.store.postgres.run import append_message
 from gateway.store.postgres.schema import DRAFT_ID_BLOCK, MSG_ID_BLOCK
 from gateway.store.run import known_as
 
@@ -27,14 +48,6 @@ USAGE_SLOTS = 64
 
 _LOOKUPS_MAX = 3
 """How often a draft is tried again whose key was another's when it was tried and nobody's when it was looked up."""
-
-_KEYS = """
-SELECT j.n, d.digest, a.first_msg_id, a.last_msg_id
-FROM unnest($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY AS j (app, sender_xid, key, n)
-JOIN LATERAL (SELECT digest, draft FROM dedup
-    WHERE app = j.app AND sender_xid = j.sender_xid AND key = j.key LIMIT 1) AS d ON true
-JOIN LATERAL (SELECT first_msg_id, last_msg_id FROM answer WHERE draft = d.draft LIMIT 1) AS a ON true
-"""
 
 
 class Appending(Lanes):
@@ -59,22 +72,40 @@ class Appending(Lanes):
                 break
         return answers
 
+    async def jobs(self) -> list[Job]:
+        """List the jobs that are not finished."""
+        return await self._look(unfinished)
+
     async def _append_part(self, part: Sequence[Draft]) -> list[Answer]:
-        return await self._append_plain([draft for draft in part if isinstance(draft, MessageDraft)])
+        plain = [draft for draft in part if _is_plain(draft)]
+        if plain:
+            return await self._append_plain(plain)
+        [draft] = part
+        if isinstance(draft, MessageDraft) and len(draft.targets) > MSG_ID_BLOCK:
+            return [Refused(Kind.TOO_LARGE, f"targets: at most {MSG_ID_BLOCK}")]
+        return [await self._once(lambda conn: _append_alone(conn, draft, self._limits))]
 
     # -- plain messages ---------------------------------------------------------------------------------
 
     async def _append_plain(self, drafts: Sequence[MessageDraft]) -> list[Answer]:
-        """Commit messages in rounds: of those with one key the first goes first, and mostly answers the others."""
+        """Commit messages in rounds: of those with one key the first goes first, and mostly answers the others.
+
+        Each round answers one draft at least, but for those whose key is let go of while it is looked up.
+        """
         answers: dict[int, Answer] = {}
         waiting = list(range(len(drafts)))
         for _ in range(len(drafts) + _LOOKUPS_MAX):
             firsts: dict[tuple[int, int, str], int] = {}
             now = [n for n in waiting if not drafts[n].key or firsts.setdefault(_key(drafts[n]), n) == n]
-            asked = await self._append_run([drafts[n] for n in now])
+            try:
+                asked = await self._append_run([drafts[n] for n in now])
+            except Problem as problem:
+                if not answers:
+                    raise
+                return [answers.get(n, Refused(problem.kind, problem.sentence)) for n in range(len(drafts))]
             answers.update((n, answer) for n, answer in zip(now, asked, strict=True) if answer is not None)
             for n in waiting:
-                if n not in answers:
+                if n not in answers and drafts[n].key:
                     first = firsts[_key(drafts[n])]
                     if (answer := _repeat(drafts[n], drafts[first], answers.get(first))) is not None:
                         answers[n] = answer
@@ -85,7 +116,7 @@ class Appending(Lanes):
         return [answers.get(n, lost) for n in range(len(drafts))]
 
     async def _append_run(self, drafts: Sequence[MessageDraft]) -> list[Answer | None]:
-        """Commit messages by one statement; None for one whose key was another's, and is nobody's any more.
+        """Commit messages by one statement; None for one that is to be asked again.
 
         Where the data of one cannot be kept, the run is halved until only that one is refused.
         """
@@ -93,10 +124,11 @@ class Appending(Lanes):
             return []
         question = ask(drafts, await self._take_draft_ids(len(drafts)), next(self._slots))
         done = await self._keyed(lambda conn, key, first: _run(conn, key, question, first=first))
-        if not isinstance(done, Exception):
+        if not isinstance(done, Refused):
+            await self._trim(drafts, done)
             return done
         if len(drafts) == 1:
-            return [_refuse(done)]
+            return [done]
         middle = len(drafts) // 2
         answers = await self._append_run(drafts[:middle])
         try:
@@ -104,6 +136,22 @@ class Appending(Lanes):
         except Problem as problem:
             # The first half is committed and must be answered as such.
             return answers + [Refused(problem.kind, problem.sentence) for _ in drafts[middle:]]
+
+    async def _trim(self, drafts: Sequence[MessageDraft], answers: Sequence[Answer | None]) -> None:
+        """Let chatrooms go of what is too old. The messages are committed: what fails here the next ones make good."""
+        keep = self._limits.room_history_max
+        count = sum(len(draft.targets) for draft in drafts)
+        passed = {
+            timeline_id
+            for draft, answer in zip(drafts, answers, strict=True)
+            if draft.scope is Scope.GROUP and isinstance(answer, Appended)
+            for timeline_id, seq in answer.received
+            # Whatever passes a multiple of what is kept is looked at, so that most batches ask nothing.
+            if seq % keep < count
+        }
+        if passed:
+            with suppress(Problem):
+                await self._write(lambda conn: trim(conn, list(passed), keep))
 
     async def _take_draft_ids(self, count: int) -> list[int]:
         """Take numbers for drafts. They are the same in every try, which makes a second one of a batch collide."""
@@ -115,27 +163,52 @@ class Appending(Lanes):
         return list(taken)
 
 
+def _is_plain(draft: Draft) -> TypeGuard[MessageDraft]:
+    """Whether a draft can go by the one statement."""
+    return (
+        isinstance(draft, MessageDraft)
+        and not draft.related
+        and not draft.group_xid
+        and len(draft.targets) <= MSG_ID_BLOCK
+    )
+
+
 def _parts(batch: Sequence[Draft]) -> Iterator[list[Draft]]:
     """Take a batch apart, in its order: what goes by one statement, and what goes alone."""
     part: list[Draft] = []
     targets = 0
     for draft in batch:
-        alone = not isinstance(draft, MessageDraft) or draft.related or draft.group_xid
-        count = len(draft.targets) if isinstance(draft, MessageDraft) else 0
-        if part and (alone or targets + count > MSG_ID_BLOCK):
+        count = len(draft.targets) if _is_plain(draft) else 0
+        if part and (not count or targets + count > MSG_ID_BLOCK):
             yield part
             part, targets = [], 0
         part.append(draft)
         targets += count
-        if alone:
+        if not count:
             yield part
-            part, targets = [], 0
+            part = []
     if part:
         yield part
 
 
-async def _run(conn: Conn, key: str, question: Question, *, first: bool) -> list[Answer | None] | Exception:
-    """Ask the one statement; an exception that is returned says that it has failed for the data of some draft."""
+async def _append_alone(conn: Conn, draft: Draft, limits: Limits) -> Answer:
+    """Append one draft inside a transaction; where it is refused, all of that is undone."""
+    try:
+        if isinstance(draft, MessageDraft):
+            return await append_message(conn, draft, limits)
+        if isinstance(draft, GroupChange):
+            return await append_group_change(conn, draft, limits)
+        if isinstance(draft, JobDraft):
+            return await start(conn, draft, limits)
+        if isinstance(draft, StepDraft):
+            return await step(conn, draft, limits)
+        return await append_change(conn, draft, limits)
+    except BAD_DATA as error:
+        return _refuse(error)
+
+
+async def _run(conn: Conn, key: str, question: Question, *, first: bool) -> list[Answer | None] | Refused:
+    """Ask the one statement; it is refused as a whole where the data of some draft cannot be kept."""
     if not first and (known := await known_answers(conn, key)) is not None:
         return understand(question, known)
     try:
@@ -143,12 +216,12 @@ async def _run(conn: Conn, key: str, question: Question, *, first: bool) -> list
     except asyncpg.NotNullViolationError as error:
         if error.table_name == "batch":
             raise OvertakenError from error
-        return error
+        return _refuse(error)
     except BAD_DATA as error:
         # An earlier try, whose connection was lost, may have committed after all: this one has waited for it.
         if not first and (known := await known_answers(conn, key)) is not None:
             return understand(question, known)
-        return error
+        return _refuse(error)
     if not first and None in answers and (known := await known_answers(conn, key)) is not None:
         # The keys were taken by that earlier try.
         return understand(question, known)
@@ -165,10 +238,9 @@ async def _look_up(
         if draft.key and not isinstance(answer, Appended)
     ]
     if asked:
-        apps, senders, keys = zip(*(_key(drafts[n]) for n in asked), strict=True)
-        for place, digest, first_msg_id, last_msg_id in await conn.fetch(_KEYS, apps, senders, keys):
-            n = asked[place - 1]
-            answers[n] = known_as(drafts[n], digest, first_msg_id, last_msg_id)
+        for place, known in (await find_keys(conn, [drafts[n] for n in asked])).items():
+            n = asked[place]
+            answers[n] = known_as(drafts[n], *known)
     return answers
 
 
@@ -187,7 +259,7 @@ def _repeat(draft: MessageDraft, first: MessageDraft, answer: Answer | None) -> 
 
 
 def _refuse(error: Exception) -> Refused:
-    """Refuse the one draft that cannot be kept. A number given twice is never the draft's own: the tables are wrong."""
+    """Refuse what cannot be kept. A number given twice is never the draft's own: the tables are wrong."""
     if isinstance(error, asyncpg.UniqueViolationError):
         log.error("a draft meets a damaged store, see `gateway check`: %s", error)
         return Refused(Kind.INTERNAL, "the store is damaged here")

@@ -6,6 +6,23 @@ there is nothing of it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from gateway.store.postgres.lane import Conn
+
+_MEMBERS = """
+SELECT s.usr, s.grp FROM unnest($1::bigint[], $2::bigint[]) AS j (usr, grp)
+JOIN stay AS s ON s.usr = j.usr AND s.grp = j.grp AND s.to_seq IS NULL
+"""
+
+
+async def members_among(conn: Conn, pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Find which of these (user, group) are memberships now."""
+    if not pairs:
+        return set()
+    users, groups = zip(*pairs, strict=True)
+    return {(usr, grp) for usr, grp in await conn.fetch(_MEMBERS, users, groups)}
+
 
 def newest_directed(user: str, group: str) -> str:
     """Put together the SQL for: the newest such message of a group from or to a user, gone or not (0: none)."""

@@ -113,6 +113,10 @@ class PostgresStore(
             except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 pool.terminate()
 
+    async def probe(self) -> None:
+        """Commit for real: the only proof that the server can, and is no replica by now."""
+        await self._write(lambda conn: conn.execute("UPDATE meta SET epoch = epoch"))
+
     # -- lanes ------------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[Conn], Awaitable[T]]) -> T:

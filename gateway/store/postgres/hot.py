@@ -23,7 +23,7 @@ from gateway.store.run import stored_bytes
 _SENDER_NOT_USER, _SENDER_UNKNOWN, _SENDER_FROZEN = 1, 2, 3
 _NOT_USER, _UNKNOWN, _BLOCKED, _NO_GROUP, _STALE, _FULL = 4, 5, 6, 7, 8, 9
 _VERDICTS = 16
-_KEPT, _KEY_LOST = 0, -1
+_KEPT, _OPEN = 0, -1
 
 # How many rows an array has is not known when the statement is planned, and a guess of ten makes the parts be joined
 # by nested loops; generate_series is taken for a thousand. A lookup that ends at the first row stays an index search
@@ -69,7 +69,7 @@ WITH drafts AS MATERIALIZED (
     SELECT i, coalesce(min(k * {_VERDICTS} + verdict) FILTER (WHERE verdict > 0), 0) AS verdict
     FROM judged GROUP BY i
 ), beyond AS MATERIALIZED (
-    SELECT i FROM (
+    SELECT i, size > room AS alone FROM (
         SELECT d.i, a.room, d.size, sum(CASE WHEN d.size <= a.room THEN d.size ELSE 0 END)
             OVER (PARTITION BY d.app ORDER BY d.i) AS total
         FROM apps AS a JOIN drafts AS d ON d.app = a.id JOIN found AS f ON f.i = d.i AND f.verdict = 0
@@ -154,7 +154,7 @@ WITH drafts AS MATERIALIZED (
     SELECT CASE WHEN (SELECT count(*) FROM heads) = (SELECT count(*) FROM parties) THEN convert_to(concat_ws(' ',
         coalesce((SELECT first FROM ids), 0),
         (SELECT string_agg((CASE WHEN f.verdict > 0 THEN f.verdict WHEN f.i IN (SELECT i FROM kept) THEN {_KEPT}
-            WHEN f.i IN (SELECT i FROM beyond) THEN {_FULL} ELSE {_KEY_LOST} END)::text, ' ' ORDER BY f.i)
+            WHEN f.i IN (SELECT i FROM beyond WHERE alone) THEN {_FULL} ELSE {_OPEN} END)::text, ' ' ORDER BY f.i)
             FROM found AS f),
         (SELECT string_agg(concat_ws(' ', target, seq, sender, copied_at), ' ' ORDER BY k) FROM landed)
     ), 'UTF8') END AS answers
@@ -219,7 +219,11 @@ def ask(drafts: Sequence[MessageDraft], draft_ids: Sequence[int], slot: int) -> 
 
 
 def understand(question: Question, answers: bytes) -> list[Answer | None]:
-    """Read what `HOT` has answered; None for a draft whose key is another's."""
+    """Read what `HOT` has answered.
+
+    None for a draft that is to be asked again: its key is another's, or it would fit but for those before it, some of
+    which may not have been kept.
+    """
     numbers = [int(number) for number in answers.split()]
     next_msg_id = numbers[0]
     place = 1 + len(question.drafts)
@@ -240,7 +244,7 @@ def understand(question: Question, answers: bytes) -> list[Answer | None]:
             )
             place = end
         else:
-            read.append(None if verdict == _KEY_LOST else _refusal(draft, verdict, first_k))
+            read.append(None if verdict == _OPEN else _refusal(draft, verdict, first_k))
         next_msg_id += count
         first_k += count
     if place != len(numbers):

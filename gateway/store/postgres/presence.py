@@ -43,6 +43,8 @@ _FORGET_BATCHES = f"""
 DELETE FROM batch WHERE key IN (
     SELECT key FROM batch WHERE at < now() - interval '1 hour' ORDER BY at LIMIT {FORGET_MAX} FOR UPDATE SKIP LOCKED)
 """
+# What lies behind in a store that has gone back in time. Nodes that go on hold numbers of drafts drawn before.
+_DRAWN = ("msg_id", "draft_id", "attach_no")
 _PULSE = """
 SELECT epoch, ARRAY(SELECT id FROM node WHERE seen_at > now() - $1 * interval '1 ms' ORDER BY id) FROM meta
 """
@@ -102,7 +104,8 @@ class Presence(Lanes):
         async def work(conn: Conn) -> None:
             # Whoever does the same waits here, so that no two jump from the same place.
             await conn.execute("UPDATE meta SET epoch = $1", epoch)
-            await conn.execute("SELECT setval('msg_id', last_value + $1::bigint) FROM msg_id", EPOCH_STEP)
+            for numbers in _DRAWN:
+                await conn.execute(f"SELECT setval('{numbers}', last_value + $1) FROM {numbers}", EPOCH_STEP)
 
         await self._write(work)
         self._epoch = epoch

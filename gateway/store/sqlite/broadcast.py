@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-import msgspec
-
-from gateway.domain.drafts import BroadcastText, JobDraft, MessageDraft
+from gateway.domain.drafts import JobDraft
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope, State
+from gateway.store.jobs import broadcast_page
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.work import Work
 from gateway.store.work import Page, Task
@@ -20,8 +19,6 @@ SELECT json_group_array(json_array(xid, meant)) FROM (
     SELECT xid, kind = {Scope.USER:d} AND state <> {State.DELETED:d} AND id <= ?3 AND id <> ?4 AS meant
     FROM timeline WHERE app = ?1 AND xid > ?2 ORDER BY xid LIMIT ?5)
 """
-
-_text = msgspec.json.Decoder(BroadcastText)
 
 
 def _begin(conn: sqlite3.Connection, _: JobDraft) -> int:
@@ -38,29 +35,7 @@ def _page(conn: sqlite3.Connection, task: Task, limits: Limits) -> Page:
     looked_at = sorted(
         table(conn, _NEXT, (task.app, task.progress, task.ends_at, system_id, limits.job_page_max))
     )
-    xids = tuple(xid for xid, meant in looked_at if meant)
-    text = _text.decode(task.data)
-    message = MessageDraft(
-        app=task.app,
-        sender_xid=system_xid,
-        sender_sn=0,
-        scope=Scope.USER,
-        targets=xids,
-        ctype=text.ctype,
-        content=text.content,
-        attachment=text.attachment,
-        config=text.config,
-        ext=text.ext,
-        at=task.at,
-        copied=False,
-        create=False,
-    )
-    return Page(
-        progress=looked_at[-1][0] if looked_at else task.progress,
-        done=len(xids),
-        finished=len(looked_at) < limits.job_page_max,
-        messages=[message] if xids else [],
-    )
+    return broadcast_page(task, system_xid, looked_at, limits)
 
 
 WORK = Work(begin=_begin, page=_page)

@@ -1,0 +1,132 @@
+"""Messages that need more than the one statement (`hot.py`), one draft at a time inside a transaction.
+
+Keys, then the heads of all whom it names, then whatever it is judged by, then its ids: what is judged is read once
+nobody else can change it (design §4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.domain.drafts import Answer, MessageDraft
+from gateway.domain.limits import Limits
+from gateway.domain.model import EntryKind
+from gateway.store.postgres.blocks import blocked_pairs
+from gateway.store.postgres.directed import members_among
+from gateway.store.postgres.heads import keep_made, lock_named
+from gateway.store.postgres.keys import find_keys
+from gateway.store.postgres.lane import Conn, OvertakenError
+from gateway.store.postgres.related import find_related, mark
+from gateway.store.postgres.rooms import trim
+from gateway.store.postgres.texts import count
+from gateway.store.related import Related
+from gateway.store.run import Moving, Named, Run, blockable, known_as, named, receiving
+
+_BEGIN = """
+SELECT nextval('draft_id'), t.xid, CASE WHEN a.storage_bytes_max > 0 THEN a.storage_bytes_max - coalesce(
+    (SELECT sum(u.bytes) FROM usage AS u WHERE u.app = a.id), 0)::bigint END
+FROM app AS a JOIN timeline AS t ON t.id = a.system WHERE a.id = $1
+"""
+_TAKE_KEY = """
+INSERT INTO dedup (app, sender_xid, key, digest, draft) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (app, sender_xid, key) DO NOTHING RETURNING draft
+"""
+_PARTIES = """
+SELECT app, xid, id, kind, head, facts_version, 0, state FROM timeline WHERE app = $1 AND xid = ANY ($2::bigint[])
+"""
+_HEADS = """
+UPDATE timeline SET head = j.head FROM unnest($1::bigint[], $2::bigint[]) AS j (id, head) WHERE timeline.id = j.id
+"""
+_BODY = (
+    "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+)
+_MESSAGES = """
+INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
+SELECT j.*, 1 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+    $7::integer[], $8::integer[], $9::bigint[], $10::bigint[]) AS j
+"""
+_ENTRIES = f"""
+INSERT INTO entry (t, seq, kind, msg_id, data)
+SELECT t, seq, {EntryKind.MESSAGE:d}, msg_id, ''
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS j (t, seq, msg_id)
+"""
+_CONVERSATIONS = """
+INSERT INTO conversation (usr, opp, last)
+SELECT usr, opp, last FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS j (usr, opp, last) ORDER BY usr, opp
+ON CONFLICT (usr, opp) DO UPDATE SET last = greatest(conversation.last, excluded.last)
+"""
+_NEWEST = """
+INSERT INTO newest (grp, msg_id) SELECT grp, msg_id FROM unnest($1::bigint[], $2::bigint[]) AS j (grp, msg_id)
+ORDER BY grp ON CONFLICT (grp) DO UPDATE SET msg_id = greatest(newest.msg_id, excluded.msg_id)
+"""
+_ANSWER = "INSERT INTO answer (draft, first_msg_id, last_msg_id) VALUES ($1, $2, $3)"
+
+
+async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Answer:
+    """Append one message draft. Where it is refused, the transaction is to be undone."""
+    draft_id, system_xid, room = await conn.fetchrow(_BEGIN, draft.app)
+    if draft.key and not await _take_key(conn, draft, draft_id):
+        found = await find_keys(conn, [draft])
+        if not found:
+            # It was forgotten between the two, with the last of its messages.
+            raise OvertakenError
+        return known_as(draft, *found[0])
+    xids = {xid for _, xid in named([draft])}
+    # What `system` says would wait for itself; what is between it and somebody locks that one.
+    locked = xids if draft.copied or draft.sender_xid != system_xid else xids - {system_xid}
+    made = await lock_named(conn, draft.app, locked, make=draft.create)
+    await keep_made(conn, draft.app, made, made, draft.at)
+    parties: dict[Named, Moving] = {
+        (app, xid): Moving(*party) for app, xid, *party in await conn.fetch(_PARTIES, draft.app, list(xids))
+    }
+    related = Related(await find_related(conn, draft, limits.related_max), limits.related_max)
+    run = Run(
+        parties=parties,
+        known={},
+        members=await members_among(conn, receiving([draft], parties)),
+        blocked=await blocked_pairs(conn, blockable([draft], parties)),
+        room={} if room is None else {draft.app: room},
+        related=related,
+        next_msg_id=0,
+        next_body_id=draft_id,
+    )
+    refusal = run.judge(draft)
+    if refusal is not None:
+        return refusal
+    run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
+    answer = run.number(draft)
+    await _write(conn, run, draft_id, related)
+    passed = run.trimmable(limits.room_history_max)
+    if passed:
+        await trim(conn, passed, limits.room_history_max)
+    await count(conn, run.stored)
+    return answer
+
+
+async def _take_key(conn: Conn, draft: MessageDraft, draft_id: int) -> bool:
+    taken = await conn.fetchval(_TAKE_KEY, draft.app, draft.sender_xid, draft.key, draft.digest, draft_id)
+    return taken is not None
+
+
+async def _write(conn: Conn, run: Run, draft_id: int, related: Related) -> None:
+    moved = list(run.moved.values())
+    await conn.execute(_HEADS, [party.id for party in moved], [party.head for party in moved])
+    [body] = run.bodies
+    await conn.execute(_BODY, *body)
+    await conn.execute(_MESSAGES, *_columns(run.messages))
+    await mark(conn, related.marks)
+    await conn.execute(_ENTRIES, *_columns(run.entries))
+    if run.conversations:
+        pairs = [(usr, opp, last) for (usr, opp), last in run.conversations.items()]
+        await conn.execute(_CONVERSATIONS, *_columns(pairs))
+    to_groups = [(target, msg_id) for msg_id, target, peer, *_ in run.messages if not peer]
+    if to_groups:
+        await conn.execute(_NEWEST, *_columns(to_groups))
+    for _, _, _, first_msg_id, last_msg_id in run.keys:
+        await conn.execute(_ANSWER, draft_id, first_msg_id, last_msg_id)
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Turn rows, at least one, into arrays for `unnest`."""
+    return [list(column) for column in zip(*rows, strict=True)]
