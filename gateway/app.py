@@ -7,6 +7,7 @@ import logging
 import secrets
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -46,7 +47,7 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
 from gateway.edge.server import HTTP_LOG, Switch, build_app
 from gateway.edge.socket import Channel
-from gateway.listening import BACKLOG, listen, url_of
+from gateway.listening import BACKLOG, bind, listen, url_of
 from gateway.store.base import Store
 from gateway.stores import open_store
 from gateway.wire.close import Close
@@ -78,7 +79,7 @@ class Gateway:
         self.directory = Directory(
             store, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=ticks_ms
         )
-        notes.on(Forget, self.directory.hear)
+        notes.on(Forget, self.directory.known.forget)
         self.presence = Presence(
             store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
         )
@@ -129,7 +130,9 @@ class Gateway:
         Raises `StoreError` or `ListenError` with a sentence; nothing is left behind.
         """
         bus = make_bus(config)
-        listener = listen(config.server.host, config.server.port, shared=shared_port)
+        # On a shared port nobody is let in before there is somebody to serve: others are there who do.
+        take = partial(bind, shared=True) if shared_port else listen
+        listener = take(config.server.host, config.server.port)
         try:
             store = await open_store(config)
         except BaseException:
@@ -147,7 +150,7 @@ class Gateway:
 
     def _forget(self) -> None:
         """The store has become another one: nothing that was read of it counts."""
-        self.directory.forget_all()
+        self.directory.known.forget_all()
         self.core.messaging.forget_all()
 
     async def _serve(self, listener: socket.socket) -> None:

@@ -13,24 +13,26 @@ class ListenError(RuntimeError):
     """The address cannot be listened on; the sentence is for the operator."""
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Bind and listen. `shared`: with other processes of this user, among whom the kernel shares out who comes.
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address, and let the kernel take connections for us.
 
     Raises:
         ListenError: with a sentence.
     """
-    listener = bind(host, port, shared=shared)
+    listener = bind(host, port)
     try:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise _refused(host, port, error) from error
-    listener.settimeout(0)
     return listener
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Take an address, without taking connections."""
+    """Take an address, without taking connections. Raises `ListenError`.
+
+    `shared`: with other processes of this user; the kernel shares out who comes among those that listen.
+    """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -47,6 +49,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     except OSError as error:
         taken.close()
         raise _refused(host, port, error) from error
+    taken.settimeout(0)
     return taken
 
 

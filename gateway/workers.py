@@ -183,6 +183,7 @@ class Supervisor:
         report = await worker.report()
         if report is not None and not report.code:
             slot.worker, slot.first = worker, False
+            log.info("worker %d (pid %d) serves", slot.number, worker.process.pid)
             return True
         code = await self._bury(worker)
         if report is not None:

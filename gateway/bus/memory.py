@@ -69,4 +69,5 @@ class MemoryBus:
 
     async def close(self) -> None:
         """Leave."""
-        self._shared.nodes.remove(self)
+        if self in self._shared.nodes:
+            self._shared.nodes.remove(self)

@@ -6,8 +6,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-PARTITIONS = 16
-"""On how many channels the timelines of all apps are heard; the same on all nodes (scripts/bench_bus.py)."""
+PARTITIONS = 8
+"""On how many channels the timelines of all apps are heard; the same on all nodes.
+
+Few, so that a flush of 100 sends is 8 publishes and not 200; more than one, so that a node with a handful of devices
+need not hear everything. Channels of their own for 20,000 timelines cost 25 times the commands, more than twice the
+CPU per hint and 4 MB of the server (scripts/bench_bus.py).
+"""
 
 _PORT = 6379
 _SENTINEL_PORT = 26379

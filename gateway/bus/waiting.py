@@ -27,17 +27,18 @@ class Channels:
     """The names under which topics are heard: a bounded number of partitions, and one that everybody hears."""
 
     def __init__(self, options: BusOptions, node: int) -> None:
-        stem = f"{options.prefix}:{_PROTOCOL}:"
-        self.everybody = f"{stem}all".encode()
-        self.beat = f"{stem}beat:{node}".encode()
+        stem = f"{options.prefix}:{_PROTOCOL}:".encode()
+        self.everybody = stem + b"all"
+        self.beat = b"%bbeat:%d" % (stem, node)
+        self._partitions = options.partitions
         # How many there are is part of the name: nodes that disagree do not hear each other, rather than now and then.
-        self._partitions = [f"{stem}{options.partitions}:{n}".encode() for n in range(options.partitions)]
+        self._stem = b"%b%d:" % (stem, options.partitions)
 
     def of(self, topic: int) -> bytes:
         """The channel of a topic."""
         if topic == EVERYBODY:
             return self.everybody
-        return self._partitions[topic % len(self._partitions)]
+        return b"%b%d" % (self._stem, topic % self._partitions)
 
 
 class Publish(NamedTuple):

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from gateway.bus.base import Forget
-from gateway.core.cache import Cache
+from gateway.core.known import APP_ID, Known, Tenant
 from gateway.core.passwords import Passwords
 from gateway.core.principal import Principal
 from gateway.core.tokens import Claims, Tokens
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, SYSTEM_NAME, App, AppLimits, State, User
+from gateway.domain.model import SAFE_MAX, App, AppLimits, State, User
 from gateway.store.base import Store
 
 TOKEN_TTL_S = 30 * 24 * 3600
@@ -22,7 +22,6 @@ SECRET_BYTES = 64
 """As long as what HS512 makes of it: a shorter key would be the weakest part (RFC 7518 §3.2)."""
 
 _KID_BYTES = 8
-_APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,63}")
 _USERNAME = re.compile(r"[A-Za-z0-9_]+")
 _RESERVED = ("maxim", "mta")
 _HEADER_NUMBER = re.compile(r"-?0*[0-9]{1,19}")
@@ -37,20 +36,10 @@ class Grant(msgspec.Struct, frozen=True):
     expires_ms: int
 
 
-class _Tenant(msgspec.Struct, frozen=True):
-    """An app with its reserved user."""
-
-    app: App
-    system: User
-
-
 class Directory:
     """Finds apps and users, and judges what tokens and acting headers allow.
 
-    Apps and users are remembered, at most `Limits.cached_principals_max` of each: whoever changes a user says so by
-    `forget_user`, and `publish` carries it to the other nodes, as it does what is changed here of an app. As that may
-    be lost, and others may write to a shared store, there they are believed for `sweep_ms` at most. `randomness` gives
-    that many random bytes.
+    What it has read of apps and users it knows for a while (`known`). `randomness` gives that many random bytes.
     """
 
     def __init__(
@@ -72,14 +61,7 @@ class Directory:
         self._passwords = passwords or Passwords(limits, randomness)
         self._token_ttl_s = token_ttl_s
         self._tokens = Tokens(limits)
-        self._publish = publish
-        age_max = limits.sweep_ms if store.shared else None
-        clock = ticks_ms or clock_ms
-        most = limits.cached_principals_max
-        self._tenants: Cache[str, _Tenant] = Cache(most, age_max=age_max, clock=clock)
-        self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=clock)
-        self._forgotten = 0
-        self._changes = 0
+        self.known = Known(store, limits, clock_ms, ticks_ms or clock_ms, publish)
 
     @property
     def passwords(self) -> Passwords:
@@ -103,7 +85,7 @@ class Directory:
                 that names another), `FROZEN`, `USER_UNKNOWN` (deleted, or not there where registration is
                 required), `GROUP_UNKNOWN`.
         """
-        tenant = await self._tenant(app_id)
+        tenant = await self.known.tenant(app_id)
         claims = self._tokens.verify(tenant.app, token, self._clock_ms())
         user_xid = _header("user_id", user_header) if user_header else 0
         group_xid = _header("group_id", group_header) if group_header else 0
@@ -122,15 +104,15 @@ class Directory:
 
         Raises what `principal` raises for tokens.
         """
-        tenant = await self._tenant(app_id)
+        tenant = await self.known.tenant(app_id)
         claims = self._tokens.verify(tenant.app, token, self._clock_ms())
         if claims.admin:
             return await self._admin(tenant, 0, 0), claims.exp_ms
         return await self._bearer(tenant, claims), claims.exp_ms
 
-    async def _bearer(self, tenant: _Tenant, claims: Claims) -> Principal:
+    async def _bearer(self, tenant: Tenant, claims: Claims) -> Principal:
         """The owner of a user token, who comes into being by it in an open app."""
-        found = await self._user(tenant.app, claims.xid)
+        found = await self.known.user(tenant.app, claims.xid)
         if found is Kind.BAD_PARAMETER or found == tenant.system:
             raise Problem(Kind.TOKEN_ILLEGAL, "access-token: it does not speak for a user")
         user = _known(found, claims.xid)
@@ -142,7 +124,7 @@ class Directory:
             raise _frozen()
         return Principal(app=tenant.app, user=user)
 
-    async def _admin(self, tenant: _Tenant, user_xid: int, group_xid: int) -> Principal:
+    async def _admin(self, tenant: Tenant, user_xid: int, group_xid: int) -> Principal:
         app = tenant.app
         if group_xid:
             group = await self._store.group(app.id, group_xid)
@@ -160,73 +142,10 @@ class Directory:
 
     async def find(self, app: App, xid: int) -> User:
         """The user with this id, made where it may be; raises `USER_UNKNOWN`, or `BAD_PARAMETER` for a group's id."""
-        found = await self._user(app, xid)
+        found = await self.known.user(app, xid)
         if found is Kind.BAD_PARAMETER:
             raise bad("user_id", f"{xid} is a group")
         return _alive(found, xid)
-
-    async def _user(self, app: App, xid: int) -> User | Kind:
-        """The user with this id, made where it may be; otherwise why not."""
-        known = self._users.get((app.id, xid))
-        if known is not None:
-            return known
-        while True:
-            changes = self._changes
-            if app.registered:
-                found = await self._store.user(app.id, xid)
-            else:
-                found = await self._store.ensure_user(app.id, xid, self._clock_ms())
-            if changes == self._changes:
-                break  # Else what was read may be older than the change, and whom it froze would get in.
-        if isinstance(found, User):
-            self._users.put((app.id, xid), found)
-        return found
-
-    async def _tenant(self, app_id: str | None) -> _Tenant:
-        if not app_id:
-            raise bad("app_id", "the header is missing")
-        known = self._tenants.get(app_id)
-        if known is not None:
-            return known
-        forgotten = self._forgotten
-        # What no app can be called is not asked of the store: a header may hold anything.
-        app = await self._store.app(app_id) if _APP_ID.fullmatch(app_id) else None
-        if app is None:
-            raise Problem(Kind.APP_UNKNOWN, "app_id: there is no such app")
-        system = await self._store.user_named(app.id, SYSTEM_NAME)
-        assert system is not None, "every app is made with its user system"
-        tenant = _Tenant(app, system)
-        if forgotten == self._forgotten:  # Else what was read may be older than the change.
-            self._tenants.put(app_id, tenant)
-        return tenant
-
-    def forget(self, app_id: str) -> None:
-        """Read this app anew when it is next asked for: its keys or limits have changed."""
-        self._forgotten += 1
-        self._tenants.forget(app_id)
-
-    def forget_user(self, app: App, xid: int) -> None:
-        """Read this user anew when next asked for: its state or password has changed, as of this moment."""
-        self._change(Forget(app_id=app.app_id, app=app.id, xid=xid))
-
-    def _change(self, forget: Forget) -> None:
-        self.hear(forget)
-        self._publish(forget)
-
-    def hear(self, forget: Forget) -> None:
-        """Read an app or a user of it anew when next asked for: it has changed, maybe on another node."""
-        if forget.xid:
-            self._changes += 1
-            self._users.forget((forget.app, forget.xid))
-        else:
-            self.forget(forget.app_id)
-
-    def forget_all(self) -> None:
-        """Read everything anew: the store has become another one."""
-        self._changes += 1
-        self._forgotten += 1
-        self._tenants.clear()
-        self._users.clear()
 
     # -- accounts ---------------------------------------------------------------------------------------
 
@@ -236,7 +155,7 @@ class Directory:
         Raises:
             Problem: `BAD_PARAMETER` for a name or password that may not be, `USER_EXISTS`, `OVERLOADED`.
         """
-        return await self.enroll((await self._tenant(app_id)).app, username, password)
+        return await self.enroll((await self.known.tenant(app_id)).app, username, password)
 
     async def enroll(self, app: App, username: str, password: str) -> User:
         """Make a user with a name and a password in an app that is known; raises what `register` raises."""
@@ -261,12 +180,12 @@ class Directory:
         Raises:
             Problem: `FORBIDDEN`, `USER_UNKNOWN`, `OVERLOADED`.
         """
-        tenant = await self._tenant(app_id)
+        tenant = await self.known.tenant(app_id)
         return await self._login(tenant, await self._store.user_named(tenant.app.id, name), password)
 
     async def login_id(self, app_id: str | None, xid: int, password: str) -> Grant:
         """A token for the user with this id (vendors.md §1.4, POST /token/id); otherwise as `login_name`."""
-        tenant = await self._tenant(app_id)
+        tenant = await self.known.tenant(app_id)
         found = await self._store.user(tenant.app.id, xid)
         return await self._login(tenant, found if isinstance(found, User) else None, password)
 
@@ -279,7 +198,7 @@ class Directory:
             return await self.login_name(app_id, login_name, password)
         return await self.login_id(app_id, min(int(login_name), SAFE_MAX + 1), password)
 
-    async def _login(self, tenant: _Tenant, user: User | None, password: str) -> Grant:
+    async def _login(self, tenant: Tenant, user: User | None, password: str) -> Grant:
         if user is not None and user.state is State.DELETED:
             user = None
         right = await self._passwords.matches(password, user.password if user else "")
@@ -317,7 +236,7 @@ class Directory:
         Raises:
             Problem: `BAD_PARAMETER` for a name that may not be or is taken.
         """
-        if not _APP_ID.fullmatch(app_id):
+        if not APP_ID.fullmatch(app_id):
             raise bad(
                 "app_id", "it must be 1 to 64 letters, digits, dots, #, _ and -, the first a letter or digit"
             )
@@ -337,7 +256,7 @@ class Directory:
         app = await self._store.add_key(app_id, kid, secret, self._clock_ms())
         if app is None:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
-        self._change(Forget(app_id=app_id, app=app.id))
+        self.known.app_changed(app)
         return app
 
     async def set_limits(self, app_id: str, changes: Mapping[str, int]) -> App:
@@ -354,12 +273,12 @@ class Directory:
         app = await self._store.set_limits(app_id, changes)
         if app is None:
             raise Problem(Kind.APP_UNKNOWN, f"there is no app {app_id}")
-        self._change(Forget(app_id=app_id, app=app.id))
+        self.known.app_changed(app)
         return app
 
     async def current(self, principal: Principal) -> Principal:
         """The same principal with its app as it is now: a connection may outlive what it knew when it began."""
-        app = (await self._tenant(principal.app.app_id)).app
+        app = (await self.known.tenant(principal.app.app_id)).app
         return principal if app is principal.app else msgspec.structs.replace(principal, app=app)
 
     async def token_for(self, app_id: str, user: str | None, ttl_s: int | None = None) -> Grant:
@@ -370,7 +289,7 @@ class Directory:
         Raises:
             Problem: `APP_UNKNOWN`, `USER_UNKNOWN`, `BAD_PARAMETER` for a time or user that may not be.
         """
-        tenant = await self._tenant(app_id)
+        tenant = await self.known.tenant(app_id)
         ttl_s = self._token_ttl_s if ttl_s is None else ttl_s
         if not 1 <= ttl_s <= self._limits.token_ttl_max_s:
             raise bad("ttl", f"it must be 1 to {self._limits.token_ttl_max_s} seconds")
@@ -378,7 +297,7 @@ class Directory:
             return self._grant(tenant.app, tenant.system, admin=True, ttl_s=ttl_s)
         if _ID.fullmatch(user):
             xid = int(user)
-            found = await self._user(tenant.app, xid) if 0 < xid <= SAFE_MAX else Kind.BAD_PARAMETER
+            found = await self.known.user(tenant.app, xid) if 0 < xid <= SAFE_MAX else Kind.BAD_PARAMETER
         else:
             found = await self._named(tenant.app, user)
         if found is Kind.BAD_PARAMETER or found == tenant.system:

@@ -51,7 +51,7 @@ class Erasing:
     async def erase(self, app: App, user: User) -> Job:
         """Make a user nobody; the job that is returned takes the texts, whatever happens to this process."""
         job = await self._jobs.start(erase_draft(app, user, self._now()))
-        self._directory.forget_user(app, user.xid)
+        self._directory.known.user_changed(app, user.xid)
         await self._presence.dismiss(user.id, Close.TOKEN_ILLEGAL, "this user is no more")
         return job
 

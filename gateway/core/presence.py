@@ -66,8 +66,6 @@ class Presence:
         self._epoch = store.epoch
         self._beaten = ticks_ms()
         self._stuck = False
-        self._highest = 0
-        self._doubted = 0
         self.nodes = 1
         hub.on_detach = self._detach
         hub.on_replaced = self.end_replaced
@@ -94,7 +92,6 @@ class Presence:
         notes = []
         for connection, number in zip(asking, numbers, strict=True):
             connection.attach_no = number
-            self._highest = max(self._highest, number)
             if connection.detached:
                 self._detach(connection)
             elif number:
@@ -182,7 +179,7 @@ class Presence:
         return connection if connection and connection.attach_no == attachment.attach_no else None
 
     async def _why(self, attachment: Attachment) -> tuple[Close, str]:
-        if self._late or attachment.attach_no <= self._doubted:
+        if self._late:
             return Close.STORE_FAILED, "this node was away from the store for too long"
         elsewhere = [attachment.device_sn]
         with suppress(Problem):
@@ -216,8 +213,7 @@ class Presence:
         try:
             pulse = await self._store.beat(self._node)
             if self._late:
-                # Others may have taken it for dead, and its devices for gone: those did nothing wrong.
-                self._doubted = self._highest
+                # Others may have taken it for dead, and its devices for gone. Who is still attached then stays so.
                 await self.compare()
         except Problem as problem:
             if not self._stuck:

@@ -138,7 +138,7 @@ class Users:
             if expected is None:
                 raise Problem(Kind.USER_UNKNOWN, f"user_id: there is no user {user.xid}")
             raise _wrong()
-        self._directory.forget_user(principal.app, user.xid)
+        self._directory.known.user_changed(principal.app, user.xid)
         await self._presence.dismiss(user.id, Close.TOKEN_ILLEGAL, "the password was changed")
 
     # -- devices ----------------------------------------------------------------------------------------
@@ -188,13 +188,13 @@ class Users:
         All or none; with `user_id` an administrator may name that user only, or leave it unnamed.
         """
         for user_id, xid in await self._set_state(principal, xids, State.FROZEN):
-            self._directory.forget_user(principal.app, xid)
+            self._directory.known.user_changed(principal.app, xid)
             self._presence.end_frozen(user_id)
 
     async def unfreeze(self, principal: Principal, xids: Sequence[int]) -> None:
         """Let frozen users act again; otherwise as `freeze`."""
         for _, xid in await self._set_state(principal, xids, State.NORMAL):
-            self._directory.forget_user(principal.app, xid)
+            self._directory.known.user_changed(principal.app, xid)
 
     async def _set_state(
         self, principal: Principal, xids: Sequence[int], state: State

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.model import App, AppLimits, Facts, Group, State, User
+from gateway.domain.model import SAFE_MAX, App, AppLimits, Facts, Group, State, User
 
 RECALL_WINDOW_MS = 24 * 3600 * 1000
 """How long a sender may recall, for a new app (lanying.md, recall)."""
@@ -50,3 +50,9 @@ def to_facts(row: Sequence[Any]) -> Facts:
     """Build what judging needs of its columns, in the order of its members."""
     group_id, version, owner, member, admin, *rest = row
     return Facts(group_id, version, bool(owner), bool(member), bool(admin), *rest)
+
+
+def as_xid(user: str) -> int | None:
+    """Read what an operator calls a user by: an id, or None where it must be a name."""
+    is_xid = user.isascii() and user.isdigit() and len(user) <= len(str(SAFE_MAX))
+    return int(user) if is_xid else None

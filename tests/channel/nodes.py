@@ -119,12 +119,12 @@ class Node:
         self.writer = Writer(view, limits, lambda batch, answers: announce(hub, batch, answers))
         notes = Notes(self.bus, hub)
         self.directory = Directory(
-            view, limits, now_ms, lambda size: b"r" * size, publish=notes.publish, ticks_ms=self.ticks
+            view, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=self.ticks
         )
-        notes.on(Forget, self.directory.hear)
+        notes.on(Forget, self.directory.known.forget)
         self.receipts = Receipts(view, hub, notes, limits, now_ms)
         self.presence = Presence(
-            view, hub, self.receipts, notes, limits, self.ticks, self.id, self.directory.forget_all
+            view, hub, self.receipts, notes, limits, self.ticks, self.id, self.directory.known.forget_all
         )
         self.sweep = Sweep(view, self.bus, hub, self.presence, limits, self.ticks)
         self.bus.listen(hub.hear, notes.hear, self.sweep.connected)

@@ -27,7 +27,7 @@ from tests.sqlite import inside
 Frame = dict[str, Any]
 
 WAIT_S = 10.0
-ALICE, BOB, CAROL = 11, 12, 13
+ALICE, BOB, CAROL, DAVE = 11, 12, 13, 14
 APP = "demo"
 
 LIMITS = Limits(

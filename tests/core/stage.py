@@ -75,7 +75,7 @@ class Stage:
         self.pacing = Pacing(limits, self.clock)
         receipts = Receipts(store, self.hub, notes, limits, self.clock)
         presence = Presence(
-            store, self.hub, receipts, notes, limits, self.clock, 1, self.directory.forget_all
+            store, self.hub, receipts, notes, limits, self.clock, 1, self.directory.known.forget_all
         )
         self.jobs = Jobs(store, self.writer, self.pacing, limits, self.clock)
         ephemeral = Ephemeral(store, notes, limits)

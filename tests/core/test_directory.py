@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.bus.base import Forget
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import SAFE_MAX, App
@@ -199,7 +200,7 @@ class TestMemory:
             await stage.app()
             for xid in range(1, 10):
                 await stage.user(xid)
-            assert len(stage.directory._users) == 3
+            assert len(stage.directory.known._users) == 3
 
     async def test_a_rotated_key_is_used_at_once(self, stage: Stage) -> None:
         """After a rotation new tokens are signed with the new key, and old ones stay good."""
@@ -224,7 +225,7 @@ class TestMemory:
             return app
 
         monkeypatch.setattr(type(stage.store), "app", slow)
-        stage.directory.forget("demo")
+        stage.directory.known.forget(Forget(app_id="demo", app=1))
         overtaken = asyncio.create_task(token_of(stage, "118"))
         await read.wait()
         app = await stage.directory.rotate_secret("demo")

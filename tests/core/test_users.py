@@ -43,7 +43,7 @@ async def delete(stage: Stage, xid: int, app_id: str = "demo") -> None:
         conn.execute("UPDATE user SET name = NULL, password = '' WHERE id = ?", (user.id,))
 
     await stage.store._write(work)
-    stage.directory.forget_user(await app_of(stage, app_id), xid)
+    stage.directory.known.user_changed(await app_of(stage, app_id), xid)
 
 
 class TestFrozen:
@@ -78,7 +78,7 @@ class TestFrozen:
     async def test_a_read_that_it_overtook(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whom the store was asked for just before is asked for again, and does not get in."""
         token, admin = await token_of(stage), await stage.admin()
-        stage.directory.forget_user(await app_of(stage), BOB)
+        stage.directory.known.user_changed(await app_of(stage), BOB)
         read, frozen = asyncio.Event(), asyncio.Event()
         original = type(stage.store).ensure_user
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.bus.base import Forget
 from tests.rest.stage import ALICE, BOB, CAROL, Caller, Node, open_node
 
 SECRET = "the-words-that-nobody-may-read-again"
@@ -14,7 +15,7 @@ SECRET = "the-words-that-nobody-may-read-again"
 async def window(node: Node, ms: int) -> None:
     """Set how long a sender may recall."""
     node.rows("UPDATE app SET recall_window_ms = ?", ms)
-    node.gateway.directory.forget("demo")
+    node.gateway.directory.known.forget(Forget(app_id="demo", app=1))
 
 
 def later(node: Node, monkeypatch: pytest.MonkeyPatch, ms: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
+from gateway.bus.base import Forget
 from tests.rest.stage import ALICE, BOB, Caller, Node
 
 WRONG, EXPIRED, MISSING = 10008, 402, 10003
@@ -79,7 +80,7 @@ class TestGood:
         assert await code_of(node, token) == 200
         await node.gateway.directory.rotate_secret("demo")
         node.rows("DELETE FROM app_key WHERE kid = ?", jwt.get_unverified_header(token)["kid"])
-        node.gateway.directory.forget("demo")
+        node.gateway.directory.known.forget(Forget(app_id="demo", app=1))
         assert await code_of(node, token) == WRONG
 
 

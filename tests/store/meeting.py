@@ -15,9 +15,10 @@ from tests.store.stage import Stage
 T = TypeVar("T")
 U = TypeVar("U")
 
-_WAITING = (
+WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
+"""How many wait for others."""
 
 
 async def meets(
@@ -31,7 +32,7 @@ async def meets(
         await transaction.start()
         done = await first(conn)
         waiting = asyncio.ensure_future(second)
-        while not await watch.fetchval(_WAITING):
+        while not await watch.fetchval(WAITING):
             assert not waiting.done()
         await (transaction.commit() if kept else transaction.rollback())
         return done, await waiting

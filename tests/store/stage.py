@@ -49,7 +49,7 @@ async def open_store(engine: str, folder: Path, limits: Limits) -> Store:
     """Open the store of an engine; a folder stands for a database of its own."""
     if engine == "postgres":
         options = PostgresOptions(url=await database_of(folder))
-        return await PostgresStore.open(options, limits)  # type: ignore[return-value] # parts of the port are missing
+        return await PostgresStore.open(options, limits)
     return await SqliteStore.open(folder, limits)
 
 

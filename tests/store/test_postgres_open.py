@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
 from gateway.store.errors import StoreError
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
@@ -44,3 +45,21 @@ async def test_a_database_that_is_not_there_is_one_sentence() -> None:
     """What keeps the store from being opened is told in a sentence."""
     with pytest.raises(StoreError, match="cannot open the store on PostgreSQL"):
         await PostgresStore.open(PostgresOptions(url=named(server_url(), "nobody")), LIMITS)
+
+
+async def test_a_probe_commits_for_real(tmp_path: Path) -> None:
+    """A server that answers and takes no writes, as a replica does, is no store; and it works again when it does."""
+    url = await database_of(tmp_path)
+    name = url.partition("?")[0].rpartition("/")[2]
+    store = await PostgresStore.open(PostgresOptions(url=url), LIMITS)
+    conn = await asyncpg.connect(server_url())
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    await store.probe()
+    await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on; {cut}")
+    with pytest.raises(Problem):
+        await store.probe()
+    await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off; {cut}")
+    await store.probe()
+    await conn.close()
+    await store.close()
+    await drop_database(tmp_path)

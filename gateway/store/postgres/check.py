@@ -54,6 +54,7 @@ async def snapshot(url: str) -> AsyncIterator[Any]:
     try:
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             await conn.execute("SET LOCAL statement_timeout = 0")
+            await conn.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             # Groupings of a large store are sorted in this much memory before they go to a file.
             await conn.execute("SET LOCAL work_mem = '64MB'")
             yield conn

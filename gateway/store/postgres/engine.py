@@ -113,6 +113,10 @@ class PostgresStore(
             except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 pool.terminate()
 
+    async def probe(self) -> None:
+        """Commit for real: the only proof that the server can, and is no replica by now."""
+        await self._write(lambda conn: conn.execute("UPDATE meta SET epoch = epoch"))
+
     # -- lanes ------------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[Conn], Awaitable[T]]) -> T:
@@ -253,7 +257,7 @@ async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asy
             }
         }
     return await asyncpg.create_pool(
-        options.url, min_size=1, max_size=size, timeout=timeout_s, command_timeout=timeout_s + 1, **settings
+        options.url, min_size=0, max_size=size, timeout=timeout_s, command_timeout=timeout_s + 1, **settings
     )
 
 

@@ -28,21 +28,22 @@ SELECT EXISTS (SELECT 1 FROM before WHERE seen_at > now() - $2 * interval '1 ms'
 _DEAD = "SELECT id FROM node WHERE seen_at < now() - $1 * interval '1 ms'"
 _FORGET_DEVICES = f"""
 WITH gone AS MATERIALIZED (
-    SELECT usr, sn FROM attached WHERE node = ANY ($1::bigint[]) ORDER BY usr, sn LIMIT {FORGET_MAX}
-    FOR UPDATE SKIP LOCKED)
+    SELECT usr, sn FROM attached WHERE node = ANY ($1::bigint[]) LIMIT {FORGET_MAX} FOR UPDATE SKIP LOCKED)
 DELETE FROM attached AS a USING gone WHERE a.usr = gone.usr AND a.sn = gone.sn
 """
 # A node that has come back meanwhile stays.
 _FORGET_NODES = """
 DELETE FROM node WHERE id IN (
     SELECT id FROM node AS n WHERE id = ANY ($1::bigint[]) AND seen_at < now() - $2 * interval '1 ms'
-        AND NOT EXISTS (SELECT 1 FROM attached WHERE node = n.id)
+        AND (SELECT 1 FROM attached WHERE node = n.id LIMIT 1) IS NULL
     FOR UPDATE SKIP LOCKED)
 """
 _FORGET_BATCHES = f"""
 DELETE FROM batch WHERE key IN (
     SELECT key FROM batch WHERE at < now() - interval '1 hour' ORDER BY at LIMIT {FORGET_MAX} FOR UPDATE SKIP LOCKED)
 """
+# What lies behind in a store that has gone back in time. Nodes that go on hold numbers of drafts drawn before.
+_DRAWN = ("msg_id", "draft_id", "attach_no")
 _PULSE = """
 SELECT epoch, ARRAY(SELECT id FROM node WHERE seen_at > now() - $1 * interval '1 ms' ORDER BY id) FROM meta
 """
@@ -102,7 +103,8 @@ class Presence(Lanes):
         async def work(conn: Conn) -> None:
             # Whoever does the same waits here, so that no two jump from the same place.
             await conn.execute("UPDATE meta SET epoch = $1", epoch)
-            await conn.execute("SELECT setval('msg_id', last_value + $1::bigint) FROM msg_id", EPOCH_STEP)
+            for numbers in _DRAWN:
+                await conn.execute(f"SELECT setval('{numbers}', last_value + $1) FROM {numbers}", EPOCH_STEP)
 
         await self._write(work)
         self._epoch = epoch

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from gateway.domain.model import SAFE_MAX, Scope
+from gateway.domain.model import Scope
 from gateway.store import schema
+from gateway.store.errors import ExportError
+from gateway.store.parties import as_xid
 from gateway.store.sqlite.check import open_for_reading
 
 _GROUP = int(Scope.GROUP)
-
-
-class ExportError(RuntimeError):
-    """Nothing can be exported; the sentence is for the operator."""
 
 
 def _xid(column: str) -> str:
@@ -156,10 +154,11 @@ def _named(conn: sqlite3.Connection, app_id: str, user: str) -> tuple[int, int]:
         raise ExportError(f"there is no app {app_id}")
     if not user:
         return app[0], 0
-    if user.isascii() and user.isdigit() and len(user) <= len(str(SAFE_MAX)):
+    xid = as_xid(user)
+    if xid is not None:
         found = conn.execute(
             "SELECT t.id FROM timeline AS t JOIN user AS u ON u.id = t.id WHERE t.app = ? AND t.xid = ?",
-            (app[0], int(user)),
+            (app[0], xid),
         ).fetchone()
     else:
         found = conn.execute("SELECT id FROM user WHERE app = ? AND name = ?", (app[0], user)).fetchone()

@@ -1,0 +1,111 @@
+"""Apps and users as this process last read them, and how nodes tell each other that one has changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.bus.base import Forget
+from gateway.core.cache import Cache
+from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.limits import Limits
+from gateway.domain.model import SYSTEM_NAME, App, User
+from gateway.store.base import Store
+
+APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,63}")
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """An app with its reserved user."""
+
+    app: App
+    system: User
+
+
+class Known:
+    """Remembers apps and users, at most `Limits.cached_principals_max` of each.
+
+    Whoever changes one says so by `app_changed` or `user_changed`, and `publish` carries it to the other nodes. As that
+    may be lost, what others may write is believed for `sweep_ms` at most.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        ticks_ms: Callable[[], int],
+        publish: Callable[[Forget], None],
+    ) -> None:
+        self._store = store
+        self._clock_ms = clock_ms
+        self._publish = publish
+        age_max, most = limits.sweep_ms if store.shared else None, limits.cached_principals_max
+        self._tenants: Cache[str, Tenant] = Cache(most, age_max=age_max, clock=ticks_ms)
+        self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=ticks_ms)
+        # How often something was forgotten: what was being read just then may be older than the change.
+        self._forgotten = 0
+
+    async def tenant(self, app_id: str | None) -> Tenant:
+        """The app of this name; raises `APP_UNKNOWN`, and `BAD_PARAMETER` where none is named."""
+        if not app_id:
+            raise bad("app_id", "the header is missing")
+        known = self._tenants.get(app_id)
+        if known is not None:
+            return known
+        forgotten = self._forgotten
+        # What no app can be called is not asked of the store: a header may hold anything.
+        app = await self._store.app(app_id) if APP_ID.fullmatch(app_id) else None
+        if app is None:
+            raise Problem(Kind.APP_UNKNOWN, "app_id: there is no such app")
+        system = await self._store.user_named(app.id, SYSTEM_NAME)
+        assert system is not None, "every app is made with its user system"
+        tenant = Tenant(app, system)
+        if forgotten == self._forgotten:
+            self._tenants.put(app_id, tenant)
+        return tenant
+
+    async def user(self, app: App, xid: int) -> User | Kind:
+        """The user with this id, made where it may be; otherwise why not."""
+        known = self._users.get((app.id, xid))
+        if known is not None:
+            return known
+        while True:
+            forgotten = self._forgotten
+            if app.registered:
+                found = await self._store.user(app.id, xid)
+            else:
+                found = await self._store.ensure_user(app.id, xid, self._clock_ms())
+            if forgotten == self._forgotten:
+                break  # Else whom the change froze would get in.
+        if isinstance(found, User):
+            self._users.put((app.id, xid), found)
+        return found
+
+    def app_changed(self, app: App) -> None:
+        """Read this app anew when it is next asked for, on every node: its keys or limits have changed."""
+        self._change(Forget(app_id=app.app_id, app=app.id))
+
+    def user_changed(self, app: App, xid: int) -> None:
+        """Read this user anew when next asked for, on every node: its state or password has changed, as of now."""
+        self._change(Forget(app_id=app.app_id, app=app.id, xid=xid))
+
+    def _change(self, forget: Forget) -> None:
+        self.forget(forget)
+        self._publish(forget)
+
+    def forget(self, forget: Forget) -> None:
+        """Read an app or a user of it anew when next asked for on this node."""
+        self._forgotten += 1
+        if forget.xid:
+            self._users.forget((forget.app, forget.xid))
+        else:
+            self._tenants.forget(forget.app_id)
+
+    def forget_all(self) -> None:
+        """Read everything anew: the store has become another one."""
+        self._forgotten += 1
+        self._tenants.clear()
+        self._users.clear()

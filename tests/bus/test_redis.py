@@ -1,0 +1,303 @@
+"""The bus over Redis when things go wrong: killed, paused, half-open, slow, full of garbage."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from gateway.bus.base import Forget, Hint, Tell
+from gateway.bus.options import BusOptions
+from gateway.bus.redis import RedisBus
+from gateway.bus.waiting import Channels
+from gateway.domain.limits import Limits
+from gateway.domain.model import Deleted, Entry, EntryKind
+from tests.bus.nodes import Node, until
+from tests.bus.proxy import Proxy
+from tests.valkey import Valkey, free_port
+
+QUICK: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000, "retry_ms_max": 100}
+
+
+class RedisNode(Node):
+    """A node whose bus is Redis, with a beat that is missed soon."""
+
+    def __init__(self, url: str, limits: Limits | None = None, **options: Any) -> None:
+        self.redis = RedisBus(
+            BusOptions(url=url, **{**QUICK, **options}), limits or Limits(), random.Random()
+        )
+        super().__init__(self.redis)
+
+
+@pytest.fixture
+def server() -> Iterator[Valkey]:
+    with Valkey() as server:
+        yield server
+
+
+@pytest.fixture
+async def pair(server: Valkey) -> AsyncIterator[list[RedisNode]]:
+    nodes = [RedisNode(server.url) for _ in range(2)]
+    for node in nodes:
+        await node.bus.start()
+    yield nodes
+    for node in nodes:
+        await node.bus.close()
+
+
+async def test_making_a_bus_does_no_io() -> None:
+    """Where nobody listens a bus can be made and closed, and takes what is published."""
+    node = RedisNode(f"redis://127.0.0.1:{free_port()}")
+    node.bus.publish([Hint(7, 1)])
+    await node.bus.subscribe(7)
+    node.bus.unsubscribe(7)
+    assert not node.bus.connected
+    await node.bus.close()
+
+
+async def test_dead_server_keeps_no_node_from_starting(caplog: pytest.LogCaptureFixture) -> None:
+    """`start` returns, subscribing does not wait, and when the server comes the bus is there without being asked."""
+    server = Valkey()
+    node = RedisNode(f"redis://:secret@127.0.0.1:{server.port}")
+    with caplog.at_level(logging.INFO, "gateway"):
+        await node.bus.start()
+        await node.bus.subscribe(7)
+        assert not node.bus.connected
+        await asyncio.to_thread(server.start)
+        server.ask("CONFIG", "SET", "requirepass", "secret")
+        await node.until(lambda: node.bus.connected)
+    assert node.connects == 1
+    await node.bus.close()
+    server.close()
+    away, back = [record.getMessage() for record in caplog.records]
+    assert away.startswith(f"the bus redis://127.0.0.1:{server.port} is away: ")
+    assert back == f"the bus redis://127.0.0.1:{server.port} is back"
+    assert "secret" not in caplog.text
+
+
+async def test_bus_survives_its_server(
+    pair: list[RedisNode], server: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server killed and started again is a reconnect, told to the node and once to the log; topics are kept."""
+    await pair[1].bus.subscribe(7)
+    with caplog.at_level(logging.INFO, "gateway"):
+        server.kill()
+        for node in pair:
+            await until(lambda bus=node.bus: not bus.connected)  # type: ignore[misc]
+        await pair[1].bus.subscribe(8)
+        await asyncio.to_thread(server.start)
+        for node in pair:
+            await node.until(lambda node=node: node.connects == 2)  # type: ignore[misc]
+    pair[0].bus.publish([Hint(7, 3), Hint(8, 4)])
+    await pair[0].fence(pair[1])
+    assert {Hint(7, 3), Hint(8, 4)} <= set(pair[1].heard)
+    assert [record.getMessage().split()[-1] == "back" for record in caplog.records].count(True) == 2
+    assert len(caplog.records) == 4
+
+
+async def test_heads_published_while_away_are_told_afterwards(server: Valkey) -> None:
+    """A node cut off alone tells the others afterwards how far timelines have grown, without entries or notes."""
+    entry = Entry(seq=3, kind=EntryKind.DELETED, deleted=Deleted(conversation_xid=1, msg_id=1))
+    listener = RedisNode(server.url)
+    await listener.bus.start()
+    await listener.bus.subscribe(7)
+    async with Proxy(server.port) as proxy:
+        speaker = RedisNode(f"redis://127.0.0.1:{proxy.port}")
+        await speaker.bus.start()
+        proxy.swallowing = True
+        await until(lambda: not speaker.bus.connected)
+        speaker.bus.publish([Hint(7, 3, (entry,))], [Tell(user_id=7, op="x", members={})])
+        proxy.swallowing = False
+        proxy.cut()
+        await listener.until(lambda: listener.heard == [Hint(7, 3)])
+        await speaker.until(lambda: speaker.bus.connected)
+        await speaker.fence(listener)
+        await speaker.bus.close()
+    assert (listener.noted, listener.connects) == ([], 1)
+    assert speaker.redis.counts.notes_dropped == 1
+    await listener.bus.close()
+
+
+async def test_paused_server_is_noticed(pair: list[RedisNode], server: Valkey) -> None:
+    """A server that holds its connections and says nothing misses the beat; when it goes on so does the bus."""
+    server.pause()
+    try:
+        for node in pair:
+            await until(lambda bus=node.bus: not bus.connected)  # type: ignore[misc]
+        await asyncio.wait_for(pair[1].bus.subscribe(7), 5)
+    finally:
+        server.resume()
+    for node in pair:
+        await node.until(lambda node=node: node.bus.connected)  # type: ignore[misc]
+    assert [node.connects for node in pair] == [2, 2]
+    assert [node.redis.counts.beats_missed for node in pair] == [1, 1]
+
+
+async def test_half_open_connection_is_noticed(server: Valkey) -> None:
+    """A connection over which nothing comes any more, and that nobody has closed, is given up."""
+    async with Proxy(server.port) as proxy:
+        node = RedisNode(f"redis://127.0.0.1:{proxy.port}")
+        await node.bus.start()
+        assert node.bus.connected
+        proxy.swallowing = True
+        await until(lambda: not node.bus.connected)
+        proxy.swallowing = False
+        await node.until(lambda: node.connects == 2)
+        await node.bus.close()
+
+
+async def test_cut_connections_are_made_again(server: Valkey) -> None:
+    """A connection that ends is made again, and the node is told."""
+    async with Proxy(server.port) as proxy:
+        node = RedisNode(f"redis://127.0.0.1:{proxy.port}")
+        await node.bus.start()
+        for connects in (2, 3):
+            proxy.cut()
+            await node.until(lambda connects=connects: node.connects == connects)  # type: ignore[misc]
+        await node.bus.close()
+
+
+async def test_subscribing_while_the_link_dies_returns(server: Valkey) -> None:
+    """Who waits for a confirmation that cannot come any more waits no longer than the link lives."""
+    async with Proxy(server.port) as proxy:
+        node = RedisNode(f"redis://127.0.0.1:{proxy.port}")
+        await node.bus.start()
+        proxy.swallowing = True
+        await asyncio.wait_for(node.bus.subscribe(7), 5)
+        assert not node.bus.connected
+        await node.bus.close()
+
+
+async def test_node_that_cannot_keep_up_is_cut_off_and_returns(server: Valkey) -> None:
+    """A server that closes a connection whose output has piled up costs the bus a reconnect, and no more."""
+    server.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 200000 0 0")
+    speaker = RedisNode(server.url)
+    await speaker.bus.start()
+    async with Proxy(server.port) as proxy:
+        slow = RedisNode(f"redis://127.0.0.1:{proxy.port}", beat_ms=5000)
+        await slow.bus.start()
+        await slow.bus.subscribe(7)
+        proxy.reading.clear()
+        for n in range(200):
+            speaker.bus.publish([], [Tell(user_id=7, op="x", members={"n": n, "a": "x" * 100_000})])
+            await speaker.redis._link.said()  # type: ignore[union-attr]
+        proxy.reading.set()
+        await slow.until(lambda: slow.connects == 2)
+        assert slow.redis.counts.beats_missed == 0
+        await slow.bus.close()
+    await speaker.bus.close()
+
+
+async def test_crowd_of_subscribers_shares_commands(pair: list[RedisNode]) -> None:
+    """Many timelines at once are one SUBSCRIBE of as many partitions as there are, and none when followed already."""
+    before = pair[1].redis.counts.commands
+    beats = pair[1].redis.counts.payloads_published
+    await asyncio.gather(*(pair[1].bus.subscribe(topic) for topic in range(1, 1001)))
+    await asyncio.gather(*(pair[1].bus.subscribe(topic) for topic in range(1001, 2001)))
+    counts = pair[1].redis.counts
+    assert counts.commands - before - (counts.payloads_published - beats) == 1
+
+
+async def test_last_follower_of_a_partition_lets_it_go(pair: list[RedisNode], server: Valkey) -> None:
+    """The server keeps no subscription that nobody on the node wants."""
+    channel = Channels(pair[1].redis._options, 0).of(7)
+
+    def subscribers() -> int:
+        return int(server.ask("PUBSUB", "NUMSUB", channel)[1])
+
+    for topic in (7, 7 + 8):
+        await pair[1].bus.subscribe(topic)
+    pair[1].bus.unsubscribe(7)
+    await pair[1].bus.subscribe(8)
+    assert subscribers() == 1
+    pair[1].bus.unsubscribe(7 + 8)
+    await until(lambda: subscribers() == 0)
+
+
+async def test_publishes_merge_while_one_is_under_way(pair: list[RedisNode]) -> None:
+    """However many flushes come at once, they are a command per partition."""
+    before = pair[0].redis.counts.payloads_published
+    await asyncio.gather(*(pair[1].bus.subscribe(topic) for topic in range(1, 101)))
+    for head in range(1, 51):
+        pair[0].bus.publish([Hint(topic, head) for topic in range(1, 101)])
+    await pair[1].until(lambda: len(pair[1].heard) >= 100)
+    assert {hint.head for hint in pair[1].heard} == {50}
+    beats = 5
+    assert pair[0].redis.counts.payloads_published - before <= 8 + beats
+
+
+async def test_garbage_is_counted_and_dropped(
+    pair: list[RedisNode], server: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody of us has published is counted, said to the log once in a while, and disturbs nothing."""
+    everybody = Channels(pair[1].redis._options, 0).everybody
+    with Redis(host="127.0.0.1", port=server.port) as stranger:
+        for garbage in (b"", b"hello", b"\xc1", b"\x93\x01\x02\x91\x07"):
+            stranger.publish(everybody, garbage)
+    await pair[0].fence(pair[1])
+    assert pair[1].redis.counts.refused == 4
+    assert pair[1].connects == 1
+    assert sum("cannot be decoded" in record.getMessage() for record in caplog.records) == len(pair)
+
+
+async def test_handler_that_fails_disturbs_nobody(
+    pair: list[RedisNode], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of who hears is logged; the bus goes on with the next."""
+    heard: list[Hint] = []
+
+    def fail(hints: object) -> None:
+        if not heard:
+            heard.append(Hint(0, 0))
+            raise ZeroDivisionError
+
+    pair[1].bus.listen(fail, pair[1]._note, pair[1]._connected)
+    await pair[1].bus.subscribe(7)
+    pair[0].bus.publish([Hint(7, 3)])
+    await pair[0].fence(pair[1])
+    assert heard
+    assert pair[1].connects == 1
+    assert "could not be taken in" in caplog.text
+
+
+async def test_slow_handler_leaves_others_their_turn(pair: list[RedisNode]) -> None:
+    """Many hints are handed on in bounded pieces, between which the loop goes on."""
+    loop = asyncio.get_running_loop()
+    turns = 0
+    pieces: list[int] = []
+
+    def tick() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(tick)
+
+    def slow(hints: list[Hint]) -> None:
+        pieces.append(len(hints))
+        until_then = loop.time() + 0.006
+        while loop.time() < until_then:
+            pass
+        seen.append(turns)
+
+    seen: list[int] = []
+    pair[1].bus.listen(slow, pair[1]._note, pair[1]._connected)  # type: ignore[arg-type]
+    await asyncio.gather(*(pair[1].bus.subscribe(topic) for topic in range(1, 1001)))
+    tick()
+    pair[0].bus.publish([Hint(topic, 1) for topic in range(1, 1001)])
+    await pair[0].fence(pair[1])
+    assert sum(pieces) == 1000
+    assert max(pieces) <= 64
+    assert len(set(seen)) == len(seen)
+
+
+async def test_closing_while_away_takes_no_second() -> None:
+    """A node leaves at once where nobody is there to be told."""
+    node = RedisNode(f"redis://127.0.0.1:{free_port()}")
+    await node.bus.start()
+    node.bus.publish([Hint(7, 1)], [Forget(app_id="a", app=1)])
+    async with asyncio.timeout(0.9):
+        await node.bus.close()

@@ -1,0 +1,445 @@
+"""Which device is connected where: replaced, told to go, counted and listed across nodes (design §5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from gateway.core.attaching import EndedError
+from gateway.domain.drafts import Attachment
+from gateway.domain.errors import Kind, Problem
+from gateway.store.sqlite import SqliteStore
+from gateway.wire.close import Close
+from tests.channel.nodes import Node, Nodes, end_of, told
+from tests.channel.stage import ALICE, BOB, LIMITS, until
+
+End = Callable[[Node], Awaitable[None]]
+
+
+async def fails(*_: Any) -> Any:
+    """A store that can do nothing."""
+    raise Problem(Kind.STORE_FAILED, "gone")
+
+
+def cursors(node: Node, user_id: int, device_sn: int = 1) -> Callable[[], Awaitable[int]]:
+    """Asks for the stored cursor of a device on its user's timeline."""
+
+    async def read() -> int:
+        [bearing] = await node.view.bearings(user_id, device_sn, [user_id])
+        cursor: int = bearing.cursor
+        return cursor
+
+    return read
+
+
+class TestReplaced:
+    """A device connects to another node while its older connection seems to live."""
+
+    async def test_at_once(self, nodes: Nodes) -> None:
+        """By the bus; and what is newer stays."""
+        here, there = nodes
+        _, older = await there.attach(BOB)
+        _, other = await there.attach(BOB, 2)
+        _, newer = await here.attach(BOB)
+        assert older.ended == Close.REPLACED
+        assert (newer.ended, other.ended) == (None, None)
+        _, newest = await there.attach(BOB)
+        assert newer.ended == Close.REPLACED
+        assert newest.ended is None
+
+    async def test_by_the_sweep(self, nodes: Nodes) -> None:
+        """Where the note was lost."""
+        here, there = nodes
+        there.bus.deaf = True
+        _, older = await there.attach(BOB)
+        _, newer = await here.attach(BOB)
+        assert [older.ended, newer.ended] == [None, None]
+        for node in nodes:
+            await node.sweep.sweep()
+        assert [older.ended, newer.ended] == [Close.REPLACED, None]
+
+    @pytest.mark.parametrize("kept", [True, False])
+    async def test_by_its_own_ack(self, nodes: Nodes, *, kept: bool) -> None:
+        """Which is not kept: the device has not got it on the connection that is its own now."""
+        here, there = nodes
+        there.bus.deaf = True
+        older, sink = await there.attach(BOB, cursors={"user": 0} if kept else None)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        await here.attach(BOB)
+        cursor = cursors(here, older.user.id)
+        before = await cursor()
+        there.ack(older, 1)
+        assert await end_of(sink) == Close.REPLACED
+        assert await cursor() == before
+
+    async def test_a_newcomer_is_not_taken_for_an_older_one(self, nodes: Nodes) -> None:
+        """One that has no number yet when it hears of a replacement is newer than that."""
+        here, there = nodes
+        # So that the node hears what is told of this user.
+        await there.attach(BOB, 2)
+        asked, go_on = asyncio.Event(), asyncio.Event()
+        real = there.view.attach
+
+        async def slow(*args: Any) -> Any:
+            asked.set()
+            await go_on.wait()
+            return await real(*args)
+
+        there.view.attach = slow
+        coming = asyncio.create_task(there.begin(BOB))
+        await asked.wait()
+        await here.attach(BOB)
+        go_on.set()
+        connection, sink = await coming
+        assert sink.ended is None
+        assert await here.view.replaced([Attachment(connection.user.id, 1, connection.attach_no)]) == []
+
+    async def test_acks_that_waited_for_the_store(self, nodes: Nodes) -> None:
+        """An older connection's, kept by nobody, set no cursor back that the newer one has stated since."""
+        here, there = nodes
+        for node in nodes:
+            node.bus.deaf = True
+        older, sink = await there.attach(BOB)
+        there.view.keep = fails
+        for content in ("one", "two", "three"):
+            await here.send(ALICE, BOB, content)
+        await told(sink, "one", "two", "three")
+        there.ack(older, 1)
+        await until(lambda: there.receipts._stuck)
+        newer, _ = await here.attach(BOB, cursors={"user": 3})
+        cursor = cursors(here, newer.user.id)
+        assert await cursor() == 3
+        del there.view.keep
+        await there.receipts.flush()
+        assert await end_of(sink) == Close.REPLACED
+        assert await cursor() == 3
+
+
+async def kick(node: Node) -> None:
+    await node.users.kick(await node.principal(BOB), 0, 0)
+
+
+async def remove(node: Node) -> None:
+    await node.users.remove_device(await node.principal(BOB), 0, 1)
+
+
+async def freeze(node: Node) -> None:
+    await node.users.freeze(await node.admin(), [BOB])
+
+
+async def change_password(node: Node) -> None:
+    await node.users.change_password(await node.admin(), BOB, None, "n3w")
+
+
+async def erase(node: Node) -> None:
+    await node.erasing.delete(await node.principal(BOB), 0)
+
+
+ENDS = [
+    (kick, Close.KICKED, Close.KICKED),
+    (remove, Close.KICKED, Close.KICKED),
+    (freeze, Close.FROZEN, Close.FROZEN),
+    (change_password, Close.TOKEN_ILLEGAL, Close.KICKED),
+    (erase, Close.TOKEN_ILLEGAL, Close.FROZEN),
+]
+
+
+class TestEnded:
+    """Somebody ends a device's connections on another node."""
+
+    @pytest.mark.parametrize(("end", "code"), [(end, code) for end, code, _ in ENDS])
+    async def test_at_once(self, nodes: Nodes, end: End, code: Close) -> None:
+        """By the bus, with the code that says why; nobody else's."""
+        here, there = nodes
+        sinks = [(await node.attach(BOB))[1] for node in nodes[1:]]
+        _, alice = await there.attach(ALICE)
+        await end(here)
+        assert [sink.ended for sink in sinks] == [code]
+        assert alice.ended is None
+
+    @pytest.mark.parametrize(("end", "code"), [(end, code) for end, _, code in ENDS])
+    async def test_by_the_sweep(self, nodes: Nodes, end: End, code: Close) -> None:
+        """Where the note was lost: with a code that keeps the device away, too."""
+        here, there = nodes
+        there.bus.deaf = True
+        _, sink = await there.attach(BOB)
+        _, alice = await there.attach(ALICE)
+        await end(here)
+        assert [sink.ended, alice.ended] == [None, None]
+        await there.sweep.sweep()
+        assert [sink.ended, alice.ended] == [code, None]
+
+    async def test_one_device(self, nodes: Nodes) -> None:
+        """The user's others stay."""
+        here, there = nodes
+        sinks = [(await there.attach(BOB, device_sn))[1] for device_sn in (1, 2)]
+        await here.users.kick(await here.principal(BOB), 0, 2)
+        assert [sink.ended for sink in sinks] == [None, Close.KICKED]
+
+    async def test_where_the_store_fails(self, nodes: Nodes) -> None:
+        """Who asks is told so; those whom the note reaches go all the same."""
+        here, there = nodes
+        sinks = [(await node.attach(BOB, number))[1] for number, node in enumerate(nodes, 1)]
+        here.view.dismiss = fails
+        with pytest.raises(Problem, match="gone"):
+            await kick(here)
+        assert [sink.ended for sink in sinks] == [Close.KICKED, Close.KICKED]
+        assert there.hub.connections == []
+
+    async def test_what_was_acked_before_counts(self, nodes: Nodes) -> None:
+        """A kicked device stays kept, with all that it said it has."""
+        here, _ = nodes
+        connection, sink = await here.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        here.ack(connection, 1)
+        await kick(here)
+        assert await cursors(here, connection.user.id)() == 1
+
+
+class TestCounting:
+    """How many devices a user has connected, and which."""
+
+    async def test_online_and_the_list_of_devices(self, nodes: Nodes) -> None:
+        """Are right on every node, also just after a device has gone."""
+        here, there = nodes
+        _, _ = await here.attach(BOB, 1)
+        far, _ = await there.attach(BOB, 2)
+        for node in nodes:
+            principal = await node.principal(BOB)
+            assert [(one.device_sn, one.online) for one in await node.users.devices(principal, 0)] == [
+                (1, True),
+                (2, True),
+            ]
+        await here.users.kick(await here.principal(BOB), 0, 1)
+        assert await here.users.online(await here.principal(BOB), 0)
+        there.hub.detach(far)
+        for node in (there, here):
+            assert not await node.users.online(await node.principal(BOB), 0)
+
+    async def test_no_more_than_may_be(self, nodes: Nodes) -> None:
+        """Wherever they are connected; whose device is connected already replaces it, and who goes makes room."""
+        here, there = nodes
+        most = LIMITS.devices_per_user_max
+        connections = [(await nodes[sn % 2].attach(BOB, sn))[0] for sn in range(1, most + 1)]
+        for node in nodes:
+            with pytest.raises(Problem, match="at most") as refused:
+                await node.attach(BOB, most + 1)
+            assert refused.value.kind is Kind.DEVICES_FULL
+        await here.attach(BOB, 1)
+        last = next(one for one in connections if one in there.hub.connections)
+        there.hub.detach(last)
+        await there.attach(BOB, most + 1)
+        with pytest.raises(Problem, match="at most"):
+            await here.attach(BOB, most + 2)
+
+    async def test_one_that_goes_while_it_is_counted(self, nodes: Nodes) -> None:
+        """Leaves nothing behind."""
+        here, _ = nodes
+        asked, go_on = asyncio.Event(), asyncio.Event()
+        real = here.view.attach
+
+        async def slow(*args: Any) -> Any:
+            asked.set()
+            await go_on.wait()
+            return await real(*args)
+
+        here.view.attach = slow
+        user = (await here.principal(BOB)).user
+        coming = asyncio.create_task(here.begin(BOB))
+        await asked.wait()
+        coming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await coming
+        go_on.set()
+        await until(lambda: here.presence._lane._task is None, "the number")
+        assert await here.presence.connected(user.id) == []
+
+    async def test_one_that_is_ended_while_it_is_counted(self, nodes: Nodes) -> None:
+        """Does not attach."""
+        here, _ = nodes
+        real = here.view.attach
+
+        async def slow(*args: Any) -> Any:
+            numbers = await real(*args)
+            for connection in here.hub.connections:
+                here.hub.close(connection, Close.KICKED, "")
+            return numbers
+
+        here.view.attach = slow
+        user = (await here.principal(BOB)).user
+        with pytest.raises(EndedError):
+            await here.begin(BOB)
+        assert await here.presence.connected(user.id) == []
+
+    async def test_who_goes_is_told_when_the_store_can_hear_it(self, nodes: Nodes) -> None:
+        """What could not be told is told again, once."""
+        here, there = nodes
+        connection, _ = await there.attach(BOB)
+        tries = 0
+
+        async def failing(*_: Any) -> None:
+            nonlocal tries
+            tries += 1
+            await fails()
+
+        there.view.detach = failing
+        there.hub.detach(connection)
+        await until(lambda: tries > 1)
+        assert await there.presence.connected(connection.user.id) == [1]
+        del there.view.detach
+        await until(lambda: not there.presence._gone, "the departure being told")
+        assert await here.presence.connected(connection.user.id) == []
+
+    async def test_who_goes_is_told_after_its_acks(self, nodes: Nodes) -> None:
+        """Whatever a device acked before it went counts."""
+        here, _ = nodes
+        connection, sink = await here.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        here.ack(connection, 1)
+        here.hub.detach(connection)
+        assert await here.presence.connected(connection.user.id) == []
+        assert await cursors(here, connection.user.id)() == 1
+
+    async def test_who_goes_is_not_told_before_its_acks(self, nodes: Nodes) -> None:
+        """While the store cannot take them, the device counts as connected."""
+        here, _ = nodes
+        connection, sink = await here.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        here.view.keep = fails
+        here.ack(connection, 1)
+        here.hub.detach(connection)
+        assert await here.presence.connected(connection.user.id) == [1]
+        del here.view.keep
+        assert await here.presence.connected(connection.user.id) == []
+        assert await cursors(here, connection.user.id)() == 1
+
+    async def test_a_node_that_ends(self, nodes: Nodes) -> None:
+        """Has no devices any more."""
+        here, there = nodes
+        connection, _ = await there.attach(BOB)
+        await there.presence.stop()
+        assert await here.presence.connected(connection.user.id) == []
+
+    async def test_connecting_commits_nothing(self, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On SQLite, where one process knows who is connected: neither coming nor going writes."""
+        here, _ = nodes
+        await here.principal(BOB)
+        written: list[Any] = []
+
+        async def write(_: SqliteStore, work: Any) -> None:
+            written.append(work)
+
+        monkeypatch.setattr(SqliteStore, "_write", write)
+        connection, _ = await here.attach(BOB)
+        here.hub.detach(connection)
+        assert await here.presence.connected(connection.user.id) == []
+        assert written == []
+
+
+class TestBeats:
+    """The node says that it lives, and learns what has become of the store."""
+
+    async def test_a_new_epoch(self, nodes: Nodes) -> None:
+        """All devices of every node are told to come back, and acks of what may be no more are dropped."""
+        here, there = nodes
+        sinks = [(await node.attach(BOB, number))[1] for number, node in enumerate(nodes, 1)]
+        await here.send(ALICE, BOB, "hi")
+        await told(sinks[1], "hi")
+        there.view.advance = there.view.keep = fails
+        there.ack(there.hub.connections[0], 1)
+        await here.view.renew_epoch()
+        for node in nodes:
+            await node.presence.beat()
+        assert [sink.ended for sink in sinks] == [Close.EPOCH, Close.EPOCH]
+        assert there.receipts._acks == {}
+        _, again = await there.attach(BOB, 2)
+        await there.presence.beat()
+        assert again.ended is None
+
+    async def test_what_is_remembered_is_read_anew(self, nodes: Nodes) -> None:
+        """After a new epoch nothing counts that was read before."""
+        here, there = nodes
+        there.bus.deaf = True
+        token = await there.token(BOB)
+        await there.directory.principal("demo", token, None, None)
+        await here.users.freeze(await here.admin(), [BOB])
+        await here.view.renew_epoch()
+        await there.presence.beat()
+        with pytest.raises(Problem, match="frozen"):
+            await there.directory.principal("demo", token, None, None)
+
+    async def test_a_store_that_has_lost_entries(self, nodes: Nodes) -> None:
+        """A head below what was dispatched is as good as a new epoch."""
+        here, there = nodes
+        connection, sink = await there.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await there.sweep.sweep()
+        assert sink.ended is None
+        await here.view.store._write(
+            lambda conn: conn.execute("UPDATE timeline SET head = 0 WHERE id = ?", (connection.user.id,))
+        )
+        await there.sweep.sweep()
+        assert sink.ended == Close.EPOCH
+
+    async def test_beats_that_fail(self, nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+        """Are left out, and told once; nobody is told to go."""
+        here, _ = nodes
+        _, sink = await here.attach(BOB)
+        here.view.beat = fails
+        for _ in range(3):
+            await here.presence.beat()
+        assert [record.message for record in caplog.records] == [
+            "the store does not hear that this node lives: gone"
+        ]
+        assert sink.ended is None
+
+    @pytest.mark.parametrize("noticed", ["beat", "ack", "sweep"])
+    async def test_a_node_that_was_taken_for_dead(self, nodes: Nodes, noticed: str) -> None:
+        """Tells those who are attached no more to come back: they did nothing wrong. Others stay."""
+        here, there = nodes
+        connection, sink = await there.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        there.ticks.move(LIMITS.node_timeout_ms + 1)
+        # As others do who have not heard of it for so long.
+        await there.view.leave(there.id)
+        _, stays = await there.attach(ALICE)
+        match noticed:
+            case "beat":
+                await there.presence.beat()
+            case "ack":
+                there.ack(connection, 1)
+            case _:
+                await there.sweep.sweep()
+        assert await end_of(sink) == Close.STORE_FAILED
+        await there.presence.beat()
+        assert stays.ended is None
+        # Later ends are no consequence of that any more.
+        await there.view.dismiss((await there.principal(ALICE)).user.id)
+        await there.sweep.sweep()
+        assert stays.ended == Close.KICKED
+
+    async def test_nodes_know_how_many_they_are(self, nodes: Nodes) -> None:
+        """As of their last beats."""
+        here, there = nodes
+        assert (here.presence.nodes, there.presence.nodes) == (2, 2)
+        await there.presence.stop()
+        await here.presence.beat()
+        assert here.presence.nodes == 1
+
+
+async def test_a_sweep_that_cannot_ask(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+    """Is told, and harms nobody."""
+    here, _ = nodes
+    _, sink = await here.attach(BOB)
+    here.view.bearings = fails
+    await here.sweep.sweep()
+    assert [record.message for record in caplog.records] == ["the sweep could not ask the store: gone"]
+    assert sink.ended is None
