@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from gateway import stores
 from gateway.commands.options import (
     AppOption,
     ConfigOption,
@@ -23,6 +24,7 @@ from gateway.commands.options import (
 )
 from gateway.control import renew_epoch
 from gateway.core.operator import Ask
+from gateway.store.errors import ExportError
 
 retention = typer.Typer(
     no_args_is_help=True, help="What removes old messages, and its halt when the clock jumps."
@@ -63,11 +65,8 @@ def _time(ms: int) -> str:
 
 
 def check(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Verify the laws of the store. It only reads, beside a running gateway or without one."""
-    from gateway.store.sqlite.check import check_store
-
-    loaded = configured(config, data)
-    broken = check_store(Path(loaded.server.data))
+    """Verify the laws of the store. It only reads, beside running gateways or without one."""
+    broken = stores.check(configured(config, data))
     for sentence in broken:
         print(sentence)
     if broken:
@@ -85,11 +84,7 @@ def export(
     data: DataOption = None,
 ) -> None:
     """Write everything held about an app or a user as lines of JSON. It only reads, as of one moment."""
-    from gateway.store.errors import ExportError
-    from gateway.store.sqlite.export import export_lines
-
-    loaded = configured(config, data)
-    lines = export_lines(Path(loaded.server.data), app, user)
+    lines = stores.export_lines(configured(config, data), app, user)
     try:
         if str(out) == "-":
             for line in lines:
