@@ -21,7 +21,7 @@ from tests.bus.nodes import Node, until
 from tests.bus.proxy import Proxy
 from tests.valkey import Valkey, free_port
 
-QUICK: dict[str, Any] = {"beat_ms": 50, "connect_timeout_ms": 1000, "retry_ms_max": 100}
+QUICK: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000, "retry_ms_max": 100}
 
 
 class RedisNode(Node):
@@ -242,7 +242,7 @@ async def test_garbage_is_counted_and_dropped(
     await pair[0].fence(pair[1])
     assert pair[1].redis.counts.refused == 4
     assert pair[1].connects == 1
-    assert sum("cannot be decoded" in record.getMessage() for record in caplog.records) == 1
+    assert sum("cannot be decoded" in record.getMessage() for record in caplog.records) == len(pair)
 
 
 async def test_handler_that_fails_disturbs_nobody(
