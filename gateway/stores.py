@@ -22,23 +22,23 @@ async def open_store(config: Config) -> Store:
     return await SqliteStore.open(Path(config.server.data), config.limits)
 
 
-def check(config: Config) -> list[str]:
-    """Verify the laws of the store, reading only: one sentence for each breach, none where all is well."""
+def check_store(config: Config) -> list[str]:
+    """Check the store that the configuration names: one sentence per breach of its laws. It only reads."""
     if config.store.url:
         from gateway.store.postgres.check import check_postgres
 
         return check_postgres(config.store.url)
-    from gateway.store.sqlite.check import check_store
+    from gateway.store.sqlite.check import check_store as check_sqlite
 
-    return check_store(Path(config.server.data))
+    return check_sqlite(Path(config.server.data))
 
 
 def export_lines(config: Config, app: str, user: str) -> Iterator[str]:
-    """Every line about an app, or about its user of this id or name, as of one moment. Raises `ExportError`."""
+    """Every line about an app, or about a user of it, as of one moment. Raises `ExportError`."""
     if config.store.url:
-        from gateway.store.postgres import export
+        from gateway.store.postgres.export import export_lines as export_postgres
 
-        return export.export_lines(config.store.url, app, user)
-    from gateway.store.sqlite import export as of_folder
+        return export_postgres(config.store.url, app, user)
+    from gateway.store.sqlite.export import export_lines as export_sqlite
 
-    return of_folder.export_lines(Path(config.server.data), app, user)
+    return export_sqlite(Path(config.server.data), app, user)

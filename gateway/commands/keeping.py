@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gateway import stores
 from gateway.commands.options import (
     AppOption,
     ConfigOption,
@@ -24,7 +23,6 @@ from gateway.commands.options import (
 )
 from gateway.control import renew_epoch
 from gateway.core.operator import Ask
-from gateway.store.errors import ExportError
 
 retention = typer.Typer(
     no_args_is_help=True, help="What removes old messages, and its halt when the clock jumps."
@@ -65,8 +63,10 @@ def _time(ms: int) -> str:
 
 
 def check(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Verify the laws of the store. It only reads, beside running gateways or without one."""
-    broken = stores.check(configured(config, data))
+    """Verify the laws of the store. It only reads, beside a running gateway or without one."""
+    from gateway.stores import check_store
+
+    broken = check_store(configured(config, data))
     for sentence in broken:
         print(sentence)
     if broken:
@@ -84,7 +84,10 @@ def export(
     data: DataOption = None,
 ) -> None:
     """Write everything held about an app or a user as lines of JSON. It only reads, as of one moment."""
-    lines = stores.export_lines(configured(config, data), app, user)
+    from gateway.store.errors import ExportError
+    from gateway.stores import export_lines
+
+    lines = export_lines(configured(config, data), app, user)
     try:
         if str(out) == "-":
             for line in lines:
