@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.config import Config
@@ -19,3 +20,25 @@ async def open_store(config: Config) -> Store:
     from gateway.store.sqlite import SqliteStore
 
     return await SqliteStore.open(Path(config.server.data), config.limits)
+
+
+def check_store(config: Config) -> list[str]:
+    """Check the store that the configuration names: one sentence per breach of its laws. It only reads."""
+    if config.store.url:
+        from gateway.store.postgres.check import check_postgres
+
+        return check_postgres(config.store.url)
+    from gateway.store.sqlite.check import check_store as check_sqlite
+
+    return check_sqlite(Path(config.server.data))
+
+
+def export_lines(config: Config, app: str, user: str) -> Iterator[str]:
+    """Every line about an app, or about a user of it, as of one moment. Raises `ExportError`."""
+    if config.store.url:
+        from gateway.store.postgres.export import export_lines as export_postgres
+
+        return export_postgres(config.store.url, app, user)
+    from gateway.store.sqlite.export import export_lines as export_sqlite
+
+    return export_sqlite(Path(config.server.data), app, user)

@@ -91,7 +91,10 @@ class Run:
                 stack.callback(node.kill)
                 node.chaos = Chaos(sabotage=self._sabotage)
                 node.start()
-            tenants = [self._tenant("alpha", 12, 4), self._tenant("beta", 4, 1)]
+            # Beside the loop, which carries what the nodes say to Redis.
+            tenants = [
+                await asyncio.to_thread(self._tenant, *asked) for asked in (("alpha", 12, 4), ("beta", 4, 1))
+            ]
             await self._ready(nodes)
             town = await stack.enter_async_context(
                 Town(f"http://127.0.0.1:{front.port}", tenants, random.Random(self._seed + 1))
@@ -105,7 +108,7 @@ class Run:
                 node.drain()
             for node in nodes:
                 await asyncio.to_thread(node.wait, 30)
-            breaches += self._check()
+            breaches += await asyncio.to_thread(self._check)
             self._report(town, schedule, behind)
             return breaches
 

@@ -64,10 +64,9 @@ def _time(ms: int) -> str:
 
 def check(config: ConfigOption = None, data: DataOption = None) -> None:
     """Verify the laws of the store. It only reads, beside a running gateway or without one."""
-    from gateway.store.sqlite.check import check_store
+    from gateway.stores import check_store
 
-    loaded = configured(config, data)
-    broken = check_store(Path(loaded.server.data))
+    broken = check_store(configured(config, data))
     for sentence in broken:
         print(sentence)
     if broken:
@@ -86,10 +85,9 @@ def export(
 ) -> None:
     """Write everything held about an app or a user as lines of JSON. It only reads, as of one moment."""
     from gateway.store.errors import ExportError
-    from gateway.store.sqlite.export import export_lines
+    from gateway.stores import export_lines
 
-    loaded = configured(config, data)
-    lines = export_lines(Path(loaded.server.data), app, user)
+    lines = export_lines(configured(config, data), app, user)
     try:
         if str(out) == "-":
             for line in lines:

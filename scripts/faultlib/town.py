@@ -246,12 +246,16 @@ class Town:
         if await phone._welcomed(first) is None:  # noqa: SLF001 - its own town
             raise RuntimeError(f"{phone.arrived.name} could not attach")
         phone.epoch = first.epoch
-        device = phone._open({"user": 0})  # noqa: SLF001 - its own town
-        async with asyncio.timeout(30), device:
-            async for frame in device:
-                phone._take(frame)  # noqa: SLF001 - its own town
-                if frame["op"] == "live" and phone.held.get("user"):
-                    break
+        device = phone._open(dict.fromkeys(first.cursors, 0))  # noqa: SLF001 - its own town
+        try:
+            async with asyncio.timeout(30), device:
+                async for frame in device:
+                    phone._take(frame)  # noqa: SLF001 - its own town
+                    if frame["op"] == "live" and phone.held.get("user"):
+                        break
+        except TimeoutError:
+            told = f"it holds {phone.held}; connections {dict(device.tally)}, refused {self.refused}"
+            raise RuntimeError(f"{phone.arrived.name} was not live in time: {told}") from None
         await phone._close(device)  # noqa: SLF001 - its own town
 
     # -- what they do meanwhile
@@ -273,7 +277,7 @@ class Town:
         rest = self.rest(tenant, sender)
 
         async def ask() -> int:
-            [msg_id] = await rest.send(Scope(kind), [target], tag, transaction_id=f"t{self._numbers_of(tag)}")
+            [msg_id] = await rest.send(Scope(kind), [target], tag, transaction_id=int(tag.rpartition(":")[2]))
             return msg_id
 
         msg_id = await self._until_answered(ask)
@@ -283,9 +287,6 @@ class Town:
             again = await self._until_answered(ask)
             if again not in {msg_id, None}:
                 self.breaches.append(f"{tag} was answered with message {msg_id}, and its repeat with {again}")
-
-    def _numbers_of(self, tag: str) -> str:
-        return tag.rpartition(":")[2]
 
     async def _until_answered(self, ask: Callable[[], Awaitable[int]]) -> int | None:
         """Ask again while no answer comes or the gateway says later; None for a refusal."""
@@ -363,7 +364,7 @@ class Town:
                             targets=[target],
                             content_type=0,
                             content=tag,
-                            transaction_id=f"w{self._numbers_of(tag)}",
+                            transaction_id=10**9 + int(tag.rpartition(":")[2]),
                         )
                         [msg_id] = told["msg_ids"]
                 self.sent.append(Sent(tag, tenant.app_id, uid, target, msg_id))

@@ -61,15 +61,20 @@ class TestReceipts:
         ]  # fmt: skip
 
     async def test_read(self, nodes: Nodes) -> None:
-        """The sender and the reader's own other devices hear of it, but not the one that read."""
+        """The sender and the reader's own other devices hear of it, but not the one that read, wherever it is."""
         here, there = nodes
         _, alice = await here.attach(ALICE)
         _, other = await here.attach(BOB, 1)
         _, reads = await there.attach(BOB, 2)
         msg_id = await here.send(ALICE, BOB, "hi")
         await there.receipts.read(await there.principal(BOB), ALICE, msg_id, 2)
-        assert [(one["conversation_id"], one["status"]) for one in alice.of("receipt")] == [(BOB, "READ")]
-        assert [(one["conversation_id"], one["status"]) for one in other.of("receipt")] == [(ALICE, "READ")]
+        assert reads.of("receipt") == []
+        later = await here.send(ALICE, BOB, "again")
+        await here.receipts.read(await here.principal(BOB), ALICE, later, 2)
+        assert [(one["conversation_id"], one["status"]) for one in alice.of("receipt")] == [(BOB, "READ")] * 2
+        assert [(one["conversation_id"], one["status"]) for one in other.of("receipt")] == [
+            (ALICE, "READ")
+        ] * 2
         assert reads.of("receipt") == []
 
 
@@ -134,6 +139,17 @@ class TestRooms:
         room = await self.room(nodes)
         for node in nodes:
             assert await self.members(node, room, limit) == [BOB, CAROL, DAVE]
+
+    async def test_since_when(self, nodes: Nodes) -> None:
+        """Who is in it on several nodes is since the first of these times."""
+        room = await self.room(nodes)
+        for node, at in zip(nodes, (2, 1), strict=True):
+            for connection in node.hub.connections:
+                for track in connection.session.rooms:
+                    track.joined_at = at
+        for node in nodes:
+            page = await node.groups.member_list(await node.principal(ALICE), room, "", 10)
+            assert [(one.xid, one.joined_at) for one in page.members] == [(BOB, 1), (CAROL, 2), (DAVE, 1)]
 
     async def test_how_many(self, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
         """Users that are in it on two nodes count once, also over pages."""

@@ -280,8 +280,16 @@ class TestCounting:
         """What could not be told is told again, once."""
         here, there = nodes
         connection, _ = await there.attach(BOB)
-        there.view.detach = fails
+        tries = 0
+
+        async def failing(*_: Any) -> None:
+            nonlocal tries
+            tries += 1
+            await fails()
+
+        there.view.detach = failing
         there.hub.detach(connection)
+        await until(lambda: tries > 1)
         assert await there.presence.connected(connection.user.id) == [1]
         del there.view.detach
         await until(lambda: not there.presence._gone, "the departure being told")
@@ -295,6 +303,20 @@ class TestCounting:
         await told(sink, "hi")
         here.ack(connection, 1)
         here.hub.detach(connection)
+        assert await here.presence.connected(connection.user.id) == []
+        assert await cursors(here, connection.user.id)() == 1
+
+    async def test_who_goes_is_not_told_before_its_acks(self, nodes: Nodes) -> None:
+        """While the store cannot take them, the device counts as connected."""
+        here, _ = nodes
+        connection, sink = await here.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        here.view.keep = fails
+        here.ack(connection, 1)
+        here.hub.detach(connection)
+        assert await here.presence.connected(connection.user.id) == [1]
+        del here.view.keep
         assert await here.presence.connected(connection.user.id) == []
         assert await cursors(here, connection.user.id)() == 1
 

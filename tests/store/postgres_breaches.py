@@ -112,11 +112,15 @@ _OTHERS: dict[str, tuple[str, ...]] = {
         *BREACHES["a request of somebody of another app"][1:],
     ),
     "a connection of system": (
-        "INSERT INTO attached VALUES (1, 1, 0, 1)",
+        "INSERT INTO node VALUES (1, now()); INSERT INTO attached VALUES (1, 1, 0, 1)",
         "device 1 of {s} is connected, and there is nobody to use it",
     ),
+    "a connection to no node": (
+        "INSERT INTO node VALUES (1, now()); INSERT INTO attached VALUES (2, 1, 0, 3)",
+        "device 1 of {a} is connected to node 3, which does not exist",
+    ),
     "a connection that was never numbered": (
-        "INSERT INTO attached VALUES (2, 1, 7, 1)",
+        "INSERT INTO node VALUES (1, now()); INSERT INTO attached VALUES (2, 1, 7, 1)",
         "device 1 of {a} is connected under number 7, and the counter is at 1",
     ),
 }

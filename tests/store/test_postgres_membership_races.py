@@ -1,4 +1,4 @@
-"""Who is in a group, where several nodes change it at once: the one waits for the other, and is judged by what it did."""
+"""Who is in a group, where several nodes change it at once: one waits for the other, and is judged by what that did."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from gateway.domain.drafts import Answer, Changed, Draft, RecallDraft, Refused, Stale
+from gateway.domain.drafts import (
+    Answer,
+    Changed,
+    CreateDraft,
+    DeleteDraft,
+    Draft,
+    MembershipDraft,
+    RecallDraft,
+    Refused,
+    Stale,
+)
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import BlockDraft, RoleDraft
 from gateway.domain.limits import Limits
@@ -21,6 +31,7 @@ from tests.store.grouping import draft as group_draft
 from tests.store.meeting import meets
 from tests.store.stage import NOW, Stage, open_store
 
+HALF = 0.5
 LIMITS = Limits(groups_per_user_max=3, group_members_max=6)
 
 
@@ -37,8 +48,10 @@ async def other(stage: Stage) -> AsyncIterator[Store]:
     await opened.close()
 
 
-def appends(draft: RecallDraft | Draft) -> Callable[[Conn], Awaitable[Answer]]:
-    return lambda conn: append_change(conn, draft, LIMITS)  # type: ignore[arg-type] # only what it takes is given
+def appends(
+    draft: RecallDraft | DeleteDraft | CreateDraft | MembershipDraft,
+) -> Callable[[Conn], Awaitable[Answer]]:
+    return lambda conn: append_change(conn, draft, LIMITS)
 
 
 async def whole(stage: Stage) -> None:
@@ -210,38 +223,34 @@ async def test_a_deletion_hides_nothing_that_comes_after_it(stage: Stage, other:
     await whole(stage)
 
 
+async def any_draft(stage: Stage, chance: random.Random, kind: str, group: int) -> Draft:
+    """Something that somebody asks of a group, judged by the facts of this moment."""
+    users = tuple(chance.sample(range(1, 12), 3))
+    if kind == "block":
+        return await group_draft(stage, group, BlockDraft, user_xids=users, blocked=chance.random() < HALF)
+    if kind == "role":
+        return await group_draft(stage, group, RoleDraft, user_xids=users, admin=chance.random() < HALF)
+    if kind == "text":
+        return await stage.group_text(users[0], group)
+    return await stage.membership(group, Action(kind), *users)
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_many_changes_at_once(stage: Stage, other: Store, seed: int) -> None:
     """Of groups and users that all have in common: each is answered, and what is left is whole."""
     chance = random.Random(seed)
     groups = [await stage.group(owner) for owner in (1, 2, 3)]
 
-    async def some(kinds: list[str], store: Store) -> None:
-        for kind in kinds:
-            group = chance.choice(groups)
-            users = chance.sample(range(1, 12), 3)
-            for _ in range(100):
-                draft: Draft
-                if kind in {"block", "role"}:
-                    told = {
-                        "user_xids": tuple(users),
-                        "blocked" if kind == "block" else "admin": chance.random() < 0.5,
-                    }
-                    draft = await group_draft(
-                        stage, group, BlockDraft if kind == "block" else RoleDraft, **told
-                    )
-                elif kind == "text":
-                    draft = await stage.group_text(users[0], group)
-                else:
-                    draft = await stage.membership(group, Action(kind), *users)
-                [answer] = await store.append([draft])
-                if not isinstance(answer, Stale):
-                    break
-            assert not isinstance(answer, (Stale, Refused)), answer
+    async def some(store: Store) -> None:
+        for kind in chance.choices(kinds, k=5):
+            answer: Answer = Stale()
+            while isinstance(answer, Stale):
+                [answer] = await store.append([await any_draft(stage, chance, kind, chance.choice(groups))])
+            assert not isinstance(answer, Refused), answer
 
-    kinds = [Action.JOINED, Action.JOINED, Action.KICKED, Action.LEFT, "block", "role", "text"]
+    kinds = ["joined", "joined", "kicked", "left", "block", "role", "text"]
     stores = [stage.store, other]
-    await asyncio.gather(*(some(chance.choices(kinds, k=5), stores[n % 2]) for n in range(20)))
+    await asyncio.gather(*(some(stores[n % 2]) for n in range(20)))
     await whole(stage)
     for group in groups:
         await stage.change(group, Action.DESTROYED)

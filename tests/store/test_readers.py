@@ -50,8 +50,8 @@ async def test_reserved_ids_are_nobodys(stage: Stage) -> None:
     assert first > before
     await stage.restart()
     second = await stage.store.reserve(5)
-    assert second == first + 1_000
-    assert (await stage.send(1, 2)).first_msg_id == second + 5
+    assert second >= first + 1_000
+    assert (await stage.send(1, 2)).first_msg_id >= second + 5
 
 
 async def test_what_many_xids_name(stage: Stage) -> None:

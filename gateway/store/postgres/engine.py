@@ -257,7 +257,7 @@ async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asy
             }
         }
     return await asyncpg.create_pool(
-        options.url, min_size=1, max_size=size, timeout=timeout_s, command_timeout=timeout_s + 1, **settings
+        options.url, min_size=0, max_size=size, timeout=timeout_s, command_timeout=timeout_s + 1, **settings
     )
 
 

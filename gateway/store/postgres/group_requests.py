@@ -43,9 +43,10 @@ _REQUEST = """
 SELECT r.id, g.xid, u.xid, coalesce(i.xid, 0), r.reason, r.at, r.expires_at FROM request AS r
 JOIN timeline AS g ON g.id = r.grp JOIN timeline AS u ON u.id = r.usr LEFT JOIN timeline AS i ON i.id = r.inviter
 """
-# An invitation is as good as whoever gave it: one by a user who is no longer in the group is no more.
+# An invitation is as good as whoever gave it: one by a user who is no longer in the group is no more. Behind an OR an
+# EXISTS may be answered from all stays there are.
 _GOOD = """(r.kind = 1 OR r.inviter = (SELECT system FROM app WHERE id = g.app)
-    OR EXISTS (SELECT 1 FROM stay AS s WHERE s.usr = r.inviter AND s.grp = r.grp AND s.to_seq IS NULL))"""
+    OR (SELECT 1 FROM stay AS s WHERE s.usr = r.inviter AND s.grp = r.grp AND s.to_seq IS NULL LIMIT 1) IS NOT NULL)"""
 _ASKED = f"""
 SELECT r.id FROM timeline AS u JOIN request AS r ON r.grp = $3 AND r.usr = u.id AND r.kind = $4
 JOIN timeline AS g ON g.id = r.grp LEFT JOIN timeline AS i ON i.id = r.inviter

@@ -277,10 +277,12 @@ _PRESENCE = (
     f"""
     SELECT 'device ' || h.sn || ' of ' || {who("h.usr")} || CASE
         WHEN h.no >= c.next THEN ' is connected under number ' || h.no || ', and the counter is at ' || c.next
+        WHEN o.id IS NULL THEN ' is connected to node ' || h.node || ', which does not exist'
         ELSE ' is connected, and there is nobody to use it' END
     FROM (SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END AS next FROM attach_no) AS c
     CROSS JOIN attached AS h LEFT JOIN timeline AS t ON t.id = h.usr LEFT JOIN app AS a ON a.system = h.usr
-    WHERE h.no >= c.next OR t.kind IS DISTINCT FROM {_USER} OR a.id IS NOT NULL
+    LEFT JOIN node AS o ON o.id = h.node
+    WHERE h.no >= c.next OR o.id IS NULL OR t.kind IS DISTINCT FROM {_USER} OR a.id IS NOT NULL
     """,
 )
 

@@ -28,15 +28,14 @@ SELECT EXISTS (SELECT 1 FROM before WHERE seen_at > now() - $2 * interval '1 ms'
 _DEAD = "SELECT id FROM node WHERE seen_at < now() - $1 * interval '1 ms'"
 _FORGET_DEVICES = f"""
 WITH gone AS MATERIALIZED (
-    SELECT usr, sn FROM attached WHERE node = ANY ($1::bigint[]) ORDER BY usr, sn LIMIT {FORGET_MAX}
-    FOR UPDATE SKIP LOCKED)
+    SELECT usr, sn FROM attached WHERE node = ANY ($1::bigint[]) LIMIT {FORGET_MAX} FOR UPDATE SKIP LOCKED)
 DELETE FROM attached AS a USING gone WHERE a.usr = gone.usr AND a.sn = gone.sn
 """
 # A node that has come back meanwhile stays.
 _FORGET_NODES = """
 DELETE FROM node WHERE id IN (
     SELECT id FROM node AS n WHERE id = ANY ($1::bigint[]) AND seen_at < now() - $2 * interval '1 ms'
-        AND NOT EXISTS (SELECT 1 FROM attached WHERE node = n.id)
+        AND (SELECT 1 FROM attached WHERE node = n.id LIMIT 1) IS NULL
     FOR UPDATE SKIP LOCKED)
 """
 _FORGET_BATCHES = f"""
