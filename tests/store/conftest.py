@@ -13,7 +13,7 @@ from tests.postgres import drop_database
 from tests.store.stage import Stage
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest) -> str:
     # While an engine is being made, its suite is run by itself.
     return os.environ.get("GATEWAY_TEST_ENGINE") or str(request.param)
