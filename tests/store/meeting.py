@@ -45,4 +45,4 @@ async def until_waiting(stage: Stage, count: int) -> None:
     """Return once so many connections wait for a lock."""
     waiting = 0
     while waiting < count:
-        [(waiting,)] = await stage.ask(_WAITING)
+        [(waiting,)] = await stage.ask(WAITING)
