@@ -105,10 +105,10 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        self.cut_all()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.resume()
+        while self._tasks:
+            self.cut_all()
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         await self._server.wait_closed()
 
     def pause(self) -> None:

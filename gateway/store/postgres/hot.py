@@ -26,8 +26,9 @@ _VERDICTS = 16
 _KEPT, _OPEN = 0, -1
 
 # How many rows an array has is not known when the statement is planned, and a guess of ten makes the parts be joined
-# by nested loops; generate_series is taken for a thousand. A lookup that ends at the first row stays an index search
-# for each, whatever the planner thinks of the size of a table.
+# by nested loops; generate_series is taken for a thousand. For the same reason what is filtered by is a boolean, which
+# is taken for a half and not for a few in a thousand. A lookup that ends at the first row stays an index search for
+# each, whatever the planner thinks of the size of a table.
 HOT = f"""
 WITH drafts AS MATERIALIZED (
     SELECT * FROM ROWS FROM (
@@ -66,34 +67,35 @@ WITH drafts AS MATERIALIZED (
     LEFT JOIN LATERAL (SELECT id, kind, state, facts_version FROM timeline
         WHERE app = d.app AND xid = a.xid LIMIT 1) AS t ON true
 ), found AS MATERIALIZED (
-    SELECT i, coalesce(min(k * {_VERDICTS} + verdict) FILTER (WHERE verdict > 0), 0) AS verdict
+    SELECT i, coalesce(min(k * {_VERDICTS} + verdict) FILTER (WHERE verdict > 0), 0) AS verdict,
+        bool_and(verdict = 0) AS passed
     FROM judged GROUP BY i
 ), beyond AS MATERIALIZED (
     SELECT i, size > room AS alone FROM (
         SELECT d.i, a.room, d.size, sum(CASE WHEN d.size <= a.room THEN d.size ELSE 0 END)
             OVER (PARTITION BY d.app ORDER BY d.i) AS total
-        FROM apps AS a JOIN drafts AS d ON d.app = a.id JOIN found AS f ON f.i = d.i AND f.verdict = 0
+        FROM apps AS a JOIN drafts AS d ON d.app = a.id JOIN found AS f ON f.i = d.i AND f.passed
         WHERE a.room IS NOT NULL) AS counted
     WHERE size > room OR total > room
 ), keys AS (
     INSERT INTO dedup (app, sender_xid, key, digest, draft)
     SELECT d.app, d.sender_xid, d.key, d.digest, d.id FROM drafts AS d JOIN found AS f ON f.i = d.i
-    WHERE d.key <> '' AND f.verdict = 0 AND d.i NOT IN (SELECT i FROM beyond)
+    WHERE d.key <> '' AND f.passed AND d.i NOT IN (SELECT i FROM beyond)
     ORDER BY d.app, d.sender_xid, d.key
     ON CONFLICT (app, sender_xid, key) DO NOTHING
     RETURNING draft
 ), kept AS MATERIALIZED (
     SELECT d.* FROM drafts AS d JOIN found AS f ON f.i = d.i
-    WHERE f.verdict = 0 AND d.i NOT IN (SELECT i FROM beyond)
+    WHERE f.passed AND d.i NOT IN (SELECT i FROM beyond)
         AND (d.key = '' OR d.id IN (SELECT draft FROM keys))
 ), events AS MATERIALIZED (
-    SELECT j.k, 0 AS copy, 1 AS n, d.app, j.xid, j.version, d.at, j.target_id IS NULL AS made,
+    SELECT j.k, false AS copy, 1 AS n, d.app, j.xid, j.version, d.at, j.target_id IS NULL AS made,
         CASE WHEN d.to_group THEN {Scope.GROUP:d} ELSE {Scope.USER:d} END AS kind
     FROM judged AS j JOIN kept AS d ON d.i = j.i
     UNION ALL
     -- Who gets no entry is locked all the same: whoever is of a conversation is locked by whatever comes into it.
     -- But for `system`, whose notices would all wait for each other: what is between it and somebody locks that one.
-    SELECT j.k, 1, d.copied::integer, d.app, d.sender_xid, 0, d.at, j.sender_id IS NULL, {Scope.USER:d}
+    SELECT j.k, true, d.copied::integer, d.app, d.sender_xid, 0, d.at, j.sender_id IS NULL, {Scope.USER:d}
     FROM judged AS j JOIN kept AS d ON d.i = j.i LEFT JOIN apps AS a ON a.id = d.app
     WHERE (d.to_group OR j.xid <> d.sender_xid) AND (d.copied OR j.sender_id IS DISTINCT FROM a.system)
 ), parties AS MATERIALIZED (
@@ -116,7 +118,7 @@ WITH drafts AS MATERIALIZED (
         coalesce(c.id, j.sender_id, r.id) AS sender, CASE WHEN c.n = 1 THEN c.seq ELSE 0 END AS copied_at,
         d.to_group, d.sn, d.ctype, d.flags, d.at, d.expires_at, d.id AS body
     FROM ids CROSS JOIN judged AS j JOIN kept AS d ON d.i = j.i
-    JOIN moved AS r ON r.k = j.k AND r.copy = 0 LEFT JOIN moved AS c ON c.k = j.k AND c.copy = 1
+    JOIN moved AS r ON r.k = j.k AND NOT r.copy LEFT JOIN moved AS c ON c.k = j.k AND c.copy
 ), made_users AS (
     INSERT INTO "user" (id, app, created_at)
     SELECT h.id, h.app, min(e.at) FROM events AS e JOIN heads AS h ON h.app = e.app AND h.xid = e.xid
