@@ -125,8 +125,8 @@ class Schedule:
 
     async def _roll(self) -> None:
         for node in self._nodes:
-            if not node.alive:
-                continue
+            # As whoever rolls a fleet does: the next one goes when the last one is back.
+            await self._serving(node)
             node.drain()
             try:
                 code = await asyncio.to_thread(node.wait, DRAIN_S)
@@ -139,7 +139,18 @@ class Schedule:
                     f"node {node.number} drained with exit code {code}: {node.tail()[-500:]}"
                 )
             node.start()
-            await asyncio.sleep(1.5)
+
+    async def _serving(self, node: Node) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", node.port)
+            except OSError:
+                await asyncio.sleep(0.1)
+                continue
+            writer.close()
+            return
+        self.breaches.append(f"node {node.number} does not serve: {node.tail()[-500:]}")
 
     async def _move_clock(self) -> None:
         node = self._one()
