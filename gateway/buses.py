@@ -31,6 +31,7 @@ def make_bus(config: Config) -> Bus:
     from gateway.bus.redis import RedisBus
 
     try:
-        return RedisBus(BusOptions(url=config.bus.url), config.limits)
+        options = BusOptions(url=config.bus.url, tls_ca=config.bus.tls_ca, prefix=config.bus.prefix)
+        return RedisBus(options, config.limits)
     except ValueError as error:
         raise StoreError(f"[bus] url: {error}") from error

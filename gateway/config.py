@@ -51,9 +51,15 @@ _StoreUrl = Annotated[
 _BusUrl = Annotated[
     str,
     Meta(
-        pattern=rf"^{_PRINTED}(rediss?://{_USER}{_HOST}{_REST}|unix://{_USER}/[^?#]+(\?[^#]*)?)?$",
+        pattern=rf"^{_PRINTED}(rediss?://{_USER}{_HOST}{_REST}|unix://{_USER}/[^?#]+(\?[^#]*)?"
+        rf"|sentinels?://{_USER}{_HOST}(,{_HOST})*/[^/?#]+|rediss?-cluster://{_USER}{_HOST}(,{_HOST})*)?$",
         description="empty (no other nodes), or a URL such as redis://user:password@host:6379/0",
     ),
+]
+_File = Annotated[str, Meta(pattern=r"^[^\x00]*$", description="a path, or empty")]
+_Prefix = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="1 to 64 letters, digits and any of _ . : -"),
 ]
 _Yes = Annotated[bool, Meta(description="true or false")]
 
@@ -85,9 +91,14 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Bus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What carries hints between nodes."""
+    """What carries hints between nodes. `tls_ca`: a file of certificates to trust instead of the system's.
+
+    `prefix` begins the name of every channel: gateways that share a server differ in it.
+    """
 
     url: _BusUrl = ""
+    tls_ca: _File = ""
+    prefix: _Prefix = "gateway"
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,16 +7,18 @@
 One node follows timelines, another publishes hints to these and to as many again for every further node (`--nodes`),
 each with one entry of a short message: as flushes of 100 sends, which come while the flush before them is under way,
 and as single sends, one after the other. All in one process; its CPU time is both nodes'. Without a URL a server of the
-test dependencies is started.
+test dependencies is started. Subscribing is CPU time, too; the node's memory is what it keeps for following.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import random
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +60,7 @@ _ENTRY = Entry(
     ),
 )
 _FLUSH_SENDS = 100
+_WAVE = 500
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -106,11 +109,12 @@ async def measure(url: str, partitions: int, given: argparse.Namespace) -> Figur
         await bus.start()
         if not bus.connected:
             raise RuntimeError("the server does not answer")
-    node_kb, server_kb = _rss_kb(), await _server_kb(server)
-    began = time.perf_counter()
-    await asyncio.gather(*(listener.bus.subscribe(topic) for topic in range(1, given.followed + 1)))
-    subscribe_ms = (time.perf_counter() - began) * 1000
-    node_kb, server_kb = _rss_kb() - node_kb, await _server_kb(server) - server_kb
+    server_kb = await _server_kb(server)
+    began = time.process_time()
+    await _follow(listener.bus, given.followed)
+    subscribe_ms = (time.process_time() - began) * 1000
+    server_kb = await _server_kb(server) - server_kb
+    node_kb = await _node_kb(buses[0], given.followed)
 
     hints = _hints(given)
     step = 2 * _FLUSH_SENDS
@@ -177,9 +181,23 @@ async def _run(
     )
 
 
-def _rss_kb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * 4.0
+async def _follow(bus: RedisBus, followed: int) -> None:
+    """Follow timelines in waves, as devices come."""
+    for first in range(1, followed + 1, _WAVE):
+        last = min(first + _WAVE, followed + 1)
+        await asyncio.gather(*(bus.subscribe(topic) for topic in range(first, last)))
+
+
+async def _node_kb(bus: RedisBus, followed: int) -> float:
+    """What a node keeps for following: it follows, is weighed, and lets all go."""
+    tracemalloc.start()
+    await _follow(bus, followed)
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for topic in range(1, followed + 1):
+        bus.unsubscribe(topic)
+    return held / 1024
 
 
 async def _server_kb(server: Redis) -> float:

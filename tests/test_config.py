@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.bus.options import BusOptions
 from gateway.config import Bus, Config, ConfigError, Log, Server, Store, load_config
 from gateway.domain.limits import Limits
 
@@ -256,6 +257,18 @@ class TestEnvironment:
         assert load_config(SHIPPED, {name: "x"}) == Config()
 
 
+BUSES = [
+    "redis://cache.example",
+    "rediss://me:secret@cache.example:6380/1",
+    "redis://:secret@[::1]:6379",
+    "unix:///run/redis.sock?db=1",
+    "sentinel://me:secret@a.example:26379,b.example/bus",
+    "sentinels://a.example/bus",
+    "redis-cluster://a.example:7000,b.example:7001",
+    "rediss-cluster://:secret@a.example",
+]
+
+
 class TestUrls:
     """Where the store and the bus are."""
 
@@ -274,19 +287,22 @@ class TestUrls:
         """What PostgreSQL understands as a URL: one server or several, over TCP or a UNIX socket."""
         assert load_config(SHIPPED, {"GATEWAY_STORE_URL": url}).store == Store(url=url)
 
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "",
-            "redis://cache.example",
-            "rediss://me:secret@cache.example:6380/1",
-            "redis://:secret@[::1]:6379",
-            "unix:///run/redis.sock?db=1",
-        ],
-    )
+    @pytest.mark.parametrize("url", ["", *BUSES])
     def test_a_bus(self, url: str) -> None:
-        """What Redis is reached by: plain, with TLS, or by a UNIX socket."""
+        """What Redis is reached by: plain, with TLS, by a UNIX socket, by Sentinels, or as a cluster."""
         assert load_config(SHIPPED, {"GATEWAY_BUS_URL": url}).bus == Bus(url=url)
+
+    @pytest.mark.parametrize("url", BUSES)
+    def test_the_bus_understands_what_the_configuration_does(self, url: str) -> None:
+        """No URL is taken here that the bus refuses then."""
+        assert BusOptions(url=url).place.hosts or url.startswith("unix:")
+
+    def test_prefix_of_channels(self, file: Path) -> None:
+        """Something short that no pattern of an ACL could mistake."""
+        file.write_text('[bus]\nprefix = "two words"\n', encoding="utf-8")
+        assert refusal(file) == (
+            f"bus.prefix in {file} must be 1 to 64 letters, digits and any of _ . : -, not 'two words'"
+        )
 
     def test_pgbouncer_is_said(self, file: Path) -> None:
         """In the file and by a variable."""
@@ -308,6 +324,8 @@ class TestUrls:
             ("bus", "http://me:secret@cache.example"),
             ("bus", "redis://me:sec/ret@cache.example"),
             ("bus", "unix://"),
+            ("bus", "sentinel://me:secret@cache.example"),
+            ("bus", "redis-cluster://me:secret@cache.example/1"),
         ],
     )
     def test_what_is_not_understood_is_not_repeated(self, file: Path, section: str, url: str) -> None:

@@ -123,6 +123,36 @@ async def test_heads_published_while_away_are_told_afterwards(server: Valkey) ->
     await listener.bus.close()
 
 
+async def test_what_a_dying_link_had_taken_is_told_as_heads(server: Valkey) -> None:
+    """Hints that may have got out or not, and those behind them, are told again bare; their notes are not."""
+    entry = Entry(seq=1, kind=EntryKind.DELETED, deleted=Deleted(conversation_xid=1, msg_id=1))
+    listener = RedisNode(server.url)
+    await listener.bus.start()
+    for topic in (7, 8):
+        await listener.bus.subscribe(topic)
+    async with Proxy(server.port) as proxy:
+        speaker = RedisNode(f"redis://127.0.0.1:{proxy.port}", beat_ms=1000, beats_missed_max=1)
+        await speaker.bus.start()
+        # No beat is under way when the first of the two goes.
+        await speaker.redis._link.said()  # type: ignore[union-attr]
+        proxy.swallowing = True
+        for topic in (7, 8):
+            taken = speaker.redis.counts.payloads_published
+            speaker.bus.publish([Hint(topic, 1, (entry,))], [Tell(user_id=topic, op="x", members={})])
+            if topic == 7:
+                await until(lambda taken=taken: speaker.redis.counts.payloads_published > taken)  # type: ignore[misc]
+        assert speaker.bus.connected
+        await until(lambda: not speaker.bus.connected)
+        proxy.swallowing = False
+        await listener.until(lambda: len(listener.heard) == 2)
+        await speaker.until(lambda: speaker.bus.connected)
+        await speaker.fence(listener)
+        await speaker.bus.close()
+    assert sorted(listener.heard, key=lambda hint: hint.timeline_id) == [Hint(7, 1), Hint(8, 1)]
+    assert listener.noted == []
+    await listener.bus.close()
+
+
 async def test_paused_server_is_noticed(pair: list[RedisNode], server: Valkey) -> None:
     """A server that holds its connections and says nothing misses the beat; when it goes on so does the bus."""
     server.pause()

@@ -139,6 +139,20 @@ async def test_service_that_no_sentinel_knows(caplog: pytest.LogCaptureFixture) 
     assert "the Sentinels know no master of buss" in caplog.text
 
 
+async def test_replica_is_not_taken_for_a_master(caplog: pytest.LogCaptureFixture) -> None:
+    """Sentinels whose news is older than the failover lead to nobody."""
+    with (
+        Valkey() as master,
+        Valkey("--replicaof", "127.0.0.1", str(master.port)) as replica,
+        Valkey(sentinel_of=f"sentinel monitor bus 127.0.0.1 {replica.port} 1\n") as sentinel,
+    ):
+        node = RedisNode(f"sentinel://127.0.0.1:{sentinel.port}/bus")
+        await node.bus.start()
+        assert not node.bus.connected
+        await node.bus.close()
+    assert "a server that is no master" in caplog.text
+
+
 async def test_cluster_carries_hints_between_all_members() -> None:
     """Nodes hear each other whichever members they are connected to, and go elsewhere when one dies."""
     with Cluster() as cluster:

@@ -39,3 +39,10 @@ async def meets(
     finally:
         await conn.close()
         await watch.close()
+
+
+async def until_waiting(stage: Stage, count: int) -> None:
+    """Return once so many connections wait for a lock."""
+    waiting = 0
+    while waiting < count:
+        [(waiting,)] = await stage.ask(_WAITING)

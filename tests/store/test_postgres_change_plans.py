@@ -58,12 +58,12 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def change_everything(stage: Stage, conn: Listener) -> None:
-    """Go through every change, and every list of groups."""
+    """Go through every change, and what a chatroom lets go of."""
 
     async def change(draft: Draft) -> Changed:
         async with conn.transaction():
             if isinstance(draft, GroupChange):
-                answer = await append_group_change(conn, draft, LIMITS)  # type: ignore[arg-type] # it is one of them
+                answer = await append_group_change(conn, draft, LIMITS)
             else:
                 answer = await append_change(conn, draft, LIMITS)  # type: ignore[arg-type] # it is one of them
         assert isinstance(answer, Changed), answer

@@ -363,7 +363,7 @@ async def shown(stage: Stage, xid: int, other: int) -> list[tuple[int, str]]:
 async def some_id(stage: Stage, chance: random.Random) -> int:
     """The id of a message, or now and then of none."""
     ids = [msg_id for (msg_id,) in await stage.ask("SELECT msg_id FROM message ORDER BY msg_id")]
-    return chance.choice([*ids, 1])
+    return int(chance.choice([*ids, 1]))
 
 
 async def act(stage: Stage, chance: random.Random, users: list[int], groups: list[int], at: int) -> None:

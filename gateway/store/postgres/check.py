@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -74,35 +74,36 @@ async def find_breaches(conn: Any) -> list[str]:  # noqa: ANN401
     version, known = await find_schema(conn), len(MIGRATIONS)
     if version != known:
         return [f"the store has schema {version}, and this gateway checks schema {known} only"]
-    found: list[str] = []
+    # Nothing is changed after it: whatever law cannot be asked, the others are asked from here.
+    await conn.execute("SAVEPOINT laws")
+    breaches: list[str] = []
     for law in LAWS:
-        found += await _ask(conn, law)
-    return found + await _unreadable(conn)
+        breaches += await _told(conn, _ask(conn, law))
+    return breaches + await _told(conn, _unreadable(conn))
+
+
+async def _told(conn: Any, asked: Awaitable[list[str]]) -> list[str]:  # noqa: ANN401
+    """Tell the breaches of one law. Where damage keeps it from being read, that is the one told."""
+    try:
+        return tell_breaches(await asked)
+    except asyncpg.PostgresError as error:
+        await conn.execute("ROLLBACK TO SAVEPOINT laws")
+        return [f"the store is damaged: {one_line(error)}"]
 
 
 async def _ask(conn: Any, law: str) -> list[str]:  # noqa: ANN401
-    """Ask for the breaches of one law. Where damage keeps it from being read, that is the one told."""
-    try:
-        # A savepoint: the other laws are asked all the same.
-        async with conn.transaction():
-            cursor = await conn.cursor(law)
-            return tell_breaches([sentence for (sentence,) in await cursor.fetch(TOLD_MAX + 1)])
-    except asyncpg.PostgresError as error:
-        return [f"the store is damaged: {one_line(error)}"]
+    cursor = await conn.cursor(law)
+    return [sentence for (sentence,) in await cursor.fetch(TOLD_MAX + 1)]
 
 
 async def _unreadable(conn: Any) -> list[str]:  # noqa: ANN401
     """Find entries that tell of something and are no JSON."""
-    found = []
-    try:
-        async with conn.transaction():
-            async for timeline_id, seq, data in conn.cursor(_TOLD_ENTRIES, prefetch=1000):
-                try:
-                    msgspec.json.decode(data)
-                except msgspec.DecodeError:
-                    found.append((timeline_id, seq))
-                if len(found) > TOLD_MAX:
-                    break
-            return tell_breaches([await conn.fetchval(_UNREADABLE, *entry) for entry in found])
-    except asyncpg.PostgresError as error:
-        return [f"the store is damaged: {one_line(error)}"]
+    found: list[tuple[int, int]] = []
+    async for timeline_id, seq, data in conn.cursor(_TOLD_ENTRIES, prefetch=1000):
+        try:
+            msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            found.append((timeline_id, seq))
+        if len(found) > TOLD_MAX:
+            break
+    return [await conn.fetchval(_UNREADABLE, *entry) for entry in found]
