@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-SMALL = {"meta", "app", "usage"}
-"""Tables that may be scanned: they have few rows for each app."""
+SMALL = {"meta", "app", "usage", "node"}
+"""Tables that may be scanned: they have few rows for each app, or one for each node."""
 
 _FIRST_COLUMNS = """
 SELECT c.relname, a.attname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -84,8 +84,8 @@ async def scans(conn: Any, sql: str, *params: Any) -> list[str]:
     return [
         f"{step['Node Type']} of {step.get('Index Name', step.get('Relation Name'))}"
         for step in _steps(json.loads(plan)[0]["Plan"])
-        if (step["Node Type"] == "Seq Scan" and step["Relation Name"] not in SMALL)
-        or ("Index Name" in step and not _searches(step, firsts))
+        if step.get("Relation Name") not in SMALL
+        and (step["Node Type"] == "Seq Scan" or ("Index Name" in step and not _searches(step, firsts)))
     ]
 
 
