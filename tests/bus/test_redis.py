@@ -206,7 +206,7 @@ async def test_subscribing_while_the_link_dies_returns(server: Valkey) -> None:
 async def test_node_that_cannot_keep_up_is_cut_off_and_returns(server: Valkey) -> None:
     """A server that closes a connection whose output has piled up costs the bus a reconnect, and no more."""
     server.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 200000 0 0")
-    speaker = RedisNode(server.url)
+    speaker = RedisNode(server.url, beat_ms=5000)
     await speaker.bus.start()
     async with Proxy(server.port) as proxy:
         slow = RedisNode(f"redis://127.0.0.1:{proxy.port}", beat_ms=5000)
@@ -216,6 +216,7 @@ async def test_node_that_cannot_keep_up_is_cut_off_and_returns(server: Valkey) -
         for n in range(200):
             speaker.bus.publish([], [Tell(user_id=7, op="x", members={"n": n, "a": "x" * 100_000})])
             await speaker.redis._link.said()  # type: ignore[union-attr]
+        assert speaker.redis.counts.notes_published == 200
         proxy.reading.set()
         await slow.until(lambda: slow.connects == 2)
         assert slow.redis.counts.beats_missed == 0
