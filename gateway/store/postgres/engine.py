@@ -156,7 +156,10 @@ class PostgresStore(
             return await self._tried(self._writers, run, self._limits.batch_retry_ms)
         except Problem as problem:
             if doubtful:
-                problem.sentence = "the store was lost while committing; the outcome is unknown: ask again"
+                problem.sentence = (
+                    "the store was lost while committing; the outcome is unknown:"
+                    " ask again with the same transaction_id"
+                )
             raise
 
     async def _once(self, work: Callable[[Conn], Awaitable[Answer]]) -> Answer:
