@@ -265,7 +265,7 @@ async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asy
 
 
 async def _release(pool: asyncpg.Pool, conn: Conn) -> None:
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    with suppress(asyncpg.PostgresError, *LOST):
         await pool.release(conn, timeout=5)
 
 
