@@ -156,7 +156,10 @@ class PostgresStore(
             return await self._tried(self._writers, run, self._limits.batch_retry_ms)
         except Problem as problem:
             if doubtful:
-                problem.sentence = "the store was lost while committing; the outcome is unknown: ask again"
+                problem.sentence = (
+                    "the store was lost while committing; the outcome is unknown:"
+                    " ask again with the same transaction_id"
+                )
             raise
 
     async def _once(self, work: Callable[[Conn], Awaitable[Answer]]) -> Answer:
@@ -275,7 +278,7 @@ async def _leave_as_it_is(_: Conn) -> None:
 
 
 async def _release(pool: asyncpg.Pool, conn: Conn) -> None:
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    with suppress(asyncpg.PostgresError, *LOST):
         await pool.release(conn, timeout=5)
 
 
