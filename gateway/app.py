@@ -84,7 +84,7 @@ class Gateway:
             store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
         )
         self.sweep = Sweep(store, self._bus, self.hub, self.presence, limits, ticks_ms)
-        self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected)
+        self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected, lambda: store.epoch)
         pacing = Pacing(limits, ticks_ms)
         ephemeral = Ephemeral(store, notes, limits)
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
