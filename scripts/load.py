@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="users with one device each (default: 1000; with --neighbour 100 in each app)",
     )
+    load.add_argument(
+        "--users", type=int, default=0, help="users, where more than have a device (default: one for each)"
+    )
     load.add_argument("--senders", type=int, default=256, help="calls at a time (default: 256)")
     load.add_argument("--messages", type=int, default=20_000, help="sends in all (default: 20000)")
     load.add_argument("--rate", type=float, default=0.0, help="sends per second; 0: flat out (default)")
@@ -156,6 +159,7 @@ def _options(given: argparse.Namespace) -> Options:
         raise ValueError("a group cannot have more members than there are devices")
     return Options(
         devices=devices,
+        users=max(devices, given.users),
         senders=given.senders,
         messages=given.messages,
         rate=given.rate,

@@ -72,9 +72,10 @@ class Parties:
         None where it meets a batch in flight: `leave` returns it when that may be over.
         """
         flight = self._flight
-        if any(line.flight not in (0, flight) for line in waiter.lines):
-            waiter.held = True
-            return None
+        for line in waiter.lines:
+            if line.flight and line.flight != flight:
+                waiter.held = True
+                return None
         first = []
         for line in waiter.lines:
             line.flight = flight

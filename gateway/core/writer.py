@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 class Writer:
     """Every append goes through here, so drafts of one timeline commit and dispatch in the order they came.
 
-    As many batches are in flight as the store takes, no two of which name a user or group in common.
+    Several batches may be in flight, as many as the store takes, no two of which name a user or group in common. One
+    more is begun only where those in flight take their time (`Limits.batch_patience_ms`): what a batch costs the store
+    by itself is that of many drafts, and drafts that wait a little longer share it.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class Writer:
         self._waiting = Waiting(limits, several=self._batches_max > 1)
         self._running: set[asyncio.Task[None]] = set()
         self._gathering = False
+        self._patience_s = limits.batch_patience_ms / 1000
+        self._impatient: asyncio.TimerHandle | None = None
 
     async def submit(self, draft: Draft) -> Answer:
         """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
@@ -46,10 +50,22 @@ class Writer:
         return await future
 
     def _wake(self) -> None:
-        """Let one more batch be cut soon, where the store takes one more."""
-        if not self._gathering and len(self._running) < self._batches_max:
-            self._gathering = True
-            self._running.add(asyncio.create_task(self._run(), name="writer"))
+        """Let a batch be cut soon, where the store takes one more: at once, or when those in flight are slow."""
+        if self._gathering or len(self._running) >= self._batches_max:
+            return
+        if not self._running:
+            self._begin()
+        elif self._impatient is None:
+            self._impatient = asyncio.get_running_loop().call_later(self._patience_s, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._impatient = None
+        if self._waiting and not self._gathering and len(self._running) < self._batches_max:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._gathering = True
+        self._running.add(asyncio.create_task(self._run(), name="writer"))
 
     async def _run(self) -> None:
         task = asyncio.current_task()

@@ -111,6 +111,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     store_readers: int = 4
     pool_wait_ms: int = 5_000
     statement_timeout_ms: int = 10_000
+    batch_patience_ms: int = 20
     store_retry_ms: int = 5_000
     batch_retry_ms: int = 60_000
 

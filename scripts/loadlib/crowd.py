@@ -45,10 +45,11 @@ class Target(NamedTuple):
 
 
 class Crowd:
-    """`devices` users with one device each. They are new ones, so that nothing older is in the way."""
+    """Users, the first `devices` of whom have one device each. They are new ones: nothing older is in the way."""
 
-    def __init__(self, target: Target, devices: int) -> None:
+    def __init__(self, target: Target, devices: int, users: int = 0) -> None:
         self.devices = devices
+        self.users = users or devices
         self.connected = 0
         self.links: list[DeviceLink] = []
         self.callers: list[Caller] = []
@@ -76,8 +77,8 @@ class Crowd:
     # -- callers and groups
 
     async def open_callers(self, count: int) -> None:
-        """Open the callers. They speak for users that have a device here, in a group where there are some."""
-        users = list(self._group_of) or [self.uid(index) for index in range(self.devices)]
+        """Open the callers. They speak for users of this run, for those in a group where there are some."""
+        users = list(self._group_of) or [self.uid(index) for index in range(self.users)]
         for index in range(count):
             self.callers.append(await self._caller(users[index % len(users)]))
 

@@ -28,6 +28,7 @@ class Options(NamedTuple):
     """What to do."""
 
     devices: int
+    users: int
     senders: int
     messages: int
     rate: float
@@ -63,7 +64,7 @@ class Scenario:
         self._redis_commands = redis_commands or (lambda: 0)
         self._options = options
         self._target = target
-        self._crowd = Crowd(target, options.devices)
+        self._crowd = Crowd(target, options.devices, options.users)
         self._ledger = Ledger()
         self._end_to_end = Histogram()
         run_id = secrets.token_hex(4)
@@ -238,7 +239,7 @@ class Scenario:
     # -- what is sent
 
     def _user_draft(self, who: Principal, index: int) -> Draft:
-        target = self._crowd.uid(self._random.randrange(self._crowd.devices))
+        target = self._crowd.uid(self._random.randrange(self._crowd.users))
         # The sender's own device gets a copy; a message to oneself is one entry.
         timelines = (f"u:{target}",) if target == who.uid else (f"u:{target}", f"u:{who.uid}")
         return Draft(timelines, self._body(1, target, index), b'"}')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,10 +13,22 @@ import pytest
 from gateway.bus.memory import MemoryHub
 from gateway.config import Edge
 from gateway.store.sqlite import SqliteStore
+from tests import shapes
 from tests.channel.nodes import Node, Nodes
 from tests.channel.stage import APP, LIMITS, Stage, Ticks, open_stage
 
 Start = Callable[..., Awaitable[Stage]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # Many stories here read what has come "so far": on two nodes that may be on its way still.
+    shapes.parametrize(metafunc, [shapes.ONE])
+
+
+@pytest.fixture(autouse=True)
+def shaped(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The shape of the gateways of this test."""
+    yield from shapes.shaped(request.param)
 
 
 @pytest.fixture

@@ -16,11 +16,12 @@ import msgspec
 from aiohttp import WSMsgType
 
 from gateway.app import Gateway
-from gateway.config import Config, Edge, Server
+from gateway.config import Edge
 from gateway.core.connection import Connection
 from gateway.core.principal import Principal
 from gateway.domain.limits import Limits
 from gateway.wire.encoding import JSON, MSGPACK, Encoding
+from tests import shapes
 from tests.channel.raw import Raw, handshake
 from tests.sqlite import inside
 
@@ -152,9 +153,10 @@ class Peer:
 
 
 class Stage:
-    """A running gateway and whoever talks to it."""
+    """A running gateway and whoever talks to it: devices to `gateway`, backends to `near`, which may be the same."""
 
-    def __init__(self, gateway: Gateway, http: aiohttp.ClientSession) -> None:
+    def __init__(self, near: Gateway, gateway: Gateway, http: aiohttp.ClientSession) -> None:
+        self.near = near
         self.gateway = gateway
         self.http = http
         self.hub = gateway.hub
@@ -180,7 +182,7 @@ class Stage:
     async def call(self, verb: str, path: str, uid: int | None, *, ok: bool = True, **asked: Any) -> Frame:
         """Make a REST call as a user (None: as the administrator) and return the envelope."""
         headers = {"app_id": APP, "access-token": await self.token(uid)}
-        url = self.gateway.url + path
+        url = self.near.url + path
         async with self.http.request(verb, url, headers=headers, **asked) as response:
             answer: Frame = await response.json()
         assert not ok or answer["code"] == 200, answer
@@ -308,6 +310,8 @@ class Stage:
 
     async def sql(self, statement: str, *values: object) -> list[Any]:
         """Run a statement in the store's writer lane."""
+        if shapes.shape.two:
+            return shapes.rows_of_database(shapes.shape.folders[0], statement, *values)
 
         def work(conn: sqlite3.Connection) -> list[Any]:
             return conn.execute(statement, values).fetchall()
@@ -328,18 +332,14 @@ class Stage:
 @asynccontextmanager
 async def open_stage(folder: Path, limits: Limits = LIMITS, edge: Edge = Edge()) -> AsyncIterator[Stage]:  # noqa: B008 - frozen
     """A gateway on a free port with the app `demo`; at the end everything is closed, and nothing is left."""
-    config = Config(server=Server(port=0, data=str(folder)), limits=limits, edge=edge)
-    gateway = await Gateway.start(config)
-    try:
+    async with shapes.open_gateways(folder, limits, edge) as (near, gateway):
         await gateway.directory.create_app(APP)
         async with aiohttp.ClientSession() as http:
-            stage = Stage(gateway, http)
+            stage = Stage(near, gateway, http)
             try:
                 yield stage
             finally:
                 await stage.gone()
-    finally:
-        await gateway.stop()
 
 
 def seqs(frames: list[Frame], timeline: str = "user") -> list[int]:

@@ -10,6 +10,8 @@ from tests.channel.conftest import Start
 from tests.channel.raw import CLOSE, CONTINUATION, PING, PONG, TEXT, frame, text
 from tests.channel.stage import ALICE, BOB, Stage, ops, until
 
+pytestmark = pytest.mark.one_node("what the edge refuses by itself")
+
 DEEP = 100_000
 
 BAD = {

@@ -14,6 +14,8 @@ from gateway.wire.encoding import JSON, MSGPACK
 from tests.channel.raw import TEXT, frame
 from tests.channel.stage import ALICE, BOB, Peer, Stage, until
 
+pytestmark = pytest.mark.one_node("what the edge refuses by itself")
+
 OPS = ["hello", "ack", "read", "send", "recall", "ping", "signal", "join", "leave", "bye", "", "PING"]
 NAMES = [
     "ref", "token", "app_id", "device_sn", "epoch", "cursors", "timeline", "seq", "conversation_id", "msg_id",

@@ -15,6 +15,8 @@ from gateway.wire.frames import entry_frame
 from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, APP, BOB, CAROL, Peer, Stage, contents, ops, seqs
 
+pytestmark = pytest.mark.one_node("the same frames in other bytes")
+
 pack = msgspec.msgpack.encode
 
 

@@ -12,6 +12,8 @@ from tests.channel.conftest import Start
 from tests.channel.raw import text
 from tests.channel.stage import ALICE, BOB, Frame, Ticks, ops, until
 
+pytestmark = pytest.mark.one_node("rates are each connection's own")
+
 REQUESTS: dict[str, Frame] = {
     "send": {"type": 1, "targets": [BOB], "content_type": 0, "content": "x"},
     "read": {"conversation_id": BOB},

@@ -15,6 +15,8 @@ from tests.channel.conftest import Start
 from tests.channel.raw import CLOSE, PING, PONG, TEXT, frame, text
 from tests.channel.stage import ALICE, BOB, CAROL, LIMITS, Stage, Ticks, ops, until
 
+pytestmark = pytest.mark.one_node("a transport is its own node's")
+
 SIZE = 8_000
 BURST = 20
 # What may wait for one peer: a full buffer, and the run that filled it.

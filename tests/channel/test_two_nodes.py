@@ -16,6 +16,8 @@ from gateway.wire.close import Close
 from tests.channel.nodes import Node, Nodes, Sink, end_of, heard, told
 from tests.channel.stage import ALICE, BOB, CAROL, LIMITS, contents, seqs, until
 
+pytestmark = pytest.mark.one_node("it has nodes of its own")
+
 
 async def test_send_on_one_node_reaches_a_device_on_the_other(nodes: Nodes) -> None:
     """A hint brings the other node to read what it has not got."""

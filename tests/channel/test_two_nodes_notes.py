@@ -12,6 +12,8 @@ from gateway.wire.close import Close
 from tests.channel.nodes import Node, Nodes, end_of, told
 from tests.channel.stage import ALICE, APP, BOB, CAROL, DAVE, LIMITS, contents, until
 
+pytestmark = pytest.mark.one_node("it has nodes of its own")
+
 
 class TestSignals:
     """Typing and its like."""

@@ -16,6 +16,8 @@ from gateway.wire.close import Close
 from tests.channel.nodes import Node, Nodes, end_of, told
 from tests.channel.stage import ALICE, BOB, LIMITS, until
 
+pytestmark = pytest.mark.one_node("it has nodes of its own")
+
 End = Callable[[Node], Awaitable[None]]
 
 

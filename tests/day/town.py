@@ -104,7 +104,7 @@ class Town:
         # CPython before 3.12 drops a socket that it accepted in the very moment its server was closed, without closing
         # it (gh-109564): whoever waits there would wait for the next collection.
         gc.collect()
-        self.node.gateway = await _start(self.node.folder, self._limits, port)
+        self.node.gateway = self.node.far = await _start(self.node.folder, self._limits, port)
 
     def heads(self) -> dict[int, int]:
         """The head of every timeline, by the id of the user or group."""
@@ -156,7 +156,7 @@ async def open_town(folder: Path, users: Sequence[int], limits: Limits = LIMITS)
         patched.setattr("gateway.app.now_ms", clock)
         gateway = await _start(folder, limits)
         async with aiohttp.ClientSession(timeout=timeout) as http:
-            town = Town(Node(gateway, folder, http), limits, clock)
+            town = Town(Node(gateway, gateway, folder, http), limits, clock)
             try:
                 await gateway.directory.create_app("demo")
                 # What is older than a day goes from now on.

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.store.sqlite.check import check_store
+from tests import shapes
 from tests.rest.stage import ALICE, BOB, CAROL, Caller, Node, open_node
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    shapes.parametrize(metafunc)
+
+
+@pytest.fixture(autouse=True)
+def shaped(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The shape of the gateways of this test."""
+    yield from shapes.shaped(request.param)
 
 
 @pytest.fixture
@@ -16,7 +26,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
     """A gateway whose store keeps the laws, whatever a test did with it."""
     async with open_node(tmp_path / "data") as opened:
         yield opened
-        assert check_store(opened.folder) == []
+        assert shapes.check(opened.folder) == []
 
 
 @pytest.fixture

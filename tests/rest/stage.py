@@ -14,10 +14,10 @@ import aiohttp
 from yarl import URL
 
 from gateway.app import Gateway
-from gateway.config import Config, Edge, Server
+from gateway.config import Edge
 from gateway.core.passwords import Cost, Passwords
 from gateway.domain.limits import Limits
-from tests.sqlite import inside
+from tests import shapes
 
 Json = dict[str, Any]
 
@@ -152,7 +152,7 @@ class Caller:
     @asynccontextmanager
     async def device(self, device_sn: int) -> AsyncIterator[Device]:
         """One device of this user, connected."""
-        url = URL(f"{self.node.url}/ws").with_query(device_sn=str(device_sn))
+        url = URL(f"{self.node.far.url}/ws").with_query(device_sn=str(device_sn))
         async with self.node.http.ws_connect(url, headers=self.headers) as socket:
             yield Device(self.node, socket)
 
@@ -189,14 +189,15 @@ class Device:
         """Acknowledge, and see it committed."""
         await self._socket.send_json({"op": "ack", "timeline": timeline, "seq": seq})
         assert (await self.ask("ping"))["op"] == "pong"
-        await self._node.gateway.receipts.flush()
+        await self._node.far.receipts.flush()
 
 
 class Node:
-    """A running gateway with an app `demo`."""
+    """A running gateway with an app `demo`. Devices are on the `far` node, which may be the same."""
 
-    def __init__(self, gateway: Gateway, folder: Path, http: aiohttp.ClientSession) -> None:
+    def __init__(self, gateway: Gateway, far: Gateway, folder: Path, http: aiohttp.ClientSession) -> None:
         self.gateway = gateway
+        self.far = far
         self.folder = folder
         self.http = http
         self.url = gateway.url
@@ -226,7 +227,9 @@ class Node:
         return caller
 
     def rows(self, sql: str, *values: object) -> list[Any]:
-        """Ask the store's own file, or change it behind the gateway's back."""
+        """Ask the store's own tables, or change them behind the gateway's back."""
+        if shapes.shape.two:
+            return shapes.rows_of_database(self.folder, sql, *values)
         with sqlite3.connect(self.folder / "gateway.db") as conn:
             found = conn.execute(sql, values).fetchall()
         conn.close()
@@ -265,17 +268,11 @@ async def open_node(
     folder: Path, limits: Limits | None = None, edge: Edge | None = None
 ) -> AsyncIterator[Node]:
     """Start a gateway on a folder, with an app `demo` where there is none."""
-    config = Config(server=Server(port=0, data=str(folder)), limits=limits or Limits(), edge=edge or Edge())
-    gateway = await Gateway.start(config)
-    try:
-        # What survives a power cut is tested elsewhere; here it would be most of the time.
-        await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
+    async with shapes.open_gateways(folder, limits or Limits(), edge or Edge()) as (gateway, far):
         if await gateway.store.app("demo") is None:
             await gateway.directory.create_app("demo")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as http:
-            yield Node(gateway, folder, http)
-    finally:
-        await gateway.stop()
+            yield Node(gateway, far, folder, http)
 
 
 def cheap_passwords(node: Node) -> None:

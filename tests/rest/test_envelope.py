@@ -12,6 +12,8 @@ from gateway.domain.errors import Kind, Problem
 from gateway.edge.facades.native.routes import ROUTES
 from tests.rest.stage import BOB, Caller, Node, open_node, order
 
+pytestmark = pytest.mark.one_node("what the edge answers by itself")
+
 PATHS = sorted({path for _, path, _ in ROUTES})
 VERBS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"}
 PAGE = "https://chat.example.org"

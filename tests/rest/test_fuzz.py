@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from gateway.edge.facades.native.routes import ROUTES
 from tests.rest.stage import ALICE, BOB, Answer, Caller, Node, cheap_passwords, order
 
+pytestmark = pytest.mark.one_node("what the edge refuses by itself")
+
 BATCH = 40
 NEIGHBOUR = 55_555_555
 

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from tests.rest.stage import ALICE, BOB, Caller, Node, order
 
+pytestmark = pytest.mark.one_node("what the edge refuses by itself")
+
 BATCH = 40
 BODY = json.dumps(order([BOB])).encode()
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")

@@ -226,6 +226,7 @@ async def _refused(asked: list[asyncio.Task[Any]]) -> Any:
 class TestQueues:
     """What waits for the store is bounded, and nobody takes all the room."""
 
+    @pytest.mark.one_node("it counts the batches of a store that takes one at a time")
     async def test_a_flood_leaves_room_for_others(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -261,6 +262,7 @@ class TestQueues:
             assert {answer.code for answer in answers} == {200, 20000}
             assert await alice.statuses(BOB) == ["READ"]
 
+    @pytest.mark.one_node("it holds up the reader of a store on SQLite")
     async def test_reads_are_bounded(self, tmp_path: Path) -> None:
         """Who asks while too many reads wait gets 503, sends to users go on, and it passes."""
         async with open_node(tmp_path, Limits(reads_queue_max=2, readers=1)) as small:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from gateway.edge.facades.native.routes import ROUTES
 from tests.rest.stage import Caller
+
+pytestmark = pytest.mark.one_node("what the edge refuses by itself")
 
 README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
 HEADING = "### Not served"

@@ -15,6 +15,8 @@ from gateway.domain.drafts import Draft
 from gateway.domain.limits import Limits
 from tests.rest.stage import ALICE, BOB, Answer, Caller, Node, open_node, order
 
+pytestmark = pytest.mark.one_node("a queue is its own node's")
+
 
 class Gate:
     """Stands before the store: appends wait until it is opened."""

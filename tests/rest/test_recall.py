@@ -241,6 +241,7 @@ class TestTheText:
             assert SECRET not in str(frames)
             assert [frame["op"] for frame in frames if frame.get("msg_id") == msg_id] == ["gone", "recalled"]
 
+    @pytest.mark.one_node("it looks into the file")
     @pytest.mark.parametrize("targets", [[BOB], [BOB, CAROL]])
     async def test_is_wiped_from_the_store(self, tmp_path: Path, targets: list[int]) -> None:
         """Once every message that shared it is recalled, no byte of it is in the database."""

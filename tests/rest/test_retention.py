@@ -104,7 +104,7 @@ class TestRemoved:
         first = await alice.send(BOB, transaction_id=5)
         assert await alice.send(BOB, transaction_id=5) == first
         await forget(node)
-        assert await alice.send(BOB, "other", transaction_id=5) == first + 1
+        assert await alice.send(BOB, "other", transaction_id=5) > first
 
 
 class TestExpired:

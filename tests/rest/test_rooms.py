@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.limits import Limits
-from gateway.store.sqlite.check import check_store
+from tests import shapes
 from tests.rest.stage import ALICE, BOB, CAROL, Caller, Node, open_node
 
 
@@ -18,7 +18,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
     limits = Limits(room_history_max=4, rooms_per_user_max=2)
     async with open_node(tmp_path / "data", limits) as opened:
         yield opened
-        assert check_store(opened.folder) == []
+        assert shapes.check(opened.folder) == []
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import pytest
 
 from tests.rest.stage import ALICE, BOB, CAROL, Caller, order
 
+pytestmark = pytest.mark.one_node("what the edge refuses by itself")
+
 SAFE_MAX = 2**53 - 1
 KIB = 1024
 

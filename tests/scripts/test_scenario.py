@@ -21,6 +21,7 @@ Crook = Callable[[list[Frame]], list[Frame]]
 
 OPTIONS = Options(
     devices=1,
+    users=1,
     senders=1,
     messages=10,
     rate=0.0,

@@ -56,6 +56,8 @@ AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, OvertakenErr
 LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What asyncpg says where the server's goodbye meets a statement on its way.
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     OSError,

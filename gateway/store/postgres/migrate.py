@@ -21,7 +21,7 @@ async def migrate(conn: Any) -> str:  # noqa: ANN401 - a connection, of a pool o
                 "CREATE TABLE IF NOT EXISTS schema_version (one INTEGER PRIMARY KEY, version INTEGER NOT NULL)"
             )
             break
-        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):
             # IF NOT EXISTS does not keep two who begin at the same moment apart: the second finds it made.
             if attempt == _TRIES - 1:
                 raise

@@ -206,7 +206,10 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
             await self._settle()
             last = await self._writer.run(lambda conn: one(conn, "SELECT last_batch FROM meta")[0])
         except (Problem, sqlite3.Error, ValueError):
-            problem.sentence = "the store failed while committing; the outcome is unknown: ask again"
+            problem.sentence = (
+                "the store failed while committing; the outcome is unknown:"
+                " ask again with the same transaction_id"
+            )
             return False
         return bool(last == key)
 

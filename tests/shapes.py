@@ -1,0 +1,118 @@
+"""The two shapes that REST and the device channel are tested in.
+
+One node on SQLite, or two on PostgreSQL and Redis, where requests go to the first and devices are on the second. What
+a test says of a gateway holds in both; one that is about a single process says so by the marker `one_node`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.app import Gateway
+from gateway.config import Bus, Config, Edge, Server, Store
+from gateway.domain.limits import Limits
+from gateway.store.postgres.check import check_database
+from gateway.store.sqlite.check import check_store
+from tests import postgres, valkey
+from tests.sqlite import inside
+
+ONE, TWO = "one", "two"
+
+
+class Shape:
+    """The shape that gateways are opened in now, and the databases of this test."""
+
+    def __init__(self) -> None:
+        self.nodes = ONE
+        self.folders: list[Path] = []
+
+    @property
+    def two(self) -> bool:
+        return self.nodes == TWO
+
+
+shape = Shape()
+
+
+def parametrize(metafunc: pytest.Metafunc, nodes: Sequence[str] = (ONE, TWO)) -> None:
+    """Let a test run in each of these shapes that it is about."""
+    if "shaped" in metafunc.fixturenames:
+        # Where there is no folder there is no gateway.
+        folder = {"tmp_path", "tmp_path_factory"} & set(metafunc.fixturenames)
+        alone = not folder or metafunc.definition.get_closest_marker("one_node")
+        metafunc.parametrize("shaped", [ONE] if alone else nodes, indirect=True)
+
+
+def shaped(nodes: str) -> Iterator[None]:
+    """Open gateways in this shape for the time of one test."""
+    shape.nodes, shape.folders = nodes, []
+    yield
+    folders, shape.nodes = shape.folders, ONE
+    for folder in folders:
+        postgres.beside(postgres.clear_database(folder))
+
+
+@asynccontextmanager
+async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterator[tuple[Gateway, Gateway]]:
+    """The gateway that requests go to, and the one that devices are on: the same where there is one."""
+    config = Config(server=Server(port=0, data=str(folder)), limits=limits, edge=edge)
+    async with AsyncExitStack() as stack:
+        if not shape.two:
+            gateway = await Gateway.start(config)
+            stack.push_async_callback(gateway.stop)
+            # What survives a power cut is tested elsewhere; here it would be most of the time.
+            await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
+            yield gateway, gateway
+            return
+        shape.folders.append(folder)
+        bus = Bus(url=await asyncio.to_thread(valkey.server_url), prefix=folder.name)
+        shared = Config(
+            server=config.server,
+            store=Store(url=await postgres.database_of(folder)),
+            bus=bus,
+            limits=limits,
+            edge=edge,
+        )
+        near, far = await asyncio.gather(Gateway.start(shared), Gateway.start(shared))
+        stack.push_async_callback(far.stop)
+        stack.push_async_callback(near.stop)
+        yield near, far
+
+
+def check(folder: Path) -> list[str]:
+    """Which of the store's laws are broken in what a gateway has left behind."""
+    if not shape.two:
+        return check_store(folder)
+
+    async def work() -> list[str]:
+        return await check_database(await postgres.database_of(folder))
+
+    return postgres.beside(work())
+
+
+def rows_of_database(folder: Path, sql: str, *values: object) -> list[Any]:
+    """Ask the database of a folder, or change it behind the gateway's back."""
+
+    async def work() -> list[Any]:
+        conn = await asyncpg.connect(await postgres.database_of(folder))
+        try:
+            return [tuple(row) for row in await conn.fetch(for_postgres(sql), *values)]
+        finally:
+            await conn.close()
+
+    return postgres.beside(work())
+
+
+def for_postgres(sql: str) -> str:
+    """What a test asks of SQLite, as PostgreSQL reads it."""
+    numbers = iter(range(1, 100))
+    numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
+    return re.sub(r"\b(FROM |UPDATE |JOIN )user\b|\buser(?=\.)", r'\1"user"', numbered)

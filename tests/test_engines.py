@@ -1,0 +1,77 @@
+"""Which engines a configuration means, and what a node says of a bus that is away."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.app import Gateway
+from gateway.bus.memory import MemoryBus
+from gateway.buses import make_bus
+from gateway.config import Bus, Config, Server, Store
+from gateway.store.errors import StoreError
+from tests import postgres, valkey
+
+NOWHERE = "redis://127.0.0.1:9/0"
+DATABASE = "postgresql://127.0.0.1/gateway"
+
+
+def test_sqlite_has_no_use_for_a_bus(tmp_path: Path) -> None:
+    """One process owns the folder: nobody would hear it."""
+    with pytest.raises(StoreError, match="one process owns"):
+        make_bus(Config(server=Server(data=str(tmp_path)), bus=Bus(url=NOWHERE)))
+
+
+def test_a_url_that_the_bus_does_not_understand() -> None:
+    """It is one sentence of the configuration's, before anything is opened."""
+    with pytest.raises(StoreError, match=r"^\[bus\] url: "):
+        make_bus(Config(store=Store(url=DATABASE), bus=Bus(url="redis://one/two/three")))
+
+
+def test_postgresql_without_a_bus_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is allowed, and who runs several nodes so should know what it costs."""
+    with caplog.at_level(logging.INFO):
+        assert isinstance(make_bus(Config(store=Store(url=DATABASE))), MemoryBus)
+    assert [record.message for record in caplog.records] == [
+        "there is no [bus] url: what other nodes of this database commit comes to devices here every 10 s"
+    ]
+
+
+async def readyz(gateway: Gateway) -> tuple[int, object]:
+    async with aiohttp.ClientSession() as http, http.get(gateway.url + "/readyz") as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_node_starts_with_a_dead_bus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is ready, for it can commit, and says what it does without."""
+    store = Store(url=await postgres.database_of(tmp_path))
+    gateway = await Gateway.start(Config(server=Server(port=0), store=store, bus=Bus(url=NOWHERE)))
+    try:
+        assert await readyz(gateway) == (
+            200,
+            {
+                "ready": True,
+                "reasons": [],
+                "remarks": ["the bus is away: what other nodes commit comes to devices here every 1 s"],
+            },
+        )
+    finally:
+        await gateway.stop()
+        await postgres.clear_database(tmp_path)
+    assert len([record for record in caplog.records if "bus" in record.message.lower()]) == 1
+
+
+async def test_a_node_with_its_bus_has_nothing_to_remark(tmp_path: Path) -> None:
+    """Ready without reservations."""
+    store = Store(url=await postgres.database_of(tmp_path))
+    bus = Bus(url=valkey.server_url(), prefix=tmp_path.name)
+    gateway = await Gateway.start(Config(server=Server(port=0), store=store, bus=bus))
+    try:
+        assert await readyz(gateway) == (200, {"ready": True, "reasons": []})
+        assert not (tmp_path / "control.sock").exists()
+    finally:
+        await gateway.stop()
+        await postgres.clear_database(tmp_path)
