@@ -167,6 +167,7 @@ class Node:
         """Attach a device and wait until it is live."""
         connection, sink = await self.begin(uid, device_sn, cursors)
         await until(lambda: "live" in ops(sink.frames), "live")
+        await until(lambda: not self.presence._newcomers, "what the store says of a newcomer")
         return connection, sink
 
     def ack(self, connection: Connection, seq: int) -> None:
