@@ -19,7 +19,6 @@ import pytest
 from gateway.app import Gateway
 from gateway.config import Bus, Config, Edge, Server, Store
 from gateway.domain.limits import Limits
-from gateway.store.postgres.check import check_database
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
 from tests.sqlite import inside
@@ -89,13 +88,7 @@ async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterat
 
 def check(folder: Path) -> list[str]:
     """Which of the store's laws are broken in what a gateway has left behind."""
-    if not shape.two:
-        return check_store(folder)
-
-    async def work() -> list[str]:
-        return await check_database(await postgres.database_of(folder))
-
-    return postgres.beside(work())
+    return postgres.check(folder) if shape.two else check_store(folder)
 
 
 def rows_of_database(folder: Path, sql: str, *values: object) -> list[Any]:

@@ -64,7 +64,7 @@ class Phone:
         """Be open for a while, be closed for a while, until the run is over; then be open."""
         while True:
             device = self._open(self.cursors if self.connections else None)
-            open_s = chance.uniform(4, 25)
+            open_s = chance.uniform(2, 15)
             try:
                 async with asyncio.timeout(None if self._town.settling.is_set() else open_s):
                     await self._receive(device)
@@ -74,7 +74,7 @@ class Phone:
                 await self._close(device)
             if self._town.settling.is_set():
                 continue
-            if chance.random() < 0.3:  # noqa: PLR2004 - now and then
+            if chance.random() < self._town.anew_share:
                 await self._set_up_anew()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(chance.uniform(0.05, 4)):
@@ -197,6 +197,7 @@ class Town:
         self.repeats = 0
         self.retries = 0
         self.set_up_anew = 0
+        self.anew_share = 0.3
         self.refused: dict[str, int] = {}
         self.closed: dict[str, int] = {}
         self.breaches: list[str] = []
