@@ -39,6 +39,10 @@ POSTGRES_MIN = 14
 """The first major version whose lock and upsert behaviour is tested here."""
 
 
+CLOSE_S = 1.0
+"""How long the store waits at its end for what is under way; then whoever waits for it hears that it is lost."""
+
+
 class _UndoneError(Exception):
     """Carries an answer out of a transaction that is to be undone."""
 
@@ -102,16 +106,11 @@ class PostgresStore(
         return max(1, self._limits.store_writers - 2)
 
     async def close(self) -> None:
-        """Finish what is under way, and leave."""
+        """Finish what is under way, for a second at the most, and leave."""
         if self._closed:
             return
         self._closed = True
-        for pool in (self._writers, self._readers):
-            try:
-                async with asyncio.timeout(5):
-                    await pool.close()
-            except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                pool.terminate()
+        await asyncio.gather(_leave(self._writers), _leave(self._readers))
 
     async def probe(self) -> None:
         """Commit for real: the only proof that the server can, and is no replica by now."""
@@ -275,6 +274,14 @@ async def _leave_as_it_is(_: Conn) -> None:
 
     A transaction that was left open is rolled back before this.
     """
+
+
+async def _leave(pool: asyncpg.Pool) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await pool.close()
+    except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        pool.terminate()
 
 
 async def _release(pool: asyncpg.Pool, conn: Conn) -> None:
