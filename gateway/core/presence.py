@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 PAGE = 1_000
 """Connections that the store is asked about at a time."""
 
+GO_MS = 2_000
+"""How long, about, a device on another node may take to be gone once it is told to go."""
+
 LEAVE_S = 1.0
 """How long the store may take to note that this node ends. Where it does not, the node counts as dead soon."""
 
@@ -153,6 +156,19 @@ class Presence:
         """List the devices of a user that are connected, to whichever node."""
         await self._part()
         return await self._store.attached(user_id)
+
+    async def end(self, user_id: int, code: Close, reason: str, device_sn: int) -> None:
+        """End the connections of a device, and return once no node has any: what they acked is committed then.
+
+        Returns without that where other nodes do not hear, or one has not said so in time; `dismiss` fences those.
+        """
+        self._notes.shut(Shut(user_id=user_id, device_sn=device_sn, code=code, reason=reason))
+        if self._notes.reaching:
+            for _ in range(0, GO_MS, self._limits.ack_flush_ms):
+                if device_sn not in await self.connected(user_id):
+                    return
+                # So long a node takes to tell the store who is gone.
+                await asyncio.sleep(self._limits.ack_flush_ms / 1000)
 
     async def dismiss(self, user_id: int, code: Close, reason: str, device_sn: int = 0) -> None:
         """End the connections of a device (0: of every device), on every node; what they write counts no more.

@@ -141,8 +141,12 @@ class Schedule:
             node.start()
 
     async def _serving(self, node: Node) -> None:
+        """Wait until a node takes calls; one that could not start is started again, as any supervisor does."""
         deadline = time.monotonic() + DRAIN_S
         while time.monotonic() < deadline:
+            if not node.alive:
+                self.injected["a start that had to be repeated"] += 1
+                node.start()
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", node.port)
             except OSError:

@@ -352,13 +352,15 @@ class Town:
         """Send over the device channel too: from a device of its own, which nobody waits for."""
         uid = tenant.uids[-1]
         device = Device(self.url, tenant.app_id, tenant.signer.token(uid), device_sn=9, backoff=_BACKOFF)
-        async with device:
+        async with device, asyncio.TaskGroup() as beside:
+            # What comes is nobody's business here, but a device that is not read is not answered either.
+            reading = beside.create_task(self._ignore(device))
             while not self.settling.is_set():
                 target = self._chance.choice(tenant.uids)
                 self._numbers += 1
                 tag = f"{tenant.app_id}:{self._numbers}"
                 msg_id = 0
-                with contextlib.suppress(CallError, LostError, ClosedError):
+                with contextlib.suppress(CallError, LostError, ClosedError, TimeoutError):
                     async with asyncio.timeout(20):
                         told = await device.send(
                             type=1,
@@ -370,3 +372,9 @@ class Town:
                         [msg_id] = told["msg_ids"]
                 self.sent.append(Sent(tag, tenant.app_id, uid, target, msg_id))
                 await asyncio.sleep(self._chance.expovariate(1 / pause_s))
+            reading.cancel()
+
+    async def _ignore(self, device: Device) -> None:
+        with contextlib.suppress(ClosedError):
+            async for _ in device:
+                pass

@@ -16,7 +16,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
 from tests.channel.nodes import Node, Nodes, end_of, told
-from tests.channel.stage import ALICE, BOB, LIMITS, until
+from tests.channel.stage import ALICE, BOB, LIMITS, contents, until
 
 pytestmark = pytest.mark.one_node("it has nodes of its own")
 
@@ -181,8 +181,11 @@ class TestEnded:
         assert alice.ended is None
 
     @pytest.mark.parametrize(("end", "code"), [(end, code) for end, _, code in ENDS])
-    async def test_by_the_sweep(self, nodes: Nodes, end: End, code: Close) -> None:
+    async def test_by_the_sweep(
+        self, nodes: Nodes, monkeypatch: pytest.MonkeyPatch, end: End, code: Close
+    ) -> None:
         """Where the note was lost: with a code that keeps the device away, too."""
+        monkeypatch.setattr("gateway.core.presence.GO_MS", 20)
         here, there = nodes
         there.bus.deaf = True
         _, sink = await there.attach(BOB)
@@ -240,6 +243,21 @@ class TestEnded:
         here.ack(connection, 1)
         await kick(here)
         assert await cursors(here, connection.user.id)() == 1
+
+
+    async def test_what_a_removed_device_has_acked(self, nodes: Nodes) -> None:
+        """On another node, just before: it counts for its user, so that no other device gets it again."""
+        here, there = nodes
+        connection, sink = await there.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        principal = await here.principal(BOB)
+        there.ack(connection, 1)
+        await here.users.remove_device(principal, 0, 1)
+        assert sink.ended == Close.KICKED
+        assert await here.view.devices(connection.user.id) == []
+        _, other = await there.attach(BOB, 2)
+        assert contents(other.frames) == []
 
 
 class TestCounting:

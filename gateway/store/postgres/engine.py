@@ -82,11 +82,12 @@ class PostgresStore(
         try:
             pools.append(await _open_pool(options, limits, limits.store_writers))
             pools.append(await _open_pool(options, limits, limits.store_readers))
-            async with pools[0].acquire() as conn:
-                version = conn.get_server_version().major
-                if version < POSTGRES_MIN:
-                    raise StoreError(f"PostgreSQL {POSTGRES_MIN} or newer is needed; the server is {version}")
-                epoch = await migrate(conn)
+            conn = await _first_of(pools[0], limits)
+            version = conn.get_server_version().major
+            if version < POSTGRES_MIN:
+                raise StoreError(f"PostgreSQL {POSTGRES_MIN} or newer is needed; the server is {version}")
+            epoch = await migrate(conn)
+            await pools[0].release(conn)
         except BaseException as error:
             for pool in pools:
                 pool.terminate()
@@ -267,6 +268,19 @@ async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asy
         reset=_leave_as_it_is,
         **settings,
     )
+
+
+async def _first_of(pool: asyncpg.Pool, limits: Limits) -> Any:  # noqa: ANN401 - asyncpg has no types
+    """Open a first connection. A server that is starting up, as beside us after a reboot, is waited for."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limits.store_retry_ms / 1000
+    while True:
+        try:
+            return await pool.acquire()
+        except asyncpg.CannotConnectNowError:
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(0.1)
 
 
 async def _leave_as_it_is(_: Conn) -> None:
