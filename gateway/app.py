@@ -86,12 +86,12 @@ class Gateway:
         self.presence = Presence(
             store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
         )
-        self.sweep = Sweep(store, self._bus, self.hub, self.presence, limits, ticks_ms)
+        rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
+        self.sweep = Sweep(store, self._bus, self.hub, self.presence, rooms, limits, ticks_ms)
         self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected, lambda: store.epoch)
         pacing = Pacing(limits, ticks_ms)
         ephemeral = Ephemeral(store, notes, limits)
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
-        rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.bus.base import Bus
 from gateway.core.hub import Hub
 from gateway.core.presence import PAGE, Presence
+from gateway.core.rooms import Rooms
 from gateway.core.tasks import Tasks
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
@@ -26,6 +27,7 @@ class Sweep:
         bus: Bus,
         hub: Hub,
         presence: Presence,
+        rooms: Rooms,
         limits: Limits,
         ticks_ms: Callable[[], int],
     ) -> None:
@@ -33,6 +35,7 @@ class Sweep:
         self._bus = bus
         self._hub = hub
         self._presence = presence
+        self._rooms = rooms
         self._limits = limits
         self._now = ticks_ms
         self._tasks = Tasks()
@@ -59,13 +62,14 @@ class Sweep:
                 await self.sweep()
 
     async def sweep(self) -> None:
-        """Compare the heads of all that is followed here; where others write to the store, the connections too."""
+        """Compare the heads of all that is followed here; on a shared store connections and chatrooms, too."""
         async with self._sweeping:
             self._waiting = False
             try:
                 await self._compare_heads()
                 if self._store.shared:
                     await self._presence.compare()
+                    await self._rooms.compare()
                 self._failing = False
             except Problem as problem:
                 if not self._failing:

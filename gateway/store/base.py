@@ -412,6 +412,9 @@ class Store(Accounts, Upkeep, Presence, Protocol):
     async def group_blocks(self, group_id: int, after_xid: int, limit: int) -> list[Blocked]:
         """List who may not be in a group, in the order of their ids, after the one given."""
 
+    async def kept_out(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Which of these (group, user) are users that may not be in the group. The sweep asks of chatrooms."""
+
     async def applications(
         self, group_ids: Sequence[int], after_id: int, limit: int, now: int
     ) -> list[GroupRequest]:
