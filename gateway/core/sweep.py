@@ -37,6 +37,7 @@ class Sweep:
         self._now = ticks_ms
         self._tasks = Tasks()
         self._waiting = False
+        self._failing = False
         self._sweeping = asyncio.Lock()
 
     def connected(self) -> None:
@@ -65,8 +66,11 @@ class Sweep:
                 await self._compare_heads()
                 if self._store.shared:
                     await self._presence.compare()
+                self._failing = False
             except Problem as problem:
-                log.warning("the sweep could not ask the store: %s", problem.sentence)
+                if not self._failing:
+                    log.warning("the sweep could not ask the store: %s", problem.sentence)
+                self._failing = True
 
     async def _compare_heads(self) -> None:
         # Before the store is asked: what is dispatched meanwhile may be above what it answers.
