@@ -7,6 +7,7 @@ a test says of a gateway holds in both; one that is about a single process says 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,8 @@ import asyncpg
 import pytest
 
 from gateway.app import Gateway
+from gateway.bus.base import Note, TheyAreIn
+from gateway.bus.redis import RedisBus
 from gateway.config import Bus, Config, Edge, Server, Store
 from gateway.domain.limits import Limits
 from gateway.store.postgres.check import check_database
@@ -25,6 +28,40 @@ from tests import postgres, valkey
 from tests.sqlite import inside
 
 ONE, TWO = "one", "two"
+
+_MARK = 1 << 40
+"""Above all questions that nodes ask each other."""
+
+_HEARD_S = 10.0
+
+
+class Ears:
+    """Tells when a node has heard all that another has published, by notes that nobody else asks for."""
+
+    def __init__(self, near: Gateway, far: Gateway) -> None:
+        assert isinstance(far._bus, RedisBus)
+        self._near = near._bus
+        self._hear = far._bus._on_notes
+        self._marks = itertools.count(_MARK)
+        self._awaited: dict[int, asyncio.Event] = {}
+        far._bus._on_notes = self._listen
+
+    def _listen(self, notes: Sequence[Note]) -> None:
+        self._hear(notes)
+        for note in notes:
+            if isinstance(note, TheyAreIn) and note.question in self._awaited:
+                self._awaited[note.question].set()
+
+    async def heard(self) -> None:
+        """Return once what was published before has been heard."""
+        # A publish goes out by channels, in any order; what is published after it goes after all of it.
+        for _ in range(2):
+            mark = next(self._marks)
+            heard = self._awaited[mark] = asyncio.Event()
+            self._near.publish((), [TheyAreIn(question=mark, members=(), more=False)])
+            async with asyncio.timeout(_HEARD_S):
+                await heard.wait()
+            del self._awaited[mark]
 
 
 class Shape:
@@ -84,6 +121,8 @@ async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterat
         near, far = await asyncio.gather(Gateway.start(shared), Gateway.start(shared))
         stack.push_async_callback(far.stop)
         stack.push_async_callback(near.stop)
+        # Whichever was the first does not know of the other yet.
+        await near.presence.beat()
         yield near, far
 
 

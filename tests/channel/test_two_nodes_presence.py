@@ -205,7 +205,6 @@ class TestEnded:
         await kick(here)
         assert await cursors(here, connection.user.id)() == 1
 
-
     async def test_what_a_removed_device_has_acked(self, nodes: Nodes) -> None:
         """On another node, just before: it counts for its user, so that no other device gets it again."""
         here, there = nodes
