@@ -1,4 +1,4 @@
-"""The two shapes that REST and the device channel are tested in.
+"""The two shapes that REST, the device channel and a whole day are tested in.
 
 One node on SQLite, or two on PostgreSQL and Redis, where requests go to the first and devices are on the second. What
 a test says of a gateway holds in both; one that is about a single process says so by the marker `one_node`.
@@ -10,11 +10,12 @@ import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from gateway.app import Gateway
@@ -101,29 +102,38 @@ def shaped(nodes: str) -> Iterator[None]:
 async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterator[tuple[Gateway, Gateway]]:
     """The gateway that requests go to, and the one that devices are on: the same where there is one."""
     config = Config(server=Server(port=0, data=str(folder)), limits=limits, edge=edge)
-    async with AsyncExitStack() as stack:
-        if not shape.two:
-            gateway = await Gateway.start(config)
-            stack.push_async_callback(gateway.stop)
-            # What survives a power cut is tested elsewhere; here it would be most of the time.
-            await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
-            yield gateway, gateway
-            return
-        shape.folders.append(folder)
-        bus = Bus(url=await asyncio.to_thread(valkey.server_url), prefix=folder.name)
-        shared = Config(
-            server=config.server,
-            store=Store(url=await postgres.database_of(folder)),
-            bus=bus,
-            limits=limits,
-            edge=edge,
-        )
-        near, far = await asyncio.gather(Gateway.start(shared), Gateway.start(shared))
-        stack.push_async_callback(far.stop)
-        stack.push_async_callback(near.stop)
-        # Whichever was the first does not know of the other yet.
-        await near.presence.beat()
+    near, far = await start(config)
+    try:
         yield near, far
+    finally:
+        await stop(near, far)
+
+
+async def start(config: Config, ports: tuple[int, int] = (0, 0)) -> tuple[Gateway, Gateway]:
+    """Start what `open_gateways` yields, on these ports."""
+    folder = Path(config.server.data)
+    if not shape.two:
+        gateway = await Gateway.start(_on_port(config, ports[0]))
+        # What survives a power cut is tested elsewhere; here it would be most of the time.
+        await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
+        return gateway, gateway
+    if folder not in shape.folders:
+        shape.folders.append(folder)
+    bus = Bus(url=await asyncio.to_thread(valkey.server_url), prefix=folder.name)
+    shared = msgspec.structs.replace(config, store=Store(url=await postgres.database_of(folder)), bus=bus)
+    near, far = await asyncio.gather(*(Gateway.start(_on_port(shared, port)) for port in ports))
+    # Whichever was the first does not know of the other yet.
+    await near.presence.beat()
+    return near, far
+
+
+async def stop(near: Gateway, far: Gateway) -> None:
+    """Stop what `start` has started."""
+    await asyncio.gather(near.stop(), far.stop())
+
+
+def _on_port(config: Config, port: int) -> Config:
+    return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
 
 
 def check(folder: Path) -> list[str]:
