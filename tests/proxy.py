@@ -81,12 +81,15 @@ class _Link:
 class Proxy:
     """Listens on `port` of this machine, and carries bytes to and from the server that `dial` opens.
 
+    `opened` counts the connections that came, whatever became of them.
+
     While `pause`d it takes connections and bytes and hands none of them on: to its peers that is a half-open
     connection, until `resume`.
     """
 
     def __init__(self, dial: Dial) -> None:
         self.port = 0
+        self.opened = 0
         self.flowing = asyncio.Event()
         self.flowing.set()
         self._dial = dial
@@ -143,6 +146,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.opened += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if self._refusing:

@@ -31,6 +31,11 @@ def sender_refused(state: int, xid: int) -> Refused:
     return Refused(Kind.USER_UNKNOWN, f"from_user_id: there is no user {xid}")
 
 
+def target_missing() -> Refused:
+    """The refusal of what goes to nobody."""
+    return Refused(Kind.BAD_PARAMETER, "targets: nobody is named")
+
+
 def target_not_user(xid: int) -> Refused:
     """The refusal of a target that is a group."""
     return Refused(Kind.BAD_PARAMETER, f"targets: {xid} is a group, not a user")

@@ -19,6 +19,7 @@ from gateway.store.refusals import (
     sender_not_user,
     sender_refused,
     storage_full,
+    target_missing,
     target_not_user,
     target_unknown,
 )
@@ -83,6 +84,8 @@ class Run:
         sender = self._parties.get((draft.app, draft.sender_xid))
         if sender and draft.key and (known := self._known.get((sender.id, draft.key))):
             return known_as(draft, *known)
+        if not draft.targets:
+            return target_missing()
         if sender and sender.kind != Scope.USER:
             return sender_not_user(draft.sender_xid)
         if not sender and not draft.create:

@@ -253,3 +253,18 @@ async def test_a_message_is_found_by_its_id(stage: Stage) -> None:
     assert (found.content, found.seq) == ("here", 1)
     assert await stage.store.message(stage.app.id, sent.first_msg_id + 1) is None
     assert await stage.store.message(stage.app.id + 1, sent.first_msg_id) is None
+
+
+async def test_a_message_to_nobody_is_refused(stage: Stage) -> None:
+    """It leaves nothing behind, not its key either, and its neighbours are not touched."""
+    group = await stage.group(1, 2)
+    first = await stage.send(1, 2)
+    to_nobody = [
+        stage.text(1, key="k", digest="d"),
+        stage.text(1, related=first.first_msg_id),
+        await stage.directed(1, group),
+    ]
+    answers = await stage.store.append([stage.text(1, 2), *to_nobody, stage.text(1, 2, key="k", digest="d")])
+    assert answers[1:-1] == [Refused(Kind.BAD_PARAMETER, "targets: nobody is named")] * 3
+    assert isinstance(answers[0], Appended)
+    assert isinstance(answers[-1], Appended)

@@ -12,10 +12,14 @@ import asyncpg
 import msgspec
 import pytest
 
-from gateway.domain.drafts import Ack, Advanced, Attach, Attachment, Keep
+from gateway.domain.drafts import Ack, Advanced, Attach, Attachment, JobDraft, JobKind, Keep
 from gateway.store.base import Store
+from gateway.store.postgres.jobs import start
+from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.presence import LONG_DEAD
+from gateway.store.postgres.users import remove_device
 from tests.postgres import database_of, drop_database
+from tests.store.meeting import meets
 from tests.store.stage import LIMITS, NOW, Stage, open_store
 
 T = TypeVar("T")
@@ -243,6 +247,26 @@ async def test_a_kick_waits_for_an_ack_under_way(nodes: Nodes) -> None:
     await kicking
     await attaching
     assert (await nodes.one.standing(nodes.user_id, 1)).delivered == 1
+
+
+@pytest.mark.parametrize("end", ["removed", "erased"])
+async def test_who_acks_while_a_device_goes_leaves_no_cursor(nodes: Nodes, end: str) -> None:
+    """Not of a timeline either that the device had none of: the ack finds the device gone, or goes with it."""
+    group = await nodes.stage.group(1, 2)
+    connection = await nodes.attach()
+    await nodes.one.keep([nodes.keep(connection)])
+    ack = msgspec.structs.replace(nodes.ack(connection), timeline_id=await nodes.stage.id(group))
+    erasure = JobDraft(app=nodes.stage.app.id, kind=JobKind.ERASE, at=NOW, data=str(nodes.user_id))
+
+    async def goes(conn: Conn) -> object:
+        if end == "removed":
+            return await remove_device(conn, nodes.user_id, 1)
+        return await start(conn, erasure, BOUNDS)
+
+    await meets(nodes.stage, goes, nodes.other.advance([ack]))
+    assert not await nodes.stage.ask(
+        "SELECT 1 FROM cursor AS c WHERE NOT EXISTS (SELECT 1 FROM device AS d WHERE d.usr = c.usr AND d.sn = c.sn)"
+    )
 
 
 async def test_a_keep_that_waits_for_a_newer_connection_is_not_kept(nodes: Nodes) -> None:

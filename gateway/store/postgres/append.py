@@ -7,7 +7,6 @@ its own, for it asks before it knows what to lock.
 from __future__ import annotations
 
 import itertools
-import logging
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -35,13 +34,11 @@ from gateway.store.postgres.group_changes import append_group_change
 from gateway.store.postgres.hot import HOT, Question, ask, understand
 from gateway.store.postgres.jobs import start, step, unfinished
 from gateway.store.postgres.keys import find_keys
-from gateway.store.postgres.lane import BAD_DATA, Conn, Lanes, OvertakenError, known_answers
+from gateway.store.postgres.lane import BAD_DATA, Conn, Lanes, OvertakenError, known_answers, refuse
 from gateway.store.postgres.rooms import trim
 from gateway.store.postgres.run import append_message
 from gateway.store.postgres.schema import DRAFT_ID_BLOCK, MSG_ID_BLOCK
 from gateway.store.run import known_as
-
-log = logging.getLogger(__name__)
 
 USAGE_SLOTS = 64
 """Over so many rows the bytes of an app are spread, so that batches in flight seldom wait for the same one."""
@@ -169,7 +166,7 @@ def _is_plain(draft: Draft) -> TypeGuard[MessageDraft]:
         isinstance(draft, MessageDraft)
         and not draft.related
         and not draft.group_xid
-        and len(draft.targets) <= MSG_ID_BLOCK
+        and 0 < len(draft.targets) <= MSG_ID_BLOCK
     )
 
 
@@ -204,28 +201,30 @@ async def _append_alone(conn: Conn, draft: Draft, limits: Limits) -> Answer:
             return await step(conn, draft, limits)
         return await append_change(conn, draft, limits)
     except BAD_DATA as error:
-        return _refuse(error)
+        return refuse(error)
 
 
 async def _run(conn: Conn, key: str, question: Question, *, first: bool) -> list[Answer | None] | Refused:
     """Ask the one statement; it is refused as a whole where the data of some draft cannot be kept."""
-    if not first and (known := await known_answers(conn, key)) is not None:
-        return understand(question, known)
+    known = None if first else await known_answers(conn, key)
+    answers = await _ask(conn, key, question) if known is None else understand(question, known)
+    if not first and known is None and (isinstance(answers, Refused) or None in answers):
+        # An earlier try, whose connection was lost, may have committed after all: this one has waited for it, and has
+        # met what that has kept.
+        known = await known_answers(conn, key)
+        answers = answers if known is None else understand(question, known)
+    return answers if isinstance(answers, Refused) else await _look_up(conn, question.drafts, answers)
+
+
+async def _ask(conn: Conn, key: str, question: Question) -> list[Answer | None] | Refused:
     try:
-        answers = understand(question, await conn.fetchval(HOT, key, *question.params))
+        return understand(question, await conn.fetchval(HOT, key, *question.params))
     except asyncpg.NotNullViolationError as error:
         if error.table_name == "batch":
             raise OvertakenError from error
-        return _refuse(error)
+        return refuse(error)
     except BAD_DATA as error:
-        # An earlier try, whose connection was lost, may have committed after all: this one has waited for it.
-        if not first and (known := await known_answers(conn, key)) is not None:
-            return understand(question, known)
-        return _refuse(error)
-    if not first and None in answers and (known := await known_answers(conn, key)) is not None:
-        # The keys were taken by that earlier try.
-        return understand(question, known)
-    return await _look_up(conn, question.drafts, answers)
+        return refuse(error)
 
 
 async def _look_up(
@@ -256,11 +255,3 @@ def _repeat(draft: MessageDraft, first: MessageDraft, answer: Answer | None) -> 
     if isinstance(answer, Repeated):
         return known_as(draft, first.digest, answer.first_msg_id, answer.last_msg_id)
     return None
-
-
-def _refuse(error: Exception) -> Refused:
-    """Refuse what cannot be kept. A number given twice is never the draft's own: the tables are wrong."""
-    if isinstance(error, asyncpg.UniqueViolationError):
-        log.error("a draft meets a damaged store, see `gateway check`: %s", error)
-        return Refused(Kind.INTERNAL, "the store is damaged here")
-    return Refused(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")

@@ -23,7 +23,7 @@ from gateway.store.postgres.append import Appending
 from gateway.store.postgres.conversations import Conversations
 from gateway.store.postgres.devices import Devices
 from gateway.store.postgres.group_lists import GroupLists
-from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers
+from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers, refuse
 from gateway.store.postgres.migrate import migrate
 from gateway.store.postgres.pages import Pages
 from gateway.store.postgres.parties import Parties
@@ -51,6 +51,14 @@ class _UndoneError(Exception):
         self.answer = answer
 
 
+class _LostError(Exception):
+    """There is no connection, or no longer."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
 class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach the database. `pooled`: through PgBouncer in transaction mode."""
 
@@ -74,6 +82,8 @@ class PostgresStore(
         self._reading = 0
         self._failing = False
         self._closed = False
+        self._under_way = 0
+        self._finished = asyncio.Event()
 
     @classmethod
     async def open(cls, options: PostgresOptions, limits: Limits) -> PostgresStore:
@@ -111,6 +121,11 @@ class PostgresStore(
         if self._closed:
             return
         self._closed = True
+        with suppress(TimeoutError):
+            # A pool that closes takes connections from those who have waited for one.
+            async with asyncio.timeout(CLOSE_S):
+                while self._under_way:
+                    await self._finished.wait()
         await asyncio.gather(_leave(self._writers), _leave(self._readers))
 
     async def probe(self) -> None:
@@ -148,8 +163,9 @@ class PostgresStore(
             tries += 1
             try:
                 return await work(conn, key, tries == 1)
-            except LOST:
-                doubtful = True
+            except LOST as error:
+                # A statement that took too long was undone.
+                doubtful = doubtful or not isinstance(error, asyncpg.QueryCanceledError)
                 raise
 
         try:
@@ -191,37 +207,60 @@ class PostgresStore(
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_ms / 1000
         pause_s = 0.01
+        failure: Exception | None = None
         while True:
             self._want_open()
+            self._under_way += 1
+            self._finished.clear()
             try:
-                conn = await pool.acquire(timeout=self._limits.pool_wait_ms / 1000)
-            except TimeoutError as error:
-                raise Problem(
-                    Kind.OVERLOADED, "the store has no connection to spare; try again", retry_after_ms=1000
-                ) from error
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                failure: Exception = error
+                done = await self._on_one(pool, work, begun=failure is not None)
+            except AGAIN as error:
+                failure = error
+            except _LostError as error:
+                failure = error.cause
             else:
-                try:
-                    done = await work(conn)
-                except AGAIN as error:
-                    failure = error
-                except BAD_DATA as error:
-                    raise _bad_data(error) from error
-                except LOST as error:
-                    failure = error
-                except asyncpg.PostgresError as error:
-                    raise self._failed(error) from error
-                else:
+                if pool is self._writers:
                     self._works()
-                    return done
-                finally:
-                    await _release(pool, conn)
+                return done
+            finally:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._finished.set()
             if loop.time() + pause_s > deadline:
                 raise self._failed(failure) from failure
             # Jittered, so that those who undid each other do not meet again.
             await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - nothing secret
             pause_s = min(pause_s * 2, 0.5)
+
+    async def _on_one(self, pool: asyncpg.Pool, work: Callable[[Conn], Awaitable[T]], *, begun: bool) -> T:
+        """Run `work` on a connection. Raises one of `AGAIN`, or `_LostError`, where it may be run once more.
+
+        Who has `begun` before goes on until there is a connection: what has become of that may not be known.
+        """
+        try:
+            conn = await pool.acquire(timeout=self._limits.pool_wait_ms / 1000)
+        except TimeoutError as error:
+            if not begun and _is_exhausted(pool):
+                raise Problem(
+                    Kind.OVERLOADED, "the store has no connection to spare; try again", retry_after_ms=1000
+                ) from error
+            raise _LostError(error) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise _LostError(error) from error
+        try:
+            return await work(conn)
+        except AGAIN:
+            raise
+        except BAD_DATA as error:
+            raise _bad_data(error) from error
+        except LOST as error:
+            if not await _is_lost(pool, conn, error):
+                raise
+            raise _LostError(error) from error
+        except asyncpg.PostgresError as error:
+            raise self._failed(error) from error
+        finally:
+            await _release(pool, conn)
 
     def _want_open(self) -> None:
         if self._closed:
@@ -254,6 +293,10 @@ async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asy
                 "application_name": "gateway",
                 "statement_timeout": str(limits.statement_timeout_ms),
                 "idle_in_transaction_session_timeout": str(limits.statement_timeout_ms),
+                # Neither a firewall between forgets a connection that lies idle, nor the server one that is gone.
+                "tcp_keepalives_idle": "30",
+                "tcp_keepalives_interval": "10",
+                "tcp_keepalives_count": "3",
                 # Statements are written so that one plan serves all: planning one anew takes as long as doing it.
                 "plan_cache_mode": "force_generic_plan",
                 "jit": "off",
@@ -290,6 +333,26 @@ async def _leave_as_it_is(_: Conn) -> None:
     """
 
 
+def _is_exhausted(pool: asyncpg.Pool) -> bool:
+    """Whether all connections are there and in use: else it is the server that keeps one waiting."""
+    return bool(pool.get_size() >= pool.get_max_size() and not pool.get_idle_size())
+
+
+async def _is_lost(pool: asyncpg.Pool, conn: asyncpg.pool.PoolConnectionProxy, error: Exception) -> bool:
+    """Whether an error of `LOST` says so; a wrong use of asyncpg does not, and fails the same when it is repeated."""
+    if isinstance(error, asyncpg.InterfaceError):
+        try:
+            return bool(conn.is_closed())
+        except asyncpg.InterfaceError:
+            # The pool has let go of it already.
+            return True
+    if isinstance(error, (TimeoutError, asyncpg.InternalClientError)):
+        # Nobody is there to say goodbye to, and what cut this one may have cut those that lie idle.
+        conn.terminate()
+        await pool.expire_connections()
+    return True
+
+
 async def _leave(pool: asyncpg.Pool) -> None:
     try:
         async with asyncio.timeout(CLOSE_S):
@@ -304,4 +367,5 @@ async def _release(pool: asyncpg.Pool, conn: Conn) -> None:
 
 
 def _bad_data(error: Exception) -> Problem:
-    return Problem(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
+    refused = refuse(error)
+    return Problem(refused.kind, refused.sentence)

@@ -25,9 +25,11 @@ _NOBODY = """
 UPDATE "user" SET name = NULL, password = '', nickname = '', avatar = '', description = '', public_info = '',
     private_info = '', valid_from_ms = $2 WHERE id = $1
 """
+# Connections first, as whoever writes for one locks them: what is under way then is kept before this, or not at all.
 _FORGOTTEN = (
-    "DELETE FROM cursor WHERE usr = $1",
+    "DELETE FROM attached WHERE usr = $1",
     "DELETE FROM device WHERE usr = $1",
+    "DELETE FROM cursor WHERE usr = $1",
     "DELETE FROM block WHERE usr = $1 OR blocked = $1",
     "DELETE FROM ban WHERE usr = $1",
     "DELETE FROM grp_block WHERE usr = $1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,8 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
-from gateway.domain.drafts import Answer
+from gateway.domain.drafts import Answer, Refused
+from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -39,7 +43,7 @@ class Conn(Protocol):
 BAD_DATA = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
-    asyncpg.exceptions.DataError,
+    asyncpg.ProgramLimitExceededError,
     UnicodeError,
     OverflowError,
 )
@@ -110,6 +114,14 @@ class Lanes(ABC):
         Its answer is kept under a batch key (design §4). One that says that nothing was done (`Refused`, `Stale`)
         undoes all that `work` has done.
         """
+
+
+def refuse(error: Exception) -> Refused:
+    """Refuse what cannot be kept. A number given twice is never the caller's own: the tables are wrong."""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        log.error("a call meets a damaged store, see `gateway check`: %s", error)
+        return Refused(Kind.INTERNAL, "the store is damaged here")
+    return Refused(Kind.BAD_PARAMETER, f"the store cannot keep this: {error}")
 
 
 async def known_answers(conn: Conn, key: str) -> bytes | None:

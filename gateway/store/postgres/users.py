@@ -171,7 +171,9 @@ async def list_devices(conn: Conn, user_id: int) -> list[Device]:
 async def remove_device(conn: Conn, user_id: int, device_sn: int) -> None:
     """Forget a device and its cursors; what was ever *delivered* to the user stays.
 
-    Whoever keeps it meanwhile waits at its row, and makes it anew with its cursors.
+    Whoever keeps it meanwhile waits at its row, and makes it anew with its cursors; what its connection writes is
+    written before this, and goes too, or finds no device.
     """
+    await conn.execute("SELECT 1 FROM attached WHERE usr = $1 AND sn = $2 FOR UPDATE", user_id, device_sn)
     if await conn.fetchval("DELETE FROM device WHERE usr = $1 AND sn = $2 RETURNING 1", user_id, device_sn):
         await conn.execute("DELETE FROM cursor WHERE usr = $1 AND sn = $2", user_id, device_sn)
