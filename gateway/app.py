@@ -57,6 +57,9 @@ log = logging.getLogger(__name__)
 ERASE_WAIT_MS = 5_000
 """How long an operator's command waits for an erasure before it asks again."""
 
+ANSWERING = 0.3
+"""The part of `drain_ms` that is kept for telling callers and devices, however long the store takes."""
+
 PROBE_MS = 1_000
 """How old the proof that the store can commit may be when `/readyz` is asked."""
 
@@ -83,12 +86,12 @@ class Gateway:
         self.presence = Presence(
             store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
         )
-        self.sweep = Sweep(store, self._bus, self.hub, self.presence, limits, ticks_ms)
-        self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected)
+        rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
+        self.sweep = Sweep(store, self._bus, self.hub, self.presence, rooms, limits, ticks_ms)
+        self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected, lambda: store.epoch)
         pacing = Pacing(limits, ticks_ms)
         ephemeral = Ephemeral(store, notes, limits)
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
-        rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(
@@ -171,7 +174,8 @@ class Gateway:
             app,
             access_log=None,
             handle_signals=False,
-            shutdown_timeout=2.0,
+            # Who waits for an answer gets one: `stop` has set the bound.
+            shutdown_timeout=self._config.limits.drain_ms / 1000,
             keepalive_timeout=75.0,
             logger=HTTP_LOG,
         )
@@ -225,19 +229,31 @@ class Gateway:
         self._draining = self._switch.draining = self.channel.draining = True
         log.info("draining")
         limit_s = self._config.limits.drain_ms / 1000
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                for site in list(self._runner.sites) if self._runner else []:
-                    await site.stop()
-                self.jobs.close()
-                await self.writer.close()
-                await self.receipts.close()
-                await self._say_bye()
-                if self._runner:
-                    await self._runner.cleanup()
-        # Also where the store was too slow to flush in time: nobody is cut off without a word.
+        ends = asyncio.get_running_loop().time() + limit_s
+        try:
+            async with asyncio.timeout_at(ends - limit_s * ANSWERING):
+                await self._flush()
+        except TimeoutError:
+            log.warning("the store is too slow to flush in time: what waits for it is answered with an error")
+            # Whoever waits for it is told so: nobody is cut off without a word.
+            await self.store.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(ends):
+                    await self.writer.close()
         await self._say_bye()
+        if self._runner:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(ends):
+                    await self._runner.cleanup()
         await self._release()
+
+    async def _flush(self) -> None:
+        """Take nothing new, and commit what waits."""
+        for site in list(self._runner.sites) if self._runner else []:
+            await site.stop()
+        self.jobs.close()
+        await self.writer.close()
+        await self.receipts.close()
 
     async def _say_bye(self) -> None:
         await self.channel.close()

@@ -141,8 +141,13 @@ async def _do_here(config: Config, asked: Ask) -> Reply:
     async def erase(app: App, user: User) -> Job:
         return await _erase_here(store, erase_draft(app, user, now_ms()))
 
+    def connections_of(_app: int) -> int | None:
+        # How many devices a node has only that node knows; where the folder is ours there is none.
+        return None if store.shared else 0
+
     try:
-        return Reply(data=await Operator(store, directory, retention, lambda: "", erase).do(asked))
+        operator = Operator(store, directory, retention, lambda: "", erase, connections_of)
+        return Reply(data=await operator.do(asked))
     except Problem as problem:
         return Reply(kind=problem.kind, sentence=problem.sentence)
     finally:

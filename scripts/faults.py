@@ -42,6 +42,7 @@ from scripts.loadlib.services import Postgres, Redis
 
 NODES = 3
 SETTLE_S = 90.0
+SABOTAGED_S = 15.0
 READY_S = 60.0
 DEVICES = 2
 
@@ -72,6 +73,8 @@ class Run:
             to_redis = Wire(lambda: [("127.0.0.1", redis.port)])
             await to_redis.start()
             stack.push_async_callback(to_redis.close)
+            # What each sabotage breaks shows where hints are lost, or devices are set up anew.
+            usual = Chaos(sabotage=self._sabotage, drop=0.3 if self._sabotage == "fetch" else 0.0)
             nodes = [
                 Node(
                     number,
@@ -81,6 +84,7 @@ class Run:
                         "store": {"url": postgres.url},
                         "bus": {"url": f"redis://127.0.0.1:{to_redis.port}"},
                     },
+                    usual,
                 )
                 for number in range(1, NODES + 1)
             ]
@@ -89,7 +93,6 @@ class Run:
             stack.push_async_callback(front.close)
             for node in nodes:
                 stack.callback(node.kill)
-                node.chaos = Chaos(sabotage=self._sabotage)
                 node.start()
             # Beside the loop, which carries what the nodes say to Redis.
             tenants = [
@@ -99,6 +102,8 @@ class Run:
             town = await stack.enter_async_context(
                 Town(f"http://127.0.0.1:{front.port}", tenants, random.Random(self._seed + 1))
             )
+            if self._sabotage == "attach":
+                town.anew_share = 1.0
             await town.settle_in(DEVICES)
             self.say(f"{len(town.phones)} devices are known to the store; faults begin")
             schedule = Schedule(nodes, postgres, redis, front, to_redis, self._chance, self.say)
@@ -197,7 +202,7 @@ class Run:
         """Wait until every device has these heads; return how long that took, None where it did not come to it."""
         waiting = list(town.phones)
         while waiting:
-            if time.monotonic() - since > SETTLE_S:
+            if time.monotonic() - since > (SABOTAGED_S if self._sabotage else SETTLE_S):
                 for phone in waiting[:5]:
                     owed = heads[phone.tenant.app_id, phone.uid]
                     self.say(f"{phone.arrived.name} holds {phone.held}, the store {owed}")

@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         help="with --spawn: 0 one on SQLite (default), 1 one on PostgreSQL, 2 two with Redis between them: sends go "
         "to the first, devices to the second. PostgreSQL and Redis are started too, and want the set-up of the tests",
     )
+    server.add_argument(
+        "--kill-redis", action="store_true", help="with --nodes 2: Redis dies when all devices are connected"
+    )
     server.add_argument("--pid", type=int, default=0, help="its process, to measure it (with --url)")
     server.add_argument("--data", type=Path, help="its data folder, to read the app's secret (with --url)")
     server.add_argument("--app", default="demo", help="the app (default: demo)")
@@ -184,7 +187,12 @@ def _spawned(given: argparse.Namespace, options: Options) -> Report:
         devices = (receiver.port, receiver.pid) if receiver else None
         named = machine(server.data.parent)
         target = Target("127.0.0.1", server.port, server.pid, signer, named, ours.cores, devices)
-        report = _run(Scenario(options, target, ours.redis.commands if ours.redis else None).run())
+        scenario = Scenario(options, target)
+        if ours.redis and given.kill_redis:
+            scenario.on_connected = ours.redis.kill
+        elif ours.redis:
+            scenario.redis_commands = ours.redis.commands
+        report = _run(scenario.run())
     for one in (server, receiver):
         if one is not None and one.code:
             report.failures.append(f"the server ended with exit code {one.code}")

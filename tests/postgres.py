@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from gateway.store.postgres.check import find_breaches
 from gateway.store.postgres.migrate import migrate
 
 T = TypeVar("T")
@@ -147,6 +149,39 @@ def beside(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on a loop of its own, also while another loop runs here."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
+
+
+class _Checker:
+    """Checks databases from a thread of its own, by connections that keep the plans of the laws.
+
+    Planning them takes several times as long as asking them of a few rows.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._known: dict[str, asyncpg.Connection] = {}
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def check(self, url: str) -> list[str]:
+        return asyncio.run_coroutine_threadsafe(self._check(url), self._loop).result()
+
+    async def _check(self, url: str) -> list[str]:
+        conn = self._known.get(url)
+        if conn is None or conn.is_closed():
+            settings = {"plan_cache_mode": "force_generic_plan", "work_mem": "64MB"}
+            conn = self._known[url] = await asyncpg.connect(url, server_settings=settings)
+        async with conn.transaction(isolation="repeatable_read", readonly=True):
+            return await find_breaches(conn)
+
+
+@functools.cache
+def _checker() -> _Checker:
+    return _Checker()
+
+
+def check(folder: Path) -> list[str]:
+    """Which laws are broken in the database of a folder."""
+    return _checker().check(_made[folder])
 
 
 def binary(program: str) -> str:

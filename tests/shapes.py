@@ -1,4 +1,4 @@
-"""The two shapes that REST and the device channel are tested in.
+"""The two shapes that REST, the device channel and a whole day are tested in.
 
 One node on SQLite, or two on PostgreSQL and Redis, where requests go to the first and devices are on the second. What
 a test says of a gateway holds in both; one that is about a single process says so by the marker `one_node`.
@@ -7,24 +7,61 @@ a test says of a gateway holds in both; one that is about a single process says 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from gateway.app import Gateway
+from gateway.bus.base import Note, TheyAreIn
+from gateway.bus.redis import RedisBus
 from gateway.config import Bus, Config, Edge, Server, Store
 from gateway.domain.limits import Limits
-from gateway.store.postgres.check import check_database
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
 from tests.sqlite import inside
 
 ONE, TWO = "one", "two"
+
+_MARK = 1 << 40
+"""Above all questions that nodes ask each other."""
+
+_HEARD_S = 10.0
+
+
+class Ears:
+    """Tells when a node has heard all that another has published, by notes that nobody else asks for."""
+
+    def __init__(self, near: Gateway, far: Gateway) -> None:
+        assert isinstance(far._bus, RedisBus)
+        self._near = near._bus
+        self._hear = far._bus._on_notes
+        self._marks = itertools.count(_MARK)
+        self._awaited: dict[int, asyncio.Event] = {}
+        far._bus._on_notes = self._listen
+
+    def _listen(self, notes: Sequence[Note]) -> None:
+        self._hear(notes)
+        for note in notes:
+            if isinstance(note, TheyAreIn) and note.question in self._awaited:
+                self._awaited[note.question].set()
+
+    async def heard(self) -> None:
+        """Return once what was published before has been heard."""
+        # A publish goes out by channels, in any order; what is published after it goes after all of it.
+        for _ in range(2):
+            mark = next(self._marks)
+            heard = self._awaited[mark] = asyncio.Event()
+            self._near.publish((), [TheyAreIn(question=mark, members=(), more=False)])
+            async with asyncio.timeout(_HEARD_S):
+                await heard.wait()
+            del self._awaited[mark]
 
 
 class Shape:
@@ -64,38 +101,43 @@ def shaped(nodes: str) -> Iterator[None]:
 async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterator[tuple[Gateway, Gateway]]:
     """The gateway that requests go to, and the one that devices are on: the same where there is one."""
     config = Config(server=Server(port=0, data=str(folder)), limits=limits, edge=edge)
-    async with AsyncExitStack() as stack:
-        if not shape.two:
-            gateway = await Gateway.start(config)
-            stack.push_async_callback(gateway.stop)
-            # What survives a power cut is tested elsewhere; here it would be most of the time.
-            await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
-            yield gateway, gateway
-            return
-        shape.folders.append(folder)
-        bus = Bus(url=await asyncio.to_thread(valkey.server_url), prefix=folder.name)
-        shared = Config(
-            server=config.server,
-            store=Store(url=await postgres.database_of(folder)),
-            bus=bus,
-            limits=limits,
-            edge=edge,
-        )
-        near, far = await asyncio.gather(Gateway.start(shared), Gateway.start(shared))
-        stack.push_async_callback(far.stop)
-        stack.push_async_callback(near.stop)
+    near, far = await start(config)
+    try:
         yield near, far
+    finally:
+        await stop(near, far)
+
+
+async def start(config: Config, ports: tuple[int, int] = (0, 0)) -> tuple[Gateway, Gateway]:
+    """Start what `open_gateways` yields, on these ports."""
+    folder = Path(config.server.data)
+    if not shape.two:
+        gateway = await Gateway.start(_on_port(config, ports[0]))
+        # What survives a power cut is tested elsewhere; here it would be most of the time.
+        await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
+        return gateway, gateway
+    if folder not in shape.folders:
+        shape.folders.append(folder)
+    bus = Bus(url=await asyncio.to_thread(valkey.server_url), prefix=folder.name)
+    shared = msgspec.structs.replace(config, store=Store(url=await postgres.database_of(folder)), bus=bus)
+    near, far = await asyncio.gather(*(Gateway.start(_on_port(shared, port)) for port in ports))
+    # Whichever was the first does not know of the other yet.
+    await near.presence.beat()
+    return near, far
+
+
+async def stop(near: Gateway, far: Gateway) -> None:
+    """Stop what `start` has started."""
+    await asyncio.gather(near.stop(), far.stop())
+
+
+def _on_port(config: Config, port: int) -> Config:
+    return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
 
 
 def check(folder: Path) -> list[str]:
     """Which of the store's laws are broken in what a gateway has left behind."""
-    if not shape.two:
-        return check_store(folder)
-
-    async def work() -> list[str]:
-        return await check_database(await postgres.database_of(folder))
-
-    return postgres.beside(work())
+    return postgres.check(folder) if shape.two else check_store(folder)
 
 
 def rows_of_database(folder: Path, sql: str, *values: object) -> list[Any]:

@@ -153,8 +153,13 @@ class Bus(Protocol):
         on_hints: Callable[[Sequence[Hint]], None],
         on_notes: Callable[[Sequence[Note]], None],
         on_connect: Callable[[], None],
+        epoch: Callable[[], str] = str,
     ) -> None:
-        """Say who hears the other nodes and the (re)connects; once, before anything else."""
+        """Say who hears the other nodes and the (re)connects; once, before anything else.
+
+        Nodes hear each other only where the `epoch` of their stores is the same: a timeline of another store, whose
+        nodes share the bus by mistake, has the same number and is about somebody else.
+        """
 
     async def start(self) -> None:
         """Connect, now or as soon as that can be done: a bus that is away keeps no node from starting."""

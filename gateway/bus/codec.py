@@ -1,8 +1,9 @@
 """The bytes of one publish: an envelope that every version can read, and what this version puts behind it.
 
-MessagePack: `[version, node, [timeline, head, timeline, head, …], …]`. Whoever reads a version it does not know takes
-the (timeline, head) pairs and leaves the rest. Version 1 goes on with `[entries of the first pair, of the second, …]`
-and `[[topic, note], …]`; entries and notes are the structs of the domain and of the port, members by name.
+MessagePack: `[version, node, epoch, [timeline, head, timeline, head, …], …]`. Whoever reads a version it does not know
+takes the (timeline, head) pairs and leaves the rest; whoever knows another epoch leaves all of it. Version 1 goes on
+with `[entries of the first pair, of the second, …]` and `[[topic, note], …]`; entries and notes are the structs of the
+domain and of the port, members by name.
 """
 
 from __future__ import annotations
@@ -28,23 +29,31 @@ _NOTHING = msgspec.Raw(b"\x90")
 # What cannot be put into bytes: a string with half a surrogate pair, an integer beyond 64 bits, a foreign type.
 _UNSAYABLE = (TypeError, ValueError, OverflowError)
 
+# How decoding fails: besides what the decoder says, by what is no text and what is nested too deep.
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
 
 class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     """The part that every version reads, and the rest as it came."""
 
     version: _Whole
     node: _Whole
+    epoch: str
     heads: list[_Whole]
     entries: msgspec.Raw = _NOTHING
     notes: msgspec.Raw = _NOTHING
 
 
 class Heard(msgspec.Struct):
-    """What one payload says to this node; `refused` parts of it could not be decoded."""
+    """What one payload says to this node; `refused` parts of it could not be decoded.
+
+    A `foreign` one is of another store, or of this one under another epoch, and says nothing.
+    """
 
     hints: list[Hint]
     notes: list[Note]
     refused: int = 0
+    foreign: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -82,7 +91,10 @@ def encode_note(note: Note) -> bytes | None:
 
 
 def encode_payload(
-    node: int, hints: Sequence[tuple[int, int, Sequence[bytes]]], notes: Sequence[tuple[int, bytes]]
+    node: int,
+    epoch: str,
+    hints: Sequence[tuple[int, int, Sequence[bytes]]],
+    notes: Sequence[tuple[int, bytes]],
 ) -> bytes:
     """One publish: hints as timeline, head and encoded entries; notes as topic and encoded note."""
     heads: list[int] = []
@@ -90,20 +102,32 @@ def encode_payload(
     for timeline_id, head, encoded in hints:
         heads += (timeline_id, head)
         entries.append(msgspec.Raw(_array_of(len(encoded)) + b"".join(encoded)) if encoded else _NOTHING)
-    return _encode((VERSION, node, heads, entries, [(topic, msgspec.Raw(note)) for topic, note in notes]))
+    return _encode(
+        (VERSION, node, epoch, heads, entries, [(topic, msgspec.Raw(note)) for topic, note in notes])
+    )
 
 
-def decode_payload(payload: bytes, node: int, topics: Container[int]) -> Heard | None:
+def decode_payload(payload: bytes, node: int, epoch: str, topics: Container[int]) -> Heard | None:
     """What a payload says of these topics; None where `node`, which asks, has published it itself.
+
+    Timelines have numbers, and another store's are about somebody else: of another epoch nothing is taken.
 
     Entries that cannot be decoded leave a bare hint, and a note that cannot is left out; both are counted.
 
     Raises:
         msgspec.DecodeError: it is no payload of any version.
     """
-    envelope = _envelope.decode(payload)
+    try:
+        return _decode(_envelope.decode(payload), node, epoch, topics)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _decode(envelope: _Envelope, node: int, epoch: str, topics: Container[int]) -> Heard | None:
     if envelope.node == node:
         return None
+    if envelope.epoch != epoch:
+        return Heard([], [], foreign=True)
     heads = envelope.heads
     if len(heads) % 2:
         raise msgspec.DecodeError("a timeline without a head")
@@ -128,7 +152,7 @@ def _take_hints(
         if place < len(entries):
             try:
                 told = _entries.decode(entries[place])
-            except msgspec.DecodeError:
+            except _UNREADABLE:
                 heard.refused += 1
             if not _sound(told, head):
                 heard.refused += 1
@@ -151,7 +175,7 @@ def _take_notes(notes: Sequence[tuple[int, msgspec.Raw]], topics: Container[int]
             continue
         try:
             heard.notes.append(_note.decode(raw))
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             heard.refused += 1
 
 

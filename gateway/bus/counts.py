@@ -10,8 +10,9 @@ class Counts(msgspec.Struct):
 
     `commands`: what was asked of the server, beats included. `hints_bare`: published without entries that they had,
     for want of room. `hints_dropped` and `notes_dropped` were never said; of a dropped hint peers learn by the sweep.
-    `hints_heard` and `notes_heard` were handed on. `refused`: what was heard and could not be decoded. `connects`:
-    how often the bus came up. `beats_missed`: how often it was given up because it did not hear itself.
+    `hints_heard` and `notes_heard` were handed on. `refused`: what was heard and could not be decoded, or
+    was another store's. `connects`: how often the bus came up. `beats_missed`: how often it was given up because it
+    did not hear itself.
     """
 
     commands: int = 0

@@ -18,6 +18,8 @@ from gateway.bus.waiting import Channels, Publish, Waiting
 
 log = logging.getLogger(__name__)
 
+_BEAT_DIGITS_MAX = 18
+
 
 class Mute(Exception):
     """The bus did not hear itself: a connection may be dead without having said so."""
@@ -133,7 +135,7 @@ class Link:
         while True:
             match await hearer.read_response():
                 case [b"message", self._channels.beat, beat]:
-                    self._hear_beat(int(beat))
+                    self._hear_beat(beat)
                 case [b"message", _, payload]:
                     await self._on_payload(payload)
                 case [b"subscribe" | b"unsubscribe", channel, _]:
@@ -215,8 +217,9 @@ class Link:
         self._beat_due = True
         self._waiting.some.set()
 
-    def _hear_beat(self, beat: int) -> None:
-        # One of an earlier link may come late; it says nothing of this one.
+    def _hear_beat(self, told: bytes) -> None:
+        # One of an earlier link may come late; it says nothing of this one. Nor does what somebody else publishes.
+        beat = int(told) if told.isdigit() and len(told) <= _BEAT_DIGITS_MAX else 0
         if self._beat_first < beat <= self._beat_said:
             self._beat_heard = beat
             self._heard_itself.set()

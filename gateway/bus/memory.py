@@ -36,6 +36,7 @@ class MemoryBus:
         on_hints: Callable[[Sequence[Hint]], None],
         on_notes: Callable[[Sequence[Note]], None],
         on_connect: Callable[[], None],
+        epoch: Callable[[], str] = str,  # noqa: ARG002 - nodes of one process share a store
     ) -> None:
         """Say who hears; memory is connected from the start."""
         self._on_hints, self._on_notes = on_hints, on_notes

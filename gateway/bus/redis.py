@@ -88,9 +88,11 @@ class RedisBus:
         on_hints: Callable[[Sequence[Hint]], None],
         on_notes: Callable[[Sequence[Note]], None],
         on_connect: Callable[[], None],
+        epoch: Callable[[], str] = str,
     ) -> None:
         """Say who hears the other nodes and the (re)connects; once, before anything else."""
         self._on_hints, self._on_notes, self._on_connect = on_hints, on_notes, on_connect
+        self._waiting.epoch = epoch
 
     async def start(self) -> None:
         """Connect; where the first attempt fails or takes longer than a second, go on beside what follows."""
@@ -200,12 +202,16 @@ class RedisBus:
     async def _hear(self, payload: bytes) -> None:
         """Hand on what another node has said, in pieces that leave others their turn."""
         try:
-            heard = decode_payload(payload, self._node, self._topics)
+            heard = decode_payload(payload, self._node, self._waiting.epoch(), self._topics)
         except msgspec.DecodeError as error:
             self._refuse(str(error))
             return
         if heard is None:
             return
+        if heard.foreign:
+            self._refuse(
+                "what nodes of another store or epoch say. Each gateway wants a [bus] prefix of its own"
+            )
         if heard.refused:
             self._refuse("some of its entries or notes", heard.refused)
         self.counts.hints_heard += len(heard.hints)
@@ -230,9 +236,9 @@ class RedisBus:
             log.exception("what the bus said could not be taken in")
 
     def _refuse(self, what: str, count: int = 1) -> None:
-        """Count what could not be decoded, and say so now and then."""
+        """Count what could not be taken, and say so now and then."""
         self.counts.refused += count
         now = asyncio.get_running_loop().time()
         if now >= self._complain_after:
             self._complain_after = now + _COMPLAIN_S
-            log.warning("the bus %s carries what cannot be decoded: %s", self._name, what)
+            log.warning("the bus %s carries what is of no use: %s", self._name, what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from gateway.bus.base import EVERYBODY, Hint, Note
@@ -91,6 +91,7 @@ class Waiting:
 
     Bounded by `bus_queue_bytes_max` (past it hints go without entries and notes are dropped) and `bus_queue_max`
     (past it hints are dropped, too). `some` is set while anything waits.
+    Whatever is published says the `epoch` of the store.
     """
 
     def __init__(self, node: int, channels: Channels, limits: Limits, counts: Counts) -> None:
@@ -107,6 +108,7 @@ class Waiting:
         self._bytes = 0
         self._count = 0
         self.some = asyncio.Event()
+        self.epoch: Callable[[], str] = str
 
     def put(self, hints: Sequence[Hint], notes: Sequence[Note]) -> None:
         """Let the hints and notes of one flush wait."""
@@ -204,17 +206,17 @@ class Waiting:
         for piece in parcel.pieces:
             room -= piece.size + HINT_BYTES
             if room < 0:
-                payloads.append(encode_payload(self._node, hints, []))
+                payloads.append(encode_payload(self._node, self.epoch(), hints, []))
                 hints = []
                 room = self._payload_bytes_max - ENVELOPE_BYTES - piece.size - HINT_BYTES
             hints.append((piece.timeline_id, piece.head, piece.entries))
         for topic, note in parcel.notes:
             room -= len(note) + NOTE_BYTES
             if room < 0:
-                payloads.append(encode_payload(self._node, hints, notes))
+                payloads.append(encode_payload(self._node, self.epoch(), hints, notes))
                 hints, notes = [], []
                 room = self._payload_bytes_max - ENVELOPE_BYTES - len(note) - NOTE_BYTES
             notes.append((topic, note))
         if hints or notes:
-            payloads.append(encode_payload(self._node, hints, notes))
+            payloads.append(encode_payload(self._node, self.epoch(), hints, notes))
         return payloads

@@ -71,7 +71,10 @@ def app_limits(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Show what an app may use, or set it. It holds from now on; 0: no bound of its own."""
+    """Show what an app may use, or set it; 0: no bound of its own.
+
+    It holds from now on, on nodes that share a PostgreSQL within seconds.
+    """
     given = {
         "sends_per_s": sends_per_s,
         "connections_max": connections,
@@ -83,7 +86,7 @@ def app_limits(
     _show_limits(told["limits"], connections=told["connections"], stored_bytes=told["stored_bytes"])
 
 
-def _show_limits(limits: dict[str, int], **used: int) -> None:
+def _show_limits(limits: dict[str, int], **used: int | None) -> None:
     def line(name: str, bound: int, now: int | None) -> None:
         print(f"{name:14} {bound or 'no bound of its own'}" + ("" if now is None else f", now {now}"))
 

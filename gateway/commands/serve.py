@@ -103,6 +103,8 @@ async def _serve(config: Config, leash: Leash | None) -> None:
     # aiohttp's server is imported by the one command that serves: the others start faster without it.
     from gateway.app import Gateway
 
+    # Before anything else: who is told to stop while it starts ends as well-behaved as one that serves.
+    stopping = _heed_signals()
     try:
         gateway = await Gateway.start(config, shared_port=leash is not None)
     except (ListenError, StoreError) as error:
@@ -110,7 +112,7 @@ async def _serve(config: Config, leash: Leash | None) -> None:
     except OSError as error:
         raise Stop(f"cannot start in {config.server.data}: {error.strerror}") from error
     try:
-        await _serve_until_told(gateway, config, leash)
+        await _serve_until_told(gateway, config, leash, stopping)
     except Problem as problem:
         raise Stop(f"cannot start: {problem.sentence}") from problem
     finally:
@@ -118,8 +120,8 @@ async def _serve(config: Config, leash: Leash | None) -> None:
         await gateway.stop()
 
 
-async def _serve_until_told(gateway: Gateway, config: Config, leash: Leash | None) -> None:
-    loop = asyncio.get_running_loop()
+def _heed_signals() -> asyncio.Event:
+    """Return what the first SIGTERM or Ctrl-C sets; the second one ends the process at once."""
     stopping = asyncio.Event()
 
     def stop() -> None:
@@ -128,7 +130,13 @@ async def _serve_until_told(gateway: Gateway, config: Config, leash: Leash | Non
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    return stopping
+
+
+async def _serve_until_told(
+    gateway: Gateway, config: Config, leash: Leash | None, stopping: asyncio.Event
+) -> None:
     if leash is None or leash.first:
         first = await first_start(gateway.operator.do)
         if sys.stdout.isatty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from gateway.core.hub import Hub
 from gateway.domain.drafts import (
@@ -45,14 +46,37 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
                 _place(wanted, placed, entries, heads)
             case Started() | Repeated() | Stale() | Refused():
                 pass
+    newest = {
+        timeline_id: _put_in_order(run)
+        for timeline_id, run in entries.items()
+        if len(run) > 1 and not _is_in_order(run)
+    }
+    if newest:
+        heads |= {timeline_id: run[-1].seq for timeline_id, run in newest.items()}
     if heads:
-        hub.publish(heads, entries)
+        hub.publish(heads, entries | newest if newest else entries)
     for timeline_id, run in entries.items():
         try:
             hub.dispatch(timeline_id, run)
         except Exception:
             # One timeline's trouble is not another's; its own devices find the entries in the store.
             log.exception("dispatching timeline %d failed", timeline_id)
+
+
+def _is_in_order(run: Sequence[Entry]) -> bool:
+    return all(entry.seq + 1 == following.seq for entry, following in pairwise(run))
+
+
+def _put_in_order(run: list[Entry]) -> list[Entry]:
+    """Sort entries that were committed in several steps, between which other nodes commit; return the last of them.
+
+    That is those of which none is missing, as a hint has them.
+    """
+    run.sort(key=lambda entry: entry.seq)
+    first = len(run) - 1
+    while first and run[first - 1].seq + 1 == run[first].seq:
+        first -= 1
+    return run[first:]
 
 
 def _everywhere(_: int) -> bool:

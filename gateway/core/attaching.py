@@ -94,6 +94,7 @@ class Attaching:
             standing = await self._store.standing(user.id, device_sn)
             connection.kept = standing.kept
             await self._begin(connection, standing, claim)
+            self._presence.hears(connection)
         except BaseException:
             self._hub.detach(connection)
             raise

@@ -22,7 +22,7 @@ from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.frames import Told
-from gateway.wire.track import Track
+from gateway.wire.track import ROOM_PREFIX, Track
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +135,15 @@ class Hub:
         """Return the connections of this node that follow a timeline."""
         topic = self._topics.get(timeline_id)
         return [] if topic is None else topic.followers
+
+    @property
+    def rooms(self) -> dict[int, tuple[int, list[Connection]]]:
+        """Return the chatrooms that somebody here is in, each with its xid and who that is."""
+        return {
+            timeline_id: (topic.owner_xid, topic.followers)
+            for timeline_id, topic in self._topics.items()
+            if topic.name.startswith(ROOM_PREFIX)
+        }
 
     # -- dispatch ---------------------------------------------------------------------------------------
 

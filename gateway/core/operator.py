@@ -41,7 +41,7 @@ class Operator:
         retention: Retention,
         url: Callable[[], str],
         erase: Erase,
-        connections_of: Callable[[int], int] = lambda _app: 0,
+        connections_of: Callable[[int], int | None] = lambda _app: 0,
     ) -> None:
         self._store = store
         self._directory = directory

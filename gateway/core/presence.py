@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from gateway.bus.base import Shut
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
@@ -18,6 +20,7 @@ from gateway.core.tasks import Tasks
 from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
+from gateway.domain.model import State
 from gateway.store.base import Store
 from gateway.wire.close import Close
 
@@ -25,6 +28,9 @@ log = logging.getLogger(__name__)
 
 PAGE = 1_000
 """Connections that the store is asked about at a time."""
+
+GO_MS = 2_000
+"""How long, about, a device on another node may take to be gone once it is told to go."""
 
 LEAVE_S = 1.0
 """How long the store may take to note that this node ends. Where it does not, the node counts as dead soon."""
@@ -61,6 +67,7 @@ class Presence:
         # By user and device, the newest connection only. While the store fails nobody attaches, so there are never
         # more than were attached before.
         self._gone: dict[tuple[int, int], int] = {}
+        self._newcomers: list[Connection] = []
         self._due = asyncio.Event()
         self._parting = asyncio.Lock()
         self._epoch = store.epoch
@@ -99,6 +106,12 @@ class Presence:
         self._notes.publish(*notes)
         return [connection.attach_no for connection in connections]
 
+    def hears(self, connection: Connection) -> None:
+        """An attached connection's node hears its user's notes from now on: what was said until then is asked for."""
+        if self._store.shared:
+            self._newcomers.append(connection)
+            self._due.set()
+
     def _detach(self, connection: Connection) -> None:
         if connection.attach_no:
             place = connection.user.id, connection.device_sn
@@ -106,12 +119,16 @@ class Presence:
             self._due.set()
 
     async def run(self) -> None:
-        """Tell the store who is gone, for as long as the node lives."""
+        """Tell the store who is gone, and ask it about who has come, for as long as the node lives."""
         while True:
             await self._due.wait()
             await asyncio.sleep(self._limits.ack_flush_ms / 1000)
             self._due.clear()
             await self._part()
+            newcomers = [*self._newcomers]
+            with suppress(Problem):  # Then the sweep asks.
+                await self._compare([one for one in newcomers if not one.detached])
+            del self._newcomers[: len(newcomers)]
             if self._gone:
                 self._due.set()
 
@@ -140,6 +157,19 @@ class Presence:
         await self._part()
         return await self._store.attached(user_id)
 
+    async def end(self, user_id: int, code: Close, reason: str, device_sn: int) -> None:
+        """End the connections of a device, and return once no node has any: what they acked is committed then.
+
+        Returns without that where other nodes do not hear, or one has not said so in time; `dismiss` fences those.
+        """
+        self._notes.shut(Shut(user_id=user_id, device_sn=device_sn, code=code, reason=reason))
+        if self._notes.reaching:
+            for _ in range(0, GO_MS, self._limits.ack_flush_ms):
+                if device_sn not in await self.connected(user_id):
+                    return
+                # So long a node takes to tell the store who is gone.
+                await asyncio.sleep(self._limits.ack_flush_ms / 1000)
+
     async def dismiss(self, user_id: int, code: Close, reason: str, device_sn: int = 0) -> None:
         """End the connections of a device (0: of every device), on every node; what they write counts no more.
 
@@ -150,7 +180,8 @@ class Presence:
         self._notes.shut_here(shut)
         await self._receipts.settle(user_id, device_sn)
         try:
-            await self._store.dismiss(user_id, device_sn)
+            # A note may come late: who attaches after this is not meant, and would not come back.
+            shut = msgspec.structs.replace(shut, below=await self._store.dismiss(user_id, device_sn))
         finally:
             # Who came meanwhile may have been dismissed, too.
             self._notes.shut(shut)
@@ -189,15 +220,27 @@ class Presence:
         return Close.KICKED, "this device was told to go"
 
     async def compare(self) -> None:
-        """Ask the store about all connections: who was replaced or told to go, and whose user may not act."""
-        numbered = [connection for connection in self._hub.connections if connection.attach_no]
+        """Ask the store about all connections: who was replaced or told to go, and whose user is not as it was."""
+        await self._compare([connection for connection in self._hub.connections if connection.attach_no])
+
+    async def _compare(self, numbered: Sequence[Connection]) -> None:
         for start in range(0, len(numbered), PAGE):
             page = numbered[start : start + PAGE]
             asked = [Attachment(one.user.id, one.device_sn, one.attach_no) for one in page]
             replaced = await self._store.replaced(asked)
-            for user_id in await self._store.frozen(list({one.user.id for one in page})):
-                self._notes.shut_here(_frozen(user_id))
+            outdated = await self._store.outdated({_as_known(one) for one in page})
+            for (user_id, _), state in outdated.items():
+                if state is not State.NORMAL:
+                    self._notes.shut_here(_frozen(user_id) if state is State.FROZEN else _erased(user_id))
             await self._end(replaced)
+            self._end_outdated([one for one in page if _as_known(one) in outdated and not one.detached])
+
+    def _end_outdated(self, connections: Sequence[Connection]) -> None:
+        """End connections that were let in by what this node remembered, of which a note was lost."""
+        if connections:
+            self._forget()
+        for connection in connections:
+            self._hub.close(connection, Close.STORE_FAILED, "this user has changed: come back", 100)
 
     # -- the node lives ---------------------------------------------------------------------------------
 
@@ -250,8 +293,16 @@ class Presence:
                 await self._store.leave(self._node)
 
 
+def _as_known(connection: Connection) -> tuple[int, int]:
+    return connection.user.id, connection.user.valid_from_ms
+
+
 def _frozen(user_id: int) -> Shut:
     return Shut(user_id=user_id, device_sn=0, code=Close.FROZEN, reason="this user is frozen")
+
+
+def _erased(user_id: int) -> Shut:
+    return Shut(user_id=user_id, device_sn=0, code=Close.TOKEN_ILLEGAL, reason="this user is no more")
 
 
 def _replaced_below(connection: Connection) -> Shut:

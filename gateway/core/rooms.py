@@ -15,10 +15,13 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Facts, Member
 from gateway.store.base import Store
 from gateway.wire.frames import Told
-from gateway.wire.track import RoomTrack
+from gateway.wire.track import ROOM_PREFIX, RoomTrack
 
 COUNT_PAGE = 5_000
 """How many are listed at a time where they are only counted: one note still holds them."""
+
+COMPARE_PAGE = 1_000
+"""Whether so many may be in their chatrooms is asked of the store at a time."""
 
 
 class Rooms:
@@ -83,7 +86,7 @@ class Rooms:
     def leave(self, connection: Connection, room_xid: int) -> None:
         """Let a device out of a chatroom. One that is not in it has nothing to leave, and that is well."""
         for track in connection.session.rooms:
-            if track.name == f"r:{room_xid}":
+            if track.name == f"{ROOM_PREFIX}{room_xid}":
                 self._hub.perform(connection, connection.session.leave(track.timeline_id))
 
     async def _judge(self, connection: Connection, room_xid: int) -> Facts:
@@ -138,6 +141,19 @@ class Rooms:
         note = PutOut(room_id=room_id, room_xid=room_xid, user_xids=tuple(user_xids))
         self._put_out_here(note)
         self._notes.publish(note)
+
+    async def compare(self) -> None:
+        """Put out who may not be in a chatroom any more, where no note has said so."""
+        rooms = self._hub.rooms
+        inside = {
+            (room_id, one.user.id): one.user.xid for room_id, (_, here) in rooms.items() for one in here
+        }
+        pairs = list(inside)
+        for start in range(0, len(pairs), COMPARE_PAGE):
+            for pair in await self._store.kept_out(pairs[start : start + COMPARE_PAGE]):
+                room_id, _ = pair
+                room_xid, _ = rooms[room_id]
+                self._put_out_here(PutOut(room_id=room_id, room_xid=room_xid, user_xids=(inside[pair],)))
 
     def _put_out_here(self, note: PutOut) -> None:
         named = frozenset(note.user_xids)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.bus.base import Bus
 from gateway.core.hub import Hub
 from gateway.core.presence import PAGE, Presence
+from gateway.core.rooms import Rooms
 from gateway.core.tasks import Tasks
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
@@ -26,6 +27,7 @@ class Sweep:
         bus: Bus,
         hub: Hub,
         presence: Presence,
+        rooms: Rooms,
         limits: Limits,
         ticks_ms: Callable[[], int],
     ) -> None:
@@ -33,10 +35,12 @@ class Sweep:
         self._bus = bus
         self._hub = hub
         self._presence = presence
+        self._rooms = rooms
         self._limits = limits
         self._now = ticks_ms
         self._tasks = Tasks()
         self._waiting = False
+        self._failing = False
         self._sweeping = asyncio.Lock()
 
     def connected(self) -> None:
@@ -58,15 +62,19 @@ class Sweep:
                 await self.sweep()
 
     async def sweep(self) -> None:
-        """Compare the heads of all that is followed here; where others write to the store, the connections too."""
+        """Compare the heads of all that is followed here; on a shared store connections and chatrooms, too."""
         async with self._sweeping:
             self._waiting = False
             try:
                 await self._compare_heads()
                 if self._store.shared:
                     await self._presence.compare()
+                    await self._rooms.compare()
+                self._failing = False
             except Problem as problem:
-                log.warning("the sweep could not ask the store: %s", problem.sentence)
+                if not self._failing:
+                    log.warning("the sweep could not ask the store: %s", problem.sentence)
+                self._failing = True
 
     async def _compare_heads(self) -> None:
         # Before the store is asked: what is dispatched meanwhile may be above what it answers.

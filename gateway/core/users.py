@@ -170,10 +170,13 @@ class Users:
     async def remove_device(self, principal: Principal, xid: int, device_sn: int) -> None:
         """Forget a device; where it is connected it is told to go and not to come back."""
         user = await self._subject(principal, xid)
-        await self._presence.dismiss(user.id, Close.KICKED, "this device was removed", device_sn)
+        how = Close.KICKED, "this device was removed", device_sn
+        # What it has acked to another node is lost with its cursors, unless that node comes first.
+        await self._presence.end(user.id, *how)
+        await self._presence.dismiss(user.id, *how)
         await self._receipts.remove(user.id, device_sn)
         # Who came meanwhile may have found what is gone now.
-        await self._presence.dismiss(user.id, Close.KICKED, "this device was removed", device_sn)
+        await self._presence.dismiss(user.id, *how)
 
     async def kick(self, principal: Principal, xid: int, device_sn: int) -> None:
         """End the connection of a device, of all devices where it is 0; they stay kept, and the token good."""

@@ -17,7 +17,7 @@ and any other call a `Problem(BAD_PARAMETER)`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -239,8 +239,11 @@ class Presence(Protocol):
     async def detach(self, gone: Sequence[Attachment]) -> None:
         """Note that connections have ended; one that was replaced meanwhile has nothing to end."""
 
-    async def dismiss(self, user_id: int, device_sn: int = 0) -> None:
-        """Let a device (0: every device) of a user be connected no more: whatever its connections write counts not."""
+    async def dismiss(self, user_id: int, device_sn: int = 0) -> int:
+        """Let a device (0: every device) of a user be connected no more: whatever its connections write counts not.
+
+        Returns a number: who attaches after this has a greater one.
+        """
 
     async def attached(self, user_id: int) -> list[int]:
         """List the devices of a user that are connected, to whichever node."""
@@ -248,8 +251,11 @@ class Presence(Protocol):
     async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
         """Which of these are no longer their device's connection: replaced by another, or dismissed. The sweep asks."""
 
-    async def frozen(self, user_ids: Sequence[int]) -> list[int]:
-        """Which of these users may not act (any more): frozen or deleted. The sweep asks."""
+    async def outdated(self, known: Collection[tuple[int, int]]) -> dict[tuple[int, int], State]:
+        """Which of these users, known as (id, `valid_from_ms`), may not act or have another one, and their state.
+
+        The sweep asks.
+        """
 
 
 class Store(Accounts, Upkeep, Presence, Protocol):
@@ -405,6 +411,9 @@ class Store(Accounts, Upkeep, Presence, Protocol):
 
     async def group_blocks(self, group_id: int, after_xid: int, limit: int) -> list[Blocked]:
         """List who may not be in a group, in the order of their ids, after the one given."""
+
+    async def kept_out(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Which of these (group, user) are users that may not be in the group. The sweep asks of chatrooms."""
 
     async def applications(
         self, group_ids: Sequence[int], after_id: int, limit: int, now: int

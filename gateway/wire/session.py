@@ -19,7 +19,7 @@ from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.encoding import JSON, Encoding
 from gateway.wire.frames import USER_TIMELINE, frame
-from gateway.wire.track import RoomTrack, Track
+from gateway.wire.track import ROOM_PREFIX, RoomTrack, Track
 
 FETCHES_MAX = 4
 """Pages one session may have in flight: enough to keep a link busy, few enough to bound memory."""
@@ -137,7 +137,7 @@ class Session:
     def join(self, timeline_id: int, xid: int, joined_at: int) -> RoomTrack:
         """Enter a chatroom that is not followed yet. The caller registers the track, answers, then primes it."""
         # Not among the names, which are what may be acked.
-        track = self.tracks[timeline_id] = RoomTrack(timeline_id, f"r:{xid}", joined_at)
+        track = self.tracks[timeline_id] = RoomTrack(timeline_id, f"{ROOM_PREFIX}{xid}", joined_at)
         return track
 
     def leave(self, timeline_id: int) -> list[Effect]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from gateway.domain.model import SAFE_MAX
 
+ROOM_PREFIX = "r:"
+"""How the names of chatrooms' timelines begin."""
+
 
 class Track:
     """One timeline as one session follows it.

@@ -67,7 +67,7 @@ def worsen_bus(orders: Orders) -> None:
         publish(bus, [*going, *held], notes)
         held[:] = late
 
-    RedisBus.publish = worse  # type: ignore[method-assign]
+    RedisBus.publish = worse  # type: ignore[method-assign, assignment]
 
 
 def sabotage(what: str) -> None:
@@ -84,7 +84,7 @@ def sabotage(what: str) -> None:
                 track.sent = track.head = run.first - 1
             return offer(session, timeline_id, run, now)
 
-        Session.offer = skip  # type: ignore[method-assign]
+        Session.offer = skip  # type: ignore[method-assign, assignment]
     elif what == "early":
         # A send is answered before its commit, which fails now and then.
         from gateway.domain.drafts import Appended, MessageDraft  # noqa: PLC0415 - as above
@@ -100,7 +100,7 @@ def sabotage(what: str) -> None:
                 return [Appended(first + index, [(0, 1)], 0, []) for index in range(len(batch))]
             return await append(store, batch)
 
-        PostgresStore.append = early  # type: ignore[method-assign]
+        PostgresStore.append = early  # type: ignore[method-assign, assignment]
     elif what == "attach":
         # What a connection writes is believed, also after it was replaced.
         from gateway.domain.drafts import Ack  # noqa: PLC0415 - as above
@@ -111,7 +111,7 @@ def sabotage(what: str) -> None:
         async def believe(store: Any, acks: Sequence[Ack]) -> Any:  # noqa: ANN401
             return await advance(store, [msgspec.structs.replace(ack, attach_no=0) for ack in acks])
 
-        PostgresStore.advance = believe  # type: ignore[method-assign]
+        PostgresStore.advance = believe  # type: ignore[method-assign, assignment]
     elif what:
         raise SystemExit(f"there is no sabotage called {what}")
 

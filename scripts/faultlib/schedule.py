@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from scripts.faultlib.services import Chaos, Node
+from scripts.faultlib.services import Node
 from scripts.faultlib.wires import Wire
 from scripts.loadlib.services import Postgres, Redis
 
@@ -71,7 +71,7 @@ class Schedule:
         self._to_redis.swallow = False
         for node in self._nodes:
             node.resume()
-            node.misbehave(Chaos(sabotage=node.chaos.sabotage))
+            node.misbehave(node.usual)
             if not node.alive:
                 node.start()
 
@@ -116,7 +116,7 @@ class Schedule:
             node.misbehave(worse)
         await asyncio.sleep(4)
         for node in self._nodes:
-            node.misbehave(msgspec.structs.replace(node.chaos, drop=0.0, repeat=0.0, hold=0.0))
+            node.misbehave(node.usual)
 
     async def _cut(self) -> None:
         for _ in range(5):
@@ -141,8 +141,12 @@ class Schedule:
             node.start()
 
     async def _serving(self, node: Node) -> None:
+        """Wait until a node takes calls; one that could not start is started again, as any supervisor does."""
         deadline = time.monotonic() + DRAIN_S
         while time.monotonic() < deadline:
+            if not node.alive:
+                self.injected["a start that had to be repeated"] += 1
+                node.start()
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", node.port)
             except OSError:
@@ -157,4 +161,4 @@ class Schedule:
         step = self._chance.choice((-_CLOCK_MS, _CLOCK_MS))
         node.misbehave(msgspec.structs.replace(node.chaos, clock_ms=step))
         await asyncio.sleep(3)
-        node.misbehave(msgspec.structs.replace(node.chaos, clock_ms=0))
+        node.misbehave(node.usual)

@@ -31,12 +31,12 @@ class Chaos(msgspec.Struct, kw_only=True):
 
 
 class Node:
-    """One gateway process. Its configuration, chaos and log lie in `folder`."""
+    """One gateway process. Its configuration, chaos and log lie in `folder`; `usual` is how it behaves by itself."""
 
-    def __init__(self, number: int, folder: Path, settings: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, number: int, folder: Path, settings: dict[str, dict[str, Any]], chaos: Chaos) -> None:
         self.number = number
         self.port = free_port()
-        self.chaos = Chaos()
+        self.usual = self.chaos = chaos
         self.stopped = False
         self._folder = folder
         self._config = folder / f"node{number}.toml"

@@ -64,7 +64,7 @@ class Phone:
         """Be open for a while, be closed for a while, until the run is over; then be open."""
         while True:
             device = self._open(self.cursors if self.connections else None)
-            open_s = chance.uniform(4, 25)
+            open_s = chance.uniform(2, 15)
             try:
                 async with asyncio.timeout(None if self._town.settling.is_set() else open_s):
                     await self._receive(device)
@@ -74,7 +74,7 @@ class Phone:
                 await self._close(device)
             if self._town.settling.is_set():
                 continue
-            if chance.random() < 0.3:  # noqa: PLR2004 - now and then
+            if chance.random() < self._town.anew_share:
                 await self._set_up_anew()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(chance.uniform(0.05, 4)):
@@ -197,6 +197,7 @@ class Town:
         self.repeats = 0
         self.retries = 0
         self.set_up_anew = 0
+        self.anew_share = 0.3
         self.refused: dict[str, int] = {}
         self.closed: dict[str, int] = {}
         self.breaches: list[str] = []
@@ -351,13 +352,15 @@ class Town:
         """Send over the device channel too: from a device of its own, which nobody waits for."""
         uid = tenant.uids[-1]
         device = Device(self.url, tenant.app_id, tenant.signer.token(uid), device_sn=9, backoff=_BACKOFF)
-        async with device:
+        async with device, asyncio.TaskGroup() as beside:
+            # What comes is nobody's business here, but a device that is not read is not answered either.
+            reading = beside.create_task(self._ignore(device))
             while not self.settling.is_set():
                 target = self._chance.choice(tenant.uids)
                 self._numbers += 1
                 tag = f"{tenant.app_id}:{self._numbers}"
                 msg_id = 0
-                with contextlib.suppress(CallError, LostError, ClosedError):
+                with contextlib.suppress(CallError, LostError, ClosedError, TimeoutError):
                     async with asyncio.timeout(20):
                         told = await device.send(
                             type=1,
@@ -369,3 +372,9 @@ class Town:
                         [msg_id] = told["msg_ids"]
                 self.sent.append(Sent(tag, tenant.app_id, uid, target, msg_id))
                 await asyncio.sleep(self._chance.expovariate(1 / pause_s))
+            reading.cancel()
+
+    async def _ignore(self, device: Device) -> None:
+        with contextlib.suppress(ClosedError):
+            async for _ in device:
+                pass

@@ -58,10 +58,11 @@ class Meter(NamedTuple):
 class Scenario:
     """Runs once."""
 
-    def __init__(
-        self, options: Options, target: Target, redis_commands: Callable[[], int] | None = None
-    ) -> None:
-        self._redis_commands = redis_commands or (lambda: 0)
+    def __init__(self, options: Options, target: Target) -> None:
+        self.redis_commands: Callable[[], int] = lambda: 0
+        """How many commands the Redis between the nodes has carried out."""
+        self.on_connected: Callable[[], None] = lambda: None
+        """What is to happen before the first send."""
         self._options = options
         self._target = target
         self._crowd = Crowd(target, options.devices, options.users)
@@ -175,6 +176,7 @@ class Scenario:
     async def _send(self, deadline: float) -> Sending:
         loop = asyncio.get_running_loop()
         pump, ledger = self._pump, self._ledger
+        self.on_connected()
         before = self._meter()
         pump.start(self._crowd.callers)
         try:
@@ -206,7 +208,7 @@ class Scenario:
         server_s = cost_of(target.pid).cpu_s
         devices_s = cost_of(target.device_pid).cpu_s if target.receiver else server_s
         busy = (0.0, 0.0) if target.cores is None else tuple(core_busy_s(core) for core in target.cores)
-        return Meter(server_s, devices_s, time.process_time(), busy[0], busy[1], self._redis_commands())
+        return Meter(server_s, devices_s, time.process_time(), busy[0], busy[1], self.redis_commands())
 
     def _sum_up(self, used: Meter) -> Sending:
         server_s, devices_s, load_s, server_core_s, load_core_s, redis_commands = used

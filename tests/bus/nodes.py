@@ -21,7 +21,11 @@ class Node:
         self.connects = 0
         self._fences_set = 0
         self._news = asyncio.Event()
-        bus.listen(self._hear, self._note, self._connected)
+        self.listen(str)
+
+    def listen(self, epoch: Callable[[], str]) -> None:
+        """Hear the others whose store has this epoch."""
+        self.bus.listen(self._hear, self._note, self._connected, epoch)
 
     def _hear(self, hints: Sequence[Hint]) -> None:
         self.heard += hints

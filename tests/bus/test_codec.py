@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bus.base import Forget, Hint, Note, Tell
-from gateway.bus.codec import VERSION, decode_payload, encode_entries, encode_note, encode_payload
+from gateway.bus.codec import VERSION, Heard, decode_payload, encode_entries, encode_note, encode_payload
 from gateway.domain.model import (
     INT64_MAX,
     SAFE_MAX,
@@ -29,6 +29,8 @@ from gateway.domain.model import (
 )
 
 US, THEM = 1, 2
+EPOCH = "0123456789abcdef"
+DEEP = b"\x91" * 100_000 + b"\x01"
 DELETED = {"conversation_xid": 1, "msg_id": 1}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 IDS = st.integers(0, SAFE_MAX)
@@ -90,7 +92,10 @@ def payload_of(told: Sequence[Hint], notes: Sequence[Note] = (), node: int = THE
         assert encoded is not None
         said.append((note.topic, encoded))
     return encode_payload(
-        node, [(hint.timeline_id, hint.head, encode_entries(hint.entries, 1 << 20)) for hint in told], said
+        node,
+        EPOCH,
+        [(hint.timeline_id, hint.head, encode_entries(hint.entries, 1 << 20)) for hint in told],
+        said,
     )
 
 
@@ -104,7 +109,7 @@ class Everything:
 @given(st.lists(hints(), max_size=20))
 def test_hints_come_as_they_were(told: list[Hint]) -> None:
     """Hints with entries of every kind, and any number of them, survive the way."""
-    heard = decode_payload(payload_of(told), US, Everything())
+    heard = decode_payload(payload_of(told), US, EPOCH, Everything())
     assert heard is not None
     assert (heard.hints, heard.notes, heard.refused) == (told, [], 0)
 
@@ -122,21 +127,29 @@ def test_number_of_entries_is_not_limited_by_the_layout(count: int) -> None:
         Entry(seq=seq, kind=EntryKind.DELETED, deleted=Deleted(conversation_xid=1, msg_id=1))
         for seq in range(1, count + 1)
     ]
-    payload = encode_payload(THEM, [(7, count, encode_entries(entries, 1 << 30))], [])
-    heard = decode_payload(payload, US, {7})
+    payload = encode_payload(THEM, EPOCH, [(7, count, encode_entries(entries, 1 << 30))], [])
+    heard = decode_payload(payload, US, EPOCH, {7})
     assert heard is not None
     assert list(heard.hints[0].entries) == entries
 
 
 def test_own_payload_is_not_for_oneself() -> None:
     """What a node has published itself says nothing to it."""
-    assert decode_payload(payload_of([Hint(7, 3)], node=US), US, {7}) is None
+    assert decode_payload(payload_of([Hint(7, 3)], node=US), US, EPOCH, {7}) is None
+
+
+@pytest.mark.parametrize("version", [VERSION, VERSION + 1])
+def test_another_store_says_nothing(version: int) -> None:
+    """Its timelines have the same numbers and are about somebody else."""
+    payload = msgspec.msgpack.encode((version, THEM, EPOCH, [7, 3], [[]], [(0, Forget(app_id="a", app=1))]))
+    heard = decode_payload(payload, US, "another", Everything())
+    assert heard == Heard([], [], foreign=True)
 
 
 def test_only_topics_asked_for_are_decoded() -> None:
     """What else shares the channel costs nothing but a look at its number, even where it is damaged."""
-    payload = msgspec.msgpack.encode((VERSION, THEM, [6, 3, 7, 4], ["damaged", []], [(8, "damaged")]))
-    heard = decode_payload(payload, US, {7})
+    payload = msgspec.msgpack.encode((VERSION, THEM, EPOCH, [6, 3, 7, 4], ["damaged", []], [(8, "damaged")]))
+    heard = decode_payload(payload, US, EPOCH, {7})
     assert heard is not None
     assert (heard.hints, heard.notes, heard.refused) == ([Hint(7, 4)], [], 0)
 
@@ -146,8 +159,8 @@ def test_only_topics_asked_for_are_decoded() -> None:
 )
 def test_unknown_version_counts_as_bare_hints(rest: list[Any]) -> None:
     """Of a later version the heads are read and the rest is left."""
-    payload = msgspec.msgpack.encode([VERSION + 1, THEM, [7, 3, 8, 4], *rest])
-    heard = decode_payload(payload, US, Everything())
+    payload = msgspec.msgpack.encode([VERSION + 1, THEM, EPOCH, [7, 3, 8, 4], *rest])
+    heard = decode_payload(payload, US, EPOCH, Everything())
     assert heard is not None
     assert (heard.hints, heard.notes, heard.refused) == ([Hint(7, 3), Hint(8, 4)], [], 0)
 
@@ -162,20 +175,23 @@ def test_unknown_version_counts_as_bare_hints(rest: list[Any]) -> None:
         msgspec.msgpack.encode({"a": 1}),
         msgspec.msgpack.encode([]),
         msgspec.msgpack.encode([VERSION, THEM]),
-        msgspec.msgpack.encode([VERSION, THEM, [7]]),
-        msgspec.msgpack.encode([VERSION, THEM, [7, -1]]),
-        msgspec.msgpack.encode([VERSION, THEM, [7, 2**64 - 1]]),
-        msgspec.msgpack.encode([VERSION, THEM, [7, "3"]]),
-        msgspec.msgpack.encode([VERSION, "them", [7, 3]]),
-        msgspec.msgpack.encode([VERSION, THEM, [7, 3], 5]),
-        msgspec.msgpack.encode([VERSION, THEM, [7, 3], [[]], {"a": 1}]),
+        msgspec.msgpack.encode([VERSION, THEM, EPOCH, [7]]),
+        msgspec.msgpack.encode([VERSION, THEM, EPOCH, [7, -1]]),
+        msgspec.msgpack.encode([VERSION, THEM, EPOCH, [7, 2**64 - 1]]),
+        msgspec.msgpack.encode([VERSION, THEM, EPOCH, [7, "3"]]),
+        msgspec.msgpack.encode([VERSION, "them", EPOCH, [7, 3]]),
+        msgspec.msgpack.encode([VERSION, THEM, EPOCH, [7, 3], 5]),
+        msgspec.msgpack.encode([VERSION, THEM, EPOCH, [7, 3], [[]], {"a": 1}]),
         payload_of([Hint(7, 3)])[:-1],
+        b"\xa1\xff",
+        DEEP,
+        encode_payload(THEM, EPOCH, [], [(7, DEEP)]),
     ],
 )
 def test_what_is_no_payload_is_refused(garbage: bytes) -> None:
     """Whatever else comes on a channel is one error, and no other."""
     with pytest.raises(msgspec.DecodeError):
-        decode_payload(garbage, US, Everything())
+        decode_payload(garbage, US, EPOCH, Everything())
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
@@ -183,7 +199,7 @@ def test_damage_is_refused_and_nothing_else(noise: bytes, place: int) -> None:
     """Bytes put anywhere into a payload leave something that is read, or the one error."""
     payload = payload_of([Hint(7, 1, (Entry(seq=1, kind=EntryKind.MESSAGE),))], [Forget(app_id="a", app=1)])
     with suppress(msgspec.DecodeError):
-        decode_payload(payload[:place] + noise + payload[place:], US, Everything())
+        decode_payload(payload[:place] + noise + payload[place:], US, EPOCH, Everything())
 
 
 @pytest.mark.parametrize(
@@ -202,8 +218,8 @@ def test_damage_is_refused_and_nothing_else(noise: bytes, place: int) -> None:
 )
 def test_entries_that_cannot_be_used_leave_a_bare_hint(entries: Any) -> None:
     """That the timeline has grown is believed; entries that are damaged, or are not the newest, are not."""
-    payload = msgspec.msgpack.encode((VERSION, THEM, [7, 3, 8, 1], [entries, []], []))
-    heard = decode_payload(payload, US, {7, 8})
+    payload = msgspec.msgpack.encode((VERSION, THEM, EPOCH, [7, 3, 8, 1], [entries, []], []))
+    heard = decode_payload(payload, US, EPOCH, {7, 8})
     assert heard is not None
     assert (heard.hints, heard.refused) == ([Hint(7, 3), Hint(8, 1)], 1)
 
@@ -211,10 +227,20 @@ def test_entries_that_cannot_be_used_leave_a_bare_hint(entries: Any) -> None:
 def test_note_that_cannot_be_decoded_is_left_out() -> None:
     """One bad note takes no other along."""
     good = Forget(app_id="demo", app=1)
-    payload = msgspec.msgpack.encode((VERSION, THEM, [], [], [(0, {"type": "later"}), (0, good), (0, 5)]))
-    heard = decode_payload(payload, US, {0})
+    payload = msgspec.msgpack.encode(
+        (VERSION, THEM, EPOCH, [], [], [(0, {"type": "later"}), (0, good), (0, 5)])
+    )
+    heard = decode_payload(payload, US, EPOCH, {0})
     assert heard is not None
     assert (heard.notes, heard.refused) == ([good], 2)
+
+
+def test_note_whose_members_are_no_text_is_left_out() -> None:
+    """Whatever any kind of note may hold is decoded with the same care."""
+    tell = b"\x84\xa4type\xa4tell\xa7user_id\x07\xa2op\xa1x\xa7members\x81\xa1\xff\x01"
+    heard = decode_payload(encode_payload(THEM, EPOCH, [], [(7, tell)]), US, EPOCH, {7})
+    assert heard is not None
+    assert (heard.notes, heard.refused) == ([], 1)
 
 
 def test_entries_too_large_are_left_out() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -268,12 +269,33 @@ async def test_garbage_is_counted_and_dropped(
     """What nobody of us has published is counted, said to the log once in a while, and disturbs nothing."""
     everybody = Channels(pair[1].redis._options, 0).everybody
     with Redis(host="127.0.0.1", port=server.port) as stranger:
-        for garbage in (b"", b"hello", b"\xc1", b"\x93\x01\x02\x91\x07"):
+        for garbage in (b"", b"hello", b"\xc1", b"\x93\x01\x02\x91\x07", b"\xa1\xff", b"\x91" * 100_000):
             stranger.publish(everybody, garbage)
+        stranger.publish(pair[1].redis._channels.beat, b"no beat")
     await pair[0].fence(pair[1])
-    assert pair[1].redis.counts.refused == 4
+    assert pair[1].redis.counts.refused == 6
     assert pair[1].connects == 1
-    assert sum("cannot be decoded" in record.getMessage() for record in caplog.records) == len(pair)
+    assert sum("of no use" in record.getMessage() for record in caplog.records) == len(pair)
+
+
+async def test_two_gateways_that_share_a_prefix_do_not_hear_each_other(
+    server: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nodes of two stores by one Redis, as by a forgotten setting: nobody gets what is another's; the log says why."""
+    ours, theirs, ours_too = (RedisNode(server.url) for _ in range(3))
+    for node, epoch in ((ours, "ours"), (theirs, "theirs"), (ours_too, "ours")):
+        node.listen(partial(str, epoch))
+        await node.bus.start()
+        await node.bus.subscribe(7)
+    theirs.bus.publish([Hint(7, 3)], [Forget(app_id="demo", app=1)])
+    ours.bus.publish([Hint(7, 1)])
+    await ours.fence(ours_too)
+    await until(lambda: ours_too.redis.counts.refused == 2)
+    assert (ours_too.heard, ours_too.noted) == ([Hint(7, 1)], [])
+    assert (theirs.heard, theirs.noted) == ([], [])
+    assert "a [bus] prefix of its own" in caplog.text
+    for node in (ours, theirs, ours_too):
+        await node.bus.close()
 
 
 async def test_handler_that_fails_disturbs_nobody(

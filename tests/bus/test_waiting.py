@@ -41,7 +41,7 @@ class Desk:
         publishes, _ = self.waiting.take()
         self.payloads = [publish.payload for publish in publishes]
         for publish in publishes:
-            heard = decode_payload(publish.payload, 2, range(1000))
+            heard = decode_payload(publish.payload, 2, "", range(1000))
             assert heard is not None
             told.append((publish.channel, heard))
         return told

@@ -21,8 +21,7 @@ Start = Callable[..., Awaitable[Stage]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    # Many stories here read what has come "so far": on two nodes that may be on its way still.
-    shapes.parametrize(metafunc, [shapes.ONE])
+    shapes.parametrize(metafunc)
 
 
 @pytest.fixture(autouse=True)

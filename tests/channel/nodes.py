@@ -126,13 +126,13 @@ class Node:
         self.presence = Presence(
             view, hub, self.receipts, notes, limits, self.ticks, self.id, self.directory.known.forget_all
         )
-        self.sweep = Sweep(view, self.bus, hub, self.presence, limits, self.ticks)
+        self.rooms = Rooms(view, hub, notes, lambda: self.presence.nodes, limits, now_ms)
+        self.sweep = Sweep(view, self.bus, hub, self.presence, self.rooms, limits, self.ticks)
         self.bus.listen(hub.hear, notes.hear, self.sweep.connected)
         self.attaching = Attaching(view, hub, self.receipts, self.presence, limits, now_ms, ticks_ms)
         ephemeral, pacing = Ephemeral(view, notes, limits), Pacing(limits, ticks_ms)
         self.messaging = Messaging(view, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
         self.signals = Signals(self.messaging, notes)
-        self.rooms = Rooms(view, hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.groups = Groups(view, self.writer.submit, limits, now_ms, self.rooms)
         self.users = Users(view, self.directory, hub, self.presence, self.receipts, limits, now_ms)
         jobs = Jobs(view, self.writer, pacing, limits, now_ms)
@@ -167,6 +167,7 @@ class Node:
         """Attach a device and wait until it is live."""
         connection, sink = await self.begin(uid, device_sn, cursors)
         await until(lambda: "live" in ops(sink.frames), "live")
+        await until(lambda: not self.presence._newcomers, "what the store says of a newcomer")
         return connection, sink
 
     def ack(self, connection: Connection, seq: int) -> None:

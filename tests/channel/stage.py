@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,10 @@ async def until(condition: Callable[[], object], what: str = "the condition") ->
         await asyncio.sleep(0)
 
 
+async def at_once() -> None:
+    """A gateway has heard what it did itself."""
+
+
 @dataclasses.dataclass(frozen=True)
 class End:
     """How a connection ended: the frames before its `bye`, the `bye`, and the close code."""
@@ -77,8 +81,11 @@ class End:
 class Peer:
     """One device connection, seen from the client."""
 
-    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(
+        self, ws: aiohttp.ClientWebSocketResponse, heard: Callable[[], Awaitable[None]] = at_once
+    ) -> None:
         self.ws = ws
+        self._heard = heard
         self.encoding = MSGPACK if ws.protocol == MSGPACK.subprotocol else JSON
         self.kind = WSMsgType.BINARY if self.encoding.binary else WSMsgType.TEXT
         self.welcome: Frame = {}
@@ -111,7 +118,8 @@ class Peer:
         return [await self.hear() for _ in range(count)]
 
     async def so_far(self) -> list[Frame]:
-        """Return what the server has written until it answers a ping that is sent now."""
+        """Return what there is for this device now: what is written until a ping that is sent now is answered."""
+        await self._heard()
         self._pings += 1
         await self.say(op="ping", ref=f"so far {self._pings}")
         return (await self.until("pong", ref=f"so far {self._pings}"))[:-1]
@@ -160,6 +168,7 @@ class Stage:
         self.gateway = gateway
         self.http = http
         self.hub = gateway.hub
+        self._ears = shapes.Ears(near, gateway) if near is not gateway else None
         self.encoding = JSON
         """What devices speak that are not told otherwise."""
         self.peers: list[Peer] = []
@@ -174,10 +183,10 @@ class Stage:
     async def token(self, uid: int | None, *, app: str = APP, ttl_s: int | None = None) -> str:
         """A token for a user, or for the app's administrator."""
         user = None if uid is None else str(uid)
-        return (await self.gateway.directory.token_for(app, user, ttl_s)).token
+        return (await self.near.directory.token_for(app, user, ttl_s)).token
 
     async def principal(self, uid: int) -> Principal:
-        return await self.gateway.directory.principal(APP, await self.token(uid), None, None)
+        return await self.near.directory.principal(APP, await self.token(uid), None, None)
 
     async def call(self, verb: str, path: str, uid: int | None, *, ok: bool = True, **asked: Any) -> Frame:
         """Make a REST call as a user (None: as the administrator) and return the envelope."""
@@ -222,7 +231,7 @@ class Stage:
         url = self.gateway.url + "/ws"
         async with asyncio.timeout(WAIT_S):
             ws = await self.http.ws_connect(url, params=query or {}, **({"max_msg_size": 0} | options))
-        peer = Peer(ws)
+        peer = Peer(ws, self.heard)
         self.peers.append(peer)
         return peer
 
@@ -296,6 +305,17 @@ class Stage:
         [connection] = [found for found in self.hub.connections if found.user.xid == uid]
         return connection
 
+    async def heard(self) -> None:
+        """Wait until the gateway has heard what requests to the other one have brought about."""
+        if self._ears is not None:
+            await self._ears.heard()
+            await until(lambda: not self.hub._fetching, "what was heard of being read")
+
+    async def parted(self) -> None:
+        """Wait until every connection that has ended is known to have, to either gateway."""
+        await until(lambda: not self.hub.connections, "the end of all connections")
+        await self.gateway.presence.connected(0)
+
     async def acked(self) -> None:
         """Wait until every ack that was said is committed."""
         await self.gateway.receipts.flush()
@@ -333,7 +353,7 @@ class Stage:
 async def open_stage(folder: Path, limits: Limits = LIMITS, edge: Edge = Edge()) -> AsyncIterator[Stage]:  # noqa: B008 - frozen
     """A gateway on a free port with the app `demo`; at the end everything is closed, and nothing is left."""
     async with shapes.open_gateways(folder, limits, edge) as (near, gateway):
-        await gateway.directory.create_app(APP)
+        await near.directory.create_app(APP)
         async with aiohttp.ClientSession() as http:
             stage = Stage(near, gateway, http)
             try:

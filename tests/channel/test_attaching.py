@@ -22,7 +22,7 @@ GROUPS = 500
 async def join_groups(stage: Stage, uid: int, count: int) -> list[int]:
     """Make groups with this member, who has got everything in them; return their ids."""
     owner = await stage.principal(CAROL)
-    groups = stage.gateway.core.groups
+    groups = stage.near.core.groups
     made = await asyncio.gather(
         *(
             groups.create(owner, name="", description="", avatar="", kind=0, members=(uid,))
@@ -58,6 +58,7 @@ def count_queries(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
     return counted
 
 
+@pytest.mark.one_node("it counts what a store of one process is asked")
 async def test_attaching_with_500_groups_costs_two_queries(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +72,7 @@ async def test_attaching_with_500_groups_costs_two_queries(
     assert counted == {"_look": 2}
 
 
+@pytest.mark.one_node("it counts what a store of one process is asked")
 async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 500 groups only the three with something new are read."""
     groups = await join_groups(stage, BOB, GROUPS)

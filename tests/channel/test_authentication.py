@@ -154,7 +154,7 @@ async def test_unsigned_token_is_illegal(stage: Stage) -> None:
 
 async def test_token_of_another_algorithm_is_illegal(stage: Stage) -> None:
     """The app's own key with HS256 is not let in: the algorithm is pinned."""
-    app = await stage.gateway.store.app(APP)
+    app = await stage.near.store.app(APP)
     assert app is not None
     token = forged(await stage.token(ALICE), app.keys[app.signing_kid], "HS256")
     assert (await refused(stage, token)).code == Close.TOKEN_ILLEGAL
@@ -162,13 +162,13 @@ async def test_token_of_another_algorithm_is_illegal(stage: Stage) -> None:
 
 async def test_token_of_another_app_is_illegal(stage: Stage) -> None:
     """A good token of one app opens no connection in another."""
-    await stage.gateway.directory.create_app("other")
+    await stage.near.directory.create_app("other")
     assert (await refused(stage, await stage.token(ALICE, app="other"))).code == Close.TOKEN_ILLEGAL
 
 
 async def test_expired_token_is_told_apart(stage: Stage) -> None:
     """An expired token is refused with a code of its own."""
-    app = await stage.gateway.store.app(APP)
+    app = await stage.near.store.app(APP)
     assert app is not None
     past = int(time.time()) - 1
     token = forged(await stage.token(ALICE), app.keys[app.signing_kid], exp=past)

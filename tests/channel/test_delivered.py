@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
+from gateway.domain.errors import Kind, Problem
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, BOB, CAROL, Stage, ops, until
-from tests.sqlite import inside
 
 
 async def test_ack_makes_messages_delivered(stage: Stage) -> None:
@@ -160,17 +162,20 @@ async def test_recall_of_a_delivered_message_leaves_no_receipt_behind(stage: Sta
     assert "receipt" not in ops(await alice.so_far())
 
 
-async def test_acks_wait_for_a_store_that_fails(start: Start) -> None:
+async def test_acks_wait_for_a_store_that_fails(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the store could not take is committed when it can."""
     stage = await start(ack_flush_ms=60_000)
     await stage.send(ALICE, BOB)
     peer = await stage.live(BOB)
     await peer.ack(1)
     await peer.so_far()
-    store = inside(stage.gateway.store)
-    store._closed = True
-    await stage.acked()
-    store._closed = False
+
+    async def fails(*_: object) -> None:
+        raise Problem(Kind.STORE_FAILED, "full")
+
+    with monkeypatch.context() as full:
+        full.setattr(stage.gateway.store, "keep", fails)
+        await stage.acked()
     assert await stage.cursors(BOB) == []
     await stage.acked()
     assert await stage.cursors(BOB) == [1]

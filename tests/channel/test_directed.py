@@ -9,7 +9,7 @@ from tests.channel.stage import ALICE, BOB, CAROL, Frame, Stage, contents, ops, 
 
 async def whisper(stage: Stage, sender: int, group: int, *only: int, content: str = "psst") -> int:
     order = Order(scope=Scope.GROUP, targets=(group,), ctype=0, content=content, only=only)
-    first, _ = await stage.gateway.core.messaging.send(await stage.principal(sender), order)
+    first, _ = await stage.near.core.messaging.send(await stage.principal(sender), order)
     return first
 
 

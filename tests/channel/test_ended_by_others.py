@@ -10,11 +10,11 @@ import aiohttp.http
 import pytest
 
 from gateway.core.order import Order
-from gateway.domain.drafts import Keep
+from gateway.domain.drafts import Attachment, Keep
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Scope
-from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
+from tests import shapes
 from tests.channel.stage import ALICE, APP, BOB, Frame, Peer, Stage, contents, ops, seqs, until
 
 CURSORS = {"user": 0}
@@ -108,19 +108,20 @@ class TestRemove:
 
     async def test_acks_that_wait_for_the_store(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """Those that no flush could commit are dropped with the device."""
-        real = SqliteStore.keep
 
-        async def fails(_store: SqliteStore, _devices: Sequence[Keep]) -> None:
+        async def fails(_: Sequence[Keep]) -> None:
             raise Problem(Kind.STORE_FAILED, "full")
 
-        monkeypatch.setattr(SqliteStore, "keep", fails)
+        # The other node would wait for this one's flush.
+        monkeypatch.setattr("gateway.core.presence.GO_MS", 20)
         await stage.send(ALICE, BOB)
-        bob = await stage.live(BOB, 1)
-        await bob.ack(1)
-        await bob.so_far()
-        await stage.call("POST", "/user/device/remove", BOB, params={"device_sn": "1"})
-        await ended(bob, Close.KICKED)
-        monkeypatch.setattr(SqliteStore, "keep", real)
+        with monkeypatch.context() as full:
+            full.setattr(stage.gateway.store, "keep", fails)
+            bob = await stage.live(BOB, 1)
+            await bob.ack(1)
+            await bob.so_far()
+            await stage.call("POST", "/user/device/remove", BOB, params={"device_sn": "1"})
+            await ended(bob, Close.KICKED)
         await stage.acked()
         assert await kept(stage) == []
 
@@ -128,15 +129,16 @@ class TestRemove:
         """A device that states its cursors at that moment goes too, and what it stated keeps nothing."""
         await stage.send(ALICE, BOB)
         keeping, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        real = SqliteStore.keep
+        real = stage.gateway.store.keep
 
-        async def slow(store: SqliteStore, devices: Sequence[Keep]) -> None:
+        async def slow(devices: Sequence[Keep]) -> list[Attachment]:
             keeping.set()
             await go_on.wait()
-            await real(store, devices)
+            replaced = await real(devices)
             done.set()
+            return replaced
 
-        monkeypatch.setattr(SqliteStore, "keep", slow)
+        monkeypatch.setattr(stage.gateway.store, "keep", slow)
         bob = await stage.open()
         await bob.say(op="hello", token=await stage.token(BOB), app_id=APP, device_sn=1, cursors={"user": 1})
         await keeping.wait()
@@ -150,34 +152,36 @@ class TestRemove:
         await stage.acked()
         assert await kept(stage) == []
 
+    @pytest.mark.one_node("it holds up what only the removing node does")
     async def test_one_that_waits_for_its_removal_to_be_kept(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A device that comes just then, and states its cursors, is not brought back by them."""
         await stage.live(ALICE)
         waiting, settled, removing = (asyncio.Event() for _ in range(3))
-        flush, read, remove = stage.gateway.receipts.flush, SqliteStore.bearings, SqliteStore.remove_device
+        flush, store = stage.gateway.receipts.flush, stage.gateway.store
+        read, remove = store.bearings, store.remove_device
 
         async def slow_flush() -> None:
             waiting.set()
             await settled.wait()
             await flush()
 
-        async def bearings(store: SqliteStore, *asked: Any) -> Any:
+        async def bearings(*asked: Any) -> Any:
             # The removal goes on when the device has passed everything but the keeping.
-            found = await read(store, *asked)
+            found = await read(*asked)
             settled.set()
             await removing.wait()
             return found
 
-        async def slow_remove(store: SqliteStore, *asked: Any) -> None:
+        async def slow_remove(*asked: Any) -> None:
             removing.set()
             await until(lambda: stage.gateway.receipts._keeping._waiters, "the device waiting to be kept")
-            await remove(store, *asked)
+            await remove(*asked)
 
         monkeypatch.setattr(stage.gateway.receipts, "flush", slow_flush)
-        monkeypatch.setattr(SqliteStore, "bearings", bearings)
-        monkeypatch.setattr(SqliteStore, "remove_device", slow_remove)
+        monkeypatch.setattr(store, "bearings", bearings)
+        monkeypatch.setattr(store, "remove_device", slow_remove)
         await stage.token(BOB)
         done = asyncio.create_task(stage.call("POST", "/user/device/remove", BOB, params={"device_sn": "1"}))
         await waiting.wait()
@@ -188,21 +192,22 @@ class TestRemove:
         await until(lambda: not stage.gateway.receipts._keeping.locked())
         assert await kept(stage) == []
 
+    @pytest.mark.one_node("it holds up what only the removing node does")
     async def test_one_that_comes_meanwhile(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """A device that finds itself kept, just before it no longer is, goes as well."""
         await (await stage.hello(BOB, 1, cursors=CURSORS)).close()
         await until(lambda: not stage.hub.connections)
         flushing, go_on = asyncio.Event(), asyncio.Event()
-        real = SqliteStore.advance
+        real = stage.gateway.store.advance
 
-        async def slow(store: SqliteStore, acks: Sequence[Any]) -> Any:
+        async def slow(acks: Sequence[Any]) -> Any:
             flushing.set()
             await go_on.wait()
-            return await real(store, acks)
+            return await real(acks)
 
         alice = await stage.live(ALICE)
         await stage.send(ALICE, ALICE)
-        monkeypatch.setattr(SqliteStore, "advance", slow)
+        monkeypatch.setattr(stage.gateway.store, "advance", slow)
         await alice.until("message")
         await alice.ack(1)
         await flushing.wait()
@@ -275,13 +280,15 @@ class TestList:
         await browser.until("live")
         await plain.ack(0)
         about = str(aiohttp.http.SERVER_SOFTWARE)
+        # What is not kept was said to one's own node alone.
+        kind, agent, other = (0, "", "") if shapes.shape.two else (6, "B" * 200, about)
         assert await kept(stage) == [
-            {"device_sn": sn, "platform": platform, "user_agent": agent, "user_id": BOB, "online": True}
-            for sn, platform, agent in ((2, 1, about), (3, 6, "B" * 200), (7, 0, about))
+            {"device_sn": sn, "platform": platform, "user_agent": said, "user_id": BOB, "online": True}
+            for sn, platform, said in ((2, 1, about), (3, kind, agent), (7, 0, other))
         ]
         for peer in (browser, phone, plain):
             await peer.close()
-        await until(lambda: not stage.hub.connections)
+        await stage.parted()
         assert await kept(stage) == [
             {"device_sn": 2, "platform": 1, "user_agent": about, "user_id": BOB, "online": False}
         ]
@@ -295,7 +302,7 @@ class TestList:
         for _ in range(2):
             seen.append((await stage.call("GET", "/user/online_status", BOB))["data"])
             await peer.close()
-            await until(lambda: not stage.hub.connections)
+            await stage.parted()
         assert seen == [{"online": True}, {"online": False}]
 
     @pytest.mark.parametrize("platform", ["7", "-1", "x", "1.0", "06"])

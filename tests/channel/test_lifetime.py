@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
+from gateway.domain.errors import Kind, Problem
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.raw import CLOSE, PING, PONG, TEXT, frame, handshake, text
@@ -205,6 +207,36 @@ async def test_drain_does_not_wait_for_peers_that_never_answer(
     await stage.gateway.stop()
     assert asyncio.get_running_loop().time() - began < 1.5
     assert (await raw.until("bye"))[-1]["code"] == Close.DRAINING
+
+
+async def test_drain_answers_callers_whose_store_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for it is told that it failed, before the time for the drain is over, and devices hear `bye`."""
+    stage = await start(drain_ms=1_500)
+    bob = await stage.live(BOB)
+    store = stage.gateway.store
+    asked, closed, close = asyncio.Event(), asyncio.Event(), store.close
+
+    async def hang(_: object) -> NoReturn:
+        asked.set()
+        await closed.wait()
+        raise Problem(Kind.STORE_FAILED, "the store is closed")
+
+    async def closing() -> None:
+        closed.set()
+        await close()
+
+    monkeypatch.setattr(store, "append", hang)
+    monkeypatch.setattr(store, "close", closing)
+    alice = await stage.live(ALICE)
+    await alice.say(op="send", ref=1, type=1, targets=[BOB], content_type=0, content="x")
+    await asked.wait()
+    began = asyncio.get_running_loop().time()
+    stopping = asyncio.create_task(stage.gateway.stop())
+    told = (await alice.end()).frames
+    assert [(frame["op"], frame["message"]) for frame in told] == [("error", "the store is closed")]
+    assert (await bob.end()).code == Close.DRAINING
+    await stopping
+    assert asyncio.get_running_loop().time() - began < 3
 
 
 async def test_who_has_not_authenticated_is_told_bye_too(stage: Stage) -> None:

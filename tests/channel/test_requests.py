@@ -232,7 +232,7 @@ async def test_send_of_a_device_that_goes_is_kept(stage: Stage) -> None:
 
 async def test_apps_do_not_reach_each_other(stage: Stage) -> None:
     """The same user id in another app is another user."""
-    await stage.gateway.directory.create_app("other")
+    await stage.near.directory.create_app("other")
     headers = {"access-token": await stage.token(BOB, app="other")}
     stranger = await stage.open({"app_id": "other"}, headers=headers)
     await stranger.until("live")

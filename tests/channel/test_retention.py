@@ -16,7 +16,7 @@ FAR = 10**15
 async def forget(stage: Stage, most: int = 1000) -> None:
     """Let retention remove the oldest messages."""
     left = most
-    while left and (page := await stage.gateway.store.sweep(FAR, min(left, 100))).removed:
+    while left and (page := await stage.near.store.sweep(FAR, min(left, 100))).removed:
         left -= page.removed
 
 
@@ -131,7 +131,7 @@ async def test_an_expired_message_is_gone(stage: Stage) -> None:
     ids = await stage.send_many(ALICE, BOB, 3)
     assert seqs(await here.so_far()) == [1, 2, 3]
     await stage.sql("UPDATE message SET expires_at = 1 WHERE msg_id = ?", ids[1])
-    assert await stage.gateway.retention.expire() == 1
+    assert await stage.near.retention.expire() == 1
     for uid, other in ((BOB, ALICE), (ALICE, BOB)):
         frames = await (await stage.connect(uid, 2)).until("live")
         assert ops(frames) == ["message", "gone", "message", "live"]
@@ -155,10 +155,10 @@ async def test_expire_s_end_to_end(stage: Stage) -> None:
         await stage.send(ALICE, BOB, "gone", expire_s=1),
     )
     assert seqs(await here.so_far()) == [1, 2]
-    assert await stage.gateway.retention.expire() == 0
+    assert await stage.near.retention.expire() == 0
     # A second goes by, for those two alone.
     await stage.sql("UPDATE message SET expires_at = expires_at - 1000")
-    assert await stage.gateway.retention.expire() == 1
+    assert await stage.near.retention.expire() == 1
     frames = await (await stage.connect(BOB, 2)).until("live")
     assert [(frame["op"], frame.get("msg_id")) for frame in frames[:2]] == [("message", None), ("gone", gone)]
     page = await stage.call("GET", "/message/conversation", BOB, params={"opposite_id": str(ALICE)})

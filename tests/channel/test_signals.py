@@ -165,9 +165,9 @@ async def test_reserved_user_receives_nothing(stage: Stage) -> None:
 
 async def test_unknown_user_of_an_app_that_registers(stage: Stage) -> None:
     """Where users are registered, an unknown one is an error."""
-    await stage.gateway.directory.create_app("closed", registered=True)
-    ann = await stage.gateway.store.register(
-        (await stage.gateway.store.app("closed")).id,  # type: ignore[union-attr]
+    await stage.near.directory.create_app("closed", registered=True)
+    ann = await stage.near.store.register(
+        (await stage.near.store.app("closed")).id,  # type: ignore[union-attr]
         "ann",
         "",
         0,
@@ -183,7 +183,7 @@ async def test_unknown_user_of_an_app_that_registers(stage: Stage) -> None:
 async def test_block_stops_signals_both_ways(stage: Stage, blocker: int, blocked: int) -> None:
     """As it stops messages, whoever has set it."""
     alice, bob = await stage.live(ALICE), await stage.live(BOB)
-    await stage.gateway.core.roster.block(await stage.principal(blocker), blocked)
+    await stage.near.core.roster.block(await stage.principal(blocker), blocked)
     stranger = await stage.live(CAROL)
     answer = await alice.ask(**signal(BOB), ref=1)
     assert answer["code"] == code_of(Kind.BLOCKED)
@@ -209,7 +209,7 @@ async def test_who_may_not_speak_in_a_group_may_not_signal(stage: Stage, path: s
 
 async def test_apps_do_not_hear_each_other(stage: Stage) -> None:
     """The same ids of another app are other users and groups."""
-    await stage.gateway.directory.create_app("other")
+    await stage.near.directory.create_app("other")
     token = await stage.token(ALICE, app="other")
     stranger = await stage.open({"app_id": "other"}, headers={"access-token": token})
     await stranger.until("live")

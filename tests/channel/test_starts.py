@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.domain.drafts import Keep
-from gateway.store.sqlite import SqliteStore
+from gateway.domain.drafts import Attachment, Keep
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, APP, BOB, Peer, Stage, contents, seqs, until
@@ -66,14 +65,14 @@ async def test_what_a_replaced_connection_stated_counts_no_more(
     """A device comes back with less while its older `hello` is being committed: it starts, and stays, at less."""
     await stage.send_many(ALICE, BOB, 3)
     keeping, go_on = asyncio.Event(), asyncio.Event()
-    real = SqliteStore.keep
+    real = stage.gateway.store.keep
 
-    async def slow(store: SqliteStore, devices: Sequence[Keep]) -> None:
+    async def slow(devices: Sequence[Keep]) -> list[Attachment]:
         keeping.set()
         await go_on.wait()
-        await real(store, devices)
+        return await real(devices)
 
-    monkeypatch.setattr(SqliteStore, "keep", slow)
+    monkeypatch.setattr(stage.gateway.store, "keep", slow)
     older = await stage.open()
     await older.say(op="hello", token=await stage.token(BOB), app_id=APP, device_sn=1, cursors={"user": 3})
     await keeping.wait()

@@ -196,6 +196,21 @@ class TestRooms:
         await here.groups.bans.block(await here.principal(ALICE), room, [DAVE])
         assert await self.members(there, room) == [BOB, CAROL]
 
+    async def test_kept_out_by_a_note_that_was_lost(self, nodes: Nodes) -> None:
+        """Is put out by the sweep, and nobody else is."""
+        here, there = nodes
+        room = await self.room(nodes)
+        there.bus.deaf = True
+        await here.groups.bans.block(await here.principal(ALICE), room, [DAVE])
+        there.bus.deaf = False
+        assert await self.members(there, room) == [BOB, CAROL, DAVE]
+        for node in nodes:
+            await node.sweep.sweep()
+        assert await self.members(there, room) == [BOB, CAROL]
+        outs = {one.user.xid: one.sink.of("group") for one in there.hub.connections}  # type: ignore[attr-defined]
+        assert [(out["action"], out["user_ids"]) for out in outs[DAVE]] == [("kicked", [DAVE])]
+        assert outs[BOB] == []
+
 
 class TestChanges:
     """What one node has changed of apps and users the other does not go on believing."""

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.bus.base import Shut
 from gateway.core.attaching import EndedError
 from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Kind, Problem
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
 from tests.channel.nodes import Node, Nodes, end_of, told
-from tests.channel.stage import ALICE, BOB, LIMITS, until
+from tests.channel.stage import ALICE, BOB, LIMITS, contents, until
 
 pytestmark = pytest.mark.one_node("it has nodes of its own")
 
@@ -51,6 +53,21 @@ class TestReplaced:
         _, newest = await there.attach(BOB)
         assert newer.ended == Close.REPLACED
         assert newest.ended is None
+
+    async def test_before_the_node_hears_of_the_user(self, nodes: Nodes) -> None:
+        """A newcomer that was replaced while its node had not subscribed yet is asked for soon, by itself."""
+        here, there = nodes
+        subscribe = there.bus.subscribe
+
+        async def slow(timeline_id: int) -> None:
+            await here.attach(BOB)
+            await subscribe(timeline_id)
+
+        there.bus.subscribe = slow  # type: ignore[method-assign]
+        _, older = await there.begin(BOB)
+        assert await end_of(older) == Close.REPLACED
+        [newer] = here.hub.connections
+        assert not newer.detached
 
     async def test_by_the_sweep(self, nodes: Nodes) -> None:
         """Where the note was lost."""
@@ -146,7 +163,7 @@ ENDS = [
     (remove, Close.KICKED, Close.KICKED),
     (freeze, Close.FROZEN, Close.FROZEN),
     (change_password, Close.TOKEN_ILLEGAL, Close.KICKED),
-    (erase, Close.TOKEN_ILLEGAL, Close.FROZEN),
+    (erase, Close.TOKEN_ILLEGAL, Close.TOKEN_ILLEGAL),
 ]
 
 
@@ -164,8 +181,11 @@ class TestEnded:
         assert alice.ended is None
 
     @pytest.mark.parametrize(("end", "code"), [(end, code) for end, _, code in ENDS])
-    async def test_by_the_sweep(self, nodes: Nodes, end: End, code: Close) -> None:
+    async def test_by_the_sweep(
+        self, nodes: Nodes, monkeypatch: pytest.MonkeyPatch, end: End, code: Close
+    ) -> None:
         """Where the note was lost: with a code that keeps the device away, too."""
+        monkeypatch.setattr("gateway.core.presence.GO_MS", 20)
         here, there = nodes
         there.bus.deaf = True
         _, sink = await there.attach(BOB)
@@ -174,6 +194,28 @@ class TestEnded:
         assert [sink.ended, alice.ended] == [None, None]
         await there.sweep.sweep()
         assert [sink.ended, alice.ended] == [code, None]
+
+    @pytest.mark.parametrize("end", [kick, remove, change_password])
+    async def test_a_late_note_is_not_about_who_came_after(self, nodes: Nodes, end: End) -> None:
+        """Who is back by the time the note comes has done as it was told, and stays."""
+        here, there = nodes
+        await end(here)
+        connection, sink = await there.attach(BOB)
+        [shut] = [note for note in here.bus.published[-1][1] if isinstance(note, Shut)]
+        there.bus.hear((), [shut])
+        assert sink.ended is None
+        there.bus.hear((), [msgspec.structs.replace(shut, below=connection.attach_no + 1)])
+        assert sink.ended is not None
+
+    async def test_an_old_token_that_a_lost_note_has_let_in(self, nodes: Nodes) -> None:
+        """Is found out soon: the node has asked its memory, which it drops, and the device is to say it anew."""
+        here, there = nodes
+        there.bus.deaf = True
+        await there.principal(BOB)
+        await change_password(here)
+        _, sink = await there.begin(BOB)
+        assert await end_of(sink) == Close.STORE_FAILED
+        assert (await there.principal(BOB)).user.valid_from_ms
 
     async def test_one_device(self, nodes: Nodes) -> None:
         """The user's others stay."""
@@ -201,6 +243,20 @@ class TestEnded:
         here.ack(connection, 1)
         await kick(here)
         assert await cursors(here, connection.user.id)() == 1
+
+    async def test_what_a_removed_device_has_acked(self, nodes: Nodes) -> None:
+        """On another node, just before: it counts for its user, so that no other device gets it again."""
+        here, there = nodes
+        connection, sink = await there.attach(BOB)
+        await here.send(ALICE, BOB, "hi")
+        await told(sink, "hi")
+        principal = await here.principal(BOB)
+        there.ack(connection, 1)
+        await here.users.remove_device(principal, 0, 1)
+        assert sink.ended == Close.KICKED
+        assert await here.view.devices(connection.user.id) == []
+        _, other = await there.attach(BOB, 2)
+        assert contents(other.frames) == []
 
 
 class TestCounting:
@@ -438,10 +494,11 @@ class TestBeats:
 
 
 async def test_a_sweep_that_cannot_ask(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
-    """Is told, and harms nobody."""
+    """Is told, once however long that lasts, and harms nobody."""
     here, _ = nodes
     _, sink = await here.attach(BOB)
     here.view.bearings = fails
-    await here.sweep.sweep()
+    for _ in range(3):
+        await here.sweep.sweep()
     assert [record.message for record in caplog.records] == ["the sweep could not ask the store: gone"]
     assert sink.ended is None

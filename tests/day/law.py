@@ -26,7 +26,7 @@ async def check_all(town: Town, phones: Sequence[Phone]) -> None:
     # Acks are said, then committed, then told to the senders.
     for phone in bare:
         await phone.echo()
-    await town.node.gateway.receipts.flush()
+    await town.node.far.receipts.flush()
     for phone in bare:
         await phone.echo()
     readings = {user: await fresh.read(caller, town.parties) for user, caller in town.there.items()}

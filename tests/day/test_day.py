@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from tests.day.law import check_all
 from tests.day.phone import BarePhone, ClientPhone, Phone
 from tests.day.town import Town, open_town
@@ -210,6 +212,8 @@ class Day:
         await self.chatter(15)
 
 
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("shaped")
 async def test_a_day_of_a_team(tmp_path: Path) -> None:
     """Joins, kicks, recalls, deletes, a restart and a night: then all forty devices are as a fresh reading."""
     async with open_town(tmp_path / "data", TEAM) as town:

@@ -1,4 +1,4 @@
-"""A gateway that can be restarted on its port, its users, and what its store holds for certain."""
+"""A gateway, or two, that can be restarted on the same ports, the users, and what the store holds for certain."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from gateway.app import Gateway
 from gateway.config import Config, Retention, Server
 from gateway.domain.limits import Limits
 from gateway.store.rows import ERASED
-from gateway.store.sqlite.check import check_store
+from tests import shapes
 from tests.rest.stage import WAIT_S, Caller, Node
-from tests.sqlite import inside
 
 HOUR_MS = 3_600_000
 LIMITS = Limits(
@@ -66,7 +66,8 @@ class Town:
 
     @property
     def url(self) -> str:
-        return self.node.url
+        """Where devices connect."""
+        return self.node.far.url
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -99,12 +100,13 @@ class Town:
 
     async def restart(self) -> None:
         """Stop the gateway as a deployment does, and start it again on its port."""
-        port = int(self.url.rpartition(":")[2])
-        await self.node.gateway.stop()
+        near, far = self.node.gateway, self.node.far
+        ports = URL(near.url).port or 0, URL(far.url).port or 0
+        await shapes.stop(near, far)
         # CPython before 3.12 drops a socket that it accepted in the very moment its server was closed, without closing
         # it (gh-109564): whoever waits there would wait for the next collection.
         gc.collect()
-        self.node.gateway = self.node.far = await _start(self.node.folder, self._limits, port)
+        self.node.gateway, self.node.far = await _start(self.node.folder, self._limits, ports)
 
     def heads(self) -> dict[int, int]:
         """The head of every timeline, by the id of the user or group."""
@@ -139,12 +141,9 @@ class Town:
         return floor, dict(self.node.rows("SELECT msg_id, seq FROM message WHERE target = ?", timeline))
 
 
-async def _start(folder: Path, limits: Limits, port: int = 0) -> Gateway:
-    config = Config(server=Server(port=port, data=str(folder)), limits=limits, retention=RETENTION)
-    gateway = await Gateway.start(config)
-    # What survives a power cut is tested elsewhere; here it would be most of the time.
-    await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
-    return gateway
+async def _start(folder: Path, limits: Limits, ports: tuple[int, int] = (0, 0)) -> tuple[Gateway, Gateway]:
+    config = Config(server=Server(data=str(folder)), limits=limits, retention=RETENTION)
+    return await shapes.start(config, ports)
 
 
 @asynccontextmanager
@@ -154,9 +153,9 @@ async def open_town(folder: Path, users: Sequence[int], limits: Limits = LIMITS)
     timeout = aiohttp.ClientTimeout(total=WAIT_S)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("gateway.app.now_ms", clock)
-        gateway = await _start(folder, limits)
+        gateway, far = await _start(folder, limits)
         async with aiohttp.ClientSession(timeout=timeout) as http:
-            town = Town(Node(gateway, gateway, folder, http), limits, clock)
+            town = Town(Node(gateway, far, folder, http), limits, clock)
             try:
                 await gateway.directory.create_app("demo")
                 # What is older than a day goes from now on.
@@ -164,5 +163,5 @@ async def open_town(folder: Path, users: Sequence[int], limits: Limits = LIMITS)
                 await town.settle(*users)
                 yield town
             finally:
-                await town.node.gateway.stop()
-    assert check_store(folder) == []
+                await shapes.stop(town.node.gateway, town.node.far)
+    assert shapes.check(folder) == []

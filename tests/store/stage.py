@@ -36,11 +36,11 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, App, Entry, Facts, Scope, User
 from gateway.store.base import History, Party, Recent, Store
-from gateway.store.postgres.check import check_database
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.check import check_store
-from tests.postgres import beside, database_of, drop_database
+from tests.postgres import check as check_database
+from tests.postgres import database_of, drop_database
 
 NOW = 1_700_000_000_000
 LIMITS = Limits()
@@ -69,13 +69,7 @@ def through_pooler(url: str) -> PostgresOptions:
 
 def check(engine: str, folder: Path) -> list[str]:
     """Ask the engine which of the store's laws are broken."""
-    if engine == "postgres":
-
-        async def work() -> list[str]:
-            return await check_database(await database_of(folder))
-
-        return beside(work())
-    return check_store(folder)
+    return check_database(folder) if engine == "postgres" else check_store(folder)
 
 
 class Stage:

@@ -162,6 +162,14 @@ class TestBans:
 class TestBlocks:
     """Users who may not be in a group."""
 
+    async def test_who_is_kept_out_of_what(self, stage: Stage, group: int) -> None:
+        """Of the pairs asked about, those of a group and a user that it blocks."""
+        await changed(stage, group, BlockDraft, user_xids=(OTHER,), blocked=True)
+        here, there = await stage.id(group), await stage.id(await stage.group(OWNER, OTHER))
+        other, member = await stage.id(OTHER), await stage.id(MEMBER)
+        assert await stage.store.kept_out([(here, other), (here, member), (there, other)]) == [(here, other)]
+        assert await stage.store.kept_out([]) == []
+
     async def test_members_are_kicked(self, stage: Stage, group: int) -> None:
         """In the same transaction, and told as ever."""
         answer = await change(stage, group, BlockDraft, user_xids=(MEMBER, STRANGER, OWNER), blocked=True)

@@ -120,7 +120,7 @@ async def use(store: PostgresStore) -> None:
     await store.read([ReadMark(1, 1, 10_100, 10_100, Scope.GROUP, 0)])
     await store.attach([Attach(usr, 1, 1) for usr in users])
     await store.replaced([Attachment(usr, 1, 1) for usr in users])
-    await store.frozen(list(users))
+    await store.outdated([(usr, 0) for usr in users])
     await store.attached(1)
     await store.detach([Attachment(usr, 2, 10 * usr + 2) for usr in users])
     await store.dismiss(1)

@@ -242,6 +242,19 @@ async def test_ids_are_drawn_behind_every_head(
         assert answer.first_msg_id > first
 
 
+async def test_a_store_whose_server_hangs_ends_soon(far: Store, stage: Stage, proxy: Proxy) -> None:
+    """What is under way is given up after a second, and whoever waits is told."""
+    await far.append([stage.text(1, 2)])
+    proxy.pause()
+    waiting = [asyncio.create_task(far.append([stage.text(1, 2)])), asyncio.create_task(far.jobs())]
+    await asyncio.wait(waiting, timeout=0.05)
+    began = asyncio.get_running_loop().time()
+    await far.close()
+    assert asyncio.get_running_loop().time() - began < 3
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in told] == [Problem, Problem]
+
+
 # -- connections that break -------------------------------------------------------------------------------
 
 

@@ -191,19 +191,36 @@ async def test_nobody_has_no_devices(store: Store) -> None:
     assert await store.attached(12345) == []
     assert await store.attach([]) == []
     assert await store.replaced([]) == []
-    assert await store.frozen([]) == []
+    assert await store.outdated([]) == {}
     await store.detach([])
     await store.dismiss(12345)
     await store.leave(NODE)
 
 
 async def test_it_is_told_who_may_not_act(stage: Stage) -> None:
-    """Of those asked about, in the order asked."""
+    """Of those asked about."""
     ids = [(await stage.user(xid)).id for xid in (1, 2, 3, 4)]
     await stage.store.set_state(stage.app.id, [2, 4, 3], State.FROZEN, NOW, create=False)
     await stage.store.set_state(stage.app.id, [3], State.NORMAL, NOW, create=False)
-    assert await stage.store.frozen(ids[::-1]) == [ids[3], ids[1]]
-    assert await stage.store.frozen(ids[:1]) == []
+    frozen = {(ids[3], 0): State.FROZEN, (ids[1], 0): State.FROZEN}
+    assert await stage.store.outdated([(user_id, 0) for user_id in ids]) == frozen
+    assert await stage.store.outdated([(ids[0], 0)]) == {}
+
+
+async def test_it_is_told_whose_tokens_count_from_another_time_on(stage: Stage) -> None:
+    """Who knows the new time is not told."""
+    user_id = (await stage.user(1)).id
+    changed = await stage.store.set_password(user_id, None, "record", NOW)
+    assert changed
+    assert await stage.store.outdated([(user_id, 0), (user_id, changed)]) == {(user_id, 0): State.NORMAL}
+
+
+async def test_who_attaches_after_a_dismissal_has_a_greater_number(stage: Stage) -> None:
+    """So that a note of it that comes late is not taken for the newer connection's."""
+    user_id = await beating(stage)
+    older = await attach(stage.store, user_id)
+    number = await stage.store.dismiss(user_id)
+    assert older.attach_no < number < (await attach(stage.store, user_id)).attach_no
 
 
 async def test_another_epoch_jumps_over_ids(stage: Stage) -> None:

@@ -167,6 +167,7 @@ async def use_groups(stage: Stage, group: int) -> None:
     await store.group_admins(in_group)
     await store.group_bans(in_group, 0, 10, NOW)
     await store.group_blocks(in_group, 0, 10)
+    await store.kept_out([(in_group, 1)])
     await store.groups(stage.app.id, [group])
     await store.groups_of_type(stage.app.id, 1, 0, 10)
     await store.applications([in_group], 0, 10, NOW)

@@ -39,8 +39,8 @@ POSTGRES_MIN = 14
 """The first major version whose lock and upsert behaviour is tested here."""
 
 
-_CLOSE_S = 5
-"""How long calls under way, and then goodbyes, may take when the store closes."""
+CLOSE_S = 1.0
+"""How long the store waits at its end for what is under way; then whoever waits for it hears that it is lost."""
 
 
 class _UndoneError(Exception):
@@ -92,11 +92,12 @@ class PostgresStore(
         try:
             pools.append(await _open_pool(options, limits, limits.store_writers))
             pools.append(await _open_pool(options, limits, limits.store_readers))
-            async with pools[0].acquire() as conn:
-                version = conn.get_server_version().major
-                if version < POSTGRES_MIN:
-                    raise StoreError(f"PostgreSQL {POSTGRES_MIN} or newer is needed; the server is {version}")
-                epoch = await migrate(conn)
+            conn = await _first_of(pools[0], limits)
+            version = conn.get_server_version().major
+            if version < POSTGRES_MIN:
+                raise StoreError(f"PostgreSQL {POSTGRES_MIN} or newer is needed; the server is {version}")
+            epoch = await migrate(conn)
+            await pools[0].release(conn)
         except BaseException as error:
             for pool in pools:
                 pool.terminate()
@@ -116,21 +117,16 @@ class PostgresStore(
         return max(1, self._limits.store_writers - 2)
 
     async def close(self) -> None:
-        """Finish what is under way, and leave."""
+        """Finish what is under way, for a second at the most, and leave."""
         if self._closed:
             return
         self._closed = True
         with suppress(TimeoutError):
             # A pool that closes takes connections from those who have waited for one.
-            async with asyncio.timeout(_CLOSE_S):
+            async with asyncio.timeout(CLOSE_S):
                 while self._under_way:
                     await self._finished.wait()
-        for pool in (self._writers, self._readers):
-            try:
-                async with asyncio.timeout(_CLOSE_S):
-                    await pool.close()
-            except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                pool.terminate()
+        await asyncio.gather(_leave(self._writers), _leave(self._readers))
 
     async def probe(self) -> None:
         """Commit for real: the only proof that the server can, and is no replica by now."""
@@ -317,6 +313,19 @@ async def _open_pool(options: PostgresOptions, limits: Limits, size: int) -> asy
     )
 
 
+async def _first_of(pool: asyncpg.Pool, limits: Limits) -> Any:  # noqa: ANN401 - asyncpg has no types
+    """Open a first connection. A server that is starting up, as beside us after a reboot, is waited for."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limits.store_retry_ms / 1000
+    while True:
+        try:
+            return await pool.acquire()
+        except asyncpg.CannotConnectNowError:
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+
+
 async def _leave_as_it_is(_: Conn) -> None:
     """Nothing is ever set on a connection that the next one must not find, and a round trip for it is half a batch's.
 
@@ -342,6 +351,14 @@ async def _is_lost(pool: asyncpg.Pool, conn: asyncpg.pool.PoolConnectionProxy, e
         conn.terminate()
         await pool.expire_connections()
     return True
+
+
+async def _leave(pool: asyncpg.Pool) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await pool.close()
+    except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        pool.terminate()
 
 
 async def _release(pool: asyncpg.Pool, conn: Conn) -> None:

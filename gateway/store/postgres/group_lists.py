@@ -15,6 +15,8 @@ LEFT JOIN stay AS s ON s.usr = b.usr AND s.grp = b.grp AND s.to_seq IS NULL
 WHERE b.grp = $1 AND b.until > $2 AND t.xid > $3 ORDER BY t.xid LIMIT $4"""
 _BLOCKS = """SELECT t.xid, b.at FROM grp_block AS b JOIN timeline AS t ON t.id = b.usr
 WHERE b.grp = $1 AND t.xid > $2 ORDER BY t.xid LIMIT $3"""
+_KEPT_OUT = """SELECT j.grp, j.usr FROM unnest($1::bigint[], $2::bigint[]) AS j (grp, usr)
+WHERE (SELECT 1 FROM grp_block WHERE grp = j.grp AND usr = j.usr) = 1"""
 # An app's groups are made one after the other, for they get their ids from its row: their own order is that of their
 # xids.
 _OF_TYPE = """SELECT t.xid FROM grp AS g JOIN timeline AS t ON t.id = g.id
@@ -49,6 +51,12 @@ class GroupLists(Lanes):
         """List who is blocked."""
         found = await self._read(lambda conn: conn.fetch(_BLOCKS, group_id, after_xid, limit))
         return [Blocked(xid=xid, at=at) for xid, at in found]
+
+    async def kept_out(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Which of these may not be in the group."""
+        asked = ([group_id for group_id, _ in pairs], [user_id for _, user_id in pairs])
+        found = await self._look(lambda conn: conn.fetch(_KEPT_OUT, *asked))
+        return [(group_id, user_id) for group_id, user_id in found]
 
     async def applications(
         self, group_ids: Sequence[int], after_id: int, limit: int, now: int

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
@@ -87,10 +87,11 @@ _REPLACED = """
 SELECT j.usr, j.sn, j.no FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS j (usr, sn, no, place)
 WHERE (SELECT no FROM attached WHERE usr = j.usr AND sn = j.sn) IS DISTINCT FROM j.no ORDER BY j.place
 """
-_FROZEN = f"""
-SELECT t.id FROM unnest($1::bigint[]) WITH ORDINALITY AS j (id, place)
-CROSS JOIN LATERAL (SELECT id, state FROM timeline WHERE id = j.id LIMIT 1) AS t
-WHERE t.state <> {State.NORMAL:d} ORDER BY j.place
+_OUTDATED = f"""
+SELECT j.id, j.valid_from_ms, t.state FROM unnest($1::bigint[], $2::bigint[]) AS j (id, valid_from_ms)
+CROSS JOIN LATERAL (SELECT state FROM timeline WHERE id = j.id LIMIT 1) AS t
+CROSS JOIN LATERAL (SELECT valid_from_ms FROM "user" WHERE id = j.id LIMIT 1) AS u
+WHERE t.state <> {State.NORMAL:d} OR u.valid_from_ms <> j.valid_from_ms
 """
 
 
@@ -185,9 +186,15 @@ class Presence(Lanes):
         """Note that connections have ended."""
         await self._write(lambda conn: conn.execute(_DETACH, *columns_of(gone)))
 
-    async def dismiss(self, user_id: int, device_sn: int = 0) -> None:
+    async def dismiss(self, user_id: int, device_sn: int = 0) -> int:
         """Let devices be connected no more."""
-        await self._write(lambda conn: conn.execute(_DISMISS, user_id, device_sn))
+
+        async def work(conn: Conn) -> int:
+            await conn.execute(_DISMISS, user_id, device_sn)
+            number: int = await conn.fetchval("SELECT nextval('attach_no')")
+            return number
+
+        return await self._write(work)
 
     async def attached(self, user_id: int) -> list[int]:
         """List the devices that are connected."""
@@ -199,9 +206,11 @@ class Presence(Lanes):
         found = await self._look(lambda conn: conn.fetch(_REPLACED, *columns_of(connections)))
         return [Attachment(*row) for row in found]
 
-    async def frozen(self, user_ids: Sequence[int]) -> list[int]:
-        """Which may not act."""
-        return [row[0] for row in await self._look(lambda conn: conn.fetch(_FROZEN, user_ids))]
+    async def outdated(self, known: Collection[tuple[int, int]]) -> dict[tuple[int, int], State]:
+        """Which are not as they are known."""
+        asked = ([user_id for user_id, _ in known], [valid_from_ms for _, valid_from_ms in known])
+        found = await self._look(lambda conn: conn.fetch(_OUTDATED, *asked))
+        return {(user_id, valid_from_ms): State(state) for user_id, valid_from_ms, state in found}
 
 
 def columns_of(connections: Sequence[Attachment]) -> tuple[list[int], list[int], list[int]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.domain.model import Banned, Blocked, Group, GroupRequest, Member
 from gateway.store.sqlite import directory, group_requests
-from gateway.store.sqlite.lane import Lanes
+from gateway.store.sqlite.lane import Lanes, rows
 
 _ADMINS = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
 WHERE s.grp = ? AND s.admin = 1 ORDER BY t.xid"""
@@ -20,6 +20,10 @@ _OF_TYPE = """SELECT t.xid FROM grp AS g JOIN timeline AS t ON t.id = g.id
 WHERE g.app = ?1 AND g.type = ?2 AND g.destroyed_at IS NULL
     AND g.id > coalesce((SELECT id FROM timeline WHERE app = ?1 AND xid = ?3), 0)
 ORDER BY g.id LIMIT ?4"""
+
+
+_KEPT_OUT = """SELECT b.grp, b.usr FROM json_each(?) AS j
+CROSS JOIN grp_block AS b ON b.grp = j.value ->> 0 AND b.usr = j.value ->> 1"""
 
 
 class GroupLists(Lanes):
@@ -59,6 +63,15 @@ class GroupLists(Lanes):
             lambda conn: [
                 Blocked(xid=xid, at=at)
                 for xid, at in conn.execute(_BLOCKS, (group_id, after_xid, limit)).fetchall()
+            ]
+        )
+
+    async def kept_out(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Which of these may not be in the group."""
+        return await self._look(
+            lambda conn: [
+                (group_id, user_id)
+                for group_id, user_id in conn.execute(_KEPT_OUT, (rows(list(pairs)),)).fetchall()
             ]
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
@@ -13,9 +13,10 @@ from gateway.store.base import EPOCH_STEP, Pulse
 from gateway.store.receipts import Written, sort_out
 from gateway.store.sqlite.lane import Lanes, one, rows, table
 
-_FROZEN = f"""
-SELECT json_group_array(t.id) FROM json_each(?) AS j CROSS JOIN timeline AS t ON t.id = j.value
-WHERE t.state <> {State.NORMAL:d}
+_OUTDATED = f"""
+SELECT json_group_array(json_array(t.id, j.value ->> 1, t.state)) FROM json_each(?) AS j
+CROSS JOIN timeline AS t ON t.id = j.value ->> 0 CROSS JOIN user AS u ON u.id = t.id
+WHERE t.state <> {State.NORMAL:d} OR u.valid_from_ms <> j.value ->> 1
 """
 
 
@@ -83,10 +84,11 @@ class Presence(Lanes):
             if self._holds(one_gone):
                 self._forget(one_gone.user_id, one_gone.device_sn)
 
-    async def dismiss(self, user_id: int, device_sn: int = 0) -> None:
+    async def dismiss(self, user_id: int, device_sn: int = 0) -> int:
         """Let devices be connected no more."""
         for sn in [device_sn] if device_sn else list(self._attached.get(user_id, {})):
             self._forget(user_id, sn)
+        return next(self._numbers)
 
     async def attached(self, user_id: int) -> list[int]:
         """List the devices that are connected."""
@@ -96,9 +98,10 @@ class Presence(Lanes):
         """Which are no longer their device's connection."""
         return [connection for connection in connections if not self._holds(connection)]
 
-    async def frozen(self, user_ids: Sequence[int]) -> list[int]:
-        """Which may not act."""
-        return await self._look(lambda conn: table(conn, _FROZEN, (rows(list(user_ids)),)))
+    async def outdated(self, known: Collection[tuple[int, int]]) -> dict[tuple[int, int], State]:
+        """Which are not as they are known."""
+        found = await self._look(lambda conn: table(conn, _OUTDATED, (rows(list(known)),)))
+        return {(user_id, valid_from_ms): State(state) for user_id, valid_from_ms, state in found}
 
     def _sort(self, written: Sequence[Written]) -> tuple[list[Written], list[Attachment]]:
         """Part what connections that are their device's have written from which are no longer."""
