@@ -83,13 +83,17 @@ drafts = st.lists(
 )
 
 
+IMPATIENT = Limits(batch_patience_ms=0)
+"""What does not meet what is in flight goes at once."""
+
+
 class Run:
     """A writer over a slow store, and what was announced and answered."""
 
     def __init__(self, batches_max: int, limits: Limits | None = None) -> None:
         self.store = SlowStore(batches_max)
         self.told: list[Draft] = []
-        self.writer = Writer(cast("Store", self.store), limits or Limits(), self._announce)
+        self.writer = Writer(cast("Store", self.store), limits or IMPATIENT, self._announce)
         self.callers: list[asyncio.Task[Answer]] = []
 
     def _announce(self, batch: Sequence[Draft], _: Sequence[Answer]) -> None:
@@ -100,7 +104,7 @@ class Run:
 
     async def settle(self) -> None:
         """Let everything happen that can, short of a landing."""
-        for _ in range(8):
+        for _ in range(20):
             await asyncio.sleep(0)
 
     async def land_all(self, chance: Random) -> None:
@@ -119,7 +123,7 @@ def test_whatever_lands_first_each_party_sees_its_drafts_in_order(
     """Every draft commits once, is announced in the order of its parties, is answered, and gives its room back."""
 
     async def play() -> None:
-        chance, run = Random(seed), Run(batches_max, Limits(batch_rows_max=rows))
+        chance, run = Random(seed), Run(batches_max, Limits(batch_rows_max=rows, batch_patience_ms=0))
         numbered = [msgspec.structs.replace(draft, at=at) for at, draft in enumerate(asked)]
         for draft in numbered:
             run.ask(draft)
@@ -164,6 +168,19 @@ async def test_what_did_not_fit_is_another_batch_at_once() -> None:
     run.ask(deletion(2, 4, 5))
     await run.settle()
     assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[0], [1], [2]]
+    await run.land_all(Random(1))
+
+
+async def test_what_comes_while_a_batch_is_quick_shares_the_next() -> None:
+    """A batch costs the store as much as many drafts: one more is begun beside it only where it takes its time."""
+    run = Run(3, Limits(batch_patience_ms=3_600_000))
+    for at in range(3):
+        run.ask(deletion(at, 10 * at + 1, 10 * at + 2))
+        await run.settle()
+    assert [len(batch) for batch in run.store.flights.values()] == [1]
+    run.store.land(0)
+    await run.settle()
+    assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[1, 2]]
     await run.land_all(Random(1))
 
 
