@@ -14,6 +14,7 @@ from gateway.domain.drafts import (
     Appended,
     Attach,
     Attachment,
+    Changed,
     Draft,
     JobDraft,
     JobKind,
@@ -244,6 +245,7 @@ async def test_everything_at_once(stage: Stage, other: Store, seed: int) -> None
     await stage.restart(BOUNDS)
     await stage.users(*USERS)
     room = await stage.append(stage.creation(1, type=ROOM))
+    assert isinstance(room, Changed)
     groups = [await stage.group(1, *USERS[1:7]), await stage.group(2, 1, *USERS[5:]), room.xid]
     stores = [stage.store, other]
     await asyncio.gather(*(store.beat(node) for node, store in enumerate(stores, 1)))
