@@ -83,17 +83,14 @@ drafts = st.lists(
 )
 
 
-IMPATIENT = Limits(batch_patience_ms=0)
-"""What does not meet what is in flight goes at once."""
-
-
 class Run:
     """A writer over a slow store, and what was announced and answered."""
 
-    def __init__(self, batches_max: int, limits: Limits | None = None) -> None:
+    def __init__(self, batches_max: int, **limits: int) -> None:
         self.store = SlowStore(batches_max)
         self.told: list[Draft] = []
-        self.writer = Writer(cast("Store", self.store), limits or IMPATIENT, self._announce)
+        patient = Limits(**{"batch_patience_ms": 0, **limits})
+        self.writer = Writer(cast("Store", self.store), patient, self._announce)
         self.callers: list[asyncio.Task[Answer]] = []
 
     def _announce(self, batch: Sequence[Draft], _: Sequence[Answer]) -> None:
@@ -104,7 +101,7 @@ class Run:
 
     async def settle(self) -> None:
         """Let everything happen that can, short of a landing."""
-        for _ in range(20):
+        for _ in range(24):
             await asyncio.sleep(0)
 
     async def land_all(self, chance: Random) -> None:
@@ -123,7 +120,7 @@ def test_whatever_lands_first_each_party_sees_its_drafts_in_order(
     """Every draft commits once, is announced in the order of its parties, is answered, and gives its room back."""
 
     async def play() -> None:
-        chance, run = Random(seed), Run(batches_max, Limits(batch_rows_max=rows, batch_patience_ms=0))
+        chance, run = Random(seed), Run(batches_max, batch_rows_max=rows)
         numbered = [msgspec.structs.replace(draft, at=at) for at, draft in enumerate(asked)]
         for draft in numbered:
             run.ask(draft)
@@ -160,6 +157,23 @@ async def test_strangers_do_not_wait_for_each_other() -> None:
     await run.land_all(Random(1))
 
 
+async def test_a_batch_that_lands_soon_is_waited_for() -> None:
+    """Who comes meanwhile shares the next one: a batch by itself costs as much as many drafts."""
+    run = Run(3, batch_patience_ms=60_000)
+    run.ask(deletion(0, 1, 2))
+    await run.settle()
+    run.ask(deletion(1, 3, 4))
+    run.ask(deletion(2, 5, 6))
+    await run.settle()
+    assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[0]]
+    run.store.land(0)
+    await run.settle()
+    assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[1, 2]]
+    await run.land_all(Random(1))
+    await run.writer.close()
+    assert all(caller.done() for caller in run.callers)
+
+
 async def test_what_did_not_fit_is_another_batch_at_once() -> None:
     """Who was left out of a batch need not wait until it lands."""
     run = Run(3)
@@ -168,19 +182,6 @@ async def test_what_did_not_fit_is_another_batch_at_once() -> None:
     run.ask(deletion(2, 4, 5))
     await run.settle()
     assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[0], [1], [2]]
-    await run.land_all(Random(1))
-
-
-async def test_what_comes_while_a_batch_is_quick_shares_the_next() -> None:
-    """A batch costs the store as much as many drafts: one more is begun beside it only where it takes its time."""
-    run = Run(3, Limits(batch_patience_ms=3_600_000))
-    for at in range(3):
-        run.ask(deletion(at, 10 * at + 1, 10 * at + 2))
-        await run.settle()
-    assert [len(batch) for batch in run.store.flights.values()] == [1]
-    run.store.land(0)
-    await run.settle()
-    assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[1, 2]]
     await run.land_all(Random(1))
 
 
