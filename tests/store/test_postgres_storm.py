@@ -165,7 +165,10 @@ class Storm:
         await self.store.detach([one for _, one in held[1:]])
         if held:
             xid, one = held[0]
-            await self.chance.choice([self.store.remove_device, self.store.dismiss])(one.user_id, sn)
+            if self.chance.choice([True, False]):
+                await self.store.remove_device(one.user_id, sn)
+            else:
+                await self.store.dismiss(one.user_id, sn)
 
     async def mark(self, xid: int) -> ReadMark:
         opposite = await self.stage.party(self.chance.choice([*USERS, *self.groups]))
