@@ -1,22 +1,29 @@
 """Whole requests with their whole answers: every call with every verb (seeds 000 to 002; vendors.md §1.4, §1.5).
 
 Each story in `golden/` is played on a new gateway, step by step. In what is expected, `$ms` stands for a time,
-`$text` for a text that is not empty; ids are what a new gateway gives.
+`$text` for a text that is not empty; ids are what a new gateway gives. Only those of messages have gaps where many
+nodes draw them: there they are put in the place of 1, 2, 3, in the order in which they were given.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.edge.facades.native.routes import ROUTES
+from tests import shapes
 from tests.rest.stage import Json, Node
 
 GOLDEN = Path(__file__).parent / "golden"
 STORIES = sorted(path.stem for path in GOLDEN.glob("*.json"))
+
+
+IDS = {"msg_id", "msg_ids", "msg_id_start", "next_msg_id", "related_mid"}
+"""Members that hold ids of messages."""
 
 
 def story(name: str) -> list[Json]:
@@ -45,18 +52,45 @@ def fits(told: Any, expected: Any) -> bool:
     return type(told) is type(expected) and bool(told == expected)
 
 
+def renamed(told: Any, ids: dict[int, int], member: str = "") -> Any:
+    """Put ids of messages in the place of others."""
+    if isinstance(told, dict):
+        return {name: renamed(value, ids, name) for name, value in told.items()}
+    if isinstance(told, list):
+        return [renamed(value, ids, member) for value in told]
+    return type(told)(ids.get(int(told), told)) if member in IDS and str(told).isdigit() else told
+
+
+def pairs(expected: Any, told: Any, member: str = "") -> Iterator[tuple[int, int]]:
+    """Yield the ids of messages that stand in the same places, as the story has them and as they came."""
+    if isinstance(expected, dict) and isinstance(told, dict):
+        for name in expected.keys() & told.keys():
+            yield from pairs(expected[name], told[name], name)
+    elif isinstance(expected, list) and isinstance(told, list):
+        for one, other in zip(expected, told, strict=False):
+            yield from pairs(one, other, member)
+    elif member in IDS and str(expected).isdigit() and str(told).isdigit():
+        yield int(expected), int(told)
+
+
 @pytest.mark.parametrize("name", STORIES)
 async def test_story(node: Node, name: str) -> None:
     """Each step is answered exactly as told."""
+    ids: dict[int, int] = {}
     for number, step in enumerate(story(name)):
         headers = {"app_id": "demo", **step.get("headers", {})}
         if "as" in step:
             headers["access-token"] = await node.token(step["as"] or None)
         caller = node.caller(headers.pop("app_id"), headers.pop("access-token", None), **headers)
-        answer = await caller.call(step["verb"], step["path"], step.get("body"), **step.get("query", {}))
-        told = answer.envelope
+        body, query = renamed(step.get("body"), ids), renamed(step.get("query", {}), ids)
+        answer = await caller.call(step["verb"], step["path"], body, **query)
+        told, expected = answer.envelope, step["answer"]
+        if shapes.shape.two:
+            ids = dict(pairs(expected, told)) | ids
+            expected = renamed(expected, ids)
+            assert sorted(ids.values()) == [ids[one] for one in sorted(ids)]
         assert answer.status == step.get("status", 200), (number, step["verb"], step["path"], told)
-        assert fits(told, step["answer"]), (number, step["verb"], step["path"], told, step["answer"])
+        assert fits(told, expected), (number, step["verb"], step["path"], told, expected)
 
 
 def test_every_call_is_in_a_story() -> None:
