@@ -207,10 +207,10 @@ async def test_subscribing_while_the_link_dies_returns(server: Valkey) -> None:
 async def test_node_that_cannot_keep_up_is_cut_off_and_returns(server: Valkey) -> None:
     """A server that closes a connection whose output has piled up costs the bus a reconnect, and no more."""
     server.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 200000 0 0")
-    speaker = RedisNode(server.url, beat_ms=5000)
+    speaker = RedisNode(server.url, beat_ms=60_000)
     await speaker.bus.start()
     async with Proxy(server.port) as proxy:
-        slow = RedisNode(f"redis://127.0.0.1:{proxy.port}", beat_ms=5000)
+        slow = RedisNode(f"redis://127.0.0.1:{proxy.port}", beat_ms=60_000)
         await slow.bus.start()
         await slow.bus.subscribe(7)
         proxy.reading.clear()

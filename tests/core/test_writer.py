@@ -86,10 +86,11 @@ drafts = st.lists(
 class Run:
     """A writer over a slow store, and what was announced and answered."""
 
-    def __init__(self, batches_max: int, limits: Limits | None = None) -> None:
+    def __init__(self, batches_max: int, **limits: int) -> None:
         self.store = SlowStore(batches_max)
         self.told: list[Draft] = []
-        self.writer = Writer(cast("Store", self.store), limits or Limits(), self._announce)
+        patient = Limits(**{"batch_patience_ms": 0, **limits})
+        self.writer = Writer(cast("Store", self.store), patient, self._announce)
         self.callers: list[asyncio.Task[Answer]] = []
 
     def _announce(self, batch: Sequence[Draft], _: Sequence[Answer]) -> None:
@@ -100,7 +101,7 @@ class Run:
 
     async def settle(self) -> None:
         """Let everything happen that can, short of a landing."""
-        for _ in range(8):
+        for _ in range(24):
             await asyncio.sleep(0)
 
     async def land_all(self, chance: Random) -> None:
@@ -119,7 +120,7 @@ def test_whatever_lands_first_each_party_sees_its_drafts_in_order(
     """Every draft commits once, is announced in the order of its parties, is answered, and gives its room back."""
 
     async def play() -> None:
-        chance, run = Random(seed), Run(batches_max, Limits(batch_rows_max=rows))
+        chance, run = Random(seed), Run(batches_max, batch_rows_max=rows)
         numbered = [msgspec.structs.replace(draft, at=at) for at, draft in enumerate(asked)]
         for draft in numbered:
             run.ask(draft)
@@ -154,6 +155,23 @@ async def test_strangers_do_not_wait_for_each_other() -> None:
     await run.settle()
     assert [caller.done() for caller in run.callers] == [False, True]
     await run.land_all(Random(1))
+
+
+async def test_a_batch_that_lands_soon_is_waited_for() -> None:
+    """Who comes meanwhile shares the next one: a batch by itself costs as much as many drafts."""
+    run = Run(3, batch_patience_ms=60_000)
+    run.ask(deletion(0, 1, 2))
+    await run.settle()
+    run.ask(deletion(1, 3, 4))
+    run.ask(deletion(2, 5, 6))
+    await run.settle()
+    assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[0]]
+    run.store.land(0)
+    await run.settle()
+    assert [[draft.at for draft in batch] for batch in run.store.flights.values()] == [[1, 2]]
+    await run.land_all(Random(1))
+    await run.writer.close()
+    assert all(caller.done() for caller in run.callers)
 
 
 async def test_what_did_not_fit_is_another_batch_at_once() -> None:

@@ -258,10 +258,11 @@ async def test_who_acks_while_a_device_goes_leaves_no_cursor(nodes: Nodes, end: 
     ack = msgspec.structs.replace(nodes.ack(connection), timeline_id=await nodes.stage.id(group))
     erasure = JobDraft(app=nodes.stage.app.id, kind=JobKind.ERASE, at=NOW, data=str(nodes.user_id))
 
-    async def goes(conn: Conn) -> object:
+    async def goes(conn: Conn) -> None:
         if end == "removed":
-            return await remove_device(conn, nodes.user_id, 1)
-        return await start(conn, erasure, BOUNDS)
+            await remove_device(conn, nodes.user_id, 1)
+        else:
+            await start(conn, erasure, BOUNDS)
 
     await meets(nodes.stage, goes, nodes.other.advance([ack]))
     assert not await nodes.stage.ask(

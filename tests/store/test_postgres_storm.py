@@ -14,6 +14,7 @@ from gateway.domain.drafts import (
     Appended,
     Attach,
     Attachment,
+    Changed,
     Draft,
     JobDraft,
     JobKind,
@@ -164,7 +165,10 @@ class Storm:
         await self.store.detach([one for _, one in held[1:]])
         if held:
             xid, one = held[0]
-            await self.chance.choice([self.store.remove_device, self.store.dismiss])(one.user_id, sn)
+            if self.chance.choice([True, False]):
+                await self.store.remove_device(one.user_id, sn)
+            else:
+                await self.store.dismiss(one.user_id, sn)
 
     async def mark(self, xid: int) -> ReadMark:
         opposite = await self.stage.party(self.chance.choice([*USERS, *self.groups]))
@@ -244,6 +248,7 @@ async def test_everything_at_once(stage: Stage, other: Store, seed: int) -> None
     await stage.restart(BOUNDS)
     await stage.users(*USERS)
     room = await stage.append(stage.creation(1, type=ROOM))
+    assert isinstance(room, Changed)
     groups = [await stage.group(1, *USERS[1:7]), await stage.group(2, 1, *USERS[5:]), room.xid]
     stores = [stage.store, other]
     await asyncio.gather(*(store.beat(node) for node, store in enumerate(stores, 1)))

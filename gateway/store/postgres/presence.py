@@ -15,7 +15,10 @@ from gateway.store.base import EPOCH_STEP, Pulse
 from gateway.store.postgres.lane import Conn, Lanes
 
 FORGET_MAX = 5_000
-"""Rows of dead nodes, and answers of old batches, that one beat removes at the most."""
+"""Answers of old batches that one beat removes at the most."""
+
+DEVICES_PAGE = 1_000
+"""Devices of dead nodes that are removed at a time: few enough that each is searched for, and not all looked at."""
 
 LONG_DEAD = 10
 """A node is forgotten after this many times `node_timeout_ms`, so that one that only stood still may go on."""
@@ -28,7 +31,7 @@ SELECT EXISTS (SELECT 1 FROM before WHERE seen_at > now() - $2 * interval '1 ms'
 _DEAD = "SELECT id FROM node WHERE seen_at < now() - $1 * interval '1 ms'"
 _FORGET_DEVICES = f"""
 WITH gone AS MATERIALIZED (
-    SELECT usr, sn FROM attached WHERE node = ANY ($1::bigint[]) LIMIT {FORGET_MAX} FOR UPDATE SKIP LOCKED)
+    SELECT usr, sn FROM attached WHERE node = ANY ($1::bigint[]) LIMIT {DEVICES_PAGE} FOR UPDATE SKIP LOCKED)
 DELETE FROM attached AS a USING gone WHERE a.usr = gone.usr AND a.sn = gone.sn
 """
 # A node that has come back meanwhile stays.
