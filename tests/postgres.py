@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -65,6 +65,7 @@ def named(url: str, database: str) -> str:
 def _template() -> str:
     """The name of a database with all tables and nothing in them."""
     name = f"gw_template_{os.getpid()}"
+    server_url()
 
     async def make() -> None:
         await _create(name)
@@ -125,12 +126,12 @@ async def clear_database(folder: Path) -> None:
     Not where a test has changed more than rows: `drop_database` is for those.
     """
     url = _made.pop(folder, None)
+
+    async def work(url: str) -> None:
+        await (await _visit(url)).execute(_CLEAN)
+
     if url is not None:
-        conn = await asyncpg.connect(url)
-        try:
-            await conn.execute(_CLEAN)
-        finally:
-            await conn.close()
+        await asyncio.wrap_future(_begin(work(url)))
         _free.append(url)
 
 
@@ -145,10 +146,51 @@ async def drop_database(folder: Path) -> None:
             await conn.close()
 
 
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """A loop in a thread of its own, which runs until this process ends."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="beside", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+    atexit.register(end)
+    return loop
+
+
+def _begin(work: Coroutine[Any, Any, T]) -> Future[T]:
+    return asyncio.run_coroutine_threadsafe(work, _loop())
+
+
 def beside(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop of its own, also while another loop runs here."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+    """Run a coroutine on another loop, also while one runs here."""
+    return _begin(work).result()
+
+
+_visits: dict[str, asyncpg.Connection] = {}
+
+
+async def _visit(url: str) -> asyncpg.Connection:
+    """The connection to a database that is kept for those who only look in; on the loop of `beside`."""
+    conn = _visits.get(url)
+    if conn is None or conn.is_closed():
+        # A new one takes many times as long as what is done on it.
+        conn = _visits[url] = await asyncpg.connect(url)
+    return conn
+
+
+def ask(folder: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    """Ask the database of a folder, or change it behind a gateway's back."""
+
+    async def work() -> list[tuple[Any, ...]]:
+        conn = await _visit(await database_of(folder))
+        return [tuple(row) for row in await conn.fetch(sql, *values)]
+
+    return beside(work())
 
 
 class _Checker:

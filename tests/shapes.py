@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 
@@ -142,15 +141,7 @@ def check(folder: Path) -> list[str]:
 
 def rows_of_database(folder: Path, sql: str, *values: object) -> list[Any]:
     """Ask the database of a folder, or change it behind the gateway's back."""
-
-    async def work() -> list[Any]:
-        conn = await asyncpg.connect(await postgres.database_of(folder))
-        try:
-            return [tuple(row) for row in await conn.fetch(for_postgres(sql), *values)]
-        finally:
-            await conn.close()
-
-    return postgres.beside(work())
+    return postgres.ask(folder, for_postgres(sql), *values)
 
 
 def for_postgres(sql: str) -> str:

@@ -125,12 +125,16 @@ class Presence:
             await asyncio.sleep(self._limits.ack_flush_ms / 1000)
             self._due.clear()
             await self._part()
-            newcomers = [*self._newcomers]
-            with suppress(Problem):  # Then the sweep asks.
-                await self._compare([one for one in newcomers if not one.detached])
-            del self._newcomers[: len(newcomers)]
+            await self._greet()
             if self._gone:
                 self._due.set()
+
+    async def _greet(self) -> None:
+        """Ask the store about who has come. Nothing of them is held while nobody comes or goes."""
+        newcomers = [*self._newcomers]
+        with suppress(Problem):  # Then the sweep asks.
+            await self._compare([one for one in newcomers if not one.detached])
+        del self._newcomers[: len(newcomers)]
 
     async def _part(self) -> None:
         """Tell the store who is gone, but not before what they acked is committed: it counts no more after that."""
