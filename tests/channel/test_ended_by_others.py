@@ -34,6 +34,7 @@ async def kept(stage: Stage, uid: int = BOB) -> list[Frame]:
 async def refused(stage: Stage, code: Close, uid: int = BOB, token: str | None = None) -> None:
     """A device that comes with its token, in the handshake or in `hello`, is told why it may not."""
     token = token or await stage.token(uid)
+    await stage.heard()
     await ended(await stage.open({"app_id": APP}, headers={"access-token": token}), code)
     peer = await stage.open()
     await peer.say(op="hello", app_id=APP, token=token)
@@ -235,6 +236,7 @@ class TestFreeze:
         await refused(stage, Close.FROZEN)
         await stage.send(ALICE, BOB, "meanwhile")
         await stage.call("PUT", "/user/enable", None, json={"list": [BOB]})
+        await stage.heard()
         again = await stage.connect(BOB, 1)
         assert contents(await again.until("live")) == ["meanwhile"]
 

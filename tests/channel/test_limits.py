@@ -10,8 +10,9 @@ from tests.channel.stage import ALICE, APP, BOB, CAROL, Peer, Stage, until
 
 
 async def limit(stage: Stage, **limits: int) -> None:
-    """Set limits of the app as the command does."""
+    """Set limits of the app as the command does, for every node."""
     await stage.near.operator.do(Ask(verb="limits", app=APP, limits=limits))
+    await stage.heard()
 
 
 async def connections(stage: Stage) -> int:
