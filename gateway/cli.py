@@ -49,7 +49,11 @@ def demo(
 def main() -> None:
     """Run the command line; what stops a command is one sentence on stderr."""
     try:
-        cli()
+        try:
+            cli()
+        finally:
+            # Not at the very end, where a reader that has gone could not be heeded any more.
+            sys.stdout.flush()
     except Stop as stop:
         print(f"gateway: {stop}", file=sys.stderr)
         sys.exit(stop.code)

@@ -71,9 +71,9 @@ def app_limits(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Show what an app may use, or set it; 0: no bound of its own.
+    """Show what an app may use, or set it.
 
-    It holds from now on, on nodes that share a PostgreSQL within seconds.
+    0 is no bound of its own. It holds from now on, on nodes that share a PostgreSQL within seconds.
     """
     given = {
         "sends_per_s": sends_per_s,

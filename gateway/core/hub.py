@@ -377,10 +377,14 @@ class Hub:
         pause_s = self._limits.heartbeat_ms / 4000
         while True:
             await asyncio.sleep(pause_s)
-            now = self._now()
-            for connection in self.connections:
-                if not connection.session.ended:
-                    self.perform(connection, connection.session.tick(now))
+            self._tick()
+
+    def _tick(self) -> None:
+        # Not in the loop above: what it names last would be held while it sleeps.
+        now = self._now()
+        for connection in self.connections:
+            if not connection.session.ended:
+                self.perform(connection, connection.session.tick(now))
 
     @property
     def followed(self) -> dict[int, int]:

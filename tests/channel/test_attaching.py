@@ -14,6 +14,9 @@ from gateway.core.attaching import EndedError
 from gateway.core.connection import Connection
 from gateway.domain.model import Bearing
 from gateway.wire.close import Close
+from gateway.wire.effects import Effect
+from gateway.wire.session import Session
+from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, APP, BOB, CAROL, Frame, Stage, ops, seqs, until
 
 GROUPS = 500
@@ -188,10 +191,21 @@ async def test_device_that_goes_while_it_attaches_leaves_nothing(
     assert stage.empty
 
 
-async def test_detached_connection_is_freed(stage: Stage) -> None:
-    """No timer holds a connection until its token expires."""
+async def test_detached_connection_is_freed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No timer holds a connection until its token expires, and no look at all of them until the next."""
+    stage = await start(heartbeat_ms=1_000)
+    looked = False
+
+    def session_tick(session: Session, now: int) -> list[Effect]:
+        nonlocal looked
+        looked = True
+        return tick(session, now)
+
+    tick = Session.tick
+    monkeypatch.setattr(Session, "tick", session_tick)
     peer = await stage.connect(BOB, 1234567, token=await stage.token(BOB, ttl_s=3600))
     await peer.until("live")
+    await until(lambda: looked)
     await peer.close()
     await until(lambda: stage.empty)
 
