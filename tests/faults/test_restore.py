@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -29,7 +30,7 @@ WAIT_S = 20.0
 pytestmark = pytest.mark.timeout(120)
 
 
-class Place:
+class Place(ABC):
     """Where a gateway keeps everything, and what its operator does there."""
 
     def __init__(self, folder: Path, url: str = "") -> None:
@@ -51,13 +52,13 @@ class Place:
         """What an operator types."""
         return command(*words, "--data", self.folder, env={"GATEWAY_STORE_URL": self.url})
 
+    @abstractmethod
     async def save(self) -> None:
         """Make a copy beside the running gateway."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def bring_back(self) -> None:
         """Put the copy in the place of everything; no gateway runs."""
-        raise NotImplementedError
 
 
 class OnSqlite(Place):
