@@ -1,16 +1,17 @@
-"""The laws of users and jobs (design §3, §9), and names for the sentences of all: each law is a question to the store.
+"""Laws that every engine asks in the same words (design §3, §9), and names for the sentences of all.
 
-It selects one sentence per breach, and nothing else. Every engine asks these in the same words; the others are asked in
-each engine's own, since they are about most rows of the store.
+Each law is a question to the store that selects one sentence per breach, and nothing else. The others are asked in each
+engine's own words, for its tables or its planner.
 """
 
 from __future__ import annotations
 
 from gateway.domain.drafts import JobKind
-from gateway.domain.model import PLATFORM_MAX, ROOM, EntryKind, Scope, State
+from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE = int(EntryKind.MESSAGE)
+_FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
 _KINDS = ", ".join(f"'{kind}'" for kind in JobKind)
 
 
@@ -73,3 +74,64 @@ JOB_LAWS: tuple[str, ...] = (
     WHERE j.kind NOT IN ({_KINDS}) OR a.id IS NULL OR (j.finished <> 0 AND j.data <> '') OR j.progress < 0 OR j.done < 0
     """,
 )
+
+COMMON_LAWS: tuple[str, ...] = (
+    "SELECT 'the table meta has ' || count(*) || ' rows instead of one' FROM meta HAVING count(*) <> 1",
+    f"""
+    SELECT 'message ' || msg_id || CASE WHEN related > 0 THEN ' relates to another and is of type ' || ctype
+        ELSE ' is of type ' || ctype || ' and relates to none' END
+    FROM message WHERE (related > 0) <> (ctype IN ({_FOLDED}))
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || CASE
+        WHEN s.id IS NULL THEN ' has no sender'
+        WHEN t.id IS NULL THEN ' has no target'
+        WHEN s.app <> t.app THEN ' goes from one app to another'
+        WHEN s.kind <> {_USER} THEN ' was sent by a group'
+        ELSE ' does not fit its conversation' END
+    FROM message AS m LEFT JOIN timeline AS s ON s.id = m.sender LEFT JOIN timeline AS t ON t.id = m.target
+    WHERE NOT coalesce(s.app = t.app AND s.kind = {_USER}
+        AND (m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END OR t.kind = {_USER} AND EXISTS (
+            SELECT 1 FROM timeline AS p WHERE p.id = m.peer AND p.kind = {_GROUP} AND p.app = t.app)), false)
+    """,
+    """
+    SELECT 'message ' || m.msg_id || ' names text ' || m.body || ', which does not exist' FROM message AS m
+    WHERE m.body IS NOT NULL AND NOT EXISTS (SELECT 1 FROM body AS b WHERE b.id = m.body)
+    """,
+    f"""
+    SELECT 'the conversation of ' || {who("usr")} || ' with ' || {who("opp")} || ' is '
+        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted
+        END
+        || ', and its newest message is ' || last
+    FROM conversation WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last
+    """,
+    f"""
+    SELECT {who("s.usr")} || ' cannot have a stay in ' || {who("s.grp")} FROM stay AS s
+    LEFT JOIN timeline AS u ON u.id = s.usr LEFT JOIN timeline AS g ON g.id = s.grp
+    WHERE NOT coalesce(u.kind = {_USER} AND g.kind = {_GROUP} AND u.app = g.app, false)
+        OR EXISTS (SELECT 1 FROM grp AS r WHERE r.id = s.grp AND r.type = {ROOM})
+    """,
+    f"""
+    SELECT {who("usr")} || ' has ' || count(*) || ' open stays in ' || {who("grp")} FROM stay
+    WHERE to_seq IS NULL GROUP BY usr, grp HAVING count(*) > 1
+    """,
+    f"""
+    WITH inside AS (SELECT grp, count(*) AS n FROM stay WHERE to_seq IS NULL GROUP BY grp)
+    SELECT {who("g.id")} || CASE WHEN g.members <> coalesce(i.n, 0)
+        THEN ' counts ' || g.members || ' members, and ' || coalesce(i.n, 0) || ' are in it'
+        ELSE ' is destroyed and still has members' END
+    FROM grp AS g LEFT JOIN inside AS i ON i.grp = g.id
+    WHERE g.members <> coalesce(i.n, 0) OR (g.destroyed_at IS NOT NULL AND i.n > 0)
+    """,
+    f"""
+    SELECT 'device ' || c.sn || ' of ' || {who("c.usr")} || CASE
+        WHEN d.sn IS NULL THEN ' has a cursor, and is not kept'
+        WHEN t.id IS NULL THEN ' has a cursor in timeline ' || c.t || ', which does not exist'
+        WHEN r.id IS NOT NULL THEN ' has a cursor in the chatroom ' || t.xid
+        ELSE ' has its cursor of ' || {who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
+    FROM cursor AS c LEFT JOIN device AS d ON d.usr = c.usr AND d.sn = c.sn LEFT JOIN timeline AS t ON t.id = c.t
+    LEFT JOIN grp AS r ON r.id = c.t AND r.type = {ROOM}
+    WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false) OR r.id IS NOT NULL
+    """,
+)
+"""Of messages, conversations and devices: those that every engine asks in the same words."""

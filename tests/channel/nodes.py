@@ -33,6 +33,7 @@ from gateway.core.sweep import Sweep
 from gateway.core.tasks import Tasks
 from gateway.core.users import Users
 from gateway.core.writer import Writer
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
 from gateway.store.base import Store
@@ -225,3 +226,8 @@ async def end_of(sink: Sink) -> Close:
 def note_kinds(node: Node) -> list[str]:
     """What notes a node has published, in order."""
     return [type(note).__name__ for _, notes in node.bus.published for note in notes]
+
+
+async def fails(*_: Any) -> Any:
+    """A store that can do nothing."""
+    raise Problem(Kind.STORE_FAILED, "gone")

@@ -6,9 +6,9 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
-from gateway.domain.model import FOLDED, ROOM, EntryKind, Scope
+from gateway.domain.model import FOLDED, EntryKind, Scope
 from gateway.store.group_laws import GROUP_LAWS
-from gateway.store.laws import ACCOUNT_LAWS, JOB_LAWS, trimmed, who
+from gateway.store.laws import ACCOUNT_LAWS, COMMON_LAWS, JOB_LAWS, trimmed, who
 from gateway.store.rows import GONE, RECALLED, ROW_BYTES, UNCOPIED
 from gateway.store.sqlite.entry_laws import ENTRY_LAWS
 
@@ -26,7 +26,6 @@ _DIRECTED = """directed AS (
 _NEWEST = "max(t.last, coalesce(d.last, 0), (SELECT swept_to FROM meta))"
 
 _MESSAGES = (
-    "SELECT 'the table meta has ' || count(*) || ' rows instead of one' FROM meta HAVING count(*) <> 1",
     """
     SELECT 'message ' || msg_id || ' lies above the counter of ids, which is at ' || next_msg_id
     FROM meta CROSS JOIN message ON msg_id >= next_msg_id
@@ -42,11 +41,6 @@ _MESSAGES = (
         ELSE body IS NULL OR shown <> (related = 0) END
     """,
     f"""
-    SELECT 'message ' || msg_id || CASE WHEN related > 0 THEN ' relates to another and is of type ' || ctype
-        ELSE ' is of type ' || ctype || ' and relates to none' END
-    FROM message WHERE (related > 0) <> (ctype IN ({_FOLDED}))
-    """,
-    f"""
     SELECT 'message ' || m.msg_id || ' cannot be folded into message ' || m.related || CASE
         WHEN b.msg_id IS NULL THEN ', which does not exist'
         WHEN b.flags & {RECALLED} THEN ', which is recalled: its text is still there'
@@ -57,26 +51,10 @@ _MESSAGES = (
         ELSE (b.target, b.peer, b.sender, b.related) <> (m.target, m.peer, m.sender, 0) OR b.msg_id >= m.msg_id
             OR b.flags & {RECALLED} AND m.body IS NOT NULL END
     """,
-    f"""
-    SELECT 'message ' || m.msg_id || CASE
-        WHEN s.id IS NULL THEN ' has no sender'
-        WHEN t.id IS NULL THEN ' has no target'
-        WHEN s.app <> t.app THEN ' goes from one app to another'
-        WHEN s.kind <> {_USER} THEN ' was sent by a group'
-        ELSE ' does not fit its conversation' END
-    FROM message AS m LEFT JOIN timeline AS s ON s.id = m.sender LEFT JOIN timeline AS t ON t.id = m.target
-    WHERE NOT coalesce(s.app = t.app AND s.kind = {_USER}
-        AND (m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END OR t.kind = {_USER} AND EXISTS (
-            SELECT 1 FROM timeline AS p WHERE p.id = m.peer AND p.kind = {_GROUP} AND p.app = t.app)), false)
-    """,
     """
     WITH used AS (SELECT body, count(*) AS n FROM message WHERE body IS NOT NULL GROUP BY body)
     SELECT 'text ' || b.id || ' counts ' || b.refs || ' messages, and ' || coalesce(u.n, 0) || ' have it'
     FROM body AS b LEFT JOIN used AS u ON u.body = b.id WHERE u.n IS NOT b.refs
-    """,
-    """
-    SELECT 'message ' || m.msg_id || ' names text ' || m.body || ', which does not exist' FROM message AS m
-    WHERE m.body IS NOT NULL AND NOT EXISTS (SELECT 1 FROM body AS b WHERE b.id = m.body)
     """,
     f"""
     SELECT 'transaction ' || d.key || ' of ' || {who("d.sender")} || ' was answered by messages ' || d.first_msg_id
@@ -115,13 +93,6 @@ _CONVERSATIONS = (
     FROM conversation AS c LEFT JOIN newest AS n ON n.usr = c.usr AND n.opp = c.opp WHERE n.last IS NULL
     """,
     f"""
-    SELECT 'the conversation of ' || {who("usr")} || ' with ' || {who("opp")} || ' is '
-        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted
-        END
-        || ', and its newest message is ' || last
-    FROM conversation WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last
-    """,
-    f"""
     WITH newest AS (SELECT target, max(msg_id) AS last FROM message WHERE peer = 0 GROUP BY target)
     SELECT 'the newest message of ' || {who("t.id")} || ' is ' || coalesce(n.last, 'none') || ', not ' || t.last
     FROM timeline AS t LEFT JOIN newest AS n ON n.target = t.id
@@ -135,12 +106,6 @@ _PARTIES = (
     SELECT {who("t.id")} || ' has no row of its own' FROM timeline AS t
     WHERE NOT CASE t.kind WHEN {_USER} THEN EXISTS (SELECT 1 FROM user AS u WHERE u.id = t.id)
         WHEN {_GROUP} THEN EXISTS (SELECT 1 FROM grp AS g WHERE g.id = t.id) ELSE false END
-    """,
-    f"""
-    SELECT {who("s.usr")} || ' cannot have a stay in ' || {who("s.grp")} FROM stay AS s
-    LEFT JOIN timeline AS u ON u.id = s.usr LEFT JOIN timeline AS g ON g.id = s.grp
-    WHERE NOT coalesce(u.kind = {_USER} AND g.kind = {_GROUP} AND u.app = g.app, false)
-        OR EXISTS (SELECT 1 FROM grp AS r WHERE r.id = s.grp AND r.type = {ROOM})
     """,
     f"""
     SELECT 'the stay of ' || {who("s.usr")} || ' in ' || {who("s.grp")} || ' from seq ' || s.from_seq
@@ -171,10 +136,6 @@ _PARTIES = (
     WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
         OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
     """,
-    f"""
-    SELECT {who("usr")} || ' has ' || count(*) || ' open stays in ' || {who("grp")} FROM stay
-    WHERE to_seq IS NULL GROUP BY usr, grp HAVING count(*) > 1
-    """,
     # Two open ones are told above.
     f"""
     SELECT {who("usr")} || ' has stays in ' || {who("grp")} || ' that overlap at seq ' || from_seq FROM (
@@ -192,26 +153,8 @@ _PARTIES = (
         OR s.to_seq BETWEEN t.floor + 1 AND t.head AND l.kind IS NOT {_MEMBERSHIP}
     """,
     f"""
-    WITH inside AS (SELECT grp, count(*) AS n FROM stay WHERE to_seq IS NULL GROUP BY grp)
-    SELECT {who("g.id")} || CASE WHEN g.members <> coalesce(i.n, 0)
-        THEN ' counts ' || g.members || ' members, and ' || coalesce(i.n, 0) || ' are in it'
-        ELSE ' is destroyed and still has members' END
-    FROM grp AS g LEFT JOIN inside AS i ON i.grp = g.id
-    WHERE g.members <> coalesce(i.n, 0) OR (g.destroyed_at IS NOT NULL AND i.n > 0)
-    """,
-    f"""
     SELECT {who("u.id")} || ' has delivered seq ' || u.delivered || ', and the head of its timeline is ' || t.head
     FROM user AS u CROSS JOIN timeline AS t ON t.id = u.id WHERE u.delivered NOT BETWEEN 0 AND t.head
-    """,
-    f"""
-    SELECT 'device ' || c.sn || ' of ' || {who("c.usr")} || CASE
-        WHEN d.sn IS NULL THEN ' has a cursor, and is not kept'
-        WHEN t.id IS NULL THEN ' has a cursor in timeline ' || c.t || ', which does not exist'
-        WHEN r.id IS NOT NULL THEN ' has a cursor in the chatroom ' || t.xid
-        ELSE ' has its cursor of ' || {who("c.t")} || ' at seq ' || c.seq || ', and the head is ' || t.head END
-    FROM cursor AS c LEFT JOIN device AS d ON d.usr = c.usr AND d.sn = c.sn LEFT JOIN timeline AS t ON t.id = c.t
-    LEFT JOIN grp AS r ON r.id = c.t AND r.type = {ROOM}
-    WHERE d.sn IS NULL OR NOT coalesce(c.seq BETWEEN 0 AND t.head, false) OR r.id IS NOT NULL
     """,
     f"""
     WITH held AS (
@@ -233,6 +176,7 @@ LAWS: tuple[str, ...] = (
     *_MESSAGES,
     *_CONVERSATIONS,
     *_PARTIES,
+    *COMMON_LAWS,
     *ACCOUNT_LAWS,
     *JOB_LAWS,
     *GROUP_LAWS,
