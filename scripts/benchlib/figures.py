@@ -1,4 +1,4 @@
-"""What a scenario finds: figures with their spread, the floor of the same run, and whether they are as they should be."""
+"""What a scenario finds: figures with their spread, beside the floor of the same run."""
 
 from __future__ import annotations
 
