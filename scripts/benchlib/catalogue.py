@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from scripts.benchlib.scenario import Scenario
+from scripts.benchlib.sends import SEND_256
 
-SCENARIOS: dict[str, Scenario] = {}
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        SEND_256,
+    )
+}  # fmt: skip
 """By name."""
