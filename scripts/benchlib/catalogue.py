@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts.benchlib.pushes import ONLINE_ONLY, RATE_500
+from scripts.benchlib.reads import HISTORY, UNREAD
 from scripts.benchlib.scenario import Scenario
 from scripts.benchlib.sends import SEND_1, SEND_256
 
@@ -13,6 +14,8 @@ SCENARIOS: dict[str, Scenario] = {
         SEND_1,
         RATE_500,
         ONLINE_ONLY,
+        HISTORY,
+        UNREAD,
     )
 }  # fmt: skip
 """By name."""
