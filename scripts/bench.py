@@ -18,6 +18,7 @@ import gc
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.benchlib.catalogue import SCENARIOS
 from scripts.benchlib.figures import Figure, save, show
-from scripts.benchlib.programs import Programs
+from scripts.benchlib.programs import MESSAGES_MAX, Programs
 from scripts.benchlib.scenario import play
 from scripts.loadlib.report import progress
 from scripts.loadlib.server import machine
@@ -53,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, OSError) as why:
         print(why, file=sys.stderr)
         return _NOT_BEGUN
-    show(figures, machine(given.folder or Path.cwd()))
+    where = machine(given.folder or Path(tempfile.gettempdir()))
+    scaled = "" if given.scale == 1 else f" · all counts times {given.scale}: a look, and no measurement"
+    show(figures, where + scaled)
     if given.json is not None:
         save(figures, given.json)
     return _REACHED if all(figure.ok for figure in figures) else _MISSED
@@ -61,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _run(given: argparse.Namespace) -> list[Figure]:
     _take_our_place(given.core)
-    programs = Programs(given.core, given.folder, given.scale)
     figures: list[Figure] = []
-    for name in given.scenarios or SCENARIOS:
-        figures += await play(SCENARIOS[name], programs, given.rounds, progress)
+    with Programs(given.core, given.folder, given.scale, given.messages_max) as programs:
+        for name in given.scenarios or SCENARIOS:
+            figures += await play(SCENARIOS[name], programs, given.rounds, progress)
     return figures
 
 
@@ -94,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=1.0,
         help="multiplies all counts; under 1 for a quick look (default: 1)",
+    )
+    parser.add_argument(
+        "--messages-max",
+        type=int,
+        default=MESSAGES_MAX,
+        help=f"leave out stores of more messages than this (default: {MESSAGES_MAX:,}, some GB of disk)",
     )
     parser.add_argument(
         "--folder", type=Path, help="where data is written (default: the system's temporary folder)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.benchlib.growth import GROWTH, MEMBERS
 from scripts.benchlib.pushes import ONLINE_ONLY, RATE_500
 from scripts.benchlib.reads import HISTORY, UNREAD
 from scripts.benchlib.scenario import Scenario
@@ -16,6 +17,8 @@ SCENARIOS: dict[str, Scenario] = {
         ONLINE_ONLY,
         HISTORY,
         UNREAD,
+        GROWTH,
+        MEMBERS,
     )
 }  # fmt: skip
 """By name."""
