@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from scripts.benchlib.groups import GROUPS
+from scripts.benchlib.idle import IDLE
 from scripts.benchlib.scenario import Scenario
 from scripts.benchlib.sends import SEND_256
 
@@ -9,6 +11,8 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         SEND_256,
+        *GROUPS,
+        *IDLE,
     )
 }  # fmt: skip
 """By name."""
