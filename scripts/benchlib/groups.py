@@ -110,12 +110,12 @@ class _FlatOut:
         size, sends = programs.count(_GROUP), programs.count(_FLAT_OUT)
         with programs.gateway() as served:
             async with town(served, size, group_size=size, callers=_CALLERS) as (crowd, fleet):
-                await pumped(pump_of(to_group(crowd), _WARM_UP), crowd)
+                await pumped(pump_of(to_group(crowd), _WARM_UP), crowd.callers)
                 await fleet.reach(_WARM_UP * size)
                 before, began = served.program.cost.cpu_s, time.perf_counter()
                 load = time.process_time()
                 pump = pump_of(to_group(crowd), sends)
-                await pumped(pump, crowd)
+                await pumped(pump, crowd.callers)
                 await fleet.reach((_WARM_UP + sends) * size)
                 seconds = time.perf_counter() - began
                 self._frame.data = fleet.sample
@@ -162,12 +162,12 @@ class _OneByOne:
         size, sends = programs.count(_GROUP), programs.count(_ONE_BY_ONE)
         with programs.gateway() as served:
             async with town(served, size, group_size=size, callers=1) as (crowd, fleet):
-                await pumped(pump_of(to_group(crowd), _WARM_UP), crowd)
+                await pumped(pump_of(to_group(crowd), _WARM_UP), crowd.callers)
                 await fleet.reach(_WARM_UP * size)
                 before, spans = served.program.cost.cpu_s, []
                 for number in range(1, sends + 1):
                     began = time.perf_counter()
-                    await pumped(pump_of(to_group(crowd), 1), crowd)
+                    await pumped(pump_of(to_group(crowd), 1), crowd.callers)
                     await fleet.reach((_WARM_UP + number) * size)
                     spans.append(time.perf_counter() - began)
                 self._frame.data = fleet.sample

@@ -57,8 +57,13 @@ class Programs:
         return max(least, round(full * self._scale))
 
     @contextlib.contextmanager
-    def gateway(self, settings: str = "", template: Path | None = None) -> Iterator[Served]:
-        """Run a gateway with these lines of configuration, on a copy of the data in `template` where one is given."""
+    def gateway(
+        self, settings: str = "", template: Path | None = None, keep: Path | None = None
+    ) -> Iterator[Served]:
+        """Run a gateway with these lines of configuration, on a copy of the data in `template` where one is given.
+
+        `keep`: where its data goes when it has stopped, to be a template.
+        """
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             data = Path(folder) / "data"
             if template is not None:
@@ -69,6 +74,8 @@ class Programs:
                 yield Served(Running(spawned.port, spawned.pid), signer_of(data, "demo"), data)
             finally:
                 spawned.stop()
+                if keep is not None:
+                    shutil.move(data, keep)
 
     @contextlib.contextmanager
     def floor(self, name: str, *words: object) -> Iterator[Running]:

@@ -10,7 +10,7 @@ from scripts.benchlib.programs import Served
 from scripts.benchlib.sockets import Fleet, handshakes
 from scripts.loadlib.crowd import Crowd, Target
 from scripts.loadlib.ledger import Ledger
-from scripts.loadlib.sender import Draft, Principal, Pump
+from scripts.loadlib.sender import Caller, Draft, Principal, Pump
 
 TEXT_BYTES = 100
 """The length of a message's text, everywhere."""
@@ -56,9 +56,13 @@ def pump_of(draft: Drafting, messages: int, rate: float = 0.0, text_bytes: int =
     )
 
 
-async def pumped(pump: Pump, crowd: Crowd) -> None:
-    """Send it all. Raises `RuntimeError` for a send that was refused, or not answered."""
-    pump.start(crowd.callers)
+async def pumped(pump: Pump, callers: list[Caller]) -> None:
+    """Send it all, or until the pump is stopped.
+
+    Raises:
+        RuntimeError: A send was refused, or not answered.
+    """
+    pump.start(callers)
     await pump.finished.wait()
     if pump.refused or pump.unanswered:
         raise RuntimeError(f"sends failed: {dict(pump.refused)}, {pump.unanswered} without an answer")
