@@ -49,29 +49,35 @@ class Run(NamedTuple):
     last: int
 
 
-class Read(NamedTuple):
-    """What the whole frames of one read held, and how many of its bytes they were.
+class Other(NamedTuple):
+    """A frame that is no message."""
 
-    `runs` and `sent_ns` (when each message was sent, as its text says) are there only if they were asked for.
+    opcode: int
+    payload: bytes
+
+
+class Read(NamedTuple):
+    """What the whole frames of one read held, in their order, and how many of its bytes they were.
+
+    Runs and `sent_ns` (when each message was sent, as its text says) are there only if they were asked for. `sample` is
+    the last message's frame.
     """
 
     messages: int
-    runs: Sequence[Run]
+    items: Sequence[Run | Other]
     sent_ns: Sequence[int]
-    others: Sequence[tuple[int, bytes]]
     used: int
     sample: bytes
 
 
-NOTHING = Read(0, (), (), (), 0, b"")
+NOTHING = Read(0, (), (), 0, b"")
 
 
 def scan(data: bytes, *, tracked: bool) -> Read:
     """Look through what a read has brought, from the start of a frame on."""
     messages, pos, size = 0, 0, len(data)
-    runs: list[Run] = []
+    items: list[Run | Other] = []
     sent_ns: list[int] = []
-    others: list[tuple[int, bytes]] = []
     sample = (0, 0)
     while size - pos >= 2:  # noqa: PLR2004 - the shortest frame
         length, start = data[pos + 1], pos + 2
@@ -87,24 +93,25 @@ def scan(data: bytes, *, tracked: bool) -> Read:
             messages += 1
             sample = (pos, stop)
             if tracked:
-                _note(data, start, stop, runs, sent_ns)
+                _note(data, start, stop, items, sent_ns)
         else:
-            others.append((data[pos], data[start:stop]))
+            items.append(Other(data[pos], data[start:stop]))
         pos = stop
-    return Read(messages, runs, sent_ns, others, pos, data[sample[0] : sample[1]])
+    return Read(messages, items, sent_ns, pos, data[sample[0] : sample[1]])
 
 
-def _note(data: bytes, start: int, stop: int, runs: list[Run], sent_ns: list[int]) -> None:
-    """Add a message's place to the runs, and when it was sent."""
+def _note(data: bytes, start: int, stop: int, items: list[Run | Other], sent_ns: list[int]) -> None:
+    """Add a message's place, and when it was sent."""
     at = start + len(_MESSAGE)
     end = data.index(b'"', at)
     timeline = data[at:end].decode()
     # … ","seq":5,"message": …
     seq = int(data[end + 8 : data.index(b",", end + 8)])
-    if runs and runs[-1].timeline == timeline and runs[-1].last + 1 == seq:
-        runs[-1] = runs[-1]._replace(last=seq)
+    last = items[-1] if items else None
+    if isinstance(last, Run) and last.timeline == timeline and last.last + 1 == seq:
+        items[-1] = last._replace(last=seq)
     else:
-        runs.append(Run(timeline, seq, seq))
+        items.append(Run(timeline, seq, seq))
     at = data.find(_CONTENT, end, stop) + len(_CONTENT)
     # <run>:<number>:<nanoseconds>:<padding>, as loadlib's Pump writes it.
     words = data[at : min(at + _MARK_BYTES_MAX, stop)].split(b":", 3)
@@ -292,10 +299,11 @@ class Device(asyncio.Protocol):
             self._rest = data[read.used :]
         if read.messages:
             fleet.came(read)
-            for run in read.runs:
-                self._take(run)
-        for opcode, payload in read.others:
-            self._heed(opcode, payload)
+        for item in read.items:
+            if isinstance(item, Run):
+                self._take(item)
+            else:
+                self._heed(item.opcode, item.payload)
 
     def _upgraded(self, data: bytes) -> bytes:
         """Return what follows the answer to the handshake, once that is whole."""
