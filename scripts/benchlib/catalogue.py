@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from scripts.benchlib.groups import GROUPS
 from scripts.benchlib.growth import GROWTH, MEMBERS
+from scripts.benchlib.idle import IDLE
 from scripts.benchlib.pushes import ONLINE_ONLY, RATE_500
 from scripts.benchlib.reads import HISTORY, UNREAD
 from scripts.benchlib.scenario import Scenario
 from scripts.benchlib.sends import SEND_1, SEND_256
+from scripts.benchlib.storms import STORMS
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -14,7 +17,10 @@ SCENARIOS: dict[str, Scenario] = {
         SEND_256,
         SEND_1,
         RATE_500,
+        *GROUPS,
         ONLINE_ONLY,
+        *IDLE,
+        *STORMS,
         HISTORY,
         UNREAD,
         GROWTH,
