@@ -51,6 +51,11 @@ class Calls:
         )
         return self.post("/message/send", body)
 
+    def notify(self, target: int, text: bytes, more: bytes = b"") -> bytes:
+        """Send a system notification to a user."""
+        body = b'{"type":1,"targets":[%d],"content_type":0,"content":"%s"%s}' % (target, text, more)
+        return self.post("/message/notify", body)
+
     def introductions(self, users: int) -> Request:
         """The request of each number up to `users` names that user, to whom it sends, and makes both."""
 

@@ -165,8 +165,8 @@ class _Load:
     def _tick(self) -> None:
         """Come back when the next call is due.
 
-        A timer of the loop is up to a millisecond late, which is as much as what is measured: the last of the wait is
-        spent spinning, on a core that is the load's alone.
+        A timer of the loop is up to a millisecond late, and being woken takes long too, which is as much as what is
+        measured: the last of the wait is spent spinning, on a core that is the load's alone.
         """
         now_ns = monotonic_ns()
         wait_ns = self._issue_due(now_ns) - now_ns
