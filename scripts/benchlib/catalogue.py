@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from scripts.benchlib.groups import GROUPS
+from scripts.benchlib.idle import IDLE
 from scripts.benchlib.scenario import Scenario
+from scripts.benchlib.sends import SEND_256
 
-SCENARIOS: dict[str, Scenario] = {}
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        SEND_256,
+        *GROUPS,
+        *IDLE,
+    )
+}  # fmt: skip
 """By name."""
