@@ -30,7 +30,7 @@ from gateway.edge.facades.native.decode import (
     decode_signal,
 )
 from gateway.edge.facades.native.envelope import code_of
-from gateway.edge.sink import LAG_PAUSE_S, Response, SocketSink
+from gateway.edge.sink import LAG_PAUSE_S, Laggards, Response, SocketSink
 from gateway.wire.close import Close, close_for
 from gateway.wire.encoding import ENCODINGS, JSON, Encoding, FrameError
 from gateway.wire.frames import (
@@ -88,6 +88,7 @@ class Channel:
         self._origins = frozenset(origins)
         self._open = 0
         self._waiting: set[SocketSink] = set()
+        self._laggards = Laggards(hub, limits.transport_buffer_bytes_max)
         self.draining = False
 
     @property
@@ -118,11 +119,13 @@ class Channel:
         transport = request.transport
         if transport is None:
             return response
-        sink = SocketSink(transport, ENCODINGS.get(response.ws_protocol or "", JSON))
+        sink = SocketSink(transport, ENCODINGS.get(response.ws_protocol or "", JSON), self._laggards)
         self._open += 1
         connection: Connection | None = None
         try:
             principal, connection = await self._authenticate(request, response, sink)
+            # Nothing was written before it had attached, and it has not been waited for since.
+            sink.serve(connection)
             await self._serve(principal, connection, response, sink)
         except Problem as problem:
             sink.close(close_for(problem.kind), problem.sentence, problem.retry_after_ms)
@@ -135,6 +138,7 @@ class Channel:
             self._open -= 1
             if connection is not None:
                 self._hub.detach(connection)
+                sink.serve(None)
         if sink.closed:
             # When the handler returns, aiohttp cuts the socket: the close that was begun must end first.
             await sink.answered(response)
