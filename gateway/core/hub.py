@@ -42,6 +42,8 @@ class Hub:
         # With what their peers had not taken when they were looked at last.
         self._lagging: dict[Connection, int] = {}
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
+        self.deliveries = 0
+        self.pages = 0
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
         self.on_detach: Callable[[Connection], None] = lambda _connection: None
         self.on_replaced: Callable[[Sequence[Attachment]], None] = lambda _replaced: None
@@ -62,6 +64,16 @@ class Hub:
     def devices_of(self, user_id: int) -> dict[int, Connection]:
         """Return a user's connections on this node by `device_sn`."""
         return self._devices.get(user_id, {})
+
+    @property
+    def connections_by_app(self) -> dict[int, int]:
+        """Return how many devices of each app are attached here."""
+        return self._connections_of
+
+    @property
+    def lagging(self) -> int:
+        """Return how many connections take no live writes now, being slow."""
+        return len(self._lagging)
 
     def connections_of(self, app: int) -> int:
         """Return how many devices of an app are attached here."""
@@ -160,6 +172,7 @@ class Hub:
     def _fan_out(self, audience: Audience, timeline_id: int, run: Run) -> None:
         """Write one run to every follower. The common case stays in this loop: no call per session but its write."""
         before, last, data = run.first - 1, run.last, run.data
+        self.deliveries += len(audience.followers) * len(run.frames)
         plain = run.fence is None
         slow: list[Connection] = []
         gone: list[Connection] = []
@@ -301,6 +314,7 @@ class Hub:
             waiting.append(connection)
             return
         self._fetching[timeline_id, from_seq] = [connection]
+        self.pages += 1
         self._tasks.start(self._read_page(timeline_id, from_seq), "fetch")
 
     async def _read_page(self, timeline_id: int, from_seq: int) -> None:
