@@ -46,9 +46,10 @@ from gateway.core.writer import Writer
 from gateway.domain.drafts import Job
 from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
+from gateway.edge.channel import Channel
 from gateway.edge.metrics import metrics_route
 from gateway.edge.server import HTTP_LOG, Switch, build_app
-from gateway.edge.socket import Channel
+from gateway.edge.socket import SocketRoad
 from gateway.listening import BACKLOG, bind, listen, url_of
 from gateway.store.base import Store
 from gateway.stores import open_store
@@ -173,7 +174,7 @@ class Gateway:
             readiness=self.readiness,
             remarks=self.remarks,
             switch=self._switch,
-            channel=self.channel.handle,
+            channel=SocketRoad(self.channel).handle,
             cors_origins=edge.cors_origins,
             extra=[metrics_route(self._metrics.read, self._config.metrics.token, self._worker)],
         )
