@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.benchlib.groups import GROUPS
 from scripts.benchlib.growth import GROWTH, MEMBERS
 from scripts.benchlib.idle import IDLE
+from scripts.benchlib.pressure import FASTER_THAN_DISK
 from scripts.benchlib.pushes import ONLINE_ONLY, RATE_500
 from scripts.benchlib.reads import HISTORY, UNREAD
 from scripts.benchlib.scenario import Scenario
@@ -25,6 +26,7 @@ SCENARIOS: dict[str, Scenario] = {
         UNREAD,
         GROWTH,
         MEMBERS,
+        FASTER_THAN_DISK,
     )
 }  # fmt: skip
 """By name."""
