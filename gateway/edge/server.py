@@ -27,8 +27,9 @@ def build_app(
     channel: Handler,
     cors_origins: Sequence[str] = (),
     remarks: Remarks = tuple,
+    extra: Sequence[web.RouteDef] = (),
 ) -> web.Application:
-    """The application: the native dialect, `/healthz` and `/readyz`, and `channel` at `/ws`.
+    """The application: the native dialect, `/healthz` and `/readyz`, `channel` at `/ws`, and `extra` routes.
 
     Run it with aiohttp's defaults: a client that goes away must not cancel its send (`handler_cancellation` stays
     off).
@@ -41,7 +42,7 @@ def build_app(
         app.on_response_prepare.append(letting_in(cors_origins))
     for verb, path, call in ROUTES:
         app.router.add_route(verb, path, _endpoint(verb, call, answering), expect_handler=_expected)
-    app.add_routes([*ops_routes(readiness, remarks), web.get("/ws", channel, allow_head=False)])
+    app.add_routes([*ops_routes(readiness, remarks), web.get("/ws", channel, allow_head=False), *extra])
     return app
 
 
