@@ -48,6 +48,14 @@ class Known:
         # How often something was forgotten: what was being read just then may be older than the change.
         self._forgotten = 0
 
+    def known_tenant(self, app_id: str) -> Tenant | None:
+        """The app of this name, if it is known."""
+        return self._tenants.get(app_id)
+
+    def known_user(self, app: App, xid: int) -> User | None:
+        """The user with this id, if it is known."""
+        return self._users.get((app.id, xid))
+
     async def tenant(self, app_id: str | None) -> Tenant:
         """The app of this name; raises `APP_UNKNOWN`, and `BAD_PARAMETER` where none is named."""
         if not app_id:
