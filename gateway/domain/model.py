@@ -59,6 +59,9 @@ class Request(enum.IntEnum):
     RECALL = 10
 
 
+RELATING = int(Request.READ_ACK)
+"""From this content type on a send is about another message."""
+
 FOLDED = frozenset({Ctype.APPEND, Ctype.REPLACE})
 """Messages that clients fold into the one they relate to: in no history and no count, and without a status."""
 
