@@ -293,7 +293,7 @@ class Hub:
         await self.register(connection, track, follow.group_xid)
         try:
             [bearing] = await self._store.bearings(
-                connection.user.id, connection.device_sn, [follow.timeline_id]
+                [(connection.user.id, connection.device_sn, follow.timeline_id)]
             )
         except Problem as problem:
             self.perform(connection, session.end(Close.STORE_FAILED, problem.sentence))

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.core.attaching import EndedError
 from gateway.core.connection import Connection
-from gateway.domain.model import Bearing
+from gateway.domain.model import Standing
 from gateway.wire.close import Close
 from gateway.wire.effects import Effect
 from gateway.wire.session import Session
@@ -88,19 +88,21 @@ async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: py
     assert counted == {"_look": 5, "page": 3}
 
 
-async def hold_bearings(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
-    """Make the next second query of attaching wait; return what tells that it does, and what lets it go on."""
+async def hold_standings(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> tuple[asyncio.Event, asyncio.Event]:
+    """Make the next query of attaching wait; return what tells that it does, and what lets it go on."""
     waits, may_go = asyncio.Event(), asyncio.Event()
-    bearings = stage.gateway.store.bearings
+    standings = stage.gateway.store.standings
 
-    async def slow(user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
-        monkeypatch.setattr(stage.gateway.store, "bearings", bearings)
-        found = await bearings(user_id, device_sn, timeline_ids)
+    async def slow(asked: Sequence[tuple[int, int]]) -> list[Standing]:
+        monkeypatch.setattr(stage.gateway.store, "standings", standings)
+        found = await standings(asked)
         waits.set()
         await may_go.wait()
         return found
 
-    monkeypatch.setattr(stage.gateway.store, "bearings", slow)
+    monkeypatch.setattr(stage.gateway.store, "standings", slow)
     return waits, may_go
 
 
@@ -109,7 +111,7 @@ async def test_what_is_committed_while_attaching_arrives(
 ) -> None:
     """A message committed after the heads were read, before the replay began, comes in its place."""
     await stage.send(ALICE, BOB)
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     connecting = asyncio.create_task(stage.connect(BOB))
     await waits.wait()
     await stage.send(ALICE, BOB)
@@ -122,7 +124,7 @@ async def test_group_joined_while_attaching_is_followed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A membership entry above the snapshot of the stays is obeyed when it is written."""
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     connecting = asyncio.create_task(stage.connect(BOB))
     await waits.wait()
     group = await stage.group(ALICE, BOB)
@@ -139,7 +141,7 @@ async def test_device_replaced_while_it_attaches_hears_one_bye(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that a newer one overtakes is told so, once, and leaves nothing."""
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     older = await stage.raw(BOB, 1)
     await waits.wait()
     newer = await stage.connect(BOB, 1)
@@ -166,7 +168,7 @@ async def test_device_that_attaches_while_the_node_drains_hears_why(
             raise
 
     monkeypatch.setattr(attaching, "attach", noted)
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     raw = await stage.raw(BOB, 1)
     await waits.wait()
     await stage.gateway._say_bye()
@@ -182,7 +184,7 @@ async def test_device_that_goes_while_it_attaches_leaves_nothing(
 ) -> None:
     """A socket that is cut in the middle of attaching is forgotten."""
     headers = {"access-token": await stage.token(BOB)}
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     peer = await stage.open({"app_id": APP}, headers=headers)
     await waits.wait()
     peer.cut()

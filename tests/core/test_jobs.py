@@ -39,7 +39,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with open_stage(tmp_path / "data", LIMITS) as opened:
         app = await opened.app()
         for xid in USERS:
-            await opened.store.ensure_user(app.id, xid, 1)
+            await opened.store.ensure_users(app.id, [xid], 1)
         yield opened
 
 

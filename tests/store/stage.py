@@ -284,7 +284,7 @@ class Stage:
 
     async def user(self, xid: int) -> User:
         """Find or make a user."""
-        found = await self.store.ensure_user(self.app.id, xid, NOW)
+        [found] = await self.store.ensure_users(self.app.id, [xid], NOW)
         assert isinstance(found, User)
         return found
 

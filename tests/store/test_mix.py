@@ -208,7 +208,7 @@ class Mix:
         for timeline in (one, self.group()):
             timeline_id = await self.stage.id(timeline)
             page = await self.stage.store.page(timeline_id, 1, 1, 1)
-            stays = (await self.stage.store.standing(user_id, 1)).stays
+            stays = (await self.stage.store.standings([(user_id, 1)]))[0].stays
             if timeline == one or timeline_id in {stay.group_id for stay in stays}:
                 seq = self.chance.randint(max(page.head - 3, 0), page.head)
                 await self.stage.store.keep([Keep(user_id, self.chance.randrange(3), self.at, {}, ())])

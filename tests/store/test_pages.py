@@ -81,10 +81,41 @@ async def test_standing_tells_the_stays_and_the_own_head(stage: Stage) -> None:
     await stage.ack(2, group, 2)
     await stage.ack(2, 2, 1)
     group_id = await stage.id(group)
-    assert await stage.store.standing(await stage.id(2), 1) == Standing(
-        3, 1, kept=False, stays=[Stay(group_id, group, 1, 2)]
-    )
-    assert (await stage.store.standing(await stage.id(3), 1)).stays == [Stay(group_id, group, 3, 2)]
+    [standing] = await stage.store.standings([(await stage.id(2), 1)])
+    assert standing == Standing(3, 1, kept=False, cursor=-1, stays=[Stay(group_id, group, 1, 2)])
+    assert (await stage.store.standings([(await stage.id(3), 1)]))[0].stays == [Stay(group_id, group, 3, 2)]
+
+
+async def test_standings_are_told_in_the_order_asked(stage: Stage) -> None:
+    """Of many devices at once: each its own, kept or not, with as many stays as its user has, also none."""
+    groups = [await stage.group(1, 2), await stage.group(1, 2, 3)]
+    await stage.user(4)
+    one, two, three, four = [await stage.id(xid) for xid in (1, 2, 3, 4)]
+    await stage.store.keep([Keep(two, 5, NOW, {two: 1}, ()), Keep(three, 5, NOW, {}, ())])
+    asked = [(four, 1), (two, 5), (three, 5), (one, 9), (two, 6), (two, 5)]
+    found = await stage.store.standings(asked)
+    told = [(one.head, one.kept, one.cursor, sorted(stay.group_xid for stay in one.stays)) for one in found]
+    assert told == [
+        (0, False, -1, []),
+        (2, True, 1, groups),
+        (1, True, -1, groups[1:]),
+        (2, False, -1, groups),
+        (2, False, -1, groups),
+        (2, True, 1, groups),
+    ]
+    assert await stage.store.standings([]) == []
+
+
+async def test_bearings_of_many_devices(stage: Stage) -> None:
+    """Each has the cursor of the device it is asked for."""
+    await stage.send(1, 2)
+    one, two = await stage.id(1), await stage.id(2)
+    await stage.store.keep([Keep(one, 5, NOW, {one: 0, two: 1}, ()), Keep(two, 5, NOW, {one: 1}, ())])
+    asked = [(one, 5, two), (two, 5, one), (one, 6, one), (one, 5, one), (two, 5, two)]
+    found = await stage.store.bearings(asked)
+    assert [(bearing.timeline_id, bearing.cursor) for bearing in found] == [
+        (two, 1), (one, 1), (one, -1), (one, 0), (two, -1),
+    ]  # fmt: skip
 
 
 async def test_bearings_are_told_in_the_order_asked(stage: Stage) -> None:
@@ -94,7 +125,7 @@ async def test_bearings_are_told_in_the_order_asked(stage: Stage) -> None:
     own, group_id = await stage.id(2), await stage.id(group)
     await stage.store.keep([Keep(own, 1, NOW, {group_id: 1}, ())])
     expected = [Bearing(group_id, 2, 0, 1), Bearing(own, 1, 0, -1)]
-    assert await stage.store.bearings(own, 1, [group_id, own]) == expected
-    assert await stage.store.bearings(own, 1, [own, group_id]) == expected[::-1]
-    assert await stage.store.bearings(0, 0, [group_id]) == [Bearing(group_id, 2, 0, -1)]
-    assert await stage.store.bearings(own, 1, []) == []
+    assert await stage.store.bearings([(own, 1, group_id), (own, 1, own)]) == expected
+    assert await stage.store.bearings([(own, 1, own), (own, 1, group_id)]) == expected[::-1]
+    assert await stage.store.bearings([(0, 0, group_id)]) == [Bearing(group_id, 2, 0, -1)]
+    assert await stage.store.bearings([]) == []

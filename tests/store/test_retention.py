@@ -211,7 +211,7 @@ class TestWhatGoesWithThem:
         await sweep(stage)
         assert await stage.statuses(1, group) == {id_: before[id_] for id_ in ids[2:]}
         assert before[ids[2]] == "READ"
-        [own, other] = await stage.store.bearings(user, 1, [user, in_group])
+        [own, other] = await stage.store.bearings([(user, 1, user), (user, 1, in_group)])
         assert (own.cursor, other.cursor, other.floor) == (0, 4, 3)
 
     async def test_what_is_counted_as_unread(self, stage: Stage) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.domain.model import Bearing, EntryKind, Page, Standing, Stay
+from gateway.domain.model import Bearing, EntryKind, Page, Standing
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.schema import MSG_ID_BLOCK
-from gateway.store.rows import to_entry
+from gateway.store.rows import to_entry, to_standings
 
 # Cut by size before any text is read: a long one lies apart from its row and is fetched only when it is sent. A
 # timeline without entries in the page is one row, whose seq is NULL.
@@ -23,16 +23,21 @@ SELECT t.head, t.floor, p.* FROM timeline AS t LEFT JOIN LATERAL (
     WHERE m.upto <= $4 OR m.number = 1) AS p ON true
 WHERE t.id = $1 ORDER BY p.seq_at
 """
-_STANDING = """
-SELECT t.head, u.delivered, EXISTS (SELECT 1 FROM device WHERE usr = $1 AND sn = $2),
+_STANDINGS = """
+SELECT j.place, t.head, u.delivered, d.usr IS NOT NULL,
+    coalesce((SELECT seq FROM cursor WHERE usr = t.id AND sn = j.sn AND t = t.id), -1),
     s.grp, (SELECT xid FROM timeline WHERE id = s.grp), s.from_seq, s.delivered
-FROM timeline AS t JOIN "user" AS u ON u.id = t.id
-LEFT JOIN stay AS s ON s.usr = $1 AND s.to_seq IS NULL
-WHERE t.id = $1 ORDER BY s.grp
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS j (usr, sn, place)
+CROSS JOIN LATERAL (SELECT id, head FROM timeline WHERE id = j.usr LIMIT 1) AS t
+CROSS JOIN LATERAL (SELECT delivered FROM "user" WHERE id = t.id LIMIT 1) AS u
+LEFT JOIN LATERAL (SELECT usr FROM device WHERE usr = t.id AND sn = j.sn LIMIT 1) AS d ON true
+LEFT JOIN LATERAL (
+    SELECT grp, from_seq, delivered FROM stay WHERE usr = t.id AND to_seq IS NULL OFFSET 0) AS s ON true
+ORDER BY j.place, s.grp
 """
 _BEARINGS = """
-SELECT t.id, t.head, t.floor, coalesce((SELECT seq FROM cursor WHERE usr = $1 AND sn = $2 AND t = t.id), -1)
-FROM unnest($3::bigint[]) WITH ORDINALITY AS j (id, place)
+SELECT t.id, t.head, t.floor, coalesce((SELECT seq FROM cursor WHERE usr = j.usr AND sn = j.sn AND t = t.id), -1)
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS j (usr, sn, id, place)
 CROSS JOIN LATERAL (SELECT id, head, floor FROM timeline WHERE id = j.id LIMIT 1) AS t
 ORDER BY j.place
 """
@@ -50,15 +55,15 @@ class Pages(Lanes):
         told = (to_entry(row[2], row[3], row[4], row[5:]) for row in found if row[2] is not None)
         return Page(entries=[entry for entry in told if entry is not None], floor=floor, head=head)
 
-    async def standing(self, user_id: int, device_sn: int) -> Standing:
+    async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
         """Attach, first query: one statement."""
-        found = await self._look(lambda conn: conn.fetch(_STANDING, user_id, device_sn))
-        head, delivered, kept = found[0][:3]
-        return Standing(head, delivered, kept, [Stay(*row[3:]) for row in found if row[3] is not None])
+        users, sns = [user_id for user_id, _ in asked], [device_sn for _, device_sn in asked]
+        return to_standings(await self._look(lambda conn: conn.fetch(_STANDINGS, users, sns)))
 
-    async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
+    async def bearings(self, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
         """Attach, second query: one statement."""
-        found = await self._look(lambda conn: conn.fetch(_BEARINGS, user_id, device_sn, timeline_ids))
+        users, sns, timelines = zip(*asked, strict=True) if asked else ((), (), ())
+        found = await self._look(lambda conn: conn.fetch(_BEARINGS, users, sns, timelines))
         return [Bearing(*row) for row in found]
 
     async def reserve(self, count: int) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.domain.model import Bearing, EntryKind, Page, Standing, Stay
-from gateway.store.rows import to_entry
+from gateway.domain.model import Bearing, EntryKind, Page, Standing
+from gateway.store.rows import to_entry, to_standings
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 
@@ -32,16 +32,20 @@ SELECT
         LEFT JOIN message AS m ON m.msg_id = e.msg_id AND e.kind = {EntryKind.MESSAGE:d}
         {MESSAGE_JOINS})
 """
-_STANDING = """
-SELECT t.head, u.delivered, EXISTS (SELECT 1 FROM device WHERE usr = ?1 AND sn = ?2),
-    (SELECT json_group_array(json_array(s.grp, g.xid, s.from_seq, s.delivered))
-        FROM stay AS s CROSS JOIN timeline AS g ON g.id = s.grp WHERE s.usr = ?1 AND s.to_seq IS NULL)
-FROM timeline AS t JOIN user AS u ON u.id = t.id WHERE t.id = ?1
+_STANDINGS = """
+SELECT json_group_array(json_array(j.key, t.head, u.delivered, d.usr IS NOT NULL, coalesce(c.seq, -1),
+    s.grp, g.xid, s.from_seq, s.delivered))
+FROM json_each(?) AS j
+CROSS JOIN timeline AS t ON t.id = json_extract(j.value, '$[0]') CROSS JOIN user AS u ON u.id = t.id
+LEFT JOIN device AS d ON d.usr = t.id AND d.sn = json_extract(j.value, '$[1]')
+LEFT JOIN cursor AS c ON c.usr = d.usr AND c.sn = d.sn AND c.t = t.id
+LEFT JOIN stay AS s ON s.usr = t.id AND s.to_seq IS NULL
+LEFT JOIN timeline AS g ON g.id = s.grp
 """
 _BEARINGS = """
 SELECT json_group_array(json_array(t.id, t.head, t.floor, coalesce(c.seq, -1)))
-FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.id = j.value
-LEFT JOIN cursor AS c ON c.usr = ?1 AND c.sn = ?2 AND c.t = t.id
+FROM json_each(?) AS j CROSS JOIN timeline AS t ON t.id = json_extract(j.value, '$[2]')
+LEFT JOIN cursor AS c ON c.usr = json_extract(j.value, '$[0]') AND c.sn = json_extract(j.value, '$[1]') AND c.t = t.id
 """
 
 
@@ -54,14 +58,11 @@ def page(conn: sqlite3.Connection, timeline_id: int, from_seq: int, limit: int, 
     return Page(entries=entries, floor=floor, head=head)
 
 
-def standing(conn: sqlite3.Connection, user_id: int, device_sn: int) -> Standing:
-    """Read a user's open stays, own head and *delivered*, and whether the device is kept, in one statement."""
-    head, delivered, kept, stays = one(conn, _STANDING, (user_id, device_sn))
-    return Standing(head, delivered, bool(kept), [Stay(*stay) for stay in msgspec.json.decode(stays)])
+def standings(conn: sqlite3.Connection, asked: Sequence[tuple[int, int]]) -> list[Standing]:
+    """Read open stays, own head and *delivered*, and whether the device is kept, in one statement for all."""
+    return to_standings(table(conn, _STANDINGS, (rows(asked),)))
 
 
-def bearings(
-    conn: sqlite3.Connection, user_id: int, device_sn: int, timeline_ids: Sequence[int]
-) -> list[Bearing]:
-    """Read heads, floors and the device's cursors of the timelines it follows, in one statement."""
-    return [Bearing(*row) for row in table(conn, _BEARINGS, (user_id, device_sn, rows(timeline_ids)))]
+def bearings(conn: sqlite3.Connection, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
+    """Read heads, floors and devices' cursors of the timelines they follow, in one statement for all."""
+    return [Bearing(*row) for row in table(conn, _BEARINGS, (rows(asked),))]
