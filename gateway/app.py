@@ -28,6 +28,7 @@ from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
+from gateway.core.metrics import Metrics
 from gateway.core.notes import Notes
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
@@ -45,8 +46,10 @@ from gateway.core.writer import Writer
 from gateway.domain.drafts import Job
 from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
+from gateway.edge.channel import Channel
+from gateway.edge.metrics import metrics_route
 from gateway.edge.server import HTTP_LOG, Switch, build_app
-from gateway.edge.socket import Channel
+from gateway.edge.socket import SocketRoad
 from gateway.listening import BACKLOG, bind, listen, url_of
 from gateway.store.base import Store
 from gateway.stores import open_store
@@ -67,7 +70,7 @@ PROBE_MS = 1_000
 class Gateway:
     """One running node. Made by `start`; `stop` drains it."""
 
-    def __init__(self, config: Config, store: Store, bus: Bus) -> None:
+    def __init__(self, config: Config, store: Store, bus: Bus, worker: int = 0) -> None:
         limits = config.limits
         self._config = config
         self._tasks = Tasks()
@@ -122,26 +125,30 @@ class Gateway:
         )
         # Where nodes share a store, commands write to it beside them.
         self._control = None if store.shared else ControlServer(Path(config.server.data), self.operator)
+        self._metrics = Metrics(
+            store, self._bus, self.hub, self.writer, self.receipts, self.presence, ephemeral
+        )
+        self._worker = worker
         self.url = ""
         self._switch = Switch()
         self._runner: web.AppRunner | None = None
 
     @classmethod
-    async def start(cls, config: Config, *, shared_port: bool = False) -> Gateway:
-        """Open the store and listen, on a port that others may listen on too where it is a `shared_port`.
+    async def start(cls, config: Config, *, worker: int = 0) -> Gateway:
+        """Open the store and listen, as a `worker` with this number on a port that the others listen on too.
 
         Raises `StoreError` or `ListenError` with a sentence; nothing is left behind.
         """
         bus = make_bus(config)
         # On a shared port nobody is let in before there is somebody to serve: others are there who do.
-        take = partial(bind, shared=True) if shared_port else listen
+        take = partial(bind, shared=True) if worker else listen
         listener = take(config.server.host, config.server.port)
         try:
             store = await open_store(config)
         except BaseException:
             listener.close()
             raise
-        gateway = cls(config, store, bus)
+        gateway = cls(config, store, bus, worker)
         try:
             await gateway._serve(listener)
         except BaseException:
@@ -167,8 +174,9 @@ class Gateway:
             readiness=self.readiness,
             remarks=self.remarks,
             switch=self._switch,
-            channel=self.channel.handle,
+            channel=SocketRoad(self.channel).handle,
             cors_origins=edge.cors_origins,
+            extra=[metrics_route(self._metrics.read, self._config.metrics.token, self._worker)],
         )
         self._runner = web.AppRunner(
             app,
@@ -184,6 +192,7 @@ class Gateway:
         self.url = url_of(listener)
         if self._control is not None:
             await self._control.start()
+        self._tasks.keep(self._metrics.run, "loop delay")
         self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.sweep.run, "sweep")
         self._tasks.keep(self.presence.run_beat, "beat")

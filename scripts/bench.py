@@ -7,7 +7,7 @@
 
 The server is pinned to one core (`--core`), the load to another. The contenders of a scenario take turns, `--rounds`
 times, so that a noisy hour is noisy for all of them. Told are medians, with the least and the most, and the ratio to
-the floor of the same run. Exit code 0: every reach is met. 1: one is missed. 2: the run could not begin.
+the floor of the same run. Exit code 0: every reach is met. 1: one is missed. 2: a scenario could not be measured.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _run(given: argparse.Namespace) -> list[Figure]:
     _take_our_place(given.core)
-    programs = Programs(given.core, given.folder)
+    programs = Programs(given.core, given.folder, given.scale)
     figures: list[Figure] = []
     for name in given.scenarios or SCENARIOS:
         figures += await play(SCENARIOS[name], programs, given.rounds, progress)
@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="name the scenarios")
     parser.add_argument("--core", type=int, default=0, help="the server's core (default: 0)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each contender (default: 3)")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="multiplies all counts; under 1 for a quick look (default: 1)",
+    )
     parser.add_argument(
         "--folder", type=Path, help="where data is written (default: the system's temporary folder)"
     )

@@ -19,6 +19,8 @@ class Sink(Protocol):
     """The transport of one connection, as the hub needs it. Nothing here waits.
 
     `write` and `ping` raise `RuntimeError` where the socket is gone and nobody has noticed yet; `close` never does.
+    Whoever makes one tells the hub, by `Hub.lag` and `Hub.drained`, when more than `transport_buffer_bytes_max` waits
+    for the peer and when a quarter of that or less does: a fan-out asks nobody how full he is.
     """
 
     @property
@@ -45,8 +47,8 @@ class Connection:
     """
 
     __slots__ = (
-        "alarms", "app", "attach_no", "buffered_before", "detached", "device_sn", "kept", "platform", "session",
-        "sink", "starts", "user", "user_agent",
+        "alarms", "app", "attach_no", "detached", "device_sn", "kept", "platform", "session", "sink", "starts",
+        "user", "user_agent",
     )  # fmt: skip
 
     def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
@@ -61,7 +63,6 @@ class Connection:
         self.detached = False
         self.kept = False
         self.starts: dict[int, int] = {}
-        self.buffered_before = 0
         self.alarms: tuple[asyncio.TimerHandle, ...] = ()
 
 

@@ -27,6 +27,7 @@ class Ephemeral:
         self._store = store
         self._notes = notes
         self._answered: Cache[tuple[int, int, str], Remembered] = Cache(limits.remembered_online_max)
+        self.handed = 0
         self._next = 0
         self._end = 0
         self._reserving = asyncio.Lock()
@@ -58,6 +59,7 @@ class Ephemeral:
         Whoever is None has no devices, or gets nothing.
         """
         notes = self._notes
+        self.handed += len(messages)
         telling = []
         for message, target in zip(messages, targets, strict=True):
             if message.scope is Scope.GROUP:

@@ -39,9 +39,11 @@ class Hub:
         self._topics: dict[int, Topic] = {}
         self._devices: dict[int, dict[int, Connection]] = {}
         self._connections_of: dict[int, int] = {}
-        self._lagging: dict[Connection, None] = {}
+        # With what their peers had not taken when they were looked at last.
+        self._lagging: dict[Connection, int] = {}
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
-        self._drain_timer: asyncio.Handle | None = None
+        self.deliveries = 0
+        self.pages = 0
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
         self.on_detach: Callable[[Connection], None] = lambda _connection: None
         self.on_replaced: Callable[[Sequence[Attachment]], None] = lambda _replaced: None
@@ -62,6 +64,16 @@ class Hub:
     def devices_of(self, user_id: int) -> dict[int, Connection]:
         """Return a user's connections on this node by `device_sn`."""
         return self._devices.get(user_id, {})
+
+    @property
+    def connections_by_app(self) -> dict[int, int]:
+        """Return how many devices of each app are attached here."""
+        return self._connections_of
+
+    @property
+    def lagging(self) -> int:
+        """Return how many connections take no live writes now, being slow."""
+        return len(self._lagging)
 
     def connections_of(self, app: int) -> int:
         """Return how many devices of an app are attached here."""
@@ -160,21 +172,17 @@ class Hub:
     def _fan_out(self, audience: Audience, timeline_id: int, run: Run) -> None:
         """Write one run to every follower. The common case stays in this loop: no call per session but its write."""
         before, last, data = run.first - 1, run.last, run.data
-        full = self._limits.transport_buffer_bytes_max
+        self.deliveries += len(audience.followers) * len(run.frames)
         plain = run.fence is None
         slow: list[Connection] = []
         gone: list[Connection] = []
         for connection, track in audience.followers.items():
             if plain and track.settled and track.sent == before and not connection.session.lagging:
                 track.sent = track.head = last
-                sink = connection.sink
                 try:
-                    sink.write(data)
+                    connection.sink.write(data)
                 except RuntimeError:
                     gone.append(connection)
-                    continue
-                if sink.buffered() > full:
-                    self._lag(connection)
             else:
                 slow.append(connection)
         for connection in gone:
@@ -255,17 +263,13 @@ class Hub:
                     self.close(connection, code, reason)
 
     def write(self, connection: Connection, data: bytes) -> None:
-        """Write finished frames to one connection; a transport that holds too much makes its session lag."""
+        """Write finished frames to one connection."""
         if connection.session.ended:
             return
         try:
             connection.sink.write(data)
         except RuntimeError:
             self.detach(connection)
-            return
-        full = connection.sink.buffered() > self._limits.transport_buffer_bytes_max
-        if full and not connection.session.lagging:
-            self._lag(connection)
 
     def close(
         self, connection: Connection, code: Close, reason: str, retry_after_ms: int | None = None
@@ -310,6 +314,7 @@ class Hub:
             waiting.append(connection)
             return
         self._fetching[timeline_id, from_seq] = [connection]
+        self.pages += 1
         self._tasks.start(self._read_page(timeline_id, from_seq), "fetch")
 
     async def _read_page(self, timeline_id: int, from_seq: int) -> None:
@@ -344,30 +349,27 @@ class Hub:
 
     # -- slow peers -------------------------------------------------------------------------------------
 
-    def _lag(self, connection: Connection) -> None:
-        connection.session.lag()
-        connection.buffered_before = connection.sink.buffered()
-        self._lagging[connection] = None
-        if self._drain_timer is None:
-            # Transports often take everything as soon as this turn of the loop is over.
-            self._drain_timer = asyncio.get_running_loop().call_soon(self._look_at_lagging, 0.001)
+    def lag(self, connection: Connection) -> None:
+        """Learn from a sink that its transport is full: nothing live is written there until it has drained.
 
-    def _look_at_lagging(self, pause_s: float) -> None:
-        """See who has drained. Only lagging sessions are looked at, less often the longer they lag."""
-        self._drain_timer = None
-        now = self._now()
-        low = self._limits.transport_buffer_bytes_max // 4
-        for connection in list(self._lagging):
-            left = connection.sink.buffered()
-            if left <= low:
-                del self._lagging[connection]
-                self.perform(connection, connection.session.drained(now))
-            elif left < connection.buffered_before:
+        May be called from within `Sink.write`, and so may `drained`.
+        """
+        session = connection.session
+        if not session.lagging and not session.ended:
+            session.lag()
+            self._lagging[connection] = connection.sink.buffered()
+
+    def drained(self, connection: Connection) -> None:
+        """Learn from a sink that its transport has room again: what was held back is read from the store."""
+        if self._lagging.pop(connection, None) is not None:
+            self.perform(connection, connection.session.drained(self._now()))
+
+    def _look_at_lagging(self, now: int) -> None:
+        """Count what peers have taken of full transports as life: as they are not read, nothing else shows it."""
+        for connection, before in self._lagging.items():
+            left = self._lagging[connection] = connection.sink.buffered()
+            if left < before:
                 connection.session.heard(now)
-            connection.buffered_before = left
-        if self._lagging and self._drain_timer is None:
-            loop = asyncio.get_running_loop()
-            self._drain_timer = loop.call_later(pause_s, self._look_at_lagging, min(pause_s * 2, 0.05))
 
     # -- time -------------------------------------------------------------------------------------------
 
@@ -382,6 +384,7 @@ class Hub:
     def _tick(self) -> None:
         # Not in the loop above: what it names last would be held while it sleeps.
         now = self._now()
+        self._look_at_lagging(now)
         for connection in self.connections:
             if not connection.session.ended:
                 self.perform(connection, connection.session.tick(now))
@@ -398,6 +401,4 @@ class Hub:
 
     async def stop(self) -> None:
         """End the background work; every connection has had its `bye` before."""
-        if self._drain_timer is not None:
-            self._drain_timer.cancel()
         await self._tasks.stop()

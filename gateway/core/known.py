@@ -54,6 +54,14 @@ class Known:
         # Devices that come back come all at once: whoever waits at the same time is asked for together.
         self._asking: Lane[tuple[App, int], User | Kind] = Lane(self._ensure, Line(USERS_MAX), abreast=2)
 
+    def known_tenant(self, app_id: str) -> Tenant | None:
+        """The app of this name, if it is known."""
+        return self._tenants.get(app_id)
+
+    def known_user(self, app: App, xid: int) -> User | None:
+        """The user with this id, if it is known."""
+        return self._users.get((app.id, xid))
+
     async def tenant(self, app_id: str | None) -> Tenant:
         """The app of this name; raises `APP_UNKNOWN`, and `BAD_PARAMETER` where none is named."""
         if not app_id:

@@ -39,8 +39,8 @@ class Waiting:
         self._limits = limits
         self._parties = Parties() if several else None
         self._shares: dict[int, _Share] = {}
-        self._rows = 0
-        self._size = 0
+        self.rows = 0
+        self.size = 0
         # In the order of their turns: whoever was left out of a batch is first in the next.
         self._apps: dict[int, deque[Waiter]] = {}
 
@@ -56,17 +56,17 @@ class Waiting:
             share = self._shares[draft.app] = _Share()
         limits = self._limits
         # Into an empty queue goes even what is larger than all of it: else it never would.
-        if self._rows and (
-            share.rows + self._rows + rows > limits.queue_rows_max
-            or share.size + self._size + size > limits.queue_bytes_max
+        if self.rows and (
+            share.rows + self.rows + rows > limits.queue_rows_max
+            or share.size + self.size + size > limits.queue_bytes_max
         ):
             if not share.rows:
                 del self._shares[draft.app]
             raise Problem(Kind.OVERLOADED, "too many sends wait for the store", retry_after_ms=1000)
         share.rows += rows
         share.size += size
-        self._rows += rows
-        self._size += size
+        self.rows += rows
+        self.size += size
 
     def release(self, batch: Sequence[Waiter]) -> None:
         """Take back the room of drafts that are committed, or failed; whom they concern is free for the next."""
@@ -75,8 +75,8 @@ class Waiting:
             share = self._shares[draft.app]
             share.rows -= draft.rows
             share.size -= draft.size
-            self._rows -= draft.rows
-            self._size -= draft.size
+            self.rows -= draft.rows
+            self.size -= draft.size
             if not share.rows:
                 del self._shares[draft.app]
         if self._parties is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.core import lane
 from gateway.core.parties import Waiter
+from gateway.core.tally import Tally
 from gateway.core.waiting import Waiting
 from gateway.domain.drafts import Answer, Draft
 from gateway.domain.errors import Kind, Problem
@@ -32,7 +33,8 @@ class Writer:
         self._announce = announce
         self._closed = False
         self._batches_max = store.batches_max
-        self._waiting = Waiting(limits, several=self._batches_max > 1)
+        self.waiting = Waiting(limits, several=self._batches_max > 1)
+        self.tally = Tally()
         self._running: set[asyncio.Task[None]] = set()
         self._gathering = False
         self._patience_s = limits.batch_patience_ms / 1000
@@ -42,9 +44,9 @@ class Writer:
         """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
         if self._closed:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
-        self._waiting.admit(draft)
+        self.waiting.admit(draft)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(draft, future)
+        self.waiting.append(draft, future)
         self._wake()
         # A caller that is cancelled cancels its future only: the draft stays in the batch.
         return await future
@@ -60,7 +62,7 @@ class Writer:
 
     def _lose_patience(self) -> None:
         self._impatient = None
-        if self._waiting and not self._gathering and len(self._running) < self._batches_max:
+        if self.waiting and not self._gathering and len(self._running) < self._batches_max:
             self._begin()
 
     def _begin(self) -> None:
@@ -74,8 +76,8 @@ class Writer:
             # One turn of the loop, so that callers who were woken together share a batch.
             await asyncio.sleep(0)
             self._gathering = False
-            while batch := self._waiting.take():
-                if self._waiting:
+            while batch := self.waiting.take():
+                if self.waiting:
                     self._wake()
                 await self._commit(batch)
         finally:
@@ -84,18 +86,21 @@ class Writer:
 
     async def _commit(self, batch: list[Waiter]) -> None:
         drafts, futures = [waiter.draft for waiter in batch], [waiter.future for waiter in batch]
+        began = asyncio.get_running_loop().time()
         try:
             answers = await self._store.append(drafts)
+            self.tally.note(drafts, answers, asyncio.get_running_loop().time() - began)
             # Before anything else may be committed for those whom it concerns: they hear it in the order of commits.
             self._tell(drafts, answers)
         except Exception as error:
+            self.tally.failed += 1
             if not isinstance(error, Problem):
                 log.exception("a batch failed")
             lane.fail(futures, error)
         else:
             lane.answer(futures, answers)
         finally:
-            self._waiting.release(batch)
+            self.waiting.release(batch)
 
     def _tell(self, drafts: list[Draft], answers: Sequence[Answer]) -> None:
         try:

@@ -46,8 +46,9 @@ def build_app(
     channel: Handler,
     cors_origins: Sequence[str] = (),
     remarks: Remarks = tuple,
+    extra: Sequence[web.RouteDef] = (),
 ) -> web.Application:
-    """The application: the native dialect, `/healthz` and `/readyz`, and `channel` at `/ws`.
+    """The application: the native dialect, `/healthz` and `/readyz`, `channel` at `/ws`, and `extra` routes.
 
     While `switch.draining`, API calls are refused as `DRAINING` (HTTP 503). Run it with aiohttp's defaults: a
     client that goes away must not cancel its send (`handler_cancellation` stays off).
@@ -62,7 +63,7 @@ def build_app(
         app.router.add_route(
             verb, path, _endpoint(verb, call, core, limits, switch), expect_handler=_expected
         )
-    app.add_routes([*ops_routes(readiness, remarks), web.get("/ws", channel, allow_head=False)])
+    app.add_routes([*ops_routes(readiness, remarks), web.get("/ws", channel, allow_head=False), *extra])
     return app
 
 

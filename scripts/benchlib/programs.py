@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from scripts.loadlib.server import Cost, Signer, Spawned, cost_of, signer_of
 
@@ -42,12 +44,17 @@ class Served(NamedTuple):
 class Programs:
     """Starts what is measured on one core; all of it has ended when its `with` has.
 
-    `folder` is where data is written: on the disk that is to be measured.
+    `folder` is where data is written: on the disk that is to be measured. `scale` multiplies what is counted.
     """
 
-    def __init__(self, core: int, folder: Path | None) -> None:
+    def __init__(self, core: int, folder: Path | None, scale: float = 1.0) -> None:
         self.core = core
         self.folder = folder
+        self._scale = scale
+
+    def count(self, full: int, least: int = 1) -> int:
+        """How many that are, of so many in a full run."""
+        return max(least, round(full * self._scale))
 
     @contextlib.contextmanager
     def gateway(self, settings: str = "", template: Path | None = None) -> Iterator[Served]:
@@ -64,33 +71,57 @@ class Programs:
                 spawned.stop()
 
     @contextlib.contextmanager
-    def floor(self, name: str, *words: str) -> Iterator[Running]:
-        """Run `scripts/floors/<name>.py`, which says its port in its first line (0: it has none)."""
-        before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self.core})
+    def floor(self, name: str, *words: object) -> Iterator[Running]:
+        """Run `scripts/floors/<name>.py`, which says its port in its first line."""
+        process = self._start(name, words)
         try:
-            process = subprocess.Popen(
-                [sys.executable, str(FLOORS / f"{name}.py"), *words], stdout=subprocess.PIPE, text=True
-            )
-        finally:
-            os.sched_setaffinity(0, before)
-        assert process.stdout is not None, "it was asked for"
-        try:
-            line = process.stdout.readline()
-            if not line:
-                raise RuntimeError(f"the floor {name} did not start")
-            yield Running(int(line), process.pid)
+            yield Running(int(_line(process, name)), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            process.stdout.close()
+            _end(process)
+
+    def work(self, name: str, *words: object) -> dict[str, float]:
+        """Run a floor that has no port (0), but does its work at once and tells as JSON what it has measured."""
+        process = self._start(name, words)
+        try:
+            _line(process, name)
+            told = msgspec.json.decode(_line(process, name), type=dict[str, float])
+            process.wait()
+            return told
+        finally:
+            _end(process)
+
+    def _start(self, name: str, words: Sequence[object]) -> subprocess.Popen[str]:
+        command = [sys.executable, str(FLOORS / f"{name}.py"), *map(str, words)]
+        before = os.sched_getaffinity(0)
+        # A child inherits the affinity that we have when it starts.
+        os.sched_setaffinity(0, {self.core})
+        try:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        finally:
+            os.sched_setaffinity(0, before)
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """A folder on the disk that is measured, gone afterwards."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             yield Path(folder)
+
+
+def _line(process: subprocess.Popen[str], name: str) -> str:
+    assert process.stdout is not None, "it was asked for"
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the floor {name} did not do its work: what is above says why")
+    return line
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """See it end, by force if it takes too long."""
+    assert process.stdout is not None, "it was asked for"
+    process.stdout.close()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -156,7 +156,7 @@ async def test_peer_that_drains_slowly_is_not_cut_off(start: Start, ticks: Ticks
         await stage.ticked(BOB, ticks)
         while connection.session.heard_at < ticks.at:
             await raw.hear()
-            await until(lambda: connection.buffered_before == connection.sink.buffered(), "a look at it")
+            await until(lambda: stage.hub._lagging[connection] == connection.sink.buffered(), "a look at it")
     assert connection.session.lagging
     assert not connection.session.ended
 

@@ -151,7 +151,7 @@ class TestRoom:
             queue.admit(large)
         queue.release(held)
         assert not queue._shares
-        assert (queue._rows, queue._size) == (0, 0)
+        assert (queue.rows, queue.size) == (0, 0)
 
     def test_bytes_count_too(self) -> None:
         """The same holds for bytes."""
