@@ -308,8 +308,11 @@ class Store(Accounts, Upkeep, Presence, Protocol):
 
     # -- reading timelines ------------------------------------------------------------------------------
 
-    async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
-        """Read entries from `from_seq` on, at most `limit` and about `bytes_max` (at least one)."""
+    async def pages(self, asked: Sequence[tuple[int, int]], limit: int, bytes_max: int) -> list[Page]:
+        """Read, for many (timeline, from_seq), entries from there on: at most `limit` and about `bytes_max` each.
+
+        A page has at least one entry, where there is one. Each is of one snapshot.
+        """
 
     async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
         """Attach, first query, for many (user, device_sn): stays and the own timeline, all in one snapshot."""

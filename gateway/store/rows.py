@@ -37,6 +37,7 @@ ROW_BYTES = 300
 """What a message counts for beside its texts in what an app stores: roughly what its rows take."""
 
 # An enum's own call costs more than all else that is done with a row's number.
+_KINDS = {int(kind): kind for kind in EntryKind}
 _SCOPES = {int(scope): scope for scope in Scope}
 
 STATUSES = tuple(Status)
@@ -101,7 +102,7 @@ def to_entry(seq: int, kind: int, data: str, message: Sequence[Any]) -> Entry | 
     `message` are the columns that `to_message` takes, all None where there is no such message.
     """
     try:
-        match EntryKind(kind):
+        match _KINDS[kind]:
             case EntryKind.MESSAGE as told:
                 if message[0] is None:
                     log.error("seq %d of a timeline names a message that is not there", seq)
@@ -113,8 +114,8 @@ def to_entry(seq: int, kind: int, data: str, message: Sequence[Any]) -> Entry | 
                 return Entry(seq=seq, kind=told, membership=_membership.decode(data))
             case EntryKind.DELETED as told:
                 return Entry(seq=seq, kind=told, deleted=_deleted.decode(data))
-    except ValueError as error:  # msgspec's errors are among them.
-        log.error("seq %d of a timeline cannot be read: %s", seq, error)  # noqa: TRY400 - damage, not a bug to trace
+    except (ValueError, KeyError) as error:  # msgspec's errors are among them.
+        log.error("seq %d of a timeline cannot be read: %r", seq, error)  # noqa: TRY400 - damage, not a bug to trace
         return None
 
 

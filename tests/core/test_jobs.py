@@ -59,7 +59,7 @@ async def heads(stage: Stage) -> list[int]:
     for xid in USERS:
         party = await stage.store.party(app.id, xid)
         assert party is not None
-        found.append((await stage.store.page(party.id, 1, 1, 1)).head)
+        found.append((await stage.store.pages([(party.id, 1)], 1, 1))[0].head)
     return found
 
 

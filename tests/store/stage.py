@@ -295,7 +295,7 @@ class Stage:
 
     async def entries(self, xid: int) -> list[Entry]:
         """Read all entries of a user's or group's timeline."""
-        page = await self.store.page(await self.id(xid), 1, 100_000, 1000 * MIB)
+        [page] = await self.store.pages([(await self.id(xid), 1)], 100_000, 1000 * MIB)
         assert [entry.seq for entry in page.entries] == list(range(page.floor + 1, page.head + 1))
         return page.entries
 

@@ -9,7 +9,7 @@ from tests.store.stage import MIB, NOW, Stage
 
 
 async def page(stage: Stage, xid: int, start: int, limit: int = 100, bytes_max: int = MIB) -> list[int]:
-    found = await stage.store.page(await stage.id(xid), start, limit, bytes_max)
+    [found] = await stage.store.pages([(await stage.id(xid), start)], limit, bytes_max)
     return [entry.seq for entry in found.entries]
 
 
@@ -29,16 +29,16 @@ async def test_a_page_holds_no_more_than_its_limit(stage: Stage) -> None:
 async def test_a_page_tells_floor_and_head(stage: Stage) -> None:
     """Also where it has no entries: beyond the head, and of an empty timeline."""
     await stage.store.append([stage.text(1, 2) for _ in range(5)])
-    found = await stage.store.page(await stage.id(2), 3, 1, MIB)
+    [found] = await stage.store.pages([(await stage.id(2), 3)], 1, MIB)
     assert (found.floor, found.head) == (0, 5)
-    assert await stage.store.page(await stage.id(2), 6, 10, MIB) == Page(entries=[], floor=0, head=5)
+    assert await stage.store.pages([(await stage.id(2), 6)], 10, MIB) == [Page(entries=[], floor=0, head=5)]
     user = await stage.user(9)
-    assert await stage.store.page(user.id, 1, 10, MIB) == Page(entries=[], floor=0, head=0)
+    assert await stage.store.pages([(user.id, 1)], 10, MIB) == [Page(entries=[], floor=0, head=0)]
 
 
 async def test_a_timeline_that_is_not_there_has_no_entries(store: Store) -> None:
     """Asking for it is no error."""
-    assert await store.page(12345, 1, 10, MIB) == Page(entries=[], floor=0, head=0)
+    assert await store.pages([(12345, 1)], 10, MIB) == [Page(entries=[], floor=0, head=0)]
 
 
 async def test_a_page_is_cut_by_bytes(stage: Stage) -> None:
@@ -70,6 +70,21 @@ async def test_all_entries_of_a_long_timeline_are_in_order(stage: Stage) -> None
     while found := await page(stage, 9, len(seen) + 1, limit=60):
         seen += found
     assert seen == list(range(1, 253))
+
+
+async def test_pages_of_many_timelines(stage: Stage) -> None:
+    """Each from its own seq, with its own floor and head, cut by itself, in the order asked; also one twice."""
+    await stage.store.append([stage.text(1, 2, content="x" * 500 * (number % 3)) for number in range(6)])
+    await stage.store.append([stage.text(1, 3) for _ in range(2)])
+    one, two, three = [await stage.id(xid) for xid in (1, 2, 3)]
+    asked = [(three, 2), (two, 1), (12345, 1), (two, 4), (one, 9), (three, 2), (two, 3)]
+    found = await stage.store.pages(asked, 5, 1500)
+    assert [[entry.seq for entry in page.entries] for page in found] == [
+        [2], [1, 2], [], [4, 5], [], [2], [3, 4],
+    ]  # fmt: skip
+    assert [page.head for page in found] == [2, 6, 0, 6, 8, 2, 6]
+    assert found == [page for alone in asked for page in await stage.store.pages([alone], 5, 1500)]
+    assert await stage.store.pages([], 5, 1500) == []
 
 
 async def test_standing_tells_the_stays_and_the_own_head(stage: Stage) -> None:

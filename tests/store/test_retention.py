@@ -22,7 +22,7 @@ async def told(stage: Stage, xid: int) -> list[int]:
 
 
 async def floor(stage: Stage, xid: int) -> int:
-    return (await stage.store.page(await stage.id(xid), 1, 1, 1)).floor
+    return (await stage.store.pages([(await stage.id(xid), 1)], 1, 1))[0].floor
 
 
 async def sweep(stage: Stage, most: int = 100, before: int = NOW) -> int:

@@ -84,7 +84,7 @@ async def use_everything(stage: Stage) -> None:
     await stage.recall(1)
     for opposite in (11, group):
         await stage.delete(12, opposite)
-    await store.page(user.id, 1, 100, MIB)
+    await store.pages([(user.id, 1)], 100, MIB)
     await store.standings([(user.id, 1)])
     await store.bearings([(user.id, 1, user.id), (user.id, 1, in_group.id)])
     await store.message(app, 1)

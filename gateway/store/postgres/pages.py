@@ -12,16 +12,19 @@ from gateway.store.rows import to_entry, to_standings
 
 # Cut by size before any text is read: a long one lies apart from its row and is fetched only when it is sent. A
 # timeline without entries in the page is one row, whose seq is NULL.
-_PAGE = f"""
-SELECT t.head, t.floor, p.* FROM timeline AS t LEFT JOIN LATERAL (
+_PAGES = f"""
+SELECT j.place, t.head, t.floor, p.*
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS j (t, first, place)
+LEFT JOIN LATERAL (SELECT head, floor FROM timeline WHERE id = j.t LIMIT 1) AS t ON true
+LEFT JOIN LATERAL (
     SELECT m.seq_at, m.entry_kind, m.data, {MESSAGE} FROM (
         SELECT e.seq AS seq_at, e.kind AS entry_kind, e.data, m.*, row_number() OVER pages AS number,
             sum(200 + octet_length(e.data) + coalesce(m.size, 0)) OVER pages AS upto
-        FROM (SELECT * FROM entry WHERE t = $1 AND seq >= $2 ORDER BY seq LIMIT $3) AS e
+        FROM (SELECT * FROM entry WHERE t = j.t AND seq >= j.first ORDER BY seq LIMIT $3) AS e
         LEFT JOIN LATERAL {message_where(f"m.msg_id = e.msg_id AND e.kind = {EntryKind.MESSAGE:d}")} AS m ON true
         WINDOW pages AS (ORDER BY e.seq ROWS UNBOUNDED PRECEDING)) AS m
     WHERE m.upto <= $4 OR m.number = 1) AS p ON true
-WHERE t.id = $1 ORDER BY p.seq_at
+ORDER BY j.place, p.seq_at
 """
 _STANDINGS = """
 SELECT j.place, t.head, u.delivered, d.usr IS NOT NULL,
@@ -46,14 +49,18 @@ ORDER BY j.place
 class Pages(Lanes):
     """The part of the `Store` port on PostgreSQL that reads timelines."""
 
-    async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
-        """Read entries of a timeline, with head and floor, in one statement: one snapshot."""
-        found = await self._look(lambda conn: conn.fetch(_PAGE, timeline_id, from_seq, limit, bytes_max))
-        if not found:
-            return Page(entries=[], floor=0, head=0)
-        head, floor = found[0][:2]
-        told = (to_entry(row[2], row[3], row[4], row[5:]) for row in found if row[2] is not None)
-        return Page(entries=[entry for entry in told if entry is not None], floor=floor, head=head)
+    async def pages(self, asked: Sequence[tuple[int, int]], limit: int, bytes_max: int) -> list[Page]:
+        """Read entries of timelines, with head and floor, in one statement: one snapshot."""
+        timelines, firsts = [timeline_id for timeline_id, _ in asked], [first for _, first in asked]
+        found = await self._look(lambda conn: conn.fetch(_PAGES, timelines, firsts, limit, bytes_max))
+        told: dict[int, Page] = {}
+        for row in found:
+            page = told.get(row[0])
+            if page is None:
+                page = told[row[0]] = Page(entries=[], floor=row[2] or 0, head=row[1] or 0)
+            if row[3] is not None and (entry := to_entry(row[3], row[4], row[5], row[6:])) is not None:
+                page.entries.append(entry)
+        return list(told.values())
 
     async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
         """Attach, first query: one statement."""

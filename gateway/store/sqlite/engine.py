@@ -261,9 +261,9 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         finally:
             self._reading -= 1
 
-    async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
-        """Read entries of a timeline."""
-        return await self._look(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
+    async def pages(self, asked: Sequence[tuple[int, int]], limit: int, bytes_max: int) -> list[Page]:
+        """Read entries of timelines."""
+        return await self._look(lambda conn: pages.pages(conn, asked, limit, bytes_max))
 
     async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
         """Attach, first query."""

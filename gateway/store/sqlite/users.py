@@ -80,7 +80,11 @@ def next_xid(conn: sqlite3.Connection, app: int) -> int:
 
 def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
     """Find a user by id; a `Kind` where there is none or a group has this id."""
-    return find_users(conn, app, [xid]).get(xid, Kind.USER_UNKNOWN)
+    found = one(conn, f"{_USER} WHERE t.app = ? AND t.xid = ?", (app, xid))
+    if found:
+        return to_user(found)
+    other = one(conn, "SELECT 1 FROM timeline WHERE app = ? AND xid = ?", (app, xid))
+    return Kind.BAD_PARAMETER if other else Kind.USER_UNKNOWN
 
 
 def find_users(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
