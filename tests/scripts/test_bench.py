@@ -27,7 +27,7 @@ from scripts.benchlib.http import Callers
 from scripts.benchlib.listening import Arrivals, marked
 from scripts.benchlib.programs import Programs
 from scripts.benchlib.scenario import LeftOut, Measured, Rounds, Scenario, column
-from scripts.benchlib.stuffing import deliver_all, stuff
+from scripts.benchlib.stuffing import settle, stuff
 
 ROOT = Path(__file__).resolve().parents[2]
 SUCCESS = b'{"code":200,"message":"ok","data":null}'
@@ -308,7 +308,7 @@ def test_a_store_made_in_bulk_keeps_all_laws(tmp_path: Path) -> None:
     """What stands in it is what sends would have left, and devices of its users are owed nothing."""
     data = tmp_path / "data"
     stuff(data, 1_300)
-    deliver_all(data)
+    settle(data)
     assert check_store(data) == []
     rows = rows_of(data)
     assert (rows["message"], rows["entry"], rows["dedup"]) == (1_300, 2_600, 1_300)
