@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from scripts.benchlib.groups import GROUPS
+from scripts.benchlib.growth import GROWTH, MEMBERS
 from scripts.benchlib.idle import IDLE
 from scripts.benchlib.mixed import GROUPS_500
+from scripts.benchlib.pressure import FASTER_THAN_DISK
 from scripts.benchlib.pushes import ONLINE_ONLY, RATE_500
 from scripts.benchlib.reads import HISTORY, UNREAD
 from scripts.benchlib.scenario import Scenario
@@ -26,6 +28,9 @@ SCENARIOS: dict[str, Scenario] = {
         NEVER_READING,
         HISTORY,
         UNREAD,
+        GROWTH,
+        MEMBERS,
+        FASTER_THAN_DISK,
     )
 }  # fmt: skip
 """By name."""

@@ -28,7 +28,7 @@ async def _known(programs: Programs) -> Measured:
     """Devices of users that the store knows and a process that has just started does not."""
     devices = programs.count(_DEVICES)
     with programs.scratch() as folder:
-        with programs.gateway(keep=folder / "known") as served:
+        with programs.gateway(data=folder / "known") as served:
             crowd = crowd_of(served, devices)
             uids = [crowd.uid(index) for index in range(devices)]
             dial(served.program.port, handshakes(served.program.port, served.signer, uids), _LIVE)
