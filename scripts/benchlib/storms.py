@@ -121,7 +121,8 @@ async def _behind(programs: Programs) -> Measured:
     """Devices that have acked once, gone away, and been sent to, come back together while others send."""
     devices = -(-programs.count(_DEVICES) // _GROUP) * _GROUP
     with programs.gateway() as served:
-        async with town(served, devices, group_size=_GROUP, tracked=True) as (crowd, first):
+        first = Fleet(served.program.port, tracked=True)
+        async with town(served, first, devices, group_size=_GROUP) as crowd:
             # They acked when they went live: they are kept as soon as that is committed.
             await asyncio.sleep(_COMMITTED_S)
             first.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
 
 from scripts.benchlib.programs import Served
 from scripts.benchlib.sockets import Fleet, handshakes
@@ -18,13 +17,6 @@ TEXT_BYTES = 100
 Drafting = Callable[[Principal, int], Draft]
 
 
-class Town(NamedTuple):
-    """Users of a running gateway with a device each, all live."""
-
-    crowd: Crowd
-    fleet: Fleet
-
-
 def crowd_of(served: Served, users: int) -> Crowd:
     """Users that nobody has named yet."""
     return Crowd(Target("127.0.0.1", served.program.port, served.program.pid, served.signer, ""), users)
@@ -32,18 +24,16 @@ def crowd_of(served: Served, users: int) -> Crowd:
 
 @contextlib.asynccontextmanager
 async def town(
-    served: Served, users: int, *, group_size: int = 0, callers: int = 0, tracked: bool = False
-) -> AsyncIterator[Town]:
-    """Make users, put them into groups (0: none), let callers speak for some, and connect a device for each."""
+    served: Served, fleet: Fleet, users: int, *, group_size: int, callers: int = 0
+) -> AsyncIterator[Crowd]:
+    """Make users, put them into groups, let callers speak for some, and connect a device of the fleet for each."""
     crowd = crowd_of(served, users)
-    fleet = Fleet(served.program.port, tracked=tracked)
     try:
-        if group_size:
-            await crowd.make_groups(group_size)
+        await crowd.make_groups(group_size)
         await crowd.open_callers(callers)
         uids = [crowd.uid(index) for index in range(users)]
         await fleet.connect(handshakes(served.program.port, served.signer, uids))
-        yield Town(crowd, fleet)
+        yield crowd
     finally:
         fleet.close()
         crowd.close()
