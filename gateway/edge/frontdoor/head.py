@@ -17,13 +17,30 @@ HEAD_BYTES_MAX = 8_190
 HEADERS_MAX = 64
 """Half of what aiohttp takes."""
 
-# The first line, with a path that needs no decoding and a query of which only percent and plus stand for something
-# else.
-_LINE = re.compile(rb"([A-Z]+) (/[A-Za-z0-9_./-]*)(?:\?([A-Za-z0-9_.~%+&=,:;@/!*()$'?-]*))? HTTP/1\.1\r\n")
+# The first line, with a verb that has calls here, a path that needs no decoding and a query of which only percent and
+# plus stand for something else.
+_LINE = re.compile(
+    rb"(GET|POST|PUT|DELETE) (/[A-Za-z0-9_./-]*)(?:\?([A-Za-z0-9_.~%+&=,:;@/!*()$'?-]*))? HTTP/1\.1\r\n"
+)
 # What no plain head has: anything but visible ASCII, spaces and line ends; a header without a value.
 _ODD = re.compile(rb"[^ -~\r\n]|: *\r")
-_SINGLE = frozenset({"host", "content-length", "content-type", "user-agent"})
-"""Headers that aiohttp takes once only. The others it refuses when they are repeated are those of answers."""
+_SINGLE = frozenset(
+    {
+        "content-length",
+        "content-location",
+        "content-range",
+        "content-type",
+        "etag",
+        "host",
+        "max-forwards",
+        "server",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+"""Headers that aiohttp refuses when they are repeated."""
+_REFUSED = "sec-websocket-key1"
+"""Of a WebSocket before there was a standard."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -76,7 +93,7 @@ def read_head(raw: bytes) -> Head | None:
             return None
         else:
             found[name] += f", {value}"
-    if "host" not in found:
+    if "host" not in found or _REFUSED in found:
         return None
     method, path, query = line.groups(b"")
     return Head(
