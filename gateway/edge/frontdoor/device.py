@@ -203,7 +203,7 @@ class DeviceSocket(asyncio.Protocol):
                 self._deaf = True
                 self._transport.close()
             else:
-                self._cut(int.from_bytes(payload[:2]) or _NORMAL)
+                self._cut()
         elif self.closed or self._left or (asker is not None and asker.connection.session.ended):
             # Whatever crosses the `bye` on its way is not obeyed.
             return None
@@ -235,7 +235,7 @@ class DeviceSocket(asyncio.Protocol):
                     self._refuse(str(error))
                 except (EndedError, GoneError):
                     if not self.closed:
-                        self._cut(_NORMAL)
+                        self._cut()
                 work = self._next()
         except BaseException:
             self._transport.abort()
@@ -325,11 +325,11 @@ class DeviceSocket(asyncio.Protocol):
         else:
             channel.hub.perform(asker.connection, asker.connection.session.end(Close.PROTOCOL, sentence))
 
-    def _cut(self, code: int) -> None:
+    def _cut(self) -> None:
         """Answer the close of a peer that goes, and end the socket whether it takes the rest or not."""
         self._deaf = True
         if not self.gone:
-            self.write(close_frame(code))
+            self.write(close_frame(_NORMAL))
             self._transport.close()
         if self.buffered():
             self._cut_later()
