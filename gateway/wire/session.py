@@ -83,11 +83,11 @@ class Session:
     def attach(self, user_head: int, groups: Sequence[tuple[int, int, int]]) -> list[Track]:
         """Take the snapshot of attaching: the user's head; (timeline id, xid, from_seq) of each open stay.
 
-        Membership entries at or below that head change nothing. The caller registers every track, then
-        primes it.
+        Membership entries at or below that head change nothing. The caller has registered the user's own track
+        before the head was read; it registers those of the groups, which are returned, and primes all of them.
         """
         self._attach_head = user_head
-        return [self._own, *(self._add(*group) for group in groups)]
+        return [self._add(*group) for group in groups]
 
     def _add(self, timeline_id: int, xid: int, from_seq: int) -> Track:
         # Thousands of sessions follow the same group: one copy of its name is enough for all of them.

@@ -8,7 +8,7 @@ from gateway.core.service import Core
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX, INT64_MAX, SAFE_MAX, Ctype, Message
 from gateway.edge.decode import Query
-from gateway.edge.facades.native.asking import principal_of
+from gateway.edge.facades.native.asking import principal_of, recognised
 from gateway.edge.facades.native.decode import decode_broadcast, decode_recall, decode_send
 from gateway.edge.facades.native.envelope import DONE, Asked, paged, sent, success
 
@@ -84,14 +84,14 @@ class _Broadcast(msgspec.Struct):
 
 async def send(core: Core, limits: Limits, asked: Asked) -> bytes:
     """POST, PUT /message/send."""
-    principal = await principal_of(core, asked)
+    principal = recognised(core, asked) or await principal_of(core, asked)
     first, last = await core.messaging.send(principal, decode_send(asked.body, limits))
     return sent(first, last)
 
 
 async def notify(core: Core, limits: Limits, asked: Asked) -> bytes:
     """POST, PUT /message/notify."""
-    principal = await principal_of(core, asked)
+    principal = recognised(core, asked) or await principal_of(core, asked)
     first, last = await core.messaging.notify(principal, decode_send(asked.body, limits))
     return sent(first, last)
 
@@ -139,7 +139,7 @@ async def unread(core: Core, _: Limits, asked: Asked) -> bytes:
 
 async def ack(core: Core, _: Limits, asked: Asked) -> bytes:
     """GET /message/ack: a conversation is read up to a message, or up to its newest."""
-    principal = await principal_of(core, asked)
+    principal = recognised(core, asked) or await principal_of(core, asked)
     query = Query(asked.query)
     conversation_xid = query.number("conversation_id", 0, SAFE_MAX, 0)
     msg_id = query.number("msg_id", 0, SAFE_MAX, 0)
