@@ -195,7 +195,6 @@ class Gateway:
             await self._control.start()
         self._tasks.keep(self._port.run, "half requests")
         self._tasks.keep(self._metrics.run, "loop delay")
-        self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.sweep.run, "sweep")
         self._tasks.keep(self.presence.run_beat, "beat")
         self._tasks.keep(self.presence.run, "departures")
