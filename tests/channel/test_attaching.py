@@ -118,8 +118,8 @@ async def test_devices_that_come_at_once_are_read_together(
     )
     assert asked == {"standings": 15, "standings at once": 1, "bearings": 30, "bearings at once": 1}
     for one, sink in sinks:
-        welcome, live = sink.frames
-        assert (welcome["uid"], live["op"]) == (one.user.xid, "live")
+        welcome = sink.frames[0]
+        assert (welcome["op"], welcome["uid"]) == ("welcome", one.user.xid)
         mine = groups if one.user.xid in (BOB, CAROL) else []
         assert set(welcome["cursors"]) == {"user", *(f"g:{group}" for group in mine)}
     for connection in connections:
