@@ -139,6 +139,33 @@ async def test_who_attaches_does_not_wait_for_a_query_that_hangs(
     assert await (await held).hear() == {"op": "live"}
 
 
+@pytest.mark.one_node("it counts what one transport is written")
+async def test_who_has_nothing_to_get_is_written_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`live` goes with `welcome`, and is a frame of its own where something is replayed first."""
+    written: list[int] = []
+    write = Sink.write
+
+    def noted(sink: Sink, data: bytes) -> None:
+        before = len(sink.frames)
+        write(sink, data)
+        written.append(len(sink.frames) - before)
+
+    monkeypatch.setattr(Sink, "write", noted)
+    principal, _ = await stage.gateway.directory.identify(APP, await stage.token(BOB))
+    attach = stage.gateway.channel._attaching.attach
+    ends = now_ms() + 60_000
+    first = await attach(principal.app, principal.user, Claim(device_sn=1), Sink(), ends)
+    assert written == [2]
+    await stage.send(ALICE, BOB)
+    assert written == [2, 1]
+    sink = Sink()
+    second = await attach(principal.app, principal.user, Claim(device_sn=2), sink, ends)
+    await until(lambda: len(sink.frames) == 3, "the replay")
+    assert [frame["op"] for frame in sink.frames] == ["welcome", "message", "live"]
+    for connection in (first, second):
+        stage.hub.detach(connection)
+
+
 async def hold_standings(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[asyncio.Event, asyncio.Event]:
