@@ -15,7 +15,7 @@ from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Kind, Problem
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
-from tests.channel.nodes import Node, Nodes, end_of, fails, told
+from tests.channel.nodes import Node, Nodes, Sink, end_of, fails, told
 from tests.channel.stage import ALICE, BOB, LIMITS, contents, until
 
 pytestmark = pytest.mark.one_node("it has nodes of its own")
@@ -50,15 +50,36 @@ class TestReplaced:
         assert newest.ended is None
 
     async def test_before_the_node_hears_of_the_user(self, nodes: Nodes) -> None:
-        """A newcomer that was replaced while its node had not subscribed yet is asked for soon, by itself."""
+        """Who came while a node had not subscribed yet is older than the newcomer there, and is replaced by it."""
         here, there = nodes
         subscribe = there.bus.subscribe
+        sinks: list[Sink] = []
 
         async def slow(timeline_id: int) -> None:
-            await here.attach(BOB)
+            sinks.append((await here.attach(BOB))[1])
             await subscribe(timeline_id)
 
         there.bus.subscribe = slow  # type: ignore[method-assign]
+        _, newer = await there.begin(BOB)
+        [older] = sinks
+        assert await end_of(older) == Close.REPLACED
+        assert newer.ended is None
+        [connection] = there.hub.connections
+        assert not connection.detached
+
+    async def test_while_it_attaches(self, nodes: Nodes) -> None:
+        """A newcomer whose note was lost meanwhile is asked for soon, by itself."""
+        here, there = nodes
+        standings = there.view.standings
+
+        async def slow(asked: Any) -> Any:
+            there.view.standings = standings
+            there.bus.deaf = True
+            await here.attach(BOB)
+            there.bus.deaf = False
+            return await standings(asked)
+
+        there.view.standings = slow
         _, older = await there.begin(BOB)
         assert await end_of(older) == Close.REPLACED
         [newer] = here.hub.connections
