@@ -10,8 +10,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web
-
 from gateway.bus.base import Bus, Forget
 from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
@@ -28,6 +26,7 @@ from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.messaging import Messaging
+from gateway.core.metrics import Metrics
 from gateway.core.notes import Notes
 from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
@@ -45,8 +44,12 @@ from gateway.core.writer import Writer
 from gateway.domain.drafts import Job
 from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
-from gateway.edge.server import HTTP_LOG, Switch, build_app
-from gateway.edge.socket import Channel
+from gateway.edge.answering import Answering, Switch
+from gateway.edge.channel import Channel
+from gateway.edge.metrics import metrics_route
+from gateway.edge.port import Port
+from gateway.edge.server import build_app
+from gateway.edge.socket import SocketRoad
 from gateway.listening import BACKLOG, bind, listen, url_of
 from gateway.store.base import Store
 from gateway.stores import open_store
@@ -67,7 +70,7 @@ PROBE_MS = 1_000
 class Gateway:
     """One running node. Made by `start`; `stop` drains it."""
 
-    def __init__(self, config: Config, store: Store, bus: Bus) -> None:
+    def __init__(self, config: Config, store: Store, bus: Bus, worker: int = 0) -> None:
         limits = config.limits
         self._config = config
         self._tasks = Tasks()
@@ -84,14 +87,23 @@ class Gateway:
         )
         notes.on(Forget, self.directory.known.forget)
         self.presence = Presence(
-            store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
+            store,
+            self.hub,
+            self.receipts,
+            notes,
+            limits,
+            ticks_ms,
+            secrets.randbits(63),
+            self.directory.known.forget_all,
         )
         rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.sweep = Sweep(store, self._bus, self.hub, self.presence, rooms, limits, ticks_ms)
         self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected, lambda: store.epoch)
         pacing = Pacing(limits, ticks_ms)
-        ephemeral = Ephemeral(store, notes, limits)
-        messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
+        self._ephemeral = ephemeral = Ephemeral(store, notes, limits)
+        messaging = Messaging(
+            store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms, self.directory.known
+        )
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(
@@ -122,26 +134,30 @@ class Gateway:
         )
         # Where nodes share a store, commands write to it beside them.
         self._control = None if store.shared else ControlServer(Path(config.server.data), self.operator)
+        self._metrics = Metrics(
+            store, self._bus, self.hub, self.writer, self.receipts, self.presence, ephemeral
+        )
+        self._worker = worker
         self.url = ""
-        self._switch = Switch()
-        self._runner: web.AppRunner | None = None
+        self._answering = Answering(self.core, limits, Switch())
+        self._port: Port | None = None
 
     @classmethod
-    async def start(cls, config: Config, *, shared_port: bool = False) -> Gateway:
-        """Open the store and listen, on a port that others may listen on too where it is a `shared_port`.
+    async def start(cls, config: Config, *, worker: int = 0) -> Gateway:
+        """Open the store and listen, as a `worker` with this number on a port that the others listen on too.
 
         Raises `StoreError` or `ListenError` with a sentence; nothing is left behind.
         """
         bus = make_bus(config)
         # On a shared port nobody is let in before there is somebody to serve: others are there who do.
-        take = partial(bind, shared=True) if shared_port else listen
+        take = partial(bind, shared=True) if worker else listen
         listener = take(config.server.host, config.server.port)
         try:
             store = await open_store(config)
         except BaseException:
             listener.close()
             raise
-        gateway = cls(config, store, bus)
+        gateway = cls(config, store, bus, worker)
         try:
             await gateway._serve(listener)
         except BaseException:
@@ -151,40 +167,34 @@ class Gateway:
             raise
         return gateway
 
-    def _forget(self) -> None:
-        """The store has become another one: nothing that was read of it counts."""
-        self.directory.known.forget_all()
-        self.core.messaging.forget_all()
-
     async def _serve(self, listener: socket.socket) -> None:
         await self._bus.start()
         # Devices that attach count only while their node is known to live.
         await self.presence.beat()
         edge = self._config.edge
         app = build_app(
-            self.core,
+            self._answering,
             self._config.limits,
             readiness=self.readiness,
             remarks=self.remarks,
-            switch=self._switch,
-            channel=self.channel.handle,
+            channel=SocketRoad(self.channel).handle,
+            cors_origins=edge.cors_origins,
+            extra=[metrics_route(self._metrics.read, self._config.metrics.token, self._worker)],
+        )
+        self._port = Port(app, self._config.limits)
+        await self._port.open(
+            listener,
+            BACKLOG,
+            self._answering,
+            front_door=edge.front_door,
+            channel=self.channel,
             cors_origins=edge.cors_origins,
         )
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            # Who waits for an answer gets one: `stop` has set the bound.
-            shutdown_timeout=self._config.limits.drain_ms / 1000,
-            keepalive_timeout=75.0,
-            logger=HTTP_LOG,
-        )
-        await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
         self.url = url_of(listener)
         if self._control is not None:
             await self._control.start()
-        self._tasks.keep(self.hub.run, "ticks")
+        self._tasks.keep(self._port.run, "half requests")
+        self._tasks.keep(self._metrics.run, "loop delay")
         self._tasks.keep(self.sweep.run, "sweep")
         self._tasks.keep(self.presence.run_beat, "beat")
         self._tasks.keep(self.presence.run, "departures")
@@ -226,7 +236,7 @@ class Gateway:
         """Drain: take nothing new, flush batches, answers, hints and acks, say `bye`, all within `drain_ms`."""
         if self._draining:
             return
-        self._draining = self._switch.draining = self.channel.draining = True
+        self._draining = self._answering.switch.draining = self.channel.draining = True
         log.info("draining")
         limit_s = self._config.limits.drain_ms / 1000
         ends = asyncio.get_running_loop().time() + limit_s
@@ -241,16 +251,17 @@ class Gateway:
                 async with asyncio.timeout_at(ends):
                     await self.writer.close()
         await self._say_bye()
-        if self._runner:
+        await self.channel.stop(ends)
+        if self._port:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(ends):
-                    await self._runner.cleanup()
+                    await self._port.close(ends)
         await self._release()
 
     async def _flush(self) -> None:
         """Take nothing new, and commit what waits."""
-        for site in list(self._runner.sites) if self._runner else []:
-            await site.stop()
+        if self._port:
+            self._port.stop_listening()
         self.jobs.close()
         await self.writer.close()
         await self.receipts.close()
@@ -266,6 +277,7 @@ class Gateway:
         if self._control is not None:
             await self._control.stop()
         await self._tasks.stop()
+        await self._ephemeral.close()
         await self.sweep.stop()
         await self.hub.stop()
         await self.presence.stop()

@@ -61,6 +61,9 @@ _Prefix = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="1 to 64 letters, digits and any of _ . : -"),
 ]
+_Secret = Annotated[
+    str, Meta(pattern=r"^[\x21-\x7e]{0,256}$", description="empty, or up to 256 characters without spaces")
+]
 _Yes = Annotated[bool, Meta(description="true or false")]
 
 
@@ -77,8 +80,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which web pages may talk to the gateway; without `ws_origins` any may open the device channel."""
+    """Who serves HTTP, and which web pages may talk to the gateway; without `ws_origins` any may open the channel."""
 
+    front_door: _Yes = True
     cors_origins: _CorsOrigins = ()
     ws_origins: _WsOrigins = ()
 
@@ -108,6 +112,12 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     clock_step_max_s: _Step = 259_200
 
 
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may read `/metrics`: whoever bears the token; without one, who asks on this machine itself."""
+
+    token: _Secret = ""
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the gateway says."""
 
@@ -123,6 +133,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bus: Bus = Bus()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
 
@@ -133,6 +144,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "bus": Bus,
     "limits": Limits,
     "retention": Retention,
+    "metrics": Metrics,
     "log": Log,
 }
 
@@ -181,6 +193,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         bus=Bus(**sections["bus"]),
         limits=limits,
         retention=Retention(**sections["retention"]),
+        metrics=Metrics(**sections["metrics"]),
         log=Log(**sections["log"]),
     )
 
@@ -222,7 +235,7 @@ def _take_environment(environ: Mapping[str, str], sections: dict[str, dict[str, 
         if section not in _SECTIONS or key not in _SECTIONS[section].__struct_fields__:
             raise ConfigError(f"unknown configuration variable {name} in the environment")
         value: Any = text.strip()
-        if section == "edge":
+        if section == "edge" and key.endswith("_origins"):
             value = [item.strip() for item in value.split(",") if item.strip()]
         sections[section][key] = _judged(section, key, value, name=name, strict=False)
 
@@ -244,7 +257,7 @@ def _judged(section: str, key: str, value: object, *, name: str, strict: bool) -
     except msgspec.ValidationError:
         expected = get_args(kind)[1].description
         # A URL may hold a password, and one that is wrong may hold it anywhere.
-        told = "" if key == "url" else f", not {value!r}"
+        told = "" if key in {"url", "token"} else f", not {value!r}"
         raise ConfigError(f"{name} must be {expected}{told}") from None
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from gateway.bus.counts import Counts
 from gateway.domain.model import Entry
 
 EVERYBODY = 0
@@ -147,6 +148,10 @@ class Bus(Protocol):
     @property
     def connected(self) -> bool:
         """Whether others hear what is said now, as far as is known."""
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done so far."""
 
     def listen(
         self,

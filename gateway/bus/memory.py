@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.bus.base import EVERYBODY, Hint, Note
+from gateway.bus.counts import Counts
 
 
 class MemoryHub:
@@ -22,6 +23,8 @@ class MemoryBus:
     def __init__(self, shared: MemoryHub | None = None) -> None:
         self._shared = shared or MemoryHub()
         self._shared.nodes.append(self)
+        # Nothing goes over a wire, so that there is nothing to count.
+        self.counts = Counts()
         self._topics: set[int] = {EVERYBODY}
         self._on_hints: Callable[[Sequence[Hint]], None] | None = None
         self._on_notes: Callable[[Sequence[Note]], None] | None = None

@@ -106,7 +106,7 @@ async def _serve(config: Config, leash: Leash | None) -> None:
     # Before anything else: who is told to stop while it starts ends as well-behaved as one that serves.
     stopping = _heed_signals()
     try:
-        gateway = await Gateway.start(config, shared_port=leash is not None)
+        gateway = await Gateway.start(config, worker=leash.number if leash else 0)
     except (ListenError, StoreError) as error:
         raise Stop(str(error)) from error
     except OSError as error:

@@ -11,6 +11,7 @@ from gateway.bus.base import Forget
 from gateway.core.known import APP_ID, Known, Tenant
 from gateway.core.passwords import Passwords
 from gateway.core.principal import Principal
+from gateway.core.principals import Principals
 from gateway.core.tokens import Claims, Tokens
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -60,8 +61,9 @@ class Directory:
         self._randomness = randomness
         self._passwords = passwords or Passwords(limits, randomness)
         self._token_ttl_s = token_ttl_s
-        self._tokens = Tokens(limits)
+        self._tokens = Tokens()
         self.known = Known(store, limits, clock_ms, ticks_ms or clock_ms, publish)
+        self._principals = Principals(self.known, limits)
 
     @property
     def passwords(self) -> Passwords:
@@ -74,6 +76,15 @@ class Directory:
 
     # -- who asks ---------------------------------------------------------------------------------------
 
+    def recognise(
+        self, app_id: str | None, token: str | None, user_header: str | None, group_header: str | None
+    ) -> Principal | None:
+        """Who a request speaks for, by its four headers, if that is known; None: `principal` has to be asked."""
+        # Whoever acts as a group's owner is looked up each time: that group may have another one by now.
+        if group_header:
+            return None
+        return self._principals.find((app_id, token, user_header), self._clock_ms())
+
     async def principal(
         self, app_id: str | None, token: str | None, user_header: str | None, group_header: str | None
     ) -> Principal:
@@ -85,6 +96,9 @@ class Directory:
                 that names another), `FROZEN`, `USER_UNKNOWN` (deleted, or not there where registration is
                 required), `GROUP_UNKNOWN`.
         """
+        recognised = self.recognise(app_id, token, user_header, group_header)
+        if recognised is not None:
+            return recognised
         tenant = await self.known.tenant(app_id)
         claims = self._tokens.verify(tenant.app, token, self._clock_ms())
         user_xid = _header("user_id", user_header) if user_header else 0
@@ -92,17 +106,22 @@ class Directory:
         if user_xid and group_xid:
             raise bad("user_id", "only one of the headers user_id and group_id may be set")
         if claims.admin:
-            return await self._admin(tenant, user_xid, group_xid)
-        if group_xid:
+            principal = await self._admin(tenant, user_xid, group_xid)
+        elif group_xid:
             raise Problem(Kind.FORBIDDEN, "group_id: this header wants an administrator's token")
-        if user_xid and user_xid != claims.xid:
+        elif user_xid and user_xid != claims.xid:
             raise Problem(Kind.FORBIDDEN, "user_id: a user's token speaks for nobody else")
-        return await self._bearer(tenant, claims)
+        else:
+            principal = await self._bearer(tenant, claims)
+        if not group_header:
+            self._principals.keep((app_id, token, user_header), principal, tenant, claims.exp_ms)
+        return principal
 
     async def identify(self, app_id: str | None, token: str | None) -> tuple[Principal, int]:
         """Who a token speaks for without acting headers, and when it expires (ms since 1970).
 
-        Raises what `principal` raises for tokens.
+        It is not remembered: a device brings its token once, and ten thousand of them would fill the memory of those
+        who ask again and again. Raises what `principal` raises for tokens.
         """
         tenant = await self.known.tenant(app_id)
         claims = self._tokens.verify(tenant.app, token, self._clock_ms())

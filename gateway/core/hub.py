@@ -10,14 +10,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from gateway.bus.base import Bus, Hint
 from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
+from gateway.core.lane import Lane, Line
 from gateway.core.tasks import Tasks
+from gateway.core.wheel import Wheel
 from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Bearing, Entry
+from gateway.domain.model import Bearing, Entry, Page
 from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
@@ -25,6 +28,9 @@ from gateway.wire.frames import Told
 from gateway.wire.track import ROOM_PREFIX, Track
 
 log = logging.getLogger(__name__)
+
+PAGES_MAX = 8
+"""Pages of one query: whoever waits for them goes on in one turn of the loop, which must not be a long one."""
 
 
 class Hub:
@@ -36,12 +42,17 @@ class Hub:
         self._limits = limits
         self._now = ticks_ms
         self._tasks = Tasks()
+        self._wheel = Wheel(ticks_ms, self._look)
         self._topics: dict[int, Topic] = {}
-        self._devices: dict[int, dict[int, Connection]] = {}
+        # Nearly always one each.
+        self._devices: dict[int, tuple[Connection, ...]] = {}
         self._connections_of: dict[int, int] = {}
-        self._lagging: dict[Connection, None] = {}
+        # With what their peers had not taken when they were looked at last.
+        self._lagging: dict[Connection, int] = {}
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
-        self._drain_timer: asyncio.Handle | None = None
+        self._pages: Lane[tuple[int, int], Page | None] = Lane(self._read_pages, Line(PAGES_MAX), abreast=2)
+        self.deliveries = 0
+        self.pages = 0
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
         self.on_detach: Callable[[Connection], None] = lambda _connection: None
         self.on_replaced: Callable[[Sequence[Attachment]], None] = lambda _replaced: None
@@ -57,11 +68,21 @@ class Hub:
     @property
     def connections(self) -> list[Connection]:
         """Return all attached connections."""
-        return [connection for devices in self._devices.values() for connection in devices.values()]
+        return [connection for devices in self._devices.values() for connection in devices]
 
     def devices_of(self, user_id: int) -> dict[int, Connection]:
         """Return a user's connections on this node by `device_sn`."""
-        return self._devices.get(user_id, {})
+        return {connection.device_sn: connection for connection in self._devices.get(user_id, ())}
+
+    @property
+    def connections_by_app(self) -> dict[int, int]:
+        """Return how many devices of each app are attached here."""
+        return self._connections_of
+
+    @property
+    def lagging(self) -> int:
+        """Return how many connections take no live writes now, being slow."""
+        return len(self._lagging)
 
     def connections_of(self, app: int) -> int:
         """Return how many devices of an app are attached here."""
@@ -69,9 +90,10 @@ class Hub:
 
     def admit(self, connection: Connection) -> None:
         """Take a connection in; an older one of the same device is replaced, and told so."""
-        devices = self._devices.setdefault(connection.user.id, {})
-        older = devices.get(connection.device_sn)
-        devices[connection.device_sn] = connection
+        devices = self._devices.get(connection.user.id, ())
+        older = next((other for other in devices if other.device_sn == connection.device_sn), None)
+        self._devices[connection.user.id] = (*(other for other in devices if other is not older), connection)
+        self._wheel.set(connection, connection.session.due)
         if older is None:
             app = connection.app.id
             self._connections_of[app] = self._connections_of.get(app, 0) + 1
@@ -81,22 +103,21 @@ class Hub:
     def detach(self, connection: Connection) -> None:
         """Forget a connection: its socket is gone, or about to be."""
         connection.session.ended = True
-        for timeline_id in list(connection.session.tracks):
+        for timeline_id in connection.session.tracks:
             self._unregister(connection, timeline_id)
         self._lagging.pop(connection, None)
-        for alarm in connection.alarms:
-            # One is set for when the token expires: until then it would hold all of the connection.
-            alarm.cancel()
-        connection.alarms = ()
-        devices = self._devices.get(connection.user.id)
-        if devices is not None and devices.get(connection.device_sn) is connection:
-            del devices[connection.device_sn]
+        self._wheel.drop(connection)
+        devices = self._devices.get(connection.user.id, ())
+        if connection in devices:
+            left = tuple(other for other in devices if other is not connection)
+            if left:
+                self._devices[connection.user.id] = left
+            else:
+                del self._devices[connection.user.id]
             app = connection.app.id
             self._connections_of[app] -= 1
             if not self._connections_of[app]:
                 del self._connections_of[app]
-            if not devices:
-                del self._devices[connection.user.id]
         if not connection.detached:
             connection.detached = True
             self.on_detach(connection)
@@ -109,7 +130,7 @@ class Hub:
             if topic.unheard is not None:
                 await topic.unheard.wait()
             return
-        topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid)
+        topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid, connection.sink.encoding)
         topic.add(connection, track)
         unheard = topic.unheard
         try:
@@ -123,7 +144,7 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is not None:
             topic.remove(connection)
-            if not topic.audiences:
+            if not topic.connections:
                 del self._topics[timeline_id]
                 self._bus.unsubscribe(timeline_id)
 
@@ -134,13 +155,13 @@ class Hub:
     def followers(self, timeline_id: int) -> list[Connection]:
         """Return the connections of this node that follow a timeline."""
         topic = self._topics.get(timeline_id)
-        return [] if topic is None else topic.followers
+        return [] if topic is None else topic.connections
 
     @property
     def rooms(self) -> dict[int, tuple[int, list[Connection]]]:
         """Return the chatrooms that somebody here is in, each with its xid and who that is."""
         return {
-            timeline_id: (topic.owner_xid, topic.followers)
+            timeline_id: (topic.owner_xid, topic.connections)
             for timeline_id, topic in self._topics.items()
             if topic.name.startswith(ROOM_PREFIX)
         }
@@ -160,21 +181,17 @@ class Hub:
     def _fan_out(self, audience: Audience, timeline_id: int, run: Run) -> None:
         """Write one run to every follower. The common case stays in this loop: no call per session but its write."""
         before, last, data = run.first - 1, run.last, run.data
-        full = self._limits.transport_buffer_bytes_max
+        self.deliveries += len(audience.followers) * len(run.frames)
         plain = run.fence is None
         slow: list[Connection] = []
         gone: list[Connection] = []
-        for connection, track in audience.followers.items():
+        for connection, track in audience.followers:
             if plain and track.settled and track.sent == before and not connection.session.lagging:
                 track.sent = track.head = last
-                sink = connection.sink
                 try:
-                    sink.write(data)
+                    connection.sink.write(data)
                 except RuntimeError:
                     gone.append(connection)
-                    continue
-                if sink.buffered() > full:
-                    self._lag(connection)
             else:
                 slow.append(connection)
         for connection in gone:
@@ -208,13 +225,13 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is not None:
             now = self._now()
-            for connection in topic.followers:
+            for connection in topic.connections:
                 self.perform(connection, connection.session.hint(timeline_id, head, now))
 
     def tell(self, user_id: int, told: Told, *, but: int = 0) -> None:
         """Write a frame outside timelines to a user's devices; it may be lost, and a lagging device does lose it."""
-        for device_sn, connection in list(self.devices_of(user_id).items()):
-            if device_sn != but and connection.session.started and not connection.session.lagging:
+        for connection in self._devices.get(user_id, ()):
+            if connection.device_sn != but and connection.session.started and not connection.session.lagging:
                 self.write(connection, told.frame(connection.sink.encoding))
 
     def tell_followers(self, timeline_id: int, told: Told, *, but: Connection | None = None) -> None:
@@ -223,9 +240,9 @@ class Hub:
         Who is behind is left out: what it has not read yet may say that it follows no more.
         """
         topic = self._topics.get(timeline_id)
-        for connection in () if topic is None else topic.followers:
+        for connection in () if topic is None else topic.connections:
             session = connection.session
-            track = session.tracks.get(timeline_id)
+            track = session.track(timeline_id)
             settled = track is not None and track.settled and session.started and not session.lagging
             if settled and connection is not but:
                 self.write(connection, told.frame(connection.sink.encoding))
@@ -247,7 +264,8 @@ class Hub:
                 case Unfollow(timeline_id):
                     self._unregister(connection, timeline_id)
                 case Wake(at):
-                    self._wake_at(connection, at)
+                    if not connection.session.ended:
+                        self._wheel.set(connection, min(at, connection.session.due))
                 case Ping():
                     with suppress(RuntimeError):
                         connection.sink.ping()
@@ -255,17 +273,13 @@ class Hub:
                     self.close(connection, code, reason)
 
     def write(self, connection: Connection, data: bytes) -> None:
-        """Write finished frames to one connection; a transport that holds too much makes its session lag."""
+        """Write finished frames to one connection."""
         if connection.session.ended:
             return
         try:
             connection.sink.write(data)
         except RuntimeError:
             self.detach(connection)
-            return
-        full = connection.sink.buffered() > self._limits.transport_buffer_bytes_max
-        if full and not connection.session.lagging:
-            self._lag(connection)
 
     def close(
         self, connection: Connection, code: Close, reason: str, retry_after_ms: int | None = None
@@ -274,31 +288,19 @@ class Hub:
         self.detach(connection)
         connection.sink.close(code, reason, retry_after_ms)
 
-    def _wake_at(self, connection: Connection, at: int) -> None:
-        if not connection.session.ended:
-            loop = asyncio.get_running_loop()
-            alarm = loop.call_later(max(at - self._now(), 0) / 1000, self._wake, connection)
-            waiting = (other for other in connection.alarms if other.when() > loop.time())
-            connection.alarms = (*waiting, alarm)
-
-    def _wake(self, connection: Connection) -> None:
-        if not connection.session.ended:
-            self.perform(connection, connection.session.tick(self._now()))
-
     async def _follow(self, connection: Connection, follow: Follow) -> None:
         session = connection.session
-        track = session.tracks.get(follow.timeline_id)
+        track = session.track(follow.timeline_id)
         if track is None or session.ended:
             return
         await self.register(connection, track, follow.group_xid)
         try:
             [bearing] = await self._store.bearings(
-                connection.user.id, connection.device_sn, [follow.timeline_id]
+                [(connection.user.id, connection.device_sn, follow.timeline_id)]
             )
         except Problem as problem:
             self.perform(connection, session.end(Close.STORE_FAILED, problem.sentence))
             return
-        connection.starts[follow.timeline_id] = follow.from_seq - 1
         self.perform(connection, session.prime(follow.timeline_id, follow.from_seq - 1, bearing.head))
 
     # -- reading what a session has not got -------------------------------------------------------------
@@ -310,81 +312,86 @@ class Hub:
             waiting.append(connection)
             return
         self._fetching[timeline_id, from_seq] = [connection]
-        self._tasks.start(self._read_page(timeline_id, from_seq), "fetch")
+        self.pages += 1
+        self._pages.submit((timeline_id, from_seq)).add_done_callback(
+            partial(self._take_page, timeline_id, from_seq)
+        )
 
-    async def _read_page(self, timeline_id: int, from_seq: int) -> None:
+    async def _read_pages(self, asked: list[tuple[int, int]]) -> list[Page | None]:
+        """Read pages that are asked for at the same time; None is one that could not be read."""
         try:
-            page = await self._store.page(
-                timeline_id, from_seq, self.page_max, self._limits.replay_page_bytes_max
-            )
+            return [*await self._store.pages(asked, self.page_max, self._limits.replay_page_bytes_max)]
+        except Problem:
+            if len(asked) == 1:
+                return [None]
+        # What is wrong with one of them must not keep the others back.
+        return [page for alone in asked for page in await self._read_pages([alone])]
+
+    def _take_page(self, timeline_id: int, from_seq: int, asked: asyncio.Future[Page | None]) -> None:
+        """Give a page to all who have asked for it. No task for each: it is done in the turn that it came in."""
+        page = None if asked.cancelled() or asked.exception() else asked.result()
+        connections = self._fetching.pop((timeline_id, from_seq))
+        if page is None:
+            self._miss_page(connections, timeline_id, from_seq)
+            return
+        try:
             # Not before: whoever asked first may have gone, and the topic may be another's by now.
             topic = self._topics.get(timeline_id)
             if topic is not None and page.entries:
                 topic.dispatched = max(topic.dispatched, page.entries[-1].seq)
-            asked = {connection.sink.encoding for connection in self._fetching[timeline_id, from_seq]}
             runs = {
                 encoding: [] if topic is None else make_runs(page.entries, topic, encoding)
-                for encoding in asked
+                for encoding in {connection.sink.encoding for connection in connections}
             }
-        except Exception as error:
-            if not isinstance(error, Problem):
-                log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
-            now = self._now()
-            for connection in self._fetching.pop((timeline_id, from_seq)):
-                if not connection.session.ended:
-                    self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
+        except Exception:
+            log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
+            self._miss_page(connections, timeline_id, from_seq)
             return
         if is_damaged(page, from_seq):
             log.error("timeline %d has lost entries at or after seq %d", timeline_id, from_seq)
-        for connection in self._fetching.pop((timeline_id, from_seq)):
+        for connection in connections:
             if not connection.session.ended:
                 told = runs[connection.sink.encoding]
                 effects = connection.session.page(timeline_id, from_seq, told, page.floor, page.head)
                 self.perform(connection, effects)
 
+    def _miss_page(self, connections: Sequence[Connection], timeline_id: int, from_seq: int) -> None:
+        now = self._now()
+        for connection in connections:
+            if not connection.session.ended:
+                self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
+
     # -- slow peers -------------------------------------------------------------------------------------
 
-    def _lag(self, connection: Connection) -> None:
-        connection.session.lag()
-        connection.buffered_before = connection.sink.buffered()
-        self._lagging[connection] = None
-        if self._drain_timer is None:
-            # Transports often take everything as soon as this turn of the loop is over.
-            self._drain_timer = asyncio.get_running_loop().call_soon(self._look_at_lagging, 0.001)
+    def lag(self, connection: Connection) -> None:
+        """Learn from a sink that its transport is full: nothing live is written there until it has drained.
 
-    def _look_at_lagging(self, pause_s: float) -> None:
-        """See who has drained. Only lagging sessions are looked at, less often the longer they lag."""
-        self._drain_timer = None
-        now = self._now()
-        low = self._limits.transport_buffer_bytes_max // 4
-        for connection in list(self._lagging):
-            left = connection.sink.buffered()
-            if left <= low:
-                del self._lagging[connection]
-                self.perform(connection, connection.session.drained(now))
-            elif left < connection.buffered_before:
-                connection.session.heard(now)
-            connection.buffered_before = left
-        if self._lagging and self._drain_timer is None:
-            loop = asyncio.get_running_loop()
-            self._drain_timer = loop.call_later(pause_s, self._look_at_lagging, min(pause_s * 2, 0.05))
+        May be called from within `Sink.write`, and so may `drained`.
+        """
+        session = connection.session
+        if not session.lagging and not session.ended:
+            session.lag()
+            self._lagging[connection] = connection.sink.buffered()
+
+    def drained(self, connection: Connection) -> None:
+        """Learn from a sink that its transport has room again: what was held back is read from the store."""
+        if self._lagging.pop(connection, None) is not None:
+            self.perform(connection, connection.session.drained(self._now()))
 
     # -- time -------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Tick all sessions for as long as the node lives: pings, silence."""
-        # A quarter of a heartbeat, so that silence is noticed within 10 % of the idle timeout.
-        pause_s = self._limits.heartbeat_ms / 4000
-        while True:
-            await asyncio.sleep(pause_s)
-            self._tick()
-
-    def _tick(self) -> None:
-        # Not in the loop above: what it names last would be held while it sleeps.
-        now = self._now()
-        for connection in self.connections:
-            if not connection.session.ended:
-                self.perform(connection, connection.session.tick(now))
+    def _look(self, connection: Connection, now: int) -> None:
+        """Let time pass for one connection: pings, silence, the end of its token, and pages that may be asked for."""
+        session = connection.session
+        before = self._lagging.get(connection)
+        if before is not None:
+            # While its transport is full it is not read, so that nothing but this shows its life.
+            left = self._lagging[connection] = connection.sink.buffered()
+            if left < before:
+                session.heard(now)
+        self.perform(connection, session.tick(now))
+        if not session.ended:
+            self._wheel.set(connection, session.due)
 
     @property
     def followed(self) -> dict[int, int]:
@@ -398,6 +405,5 @@ class Hub:
 
     async def stop(self) -> None:
         """End the background work; every connection has had its `bye` before."""
-        if self._drain_timer is not None:
-            self._drain_timer.cancel()
+        self._wheel.stop()
         await self._tasks.stop()

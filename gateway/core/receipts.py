@@ -58,6 +58,11 @@ class Receipts:
         self._due.set()
 
     @property
+    def waiting(self) -> int:
+        """How many acks wait to be committed."""
+        return len(self._acks)
+
+    @property
     def unsettled(self) -> AbstractSet[tuple[int, int]]:
         """Users and devices of which some ack is not committed yet."""
         return self._unsettled
@@ -151,7 +156,7 @@ class Receipts:
                     connection.user.id,
                     connection.device_sn,
                     now,
-                    dict(connection.starts),
+                    connection.session.starts,
                     tuple(self._hub.devices_of(connection.user.id)),
                     connection.platform,
                     connection.user_agent,

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from gateway.core import lane
 from gateway.core.parties import Waiter
+from gateway.core.tally import Tally
 from gateway.core.waiting import Waiting
-from gateway.domain.drafts import Answer, Draft
+from gateway.domain.drafts import Answer, Draft, MessageDraft
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
@@ -32,9 +33,12 @@ class Writer:
         self._announce = announce
         self._closed = False
         self._batches_max = store.batches_max
-        self._waiting = Waiting(limits, several=self._batches_max > 1)
+        self.waiting = Waiting(limits, several=self._batches_max > 1)
+        self.tally = Tally()
         self._running: set[asyncio.Task[None]] = set()
         self._gathering = False
+        self.on_change: Callable[[Draft, Answer | None], None] = lambda _draft, _answer: None
+        """Hears of each draft that is no message what came of it, before anybody else does; None: nobody knows."""
         self._patience_s = limits.batch_patience_ms / 1000
         self._impatient: asyncio.TimerHandle | None = None
 
@@ -42,12 +46,13 @@ class Writer:
         """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
         if self._closed:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
-        self._waiting.admit(draft)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(draft, future)
-        self._wake()
+        waiter = Waiter(draft, asyncio.get_running_loop().create_future())
+        self.waiting.admit(waiter)
+        self.waiting.append(waiter)
+        if not self._gathering:
+            self._wake()
         # A caller that is cancelled cancels its future only: the draft stays in the batch.
-        return await future
+        return await waiter.future
 
     def _wake(self) -> None:
         """Let a batch be cut soon, where the store takes one more: at once, or when those in flight are slow."""
@@ -60,7 +65,7 @@ class Writer:
 
     def _lose_patience(self) -> None:
         self._impatient = None
-        if self._waiting and not self._gathering and len(self._running) < self._batches_max:
+        if self.waiting and not self._gathering and len(self._running) < self._batches_max:
             self._begin()
 
     def _begin(self) -> None:
@@ -74,8 +79,8 @@ class Writer:
             # One turn of the loop, so that callers who were woken together share a batch.
             await asyncio.sleep(0)
             self._gathering = False
-            while batch := self._waiting.take():
-                if self._waiting:
+            while batch := self.waiting.take():
+                if self.waiting:
                     self._wake()
                 await self._commit(batch)
         finally:
@@ -84,18 +89,31 @@ class Writer:
 
     async def _commit(self, batch: list[Waiter]) -> None:
         drafts, futures = [waiter.draft for waiter in batch], [waiter.future for waiter in batch]
+        began = asyncio.get_running_loop().time()
         try:
-            answers = await self._store.append(drafts)
+            try:
+                answers = await self._store.append(drafts)
+            except BaseException:
+                self._heed(drafts, [None] * len(drafts))
+                raise
+            self._heed(drafts, answers)
+            self.tally.note(drafts, answers, asyncio.get_running_loop().time() - began)
             # Before anything else may be committed for those whom it concerns: they hear it in the order of commits.
             self._tell(drafts, answers)
         except Exception as error:
+            self.tally.failed += 1
             if not isinstance(error, Problem):
                 log.exception("a batch failed")
             lane.fail(futures, error)
         else:
             lane.answer(futures, answers)
         finally:
-            self._waiting.release(batch)
+            self.waiting.release(batch)
+
+    def _heed(self, drafts: list[Draft], answers: Sequence[Answer | None]) -> None:
+        for draft, answer in zip(drafts, answers, strict=True):
+            if type(draft) is not MessageDraft:
+                self.on_change(draft, answer)
 
     def _tell(self, drafts: list[Draft], answers: Sequence[Answer]) -> None:
         try:

@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
+from gateway.core.connection import Connection
+from gateway.core.hub import Hub
 from gateway.wire.close import Close
 from gateway.wire.encoding import Encoding
 from gateway.wire.frames import bye_frame
@@ -27,6 +29,11 @@ _MALFORMED = frozenset({1002, 1003, 1007, 1009})
 _ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
 
 
+def abort_later(transport: asyncio.Transport) -> asyncio.TimerHandle:
+    """Cut a socket in `CLOSE_TIMEOUT_S`, if it is still there."""
+    return asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
+
+
 class Response(web.WebSocketResponse):
     """A WebSocket whose end after a malformed frame is left to the channel, which says `bye` first."""
 
@@ -40,18 +47,70 @@ class Response(web.WebSocketResponse):
         return await super().close(code=code, message=message, drain=drain)
 
 
+class Laggards:
+    """Connections whose transport is full, looked at together until it has drained: aiohttp tells nobody when."""
+
+    def __init__(self, hub: Hub, bytes_max: int) -> None:
+        self._hub = hub
+        self._low = bytes_max // 4
+        self.bytes_max = bytes_max
+        self._full: dict[Connection, None] = {}
+        self._timer: asyncio.Handle | None = None
+
+    def add(self, connection: Connection) -> None:
+        """Tell the hub that this one's transport is full, and later, that it is no more."""
+        self._hub.lag(connection)
+        self._full[connection] = None
+        if self._timer is None:
+            # Transports often take everything as soon as this turn of the loop is over.
+            self._timer = asyncio.get_running_loop().call_soon(self._look, 0.001)
+
+    def _look(self, pause_s: float) -> None:
+        """See who has drained, less often the longer it takes."""
+        self._timer = None
+        for connection in list(self._full):
+            if connection.session.ended:
+                del self._full[connection]
+            elif connection.sink.buffered() <= self._low:
+                del self._full[connection]
+                self._hub.drained(connection)
+        if self._full and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(pause_s, self._look, min(pause_s * 2, 0.05))
+
+
 class SocketSink:
-    """The `Sink` of one aiohttp WebSocket. After `close` nothing more is to be written."""
+    """The `Sink` of one aiohttp WebSocket. After `close` nothing more is to be written.
 
-    __slots__ = ("_transport", "buffered", "closed", "encoding", "write")
+    Once its device is attached it is `served`, and from then on tells when its transport is full.
+    """
 
-    def __init__(self, transport: asyncio.Transport, encoding: Encoding) -> None:
+    __slots__ = ("_connection", "_laggards", "_transport", "_write", "buffered", "closed", "encoding")
+
+    def __init__(self, transport: asyncio.Transport, encoding: Encoding, laggards: Laggards) -> None:
         self._transport = transport
+        self._laggards = laggards
+        self._connection: Connection | None = None
         self.encoding = encoding
         self.closed = False
-        # The transport's own methods, bound once: the fan-out calls them once per delivery.
-        self.write = transport.write
+        # The transport's own methods, bound once: they are called once per delivery.
+        self._write = transport.write
         self.buffered = transport.get_write_buffer_size
+
+    def serve(self, connection: Connection | None) -> None:
+        """Tell of this connection when the transport is full; of none any more once it is gone."""
+        self._connection = connection
+        self._look()
+
+    def write(self, data: bytes) -> None:
+        """Queue finished frames."""
+        self._write(data)
+        self._look()
+
+    def _look(self) -> None:
+        connection = self._connection
+        if connection is not None and self.buffered() > self._laggards.bytes_max:
+            self._laggards.add(connection)
 
     @property
     def gone(self) -> bool:
@@ -68,7 +127,7 @@ class SocketSink:
             self.closed = True
             with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
                 self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+            abort_later(self._transport)
 
     async def answered(self, response: Response) -> None:
         """Wait until the peer has answered the close, or was cut for not doing so."""
@@ -90,4 +149,4 @@ class SocketSink:
             self.write(close_frame(_NORMAL))
             self._transport.close()
         if self.buffered():
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+            abort_later(self._transport)

@@ -10,6 +10,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+_WIDTH = 140
+"""Of a table that goes into a file."""
+
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One measured number, a value per round.
@@ -68,6 +71,8 @@ class _Told(msgspec.Struct):
 def show(figures: Sequence[Figure], machine: str) -> None:
     """Print the table."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
     console.print(machine)
     table = Table()
     table.add_column("figure")

@@ -33,14 +33,14 @@ class Signer(msgspec.Struct, frozen=True):
     kid: str
     secret: str
 
-    def token(self, uid: int) -> str:
-        """Return a user's token, good for a day."""
+    def token(self, uid: int, *, admin: bool = False) -> str:
+        """Return a token of a user or administrator, good for a day."""
         now = int(time.time())
         claims = {
             "app": self.app_id,
             "sub": str(uid),
             "cluster": "gateway",
-            "role": 1,
+            "role": 2 if admin else 1,
             "iat": now,
             "exp": now + _TOKEN_TTL_S,
         }

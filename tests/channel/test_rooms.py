@@ -137,7 +137,7 @@ async def test_entries_committed_while_joining_are_not_missed(stage: Stage) -> N
     room = await make(stage)
     peer = await stage.live(BOB)
     sending = asyncio.create_task(stage.send_many(ALICE, room, 30, scope=2))
-    await until(lambda: bool(stage.near.writer._waiting) or sending.done())
+    await until(lambda: bool(stage.near.writer.waiting) or sending.done())
     start: int = (await join(peer, room))["seq"]
     await sending
     frames = await peer.until("message", seq=30) if start < 30 else []

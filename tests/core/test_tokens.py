@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import time
 import tracemalloc
 from random import Random
@@ -14,9 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.tokens import Claims, Tokens
-from gateway.domain.errors import Kind
-from gateway.domain.limits import Limits
+from gateway.core.tokens import TOKEN_CHARS_MAX, Claims, Tokens
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import SAFE_MAX, App
 from tests.core.stage import refused
 
@@ -47,7 +47,7 @@ CLAIMS: dict[str, Any] = {
 
 @pytest.fixture
 def tokens() -> Tokens:
-    return Tokens(Limits())
+    return Tokens()
 
 
 def issued(tokens: Tokens, app: App = APP, *, admin: bool = False) -> str:
@@ -105,7 +105,7 @@ class TestExpired:
     """Tokens that were good once."""
 
     def test_it_expires_at_its_time(self, tokens: Tokens) -> None:
-        """The last good moment is the one before `exp`, remembered or not."""
+        """The last good moment is the one before `exp`."""
         token = issued(tokens)
         with refused(Kind.TOKEN_EXPIRED):
             tokens.verify(APP, token, NOW + 60_000)
@@ -129,14 +129,14 @@ class TestIllegal:
             tokens.verify(APP, token, NOW)
 
     def test_of_another_app(self, tokens: Tokens) -> None:
-        """An app's key signs for that app only, even where it is remembered as good there."""
+        """An app's key signs for that app only."""
         token = issued(tokens, OTHER)
         assert tokens.verify(OTHER, token, NOW).xid == 118
         with refused(Kind.TOKEN_ILLEGAL):
             tokens.verify(APP, token, NOW)
 
     def test_of_another_app_with_the_same_key(self, tokens: Tokens) -> None:
-        """Even where two apps share a key, what is remembered of one is not good for the other."""
+        """Even where two apps share a key, what is good for one is not good for the other."""
         token = issued(tokens)
         assert tokens.verify(APP, token, NOW).xid == 118
         with refused(Kind.TOKEN_ILLEGAL):
@@ -199,7 +199,7 @@ class TestIllegal:
         with refused(Kind.TOKEN_ILLEGAL):
             tokens.verify(APP, signed({**CLAIMS, "exp": exp}), NOW)
 
-    def test_a_remembered_one_of_a_dropped_key(self, tokens: Tokens) -> None:
+    def test_one_of_a_dropped_key(self, tokens: Tokens) -> None:
         """When an app's key goes or changes, so do the tokens that were good by it."""
         token = issued(tokens)
         assert tokens.verify(APP, token, NOW).xid == 118
@@ -217,7 +217,7 @@ class TestIllegal:
     @given(st.text() | st.binary().map(lambda data: base64.urlsafe_b64encode(data).decode()))
     def test_fuzz(self, token: str) -> None:
         """No header, body or signature part brings anything but a refusal."""
-        tokens = Tokens(Limits())
+        tokens = Tokens()
         for made in (
             f"{token}.e30.AA",
             f"e30.{token}.AA",
@@ -230,7 +230,7 @@ class TestIllegal:
     @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=4))
     def test_fuzzed_headers(self, value: Any) -> None:
         """A header may hold anything as its kid or algorithm."""
-        tokens = Tokens(Limits())
+        tokens = Tokens()
         for header in (
             {"alg": "HS512", "kid": value},
             {"alg": value, "kid": "old"},
@@ -251,6 +251,33 @@ class TestIllegal:
         finally:
             tracemalloc.stop()
 
+    def test_a_forged_one_costs_one_signature(self, tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A flood of garbage is cheap: nothing is computed for a key that is not there, and the claims are not read."""
+        computed: list[bytes] = []
+        original = hmac.digest
+
+        def counted(key: bytes, data: bytes, by: Any) -> bytes:
+            computed.append(data)
+            return original(key, data, by)
+
+        monkeypatch.setattr(hmac, "digest", counted)
+        monkeypatch.setattr(tokens, "_payloads", None)
+        for token in (
+            "a.b.c",
+            signed(CLAIMS, kid="gone"),
+            signed(CLAIMS, alg="HS256"),
+            "A" * TOKEN_CHARS_MAX,
+        ):
+            computed.clear()
+            with refused(Kind.TOKEN_ILLEGAL):
+                tokens.verify(APP, token, NOW)
+            assert computed == []
+        token = signed(CLAIMS, FOREIGN)
+        computed.clear()
+        with refused(Kind.TOKEN_ILLEGAL):
+            tokens.verify(APP, token, NOW)
+        assert computed == [token.rpartition(".")[0].encode()]
+
 
 def jwt_json(value: object) -> bytes:
     import json
@@ -258,20 +285,81 @@ def jwt_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-class TestMemory:
-    """What is remembered."""
+def packed(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
-    def test_it_is_bounded(self) -> None:
-        """No more tokens are remembered than the limit says."""
-        tokens = Tokens(Limits(cached_principals_max=3))
-        for xid in range(1, 10):
-            tokens.verify(APP, tokens.issue(APP, xid, admin=False, ttl_s=60, now_ms=NOW)[0], NOW)
-        assert len(tokens._verified) == 3
 
-    def test_what_is_refused_is_not_remembered(self, tokens: Tokens) -> None:
-        """Neither forged nor expired tokens take up room."""
-        with refused(Kind.TOKEN_ILLEGAL):
-            tokens.verify(APP, signed(CLAIMS, FOREIGN), NOW)
-        with refused(Kind.TOKEN_EXPIRED):
-            tokens.verify(APP, issued(tokens), NOW + 60_000)
-        assert len(tokens._verified) == 0
+def forged(head: bytes, body: bytes, secret: bytes = OLD) -> str:
+    """A token of a header and claims as they are written, rightly signed."""
+    signed_part = f"{packed(head)}.{packed(body)}"
+    return f"{signed_part}.{packed(hmac.digest(secret, signed_part.encode(), 'sha512'))}"
+
+
+class TestAsStrictAsPyJwt:
+    """What is verified here by hand is taken by PyJWT too, and says the same there."""
+
+    def agree(self, token: str) -> bool:
+        """Whether a token is taken; if so PyJWT takes it, too."""
+        try:
+            claims = Tokens().verify(APP, token, NOW)
+        except Problem:
+            return False
+        said = jwt.decode(token, OLD, ["HS512"], options={"verify_exp": False, "verify_iat": False})
+        assert (claims.xid, claims.exp_ms) == (int(said["sub"]), said["exp"] * 1000)
+        return True
+
+    @settings(deadline=None, max_examples=300)
+    @given(st.data())
+    def test_a_changed_one(self, data: st.DataObject) -> None:
+        """Any character replaced, added or left out of a good token makes it no token, for both."""
+        token = issued(Tokens())
+        at = data.draw(st.integers(0, len(token) - 1))
+        put = data.draw(st.text("Ab1-_.=+/ \n\0", max_size=2))
+        changed = token[:at] + put + token[at + data.draw(st.integers(0, 2)) :]
+        assert self.agree(changed) is (changed == token)
+
+    @pytest.mark.parametrize("more", ["=", "==", "\n", " ", ".", "A", ".A"])
+    def test_one_with_more_at_its_end(self, more: str) -> None:
+        """Nothing follows a signature, no padding either (RFC 7515 §2)."""
+        assert not self.agree(issued(Tokens()) + more)
+
+    def test_a_signature_written_otherwise(self) -> None:
+        """Of the signature's last character four bits count for nothing: only one way to write them is right."""
+        token = issued(Tokens())
+        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        taken = [last for last in alphabet if self.agree(token[:-1] + last)]
+        assert taken == [token[-1]]
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b'{"alg": "HS512", "kid": "old", "crit": ["b64"], "b64": false}',
+            b'{"alg": "HS512", "kid": "old", "crit": ["b64"], "b64": true}',
+            b'{"alg": "HS512", "kid": "old", "crit": ["exp"]}',
+            b'{"alg": "HS512", "kid": "old", "crit": []}',
+            b'{"alg": "HS512", "kid": "old", "crit": null}',
+            b'{"alg": "HS512", "kid": "old", "b64": false}',
+            b'{"alg": "HS512", "kid": ["old"]}',
+            b'{"alg": ["HS512"], "kid": "old"}',
+            b'{"alg": "hs512", "kid": "old"}',
+            b'{"kid": "old"}',
+            b'["HS512", "old"]',
+            b'{"alg": "HS512", "kid": "old"',
+            b"",
+        ],
+    )
+    def test_a_header_that_wants_more(self, head: bytes) -> None:
+        """Rightly signed or not: a header of another algorithm, or one that has to be understood, is refused."""
+        assert not self.agree(forged(head, msgspec.json.encode(CLAIMS)))
+
+    @pytest.mark.parametrize(
+        "head", [b'{"alg":"HS512","kid":"old"}', b' {"kid": "old", "alg": "HS512", "x": {}}']
+    )
+    def test_a_header_written_otherwise(self, head: bytes) -> None:
+        """Order, spaces and members that say nothing to us do not matter."""
+        assert self.agree(forged(head, msgspec.json.encode(CLAIMS)))
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 1000])
+    def test_claims_that_are_none(self, body: bytes) -> None:
+        """A right signature makes no claims of what is none."""
+        assert not self.agree(forged(b'{"alg":"HS512","kid":"old"}', body))

@@ -136,8 +136,8 @@ def test_whatever_lands_first_each_party_sees_its_drafts_in_order(
         for party in places(numbered):
             ats = [draft.at for draft in run.told if party in places([draft])]
             assert ats == sorted(ats), party
-        waiting = run.writer._waiting
-        assert (waiting._rows, waiting._size, waiting._shares, waiting._apps) == (0, 0, {}, {})
+        waiting = run.writer.waiting
+        assert (waiting.rows, waiting.size, waiting._shares, waiting._apps) == (0, 0, {}, {})
         assert waiting._parties is None or not waiting._parties._lines
         await run.writer.close()
 

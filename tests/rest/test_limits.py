@@ -237,9 +237,7 @@ class TestQueues:
             asked = [asyncio.create_task(alice.ask_send([BOB])) for _ in range(20)]
             assert (await _refused(asked)).status == 503
             late = asyncio.create_task(other.ask_send([BOB]))
-            await until(
-                lambda: store.node.gateway.writer._waiting._rows == 8 * 7, "the other's draft waiting"
-            )
+            await until(lambda: store.node.gateway.writer.waiting.rows == 8 * 7, "the other's draft waiting")
             store.free.set()
             assert (await late).code == 200
             await asyncio.gather(*asked)

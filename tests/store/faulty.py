@@ -37,7 +37,7 @@ async def harm(stage: Stage, script: str) -> None:
 async def crash(stage: Stage) -> None:
     """End a store as a killed process does, with nothing said or written any more, and start it again."""
     store = lanes(stage)
-    for lane in (*store._readers, store._writer):
+    for lane in (*store._readers.lanes, store._writer):
         await lane.close()
     store._lock.close()
     stage.store = await SqliteStore.open(stage.folder, stage.limits)
