@@ -230,6 +230,27 @@ async def test_a_scan_would_be_seen(tmp_path: Path, sql: str, found: list[str]) 
             assert scans(conn, sql, ()) == found
 
 
+async def test_unread_is_one_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many conversations there are, in groups or not; and a page between two users is one, too."""
+    asked: dict[str, Any] = {}
+    real = Lane.run
+
+    async def listen(lane: Lane, work: Callable[[Any], Any]) -> Any:
+        return await real(lane, lambda conn: work(Listener(conn, asked)))
+
+    async with Stage("sqlite", tmp_path / "data") as stage:
+        for xid in range(11, 31):
+            await stage.send(xid, 10)
+        await stage.say(11, await stage.group(11, 10))
+        user, party = await stage.user(10), await stage.party(11)
+        monkeypatch.setattr(Lane, "run", listen)
+        assert len(await stage.store.recent(user.id)) == 21
+        assert len(asked) == 1
+        assert await stage.store.history(user, party, 0, 10) is not None
+        assert len(asked) == 2
+        monkeypatch.undo()
+
+
 @pytest.mark.parametrize("query", ["history", "unread"])
 async def test_conversations_are_counted_in_the_index_alone(tmp_path: Path, query: str) -> None:
     """The index of shown messages holds all that finding and counting them needs: no row behind it is read."""
