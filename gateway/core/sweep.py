@@ -72,7 +72,7 @@ class Sweep:
                 await self.sweep(part, parts)
 
     async def sweep(self, part: int = 0, parts: int = 1) -> None:
-        """Compare the heads of what is followed here, or of a part; on a shared store connections and chatrooms, too."""
+        """Compare the heads of what is followed here; on a shared store also connections and chatrooms."""
         async with self._sweeping:
             self._waiting = False
             try:
