@@ -92,7 +92,9 @@ WHERE stay.id = j.id
 def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
     """Move cursors and *delivered* up by one flush of acks; return whose messages became DELIVERED."""
     _CURSORS.run(conn, [(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks])
-    _SEEN.run(conn, [(a.user_id, a.device_sn, a.at) for a in acks])
+    # One row for each device, of however many timelines.
+    seen = {(a.user_id, a.device_sn): a.at for a in acks}
+    _SEEN.run(conn, [(user_id, sn, at) for (user_id, sn), at in seen.items()])
     own, group = furthest(acks)
     return [*_advance_own(conn, own), *_advance_groups(conn, group)]
 
