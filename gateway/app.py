@@ -10,8 +10,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web
-
 from gateway.bus.base import Bus, Forget
 from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
@@ -46,9 +44,12 @@ from gateway.core.writer import Writer
 from gateway.domain.drafts import Job
 from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
+from gateway.edge.answering import Answering, Switch
+from gateway.edge.channel import Channel
 from gateway.edge.metrics import metrics_route
-from gateway.edge.server import HTTP_LOG, Switch, build_app
-from gateway.edge.socket import Channel
+from gateway.edge.port import Port
+from gateway.edge.server import build_app
+from gateway.edge.socket import SocketRoad
 from gateway.listening import BACKLOG, bind, listen, url_of
 from gateway.store.base import Store
 from gateway.stores import open_store
@@ -138,8 +139,8 @@ class Gateway:
         )
         self._worker = worker
         self.url = ""
-        self._switch = Switch()
-        self._runner: web.AppRunner | None = None
+        self._answering = Answering(self.core, limits, Switch())
+        self._port: Port | None = None
 
     @classmethod
     async def start(cls, config: Config, *, worker: int = 0) -> Gateway:
@@ -172,29 +173,26 @@ class Gateway:
         await self.presence.beat()
         edge = self._config.edge
         app = build_app(
-            self.core,
+            self._answering,
             self._config.limits,
             readiness=self.readiness,
             remarks=self.remarks,
-            switch=self._switch,
-            channel=self.channel.handle,
+            channel=SocketRoad(self.channel).handle,
             cors_origins=edge.cors_origins,
             extra=[metrics_route(self._metrics.read, self._config.metrics.token, self._worker)],
         )
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            # Who waits for an answer gets one: `stop` has set the bound.
-            shutdown_timeout=self._config.limits.drain_ms / 1000,
-            keepalive_timeout=75.0,
-            logger=HTTP_LOG,
+        self._port = Port(app, self._config.limits)
+        await self._port.open(
+            listener,
+            BACKLOG,
+            self._answering,
+            front_door=edge.front_door,
+            cors_origins=edge.cors_origins,
         )
-        await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
         self.url = url_of(listener)
         if self._control is not None:
             await self._control.start()
+        self._tasks.keep(self._port.run, "half requests")
         self._tasks.keep(self._metrics.run, "loop delay")
         self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.sweep.run, "sweep")
@@ -238,7 +236,7 @@ class Gateway:
         """Drain: take nothing new, flush batches, answers, hints and acks, say `bye`, all within `drain_ms`."""
         if self._draining:
             return
-        self._draining = self._switch.draining = self.channel.draining = True
+        self._draining = self._answering.switch.draining = self.channel.draining = True
         log.info("draining")
         limit_s = self._config.limits.drain_ms / 1000
         ends = asyncio.get_running_loop().time() + limit_s
@@ -253,16 +251,17 @@ class Gateway:
                 async with asyncio.timeout_at(ends):
                     await self.writer.close()
         await self._say_bye()
-        if self._runner:
+        await self.channel.stop(ends)
+        if self._port:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(ends):
-                    await self._runner.cleanup()
+                    await self._port.close(ends)
         await self._release()
 
     async def _flush(self) -> None:
         """Take nothing new, and commit what waits."""
-        for site in list(self._runner.sites) if self._runner else []:
-            await site.stop()
+        if self._port:
+            self._port.stop_listening()
         self.jobs.close()
         await self.writer.close()
         await self.receipts.close()

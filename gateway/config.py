@@ -80,8 +80,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which web pages may talk to the gateway; without `ws_origins` any may open the device channel."""
+    """Who serves HTTP, and which web pages may talk to the gateway; without `ws_origins` any may open the channel."""
 
+    front_door: _Yes = True
     cors_origins: _CorsOrigins = ()
     ws_origins: _WsOrigins = ()
 
@@ -234,7 +235,7 @@ def _take_environment(environ: Mapping[str, str], sections: dict[str, dict[str, 
         if section not in _SECTIONS or key not in _SECTIONS[section].__struct_fields__:
             raise ConfigError(f"unknown configuration variable {name} in the environment")
         value: Any = text.strip()
-        if section == "edge":
+        if section == "edge" and key.endswith("_origins"):
             value = [item.strip() for item in value.split(",") if item.strip()]
         sections[section][key] = _judged(section, key, value, name=name, strict=False)
 

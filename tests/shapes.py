@@ -2,12 +2,16 @@
 
 One node on SQLite, or two on PostgreSQL and Redis, where requests go to the first and devices are on the second. What
 a test says of a gateway holds in both; one that is about a single process says so by the marker `one_node`.
+
+The one node serves by the front door, the two by aiohttp alone, so that everything goes down both roads;
+`GATEWAY_TEST_SWAP_ROADS` (any text) has it the other way round.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -74,6 +78,11 @@ class Shape:
     def two(self) -> bool:
         return self.nodes == TWO
 
+    @property
+    def front_door(self) -> bool:
+        """Which road its gateways serve by."""
+        return self.two == bool(os.environ.get("GATEWAY_TEST_SWAP_ROADS"))
+
 
 shape = Shape()
 
@@ -110,6 +119,9 @@ async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterat
 async def start(config: Config, ports: tuple[int, int] = (0, 0)) -> tuple[Gateway, Gateway]:
     """Start what `open_gateways` yields, on these ports."""
     folder = Path(config.server.data)
+    config = msgspec.structs.replace(
+        config, edge=msgspec.structs.replace(config.edge, front_door=shape.front_door)
+    )
     if not shape.two:
         gateway = await Gateway.start(_on_port(config, ports[0]))
         # What survives a power cut is tested elsewhere; here it would be most of the time.

@@ -116,6 +116,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch_retry_ms: int = 60_000
 
     # Times.
+    header_timeout_ms: int = 10_000
+    body_timeout_ms: int = 30_000
     heartbeat_ms: int = 30_000
     auth_timeout_ms: int = 10_000
     ack_flush_ms: int = 200

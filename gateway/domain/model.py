@@ -336,11 +336,15 @@ class Stay(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What a device finds when it attaches: one snapshot of its user's stays and own timeline."""
+    """What a device finds when it attaches: one snapshot of its user's stays and own timeline.
+
+    `cursor` is the device's of that timeline; -1 where none is stored.
+    """
 
     head: int
     delivered: int
     kept: bool
+    cursor: int
     stays: list[Stay]
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.domain.errors import Kind, Problem, bad
+from gateway.edge.answering import FAILED
 
 Preparer = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
@@ -38,7 +39,7 @@ def catching(refuse: Callable[[Problem], web.Response]) -> Middleware:
             return refuse(bad("body", "it could not be read"))
         except Exception:
             log.exception("a request failed")
-            return refuse(Problem(Kind.INTERNAL, "the gateway failed"))
+            return refuse(FAILED)
 
     return answer
 
@@ -65,7 +66,7 @@ def preflight(origins: Sequence[str]) -> Middleware:
         if (
             request.method == "OPTIONS"
             and "Access-Control-Request-Method" in request.headers
-            and _allowed(request, origins)
+            and _allowed(request.headers.get("Origin", ""), origins)
         ):
             return web.Response(
                 headers={
@@ -83,19 +84,24 @@ def letting_in(origins: Sequence[str]) -> Preparer:
     """What adds to every response that a page of one of `origins` ("*": any) may read it."""
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.add("Vary", "Origin")
-        allowed = _allowed(request, origins)
-        if allowed:
-            response.headers["Access-Control-Allow-Origin"] = allowed
-            # Not among what a page may read unasked, and it says when a refused call may come again.
-            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        response.headers.extend(cors_headers(request.headers.get("Origin", ""), origins))
 
     return prepare
 
 
-def _allowed(request: web.Request, origins: Sequence[str]) -> str:
+def cors_headers(origin: str, origins: Sequence[str]) -> dict[str, str]:
+    """What a response says to the pages of `origin` where those of `origins` ("*": any) may read it."""
+    told = {"Vary": "Origin"}
+    allowed = _allowed(origin, origins)
+    if allowed:
+        told["Access-Control-Allow-Origin"] = allowed
+        # Not among what a page may read unasked, and it says when a refused call may come again.
+        told["Access-Control-Expose-Headers"] = "Retry-After"
+    return told
+
+
+def _allowed(origin: str, origins: Sequence[str]) -> str:
     """The origin that the response names as let in; empty where the request's is not."""
     if "*" in origins:
         return "*"
-    origin = request.headers.get("Origin", "")
     return origin if origin in origins else ""

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from aiohttp import hdrs, web
-from aiohttp.http import HttpProcessingError, HttpVersion11
+from aiohttp.http import HttpVersion11
 from aiohttp.typedefs import Handler
 
-from gateway.core.service import Core
-from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.edge.facades.native.envelope import OK, Asked, Reply, refusal
+from gateway.edge.answering import HEADERS, Answering
+from gateway.edge.facades.native.envelope import Asked, Reply, refusal
 from gateway.edge.facades.native.routes import ROUTES, Call
 from gateway.edge.middleware import catching, letting_in, preflight
 from gateway.edge.ops import Readiness, Remarks, ops_routes
 
-_HEADERS = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
 _BODILESS = frozenset({"GET"})
 _EMPTY: dict[str, str] = {}
-_MALFORMED = (HttpProcessingError, web.RequestPayloadError)
-
-
-HTTP_LOG = logging.getLogger("gateway.http")
-"""Where aiohttp's server says what went wrong. What is no HTTP, or packed otherwise than it says, is answered and not
-logged: anybody can send as much of it as they like, and each would be a traceback."""
-
-HTTP_LOG.addFilter(lambda record: not isinstance((record.exc_info or (None, None))[1], _MALFORMED))
-
-
-class Switch:
-    """Shared by whoever stops the gateway and the application: `draining` on, calls are refused."""
-
-    def __init__(self) -> None:
-        self.draining = False
 
 
 def build_app(
-    core: Core,
+    answering: Answering,
     limits: Limits,
     *,
     readiness: Readiness,
-    switch: Switch,
     channel: Handler,
     cors_origins: Sequence[str] = (),
     remarks: Remarks = tuple,
@@ -50,8 +31,8 @@ def build_app(
 ) -> web.Application:
     """The application: the native dialect, `/healthz` and `/readyz`, `channel` at `/ws`, and `extra` routes.
 
-    While `switch.draining`, API calls are refused as `DRAINING` (HTTP 503). Run it with aiohttp's defaults: a
-    client that goes away must not cancel its send (`handler_cancellation` stays off).
+    Run it with aiohttp's defaults: a client that goes away must not cancel its send (`handler_cancellation` stays
+    off).
     """
     middlewares = [catching(lambda problem: _response(refusal(problem)))]
     if cors_origins:
@@ -60,26 +41,22 @@ def build_app(
     if cors_origins:
         app.on_response_prepare.append(letting_in(cors_origins))
     for verb, path, call in ROUTES:
-        app.router.add_route(
-            verb, path, _endpoint(verb, call, core, limits, switch), expect_handler=_expected
-        )
+        app.router.add_route(verb, path, _endpoint(verb, call, answering), expect_handler=_expected)
     app.add_routes([*ops_routes(readiness, remarks), web.get("/ws", channel, allow_head=False), *extra])
     return app
 
 
-def _endpoint(verb: str, call: Call, core: Core, limits: Limits, switch: Switch) -> Handler:
+def _endpoint(verb: str, call: Call, answering: Answering) -> Handler:
     """An aiohttp handler for one native call; whatever the Content-Type says, the body is JSON."""
     bodiless = verb in _BODILESS
 
     async def handle(request: web.Request) -> web.Response:
         body = b"" if bodiless else await request.read()
         query = request.query if request.query_string else _EMPTY
-        if switch.draining:
-            return _response(refusal(Problem(Kind.DRAINING, "the gateway is stopping")))
-        try:
-            return _response(Reply(OK, await call(core, limits, Asked(request.headers, query, body))))
-        except Problem as problem:
-            return _response(refusal(problem))
+        response = _response(await answering.answer(call, Asked(request.headers, query, body)))
+        if answering.switch.draining:
+            response.force_close()
+        return response
 
     return handle
 
@@ -93,7 +70,7 @@ async def _expected(request: web.Request) -> None:
 
 
 def _response(reply: Reply) -> web.Response:
-    response = web.Response(status=reply.status, body=reply.body, headers=_HEADERS)
+    response = web.Response(status=reply.status, body=reply.body, headers=HEADERS)
     if reply.retry_after_s:
         response.headers["Retry-After"] = str(reply.retry_after_s)
     return response

@@ -2,107 +2,61 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-from collections.abc import AsyncIterator
 
-from gateway.config import Edge
-from scripts.benchlib.calls import NOBODY, Calls
+from scripts.benchlib.calls import Calls
 from scripts.benchlib.figures import Figure
-from scripts.benchlib.http import Callers, Request
-from scripts.benchlib.programs import Programs, Running
+from scripts.benchlib.http import Request
+from scripts.benchlib.loading import (
+    AIOHTTP,
+    DOOR,
+    TEXT_BYTES,
+    USERS,
+    calling,
+    committing,
+    handling,
+    introduce,
+    load,
+    roads,
+)
+from scripts.benchlib.programs import Programs
 from scripts.benchlib.scenario import Contender, Measured, Rounds, Scenario, column
 
-USERS = 1_000
-TEXT_BYTES = 100
 _CALLERS = 256
 _SENDS = 30_000
-_ANSWER = 75
-"""Bytes of the body of an answer to a send."""
+_SENDS_OF_ONE = 3_000
+_ANSWER_BYTES = 75
 
 _BATCH = 128
 """What 256 callers in a closed loop come to: while the one half is committed, the other half is written and read."""
 
-_AIOHTTP, _DOOR, _HANDLER, _COMMIT = "gateway, aiohttp", "gateway, front door", "aiohttp handler", "commit"
-_HANDLERS_OF = {_AIOHTTP: 1.1, _DOOR: 0.5}
+_HANDLER, _COMMIT = "aiohttp handler", "commit"
+_HANDLERS_OF = {AIOHTTP: 1.1, DOOR: 0.5}
 """How much of the bare aiohttp handler's CPU each road may cost, beside the commit."""
 
-
-def roads() -> dict[str, str]:
-    """The roads by which a call gets into this gateway, each with the configuration that opens it alone."""
-    if "front_door" not in Edge.__struct_fields__:
-        return {_AIOHTTP: ""}
-    return {_AIOHTTP: "[edge]\nfront_door = false\n", _DOOR: ""}
-
-
-@contextlib.asynccontextmanager
-async def calling(port: int, callers: int) -> AsyncIterator[Callers]:
-    """Connect so many callers, and hang up afterwards."""
-    found = Callers(port)
-    try:
-        await found.open(callers)
-        yield found
-    finally:
-        found.close()
-
-
-async def load(
-    program: Running, callers: Callers, count: int, request: Request, rate: float = 0.0
-) -> Measured:
-    """Load a program, and say what it took and what it cost."""
-    cpu_s = -program.cost.cpu_s
-    loaded = await callers.load(count, request, rate)
-    cpu_s += program.cost.cpu_s
-    return {
-        "per_s": loaded.per_s,
-        "cpu_us": cpu_s / count * 1e6,
-        "load_cpu_us": loaded.load_cpu_s / count * 1e6,
-        "p50_ms": loaded.latency.quantile_ms(0.50),
-        "p99_ms": loaded.latency.quantile_ms(0.99),
-        "answer_bytes": len(loaded.answer.partition(b"\r\n\r\n")[2]),
-    }
+_COMMITS_OF_ONE, _MS_OF_ONE = 1.3, 0.4
+"""What a single send may take: so many times a bare commit, and so many milliseconds."""
 
 
 def _sending(settings: str, callers: int, full: int) -> Contender:
     """A gateway with these lines of configuration, under sends between users it knows."""
 
     async def contend(programs: Programs) -> Measured:
-        count = programs.count(full, callers)
         with programs.gateway(settings) as served:
             calls = Calls(served.signer)
+            await introduce(served.program.port, calls)
             async with calling(served.program.port, callers) as open_callers:
-                await open_callers.load(USERS, calls.introductions(USERS))
-                return await load(served.program, open_callers, count, calls.sends(count, USERS, TEXT_BYTES))
+                return await load(served.program, open_callers, *_sends(programs, calls, callers, full))
 
     return contend
 
 
-def _handling(callers: int, full: int) -> Contender:
-    """The bare aiohttp handler, under the same load."""
-
-    async def contend(programs: Programs) -> Measured:
-        count = programs.count(full, callers)
-        with programs.floor("aiohttp_handler", "POST", "/message/send", _ANSWER) as running:
-            calls = Calls(NOBODY)
-            async with calling(running.port, callers) as open_callers:
-                await open_callers.load(USERS, calls.introductions(USERS))
-                return await load(running, open_callers, count, calls.sends(count, USERS, TEXT_BYTES))
-
-    return contend
+def _sends(programs: Programs, calls: Calls, callers: int, full: int) -> tuple[int, Request]:
+    count = programs.count(full, callers)
+    return count, calls.sends(count, USERS, TEXT_BYTES)
 
 
-def committing(full: int, batch: int, rate: float = 0.0) -> Contender:
-    """The bare commit of the same rows in batches of this size, as fast as it can or so many a second."""
-
-    async def contend(programs: Programs) -> Measured:
-        with programs.scratch() as folder:
-            words = (folder, programs.count(full, batch), batch, USERS, TEXT_BYTES, *([rate] if rate else []))
-            return programs.work("sqlite_commit", *words)
-
-    return contend
-
-
-def _many_figures(rounds: Rounds) -> list[Figure]:
+def _figures_of_many(rounds: Rounds) -> list[Figure]:
     commit, handler = (column(rounds, floor, "cpu_us") for floor in (_COMMIT, _HANDLER))
     both = [one + other for one, other in zip(commit, handler, strict=True)]
     figures = []
@@ -140,13 +94,52 @@ def _many_figures(rounds: Rounds) -> list[Figure]:
     ]
 
 
+def _figures_of_one(rounds: Rounds) -> list[Figure]:
+    commit = column(rounds, _COMMIT, "p50_ms")
+    figures = []
+    for road in (road for road in (AIOHTTP, DOOR) if road in rounds):
+        figures += [
+            Figure(
+                name=f"send-1, {road}: p50",
+                unit="ms",
+                values=column(rounds, road, "p50_ms"),
+                floors=commit,
+                reach=f"≤ {_COMMITS_OF_ONE} commits + {_MS_OF_ONE} ms",
+                most=_COMMITS_OF_ONE * statistics.median(commit) + _MS_OF_ONE,
+            ),
+            Figure(
+                name=f"send-1, {road}: p99",
+                unit="ms",
+                values=column(rounds, road, "p99_ms"),
+                floors=column(rounds, _COMMIT, "p99_ms"),
+            ),
+        ]
+    return figures
+
+
 SEND_256 = Scenario(
     "send-256",
-    "durable sends of 256 callers to one user each",
+    "durable sends of 256 callers, each to one user",
     {
         **{road: _sending(settings, _CALLERS, _SENDS) for road, settings in roads().items()},
-        _HANDLER: _handling(_CALLERS, _SENDS),
+        _HANDLER: handling(
+            "POST",
+            "/message/send",
+            lambda: _ANSWER_BYTES,
+            lambda programs, calls: _sends(programs, calls, _CALLERS, _SENDS),
+            _CALLERS,
+        ),
         _COMMIT: committing(_SENDS, _BATCH),
     },
-    _many_figures,
+    _figures_of_many,
+)
+
+SEND_1 = Scenario(
+    "send-1",
+    "durable sends of one caller, one after the other",
+    {
+        **{road: _sending(settings, 1, _SENDS_OF_ONE) for road, settings in roads().items()},
+        _COMMIT: committing(_SENDS_OF_ONE, 1),
+    },
+    _figures_of_one,
 )

@@ -295,10 +295,8 @@ class Stage:
     @property
     def sockets(self) -> list[Any]:
         """The sockets that the gateway's HTTP server holds, of devices and of REST callers."""
-        runner = self.gateway._runner
-        assert runner is not None
-        assert runner.server is not None
-        return runner.server.connections
+        assert self.gateway._port is not None
+        return list(self.gateway._port.connections)
 
     def connection(self, uid: int) -> Connection:
         """The gateway's side of a user's only device."""

@@ -12,7 +12,8 @@ from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.typedefs import Handler
 
 from gateway.domain.limits import Limits
-from gateway.edge.server import Switch, build_app
+from gateway.edge.answering import Answering, Switch
+from gateway.edge.server import build_app
 from tests.core.stage import Stage, open_stage
 
 Envelope = dict[str, Any]
@@ -95,10 +96,9 @@ async def open_api(
             return await api.channel(request)
 
         app = build_app(
-            stage.core,
+            Answering(stage.core, stage.limits, api.switch),
             stage.limits,
             readiness=api.readiness,
-            switch=api.switch,
             channel=channel,
             cors_origins=cors_origins,
         )

@@ -1,10 +1,15 @@
-"""RFC 6455 §5.2 and §5.5: the lengths of a frame's header, and the two control frames."""
+"""RFC 6455 as the server speaks it: the handshake (§4.2.2), the lengths of a frame's header, control frames (§5)."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.wire.websocket import binary_frame, close_frame, ping_frame, text_frame
+from gateway.wire.websocket import accept_key, binary_frame, close_frame, ping_frame, pong_frame, text_frame
+
+
+def test_accept_key() -> None:
+    """The example of RFC 6455 §1.3."""
+    assert accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 @pytest.mark.parametrize(
@@ -28,6 +33,12 @@ def test_data_frames(size: int, header: bytes) -> None:
 def test_ping_frame() -> None:
     """A ping is whole, unmasked and empty."""
     assert ping_frame() == b"\x89\x00"
+
+
+def test_pong_frame() -> None:
+    """A pong is whole and unmasked, and says what the ping said."""
+    assert pong_frame(b"") == b"\x8a\x00"
+    assert pong_frame(b"x" * 125) == b"\x8a\x7d" + b"x" * 125
 
 
 def test_close_frame() -> None:

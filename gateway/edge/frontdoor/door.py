@@ -1,0 +1,83 @@
+"""The front door: what all connections at the port share (design §4a)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from gateway.domain.limits import Limits
+from gateway.edge.answering import HEADERS, Answering
+from gateway.edge.frontdoor.answers import Answers
+from gateway.edge.frontdoor.caller import Caller
+from gateway.edge.frontdoor.plain import Plain
+from gateway.edge.patient import Patient
+
+
+class Door:
+    """Makes the protocol of each connection at the port. What it does not answer itself is `take_over`'s.
+
+    `cors` are the headers that an answer has where web pages of other origins may call, besides those of every answer;
+    it is None where they may not.
+    """
+
+    def __init__(
+        self,
+        answering: Answering,
+        limits: Limits,
+        take_over: Callable[[], Patient],
+        cors: Mapping[str, str] | None,
+        idle_timeout_s: float,
+    ) -> None:
+        self.answering = answering
+        self.header_timeout_s = limits.header_timeout_ms / 1000
+        self.body_timeout_s = limits.body_timeout_ms / 1000
+        self.idle_timeout_s = idle_timeout_s
+        self.loop = asyncio.get_running_loop()
+        self.time = self.loop.time
+        self.plain = Plain(body_bytes_max=limits.body_bytes_max, pages=cors is not None)
+        self.answers = Answers({**HEADERS, **(cors or {})}, time.time)
+        self.callers: set[Caller] = set()
+        self.closing = False
+        self._take_over = take_over
+        self._empty = asyncio.Event()
+
+    def __call__(self) -> Caller:
+        """Return the protocol of a new connection."""
+        return Caller(self)
+
+    def gone(self, caller: Caller) -> None:
+        """A caller needs the door no more."""
+        self.callers.discard(caller)
+        if self.closing and not self.callers:
+            self._empty.set()
+
+    def hand_over(self, transport: asyncio.Transport, unread: bytes, since: float) -> None:
+        """Give a connection to aiohttp for good, with bytes that it has not been answered for.
+
+        `since` is when the head that they begin with began to be awaited, if they do not hold all of it.
+        """
+        handler = self._take_over()
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        handler.since = since
+        handler.data_received(unread)
+
+    def sweep(self) -> None:
+        """Cut the connections that have waited too long: for a request, or for the rest of one."""
+        now = self.time()
+        for caller in [caller for caller in self.callers if caller.due < now]:
+            caller.cut()
+
+    async def close(self, ends: float) -> None:
+        """End all connections; what is under way is answered first, if it can be until `ends`."""
+        self.closing = True
+        for caller in list(self.callers):
+            caller.leave()
+        if self.callers:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(ends):
+                    await self._empty.wait()
+        for caller in list(self.callers):
+            caller.cut()

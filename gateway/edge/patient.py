@@ -1,0 +1,62 @@
+"""aiohttp's side of a connection, which does not wait for ever for the rest of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from aiohttp.streams import StreamReader
+
+
+class Patient(web.RequestHandler):
+    """aiohttp's protocol, and what it takes to tell from outside how long half a request has been half.
+
+    It runs no timer: whoever looks after the connections asks each now and then whether it is `overdue`. Idle
+    connections are none of its business, aiohttp closes them itself.
+    """
+
+    __slots__ = ("_awaited", "_awaited_from", "_body", "since")
+
+    def __init__(self, server: web.Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own, each another type
+        super().__init__(server, **options)
+        self.since: float | None = None
+        """Since when the head of a request is awaited; None while none is, or the first byte of it."""
+        # The body of the newest request, and the one that was found unfinished when last asked, and when first.
+        self._body: StreamReader | None = None
+        self._awaited: StreamReader | None = None
+        self._awaited_from = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """From here on a first request is awaited."""
+        super().connection_made(transport)
+        self.since = self._loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Let aiohttp read, and see whether that has begun a head or ended one."""
+        # A body that ended with bytes that came before these: these are of a head, unless one is complete by them.
+        whole = self._body is None or self._body.is_eof()
+        count = self._request_count
+        super().data_received(data)
+        if self._request_count > count:
+            self.since = None
+            # Where it has been taken up already, its body is not looked for here, but with the request under way.
+            self._body = self._messages[-1][1] if self._messages else None
+        elif whole and self.since is None:
+            self.since = self._loop.time()
+
+    def overdue(self, now: float, header_timeout_s: float, body_timeout_s: float) -> bool:
+        """Whether it has waited too long for the rest of a head or a body; a WebSocket waits for neither."""
+        if self._upgraded or self._payload_parser is not None:
+            return False
+        request = self._current_request
+        if request is None:
+            self._awaited = None
+            return self.since is not None and not self._messages and now - self.since > header_timeout_s
+        body = request.content
+        if body.is_eof():
+            self._awaited = None
+            return False
+        if body is not self._awaited:
+            self._awaited, self._awaited_from = body, now
+        return now - self._awaited_from > body_timeout_s
