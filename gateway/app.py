@@ -187,6 +187,7 @@ class Gateway:
             BACKLOG,
             self._answering,
             front_door=edge.front_door,
+            channel=self.channel,
             cors_origins=edge.cors_origins,
         )
         self.url = url_of(listener)
@@ -194,7 +195,6 @@ class Gateway:
             await self._control.start()
         self._tasks.keep(self._port.run, "half requests")
         self._tasks.keep(self._metrics.run, "loop delay")
-        self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.sweep.run, "sweep")
         self._tasks.keep(self.presence.run_beat, "beat")
         self._tasks.keep(self.presence.run, "departures")

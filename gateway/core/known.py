@@ -55,9 +55,9 @@ class Known:
         self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=ticks_ms)
         # How often something was forgotten: what was being read just then may be older than the change.
         self._forgotten = 0
-        self._listeners: list[Callable[[Forget | None], None]] = []
         # Devices that come back come all at once: whoever waits at the same time is asked for together.
         self._asking: Lane[tuple[App, int], User | Kind] = Lane(self._ensure, Line(USERS_MAX), abreast=2)
+        self._listeners: list[Callable[[Forget | None], None]] = []
 
     def listen(self, hear: Callable[[Forget | None], None]) -> None:
         """Say who else hears what is to be forgotten: what was built on it counts no more. None: everything."""

@@ -7,7 +7,8 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from gateway.edge.facades.native.envelope import Asked, Reply
-from gateway.edge.frontdoor.head import HEAD_BYTES_MAX
+from gateway.edge.frontdoor.device import DeviceSocket, accepts
+from gateway.edge.frontdoor.head import HEAD_BYTES_MAX, read_head
 from gateway.edge.frontdoor.plain import Route
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ READ_AHEAD_BYTES_MAX = 64 * 1024
 """What may lie here unread, of requests that come before the one under way is answered, until no more is taken in."""
 
 _END = b"\r\n\r\n"
+_CHANNEL = b"GET /ws"
 
 
 class Caller(asyncio.Protocol):
@@ -138,7 +140,7 @@ class Caller(asyncio.Protocol):
         route = door.plain.route(line) if end <= HEAD_BYTES_MAX else None
         block = None if route is None else door.plain.block(line, data[start:end])
         if route is None or block is None or (route.bodiless and block.length):
-            self._hand_over(transport, data)
+            self._hand_over(transport, data, end)
             return
         need = end + block.length
         if len(data) == need:
@@ -151,7 +153,7 @@ class Caller(asyncio.Protocol):
             self.due = door.time() + door.body_timeout_s
         else:
             # More in one piece than a request, by which aiohttp does none of it where any of it is malformed.
-            self._hand_over(transport, data)
+            self._hand_over(transport, data, end)
 
     async def _do(self, route: Route, asked: Asked, last: bool) -> None:  # noqa: FBT001 - said per call
         try:
@@ -183,11 +185,20 @@ class Caller(asyncio.Protocol):
         if self._transport is None:
             self._door.gone(self)
 
-    def _hand_over(self, transport: asyncio.Transport, unread: bytes) -> None:
-        """Give the connection to aiohttp, with all that has not been answered."""
+    def _hand_over(self, transport: asyncio.Transport, unread: bytes, end: int) -> None:
+        """Give the connection away, with all that has not been answered: to the channel, or else to aiohttp.
+
+        `end` is where the head ends that `unread` begins with.
+        """
         door = self._door
         door.gone(self)
         self._transport = None
         if self._held:
             transport.resume_reading()
+        channel = door.channel
+        if channel is not None and unread.startswith(_CHANNEL):
+            head = read_head(unread[:end])
+            if head is not None and accepts(head, channel):
+                DeviceSocket.open(transport, head, unread[end:], channel)
+                return
         door.hand_over(transport, unread, self.due - door.header_timeout_s)

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from gateway.domain.limits import Limits
 from gateway.edge.answering import HEADERS, Answering
+from gateway.edge.channel import Channel
 from gateway.edge.frontdoor.answers import Answers
 from gateway.edge.frontdoor.caller import Caller
 from gateway.edge.frontdoor.plain import Plain
@@ -18,19 +19,21 @@ from gateway.edge.patient import Patient
 class Door:
     """Makes the protocol of each connection at the port. What it does not answer itself is `take_over`'s.
 
-    `cors` are the headers that an answer has where web pages of other origins may call, besides those of every answer;
-    it is None where they may not.
+    Devices are `channel`'s, where there is one. `cors` are the headers that an answer has where web pages of other
+    origins may call, besides those of every answer; it is None where they may not.
     """
 
     def __init__(
         self,
         answering: Answering,
+        channel: Channel | None,
         limits: Limits,
         take_over: Callable[[], Patient],
         cors: Mapping[str, str] | None,
         idle_timeout_s: float,
     ) -> None:
         self.answering = answering
+        self.channel = channel
         self.header_timeout_s = limits.header_timeout_ms / 1000
         self.body_timeout_s = limits.body_timeout_ms / 1000
         self.idle_timeout_s = idle_timeout_s
