@@ -103,8 +103,10 @@ class Caller(asyncio.Protocol):
         elif self._need:
             if len(rest) >= self._need:
                 self._next()
-        elif rest.find(_END, max(seen - 3, 0)) >= 0 or len(rest) > HEAD_BYTES_MAX:
+        elif rest.find(_END, max(seen - 3, 0)) >= 0:
             self._next()
+        elif len(rest) > HEAD_BYTES_MAX:
+            self._hand_over(bytes(rest))
 
     def _hold(self) -> None:
         """Stop reading from the socket where there is enough to do already."""
@@ -128,17 +130,20 @@ class Caller(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         end = data.find(_END) + len(_END)
-        if end < len(_END) and len(data) <= HEAD_BYTES_MAX:
-            self._rest = data
+        if end < len(_END):
             if self._kept:
                 self.due = door.time() + door.header_timeout_s
+            if len(data) <= HEAD_BYTES_MAX:
+                self._rest = data
+            else:
+                self._hand_over(data)
             return
         start = data.find(b"\r\n") + 2
         line = data[:start]
         route = door.plain.route(line) if end <= HEAD_BYTES_MAX else None
         block = None if route is None else door.plain.block(line, data[start:end])
         if route is None or block is None or (route.bodiless and block.length):
-            self._hand_over(transport, data)
+            self._hand_over(data)
             return
         need = end + block.length
         if len(data) == need:
@@ -151,7 +156,7 @@ class Caller(asyncio.Protocol):
             self.due = door.time() + door.body_timeout_s
         else:
             # More in one piece than a request, by which aiohttp does none of it where any of it is malformed.
-            self._hand_over(transport, data)
+            self._hand_over(data)
 
     async def _do(self, route: Route, asked: Asked, last: bool) -> None:  # noqa: FBT001 - said per call
         try:
@@ -163,7 +168,7 @@ class Caller(asyncio.Protocol):
         self._end()
         transport = self._transport
         if transport is not None and not transport.is_closing():
-            self._answer(transport, reply, last=last or self._door.closing)
+            self._answer(transport, reply, last=last or self._door.ending)
 
     def _answer(self, transport: asyncio.Transport, reply: Reply, *, last: bool) -> None:
         door = self._door
@@ -183,11 +188,12 @@ class Caller(asyncio.Protocol):
         if self._transport is None:
             self._door.gone(self)
 
-    def _hand_over(self, transport: asyncio.Transport, unread: bytes) -> None:
+    def _hand_over(self, unread: bytes) -> None:
         """Give the connection to aiohttp, with all that has not been answered."""
-        door = self._door
+        door, transport = self._door, self._transport
+        assert transport is not None, "who has gone asks nothing"
+        self._transport = self._rest = None
         door.gone(self)
-        self._transport = None
         if self._held:
             transport.resume_reading()
         door.hand_over(transport, unread, self.due - door.header_timeout_s)

@@ -47,6 +47,11 @@ class Door:
         """Return the protocol of a new connection."""
         return Caller(self)
 
+    @property
+    def ending(self) -> bool:
+        """Whether an answer is the last of its connection, whatever the caller asked for."""
+        return self.closing or self.answering.switch.draining
+
     def gone(self, caller: Caller) -> None:
         """A caller needs the door no more."""
         self.callers.discard(caller)
