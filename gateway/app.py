@@ -247,6 +247,7 @@ class Gateway:
                 async with asyncio.timeout_at(ends):
                     await self.writer.close()
         await self._say_bye()
+        await self.channel.stop(ends)
         if self._port:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(ends):

@@ -18,6 +18,7 @@ import gc
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,12 +29,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.benchlib.catalogue import SCENARIOS
 from scripts.benchlib.figures import Figure, save, show
-from scripts.benchlib.programs import Programs
+from scripts.benchlib.programs import MESSAGES_MAX, Programs
 from scripts.benchlib.scenario import play
 from scripts.loadlib.report import progress
 from scripts.loadlib.server import machine
 
-_REACHED, _MISSED, _NOT_BEGUN = 0, 1, 2
+_REACHED, _MISSED, _NOT_MEASURED = 0, 1, 2
 _CORES = 2
 
 
@@ -47,25 +48,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in given.scenarios if name not in SCENARIOS]
     if unknown:
         print(f"there is no scenario {unknown[0]}: --list names them", file=sys.stderr)
-        return _NOT_BEGUN
+        return _NOT_MEASURED
+    figures: list[Figure] = []
+    whole = False
     try:
-        figures = uvloop.run(_run(given))
+        uvloop.run(_run(given, figures))
+        whole = True
     except (RuntimeError, OSError) as why:
-        print(why, file=sys.stderr)
-        return _NOT_BEGUN
-    show(figures, machine(given.folder or Path.cwd()))
+        print(f"\n{why}", file=sys.stderr)
+    # What was measured before something failed stands.
+    where = machine(given.folder or Path(tempfile.gettempdir()))
+    scaled = "" if given.scale == 1 else f" · all counts times {given.scale}: a look, and no measurement"
+    show(figures, where + scaled)
     if given.json is not None:
         save(figures, given.json)
+    if not whole:
+        return _NOT_MEASURED
     return _REACHED if all(figure.ok for figure in figures) else _MISSED
 
 
-async def _run(given: argparse.Namespace) -> list[Figure]:
+async def _run(given: argparse.Namespace, figures: list[Figure]) -> None:
     _take_our_place(given.core)
-    programs = Programs(given.core, given.folder, given.scale)
-    figures: list[Figure] = []
-    for name in given.scenarios or SCENARIOS:
-        figures += await play(SCENARIOS[name], programs, given.rounds, progress)
-    return figures
+    with Programs(given.core, given.folder, given.scale, given.messages_max) as programs:
+        for name in given.scenarios or SCENARIOS:
+            figures += await play(SCENARIOS[name], programs, given.rounds, progress)
 
 
 def _take_our_place(core: int) -> None:
@@ -94,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=1.0,
         help="multiplies all counts; under 1 for a quick look (default: 1)",
+    )
+    parser.add_argument(
+        "--messages-max",
+        type=int,
+        default=MESSAGES_MAX,
+        help=f"leave out stores of more messages than this (default: {MESSAGES_MAX:,}, some GB of disk)",
     )
     parser.add_argument(
         "--folder", type=Path, help="where data is written (default: the system's temporary folder)"

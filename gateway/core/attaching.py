@@ -1,24 +1,40 @@
-"""Attaching a device: two queries whatever the number of groups, and a start for every timeline (design §3, §6)."""
+"""Attaching a device: two queries whatever the number of groups, and a start for every timeline (design §3, §6).
+
+Devices come back all at once: the queries of those who attach at the same moment are one.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.core.connection import Connection, Sink
 from gateway.core.hub import Hub
+from gateway.core.lane import Lane, Line
 from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import DEVICE_SN_MAX, App, Bearing, Standing, User
+from gateway.domain.model import DEVICE_SN_MAX, App, Bearing, Standing, Stay, User
 from gateway.store.base import Store
 from gateway.wire.effects import Write
 from gateway.wire.frames import frame
 from gateway.wire.session import Pace, Session
+from gateway.wire.track import Track
+
+STANDINGS_MAX = 64
+"""Devices that one query asks about: they go on in one turn of the loop, which must not be a long one."""
+
+BEARINGS_MAX = 2_000
+"""Timelines that one query asks about, but for a device that follows more."""
+
+ABREAST = 2
+"""Queries of each kind that are under way at a time: one that hangs holds up only those who share it."""
 
 _FULL_RETRY_MS = 5_000
 """When a device may ask again whose app has all the connections it may have: from this on, up to twice as much."""
@@ -32,6 +48,21 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str = ""
     epoch: str = ""
     cursors: Mapping[str, int] | None = None
+
+
+_Asked = list[tuple[int, int, int]]
+
+
+class _Followed(Line[_Asked, list[Bearing]]):
+    """Devices that wait for the heads of what they follow: so many at a time that one query may ask for all."""
+
+    def take(self) -> list[tuple[_Asked, asyncio.Future[list[Bearing]]]]:
+        """Take the first."""
+        taken = [self.popleft()]
+        count = len(taken[0][0])
+        while self and len(taken) < STANDINGS_MAX and (count := count + len(self[0][0])) <= BEARINGS_MAX:
+            taken.append(self.popleft())
+        return taken
 
 
 class EndedError(Exception):
@@ -65,6 +96,12 @@ class Attaching:
             idle_timeout_ms=limits.idle_timeout_ms,
             reorder_grace_ms=limits.reorder_grace_ms,
         )
+        self._standings: Lane[tuple[int, int], Standing] = Lane(
+            self._read_standings, Line(STANDINGS_MAX), abreast=ABREAST
+        )
+        self._bearings: Lane[_Asked, list[Bearing]] = Lane(
+            self._read_bearings, _Followed(STANDINGS_MAX), abreast=ABREAST
+        )
 
     async def attach(self, app: App, user: User, claim: Claim, sink: Sink, expires_at: int) -> Connection:
         """Attach a device and begin its replay; at `expires_at` (ms) it is told `bye`.
@@ -86,12 +123,15 @@ class Attaching:
         # At once, so that the next one that attaches is counted and replaced with this one in mind.
         self._hub.admit(connection)
         try:
+            # Registered before the heads are read, here and below: what is committed in between reaches us one way
+            # or the other.
+            await self._hub.register(connection, session.tracks[user.id], user.xid)
             await self._receipts.settle(user.id, device_sn)
             # Before anything is read of the device: from now on only this connection changes it.
             await self._presence.attach(connection)
             if session.ended:
                 raise EndedError
-            standing = await self._store.standing(user.id, device_sn)
+            standing = await self._standings.submit((user.id, device_sn))
             connection.kept = standing.kept
             await self._begin(connection, standing, claim)
             self._presence.hears(connection)
@@ -119,13 +159,12 @@ class Attaching:
 
     async def _begin(self, connection: Connection, standing: Standing, claim: Claim) -> None:
         hub, session, user = self._hub, connection.session, connection.user
+        # The own timeline's head is of the snapshot that the stays are of.
+        bearings = [Bearing(user.id, standing.head, 0, standing.cursor)]
         groups = [(stay.group_id, stay.group_xid, stay.from_seq) for stay in standing.stays]
-        owners = {stay.group_id: stay.group_xid for stay in standing.stays}
-        for track in session.attach(standing.head, groups):
-            # Registered before the heads are read: what is committed in between reaches us one way or the
-            # other.
-            await hub.register(connection, track, owners.get(track.timeline_id, user.xid))
-        bearings = await self._store.bearings(user.id, connection.device_sn, list(session.tracks))
+        tracks = session.attach(standing.head, groups)
+        if tracks:
+            bearings += await self._follow(connection, tracks, standing.stays)
         if session.ended:
             raise EndedError
         delivered = {stay.group_id: stay.delivered for stay in standing.stays} | {user.id: standing.delivered}
@@ -155,7 +194,28 @@ class Attaching:
             session.prime(bearing.timeline_id, connection.starts[bearing.timeline_id], bearing.head)
         if session.ended:
             raise EndedError
-        hub.perform(connection, [Write(self._welcome(connection)), *session.start()])
+        welcome, effects = self._welcome(connection), session.start()
+        if effects and isinstance(effects[0], Write):
+            # Where nothing is to be replayed: `live` goes with it.
+            effects[0] = Write(welcome + effects[0].data)
+        else:
+            effects.insert(0, Write(welcome))
+        hub.perform(connection, effects)
+
+    async def _follow(
+        self, connection: Connection, tracks: Sequence[Track], stays: Sequence[Stay]
+    ) -> list[Bearing]:
+        for track, stay in zip(tracks, stays, strict=True):
+            await self._hub.register(connection, track, stay.group_xid)
+        user_id, device_sn = connection.user.id, connection.device_sn
+        return await self._bearings.submit([(user_id, device_sn, stay.group_id) for stay in stays])
+
+    async def _read_standings(self, asked: list[tuple[int, int]]) -> list[Standing]:
+        return await self._store.standings(asked)
+
+    async def _read_bearings(self, asked: list[_Asked]) -> list[list[Bearing]]:
+        found = iter(await self._store.bearings([one for followed in asked for one in followed]))
+        return [list(itertools.islice(found, len(followed))) for followed in asked]
 
     def _stated(self, connection: Connection, bearings: list[Bearing], claim: Claim) -> dict[int, int]:
         """Return the cursors of a `hello` that count: of this epoch, of followed timelines, not above the head."""

@@ -63,7 +63,7 @@ class Directory:
         self._token_ttl_s = token_ttl_s
         self._tokens = Tokens()
         self.known = Known(store, limits, clock_ms, ticks_ms or clock_ms, publish)
-        self._principals = Principals(self.known, limits, clock_ms)
+        self._principals = Principals(self.known, limits)
 
     @property
     def passwords(self) -> Passwords:
@@ -81,7 +81,9 @@ class Directory:
     ) -> Principal | None:
         """Who a request speaks for, by its four headers, if that is known; None: `principal` has to be asked."""
         # Whoever acts as a group's owner is looked up each time: that group may have another one by now.
-        return None if group_header else self._principals.find((app_id, token, user_header))
+        if group_header:
+            return None
+        return self._principals.find((app_id, token, user_header), self._clock_ms())
 
     async def principal(
         self, app_id: str | None, token: str | None, user_header: str | None, group_header: str | None

@@ -10,14 +10,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from gateway.bus.base import Bus, Hint
 from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
+from gateway.core.lane import Lane, Line
 from gateway.core.tasks import Tasks
 from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Bearing, Entry
+from gateway.domain.model import Bearing, Entry, Page
 from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
@@ -25,6 +27,9 @@ from gateway.wire.frames import Told
 from gateway.wire.track import ROOM_PREFIX, Track
 
 log = logging.getLogger(__name__)
+
+PAGES_MAX = 8
+"""Pages of one query: whoever waits for them goes on in one turn of the loop, which must not be a long one."""
 
 
 class Hub:
@@ -42,6 +47,7 @@ class Hub:
         # With what their peers had not taken when they were looked at last.
         self._lagging: dict[Connection, int] = {}
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
+        self._pages: Lane[tuple[int, int], Page | None] = Lane(self._read_pages, Line(PAGES_MAX), abreast=2)
         self.deliveries = 0
         self.pages = 0
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
@@ -297,7 +303,7 @@ class Hub:
         await self.register(connection, track, follow.group_xid)
         try:
             [bearing] = await self._store.bearings(
-                connection.user.id, connection.device_sn, [follow.timeline_id]
+                [(connection.user.id, connection.device_sn, follow.timeline_id)]
             )
         except Problem as problem:
             self.perform(connection, session.end(Close.STORE_FAILED, problem.sentence))
@@ -315,37 +321,53 @@ class Hub:
             return
         self._fetching[timeline_id, from_seq] = [connection]
         self.pages += 1
-        self._tasks.start(self._read_page(timeline_id, from_seq), "fetch")
+        self._pages.submit((timeline_id, from_seq)).add_done_callback(
+            partial(self._take_page, timeline_id, from_seq)
+        )
 
-    async def _read_page(self, timeline_id: int, from_seq: int) -> None:
+    async def _read_pages(self, asked: list[tuple[int, int]]) -> list[Page | None]:
+        """Read pages that are asked for at the same time; None is one that could not be read."""
         try:
-            page = await self._store.page(
-                timeline_id, from_seq, self.page_max, self._limits.replay_page_bytes_max
-            )
+            return [*await self._store.pages(asked, self.page_max, self._limits.replay_page_bytes_max)]
+        except Problem:
+            if len(asked) == 1:
+                return [None]
+        # What is wrong with one of them must not keep the others back.
+        return [page for alone in asked for page in await self._read_pages([alone])]
+
+    def _take_page(self, timeline_id: int, from_seq: int, asked: asyncio.Future[Page | None]) -> None:
+        """Give a page to all who have asked for it. No task for each: it is done in the turn that it came in."""
+        page = None if asked.cancelled() or asked.exception() else asked.result()
+        connections = self._fetching.pop((timeline_id, from_seq))
+        if page is None:
+            self._miss_page(connections, timeline_id, from_seq)
+            return
+        try:
             # Not before: whoever asked first may have gone, and the topic may be another's by now.
             topic = self._topics.get(timeline_id)
             if topic is not None and page.entries:
                 topic.dispatched = max(topic.dispatched, page.entries[-1].seq)
-            asked = {connection.sink.encoding for connection in self._fetching[timeline_id, from_seq]}
             runs = {
                 encoding: [] if topic is None else make_runs(page.entries, topic, encoding)
-                for encoding in asked
+                for encoding in {connection.sink.encoding for connection in connections}
             }
-        except Exception as error:
-            if not isinstance(error, Problem):
-                log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
-            now = self._now()
-            for connection in self._fetching.pop((timeline_id, from_seq)):
-                if not connection.session.ended:
-                    self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
+        except Exception:
+            log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
+            self._miss_page(connections, timeline_id, from_seq)
             return
         if is_damaged(page, from_seq):
             log.error("timeline %d has lost entries at or after seq %d", timeline_id, from_seq)
-        for connection in self._fetching.pop((timeline_id, from_seq)):
+        for connection in connections:
             if not connection.session.ended:
                 told = runs[connection.sink.encoding]
                 effects = connection.session.page(timeline_id, from_seq, told, page.floor, page.head)
                 self.perform(connection, effects)
+
+    def _miss_page(self, connections: Sequence[Connection], timeline_id: int, from_seq: int) -> None:
+        now = self._now()
+        for connection in connections:
+            if not connection.session.ended:
+                self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
 
     # -- slow peers -------------------------------------------------------------------------------------
 

@@ -9,10 +9,14 @@ import msgspec
 
 from gateway.bus.base import Forget
 from gateway.core.cache import Cache
+from gateway.core.lane import Lane, Line
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import SYSTEM_NAME, App, User
 from gateway.store.base import Store
+
+USERS_MAX = 100
+"""Users that the store is asked for at a time."""
 
 APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,63}")
 
@@ -47,6 +51,8 @@ class Known:
         self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=ticks_ms)
         # How often something was forgotten: what was being read just then may be older than the change.
         self._forgotten = 0
+        # Devices that come back come all at once: whoever waits at the same time is asked for together.
+        self._asking: Lane[tuple[App, int], User | Kind] = Lane(self._ensure, Line(USERS_MAX), abreast=2)
 
     def known_tenant(self, app_id: str) -> Tenant | None:
         """The app of this name, if it is known."""
@@ -85,12 +91,24 @@ class Known:
             if app.registered:
                 found = await self._store.user(app.id, xid)
             else:
-                found = await self._store.ensure_user(app.id, xid, self._clock_ms())
+                found = await self._asking.submit((app, xid))
             if forgotten == self._forgotten:
                 break  # Else whom the change froze would get in.
         if isinstance(found, User):
             self._users.put((app.id, xid), found)
         return found
+
+    async def _ensure(self, asked: list[tuple[App, int]]) -> list[User | Kind]:
+        xids: dict[int, list[int]] = {}
+        for app, xid in asked:
+            xids.setdefault(app.id, []).append(xid)
+        found = {
+            app_id: dict(
+                zip(named, await self._store.ensure_users(app_id, named, self._clock_ms()), strict=True)
+            )
+            for app_id, named in xids.items()
+        }
+        return [found[app.id][xid] for app, xid in asked]
 
     def app_changed(self, app: App) -> None:
         """Read this app anew when it is next asked for, on every node: its keys or limits have changed."""

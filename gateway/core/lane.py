@@ -28,47 +28,61 @@ class Line(deque[tuple[A, asyncio.Future[R]]]):
 
 
 class Lane(Generic[A, R]):
-    """A line with one flush under way at a time; what comes meanwhile is the next flush.
+    """A line with one flush under way at a time, or few `abreast`; what comes meanwhile is the next flush.
 
     `flush` takes the list of what waited and answers in the same order. Its failure answers all of them.
     A caller that goes away leaves what it asked for in the line.
     """
 
-    def __init__(self, flush: Callable[[list[A]], Awaitable[Sequence[R]]], waiting: Line[A, R]) -> None:
+    def __init__(
+        self, flush: Callable[[list[A]], Awaitable[Sequence[R]]], waiting: Line[A, R], *, abreast: int = 1
+    ) -> None:
         self._flush = flush
         self._waiting = waiting
-        self._task: asyncio.Task[None] | None = None
+        self._abreast = abreast
+        # One of them may not have taken anything yet: who comes now goes with it.
+        self._starting = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, asked: A) -> asyncio.Future[R]:
         """Queue one thing; the future holds its answer."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, future))
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="lane")
+        if not self._starting and len(self._tasks) < self._abreast:
+            self._starting = True
+            self._tasks.add(asyncio.create_task(self._run(), name="lane"))
         return future
 
     async def _run(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            # One turn of the loop, so that callers who were woken together share a flush.
-            await asyncio.sleep(0)
+            try:
+                # One turn of the loop, so that callers who were woken together share a flush.
+                await asyncio.sleep(0)
+            finally:
+                self._starting = False
             while self._waiting:
-                taken = self._waiting.take()
-                futures = [future for _, future in taken]
-                try:
-                    answers = await self._flush([asked for asked, _ in taken])
-                except Exception as error:
-                    if not isinstance(error, Problem):
-                        log.exception("a flush failed")
-                    fail(futures, error)
-                else:
-                    answer(futures, answers)
+                await self._serve(self._waiting.take())
         finally:
-            self._task = None
+            # At once and not by a callback: whoever comes next must see that nobody is at work.
+            self._tasks.discard(task)
+
+    async def _serve(self, taken: list[tuple[A, asyncio.Future[R]]]) -> None:
+        futures = [future for _, future in taken]
+        try:
+            answers = await self._flush([asked for asked, _ in taken])
+        except Exception as error:
+            if not isinstance(error, Problem):
+                log.exception("a flush failed")
+            fail(futures, error)
+        else:
+            answer(futures, answers)
 
     async def drain(self) -> None:
         """Wait until nothing waits and nothing is under way."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
 
 def answer(futures: Iterable[asyncio.Future[R]], answers: Iterable[R]) -> None:

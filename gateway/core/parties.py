@@ -10,13 +10,16 @@ from gateway.domain.drafts import Answer, Draft
 
 
 class Waiter:
-    """A draft that waits, and who waits for its answer."""
+    """A draft that waits, what it weighs, and who waits for its answer."""
 
-    __slots__ = ("ahead", "draft", "future", "held", "lines")
+    __slots__ = ("ahead", "draft", "future", "held", "lines", "rows", "size")
 
     def __init__(self, draft: Draft, future: asyncio.Future[Answer]) -> None:
         self.draft = draft
         self.future = future
+        # A draft works them out each time it is asked.
+        self.rows = draft.rows
+        self.size = draft.size
         self.lines: Sequence[_Line] = ()
         self.ahead = 0
         """In how many of its lines others stand before it."""

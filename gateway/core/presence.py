@@ -84,7 +84,11 @@ class Presence:
 
         Raises `DEVICES_FULL`. A connection that has ended meanwhile may be left without a number.
         """
-        number = await self._lane.submit(connection)
+        if self._store.shared or self._gone:
+            number = await self._lane.submit(connection)
+        else:
+            # A store of this process has it at hand: nothing is gained by waiting for others.
+            [number] = await self._attach([connection])
         if not number and not connection.session.ended:
             most = self._limits.devices_per_user_max
             raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 from gateway.core.known import Known, Tenant
 from gateway.core.principal import Principal
@@ -35,21 +34,20 @@ class Principals:
     forged tokens push nobody out.
     """
 
-    def __init__(self, known: Known, limits: Limits, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, known: Known, limits: Limits) -> None:
         self._known = known
         self._most = limits.cached_principals_max
-        self._clock_ms = clock_ms
         self._found: OrderedDict[_Headers, _Found] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def find(self, headers: _Headers) -> Principal | None:
-        """Whom these headers speak for now, if that is known."""
+    def find(self, headers: _Headers, now_ms: int) -> Principal | None:
+        """Whom these headers speak for at a time, if that is known."""
         found = self._found.get(headers)
         if found is None:
             return None
-        if not self._stands(found.principal, found.tenant) or found.exp_ms <= self._clock_ms():
+        if not self._stands(found.principal, found.tenant) or found.exp_ms <= now_ms:
             del self._found[headers]
             return None
         self._found.move_to_end(headers)

@@ -70,7 +70,7 @@ class Rooms:
         track = session.join(room_id, room_xid, self._now())
         try:
             await hub.register(connection, track, room_xid)
-            [bearing] = await self._store.bearings(connection.user.id, connection.device_sn, [room_id])
+            [bearing] = await self._store.bearings([(connection.user.id, connection.device_sn, room_id)])
             # Not before the head is read: an end of the chatroom that this does not see is an entry above that head.
             await self._judge(connection, room_xid)
         except BaseException:

@@ -81,7 +81,7 @@ class Sweep:
         followed = self._hub.followed
         timelines = list(followed)
         for start in range(0, len(timelines), PAGE):
-            bearings = await self._store.bearings(0, 0, timelines[start : start + PAGE])
+            bearings = await self._store.bearings([(0, 0, one) for one in timelines[start : start + PAGE]])
             for bearing in bearings:
                 if bearing.head < followed[bearing.timeline_id]:
                     await self._presence.start_over(

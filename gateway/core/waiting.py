@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 
 from gateway.core.parties import Parties, Waiter
-from gateway.domain.drafts import Answer, CreateDraft, Draft, MembershipDraft
+from gateway.domain.drafts import CreateDraft, MembershipDraft
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
@@ -48,12 +47,12 @@ class Waiting:
         """How many apps have a draft that may be next, as far as is known before `take`."""
         return len(self._apps)
 
-    def admit(self, draft: Draft) -> None:
+    def admit(self, waiter: Waiter) -> None:
         """Give a draft its room, until it is released. Raises `OVERLOADED` where its app holds too much."""
-        rows, size = draft.rows, draft.size
-        share = self._shares.get(draft.app)
+        app, rows, size = waiter.draft.app, waiter.rows, waiter.size
+        share = self._shares.get(app)
         if share is None:
-            share = self._shares[draft.app] = _Share()
+            share = self._shares[app] = _Share()
         limits = self._limits
         # Into an empty queue goes even what is larger than all of it: else it never would.
         if self.rows and (
@@ -61,7 +60,7 @@ class Waiting:
             or share.size + self.size + size > limits.queue_bytes_max
         ):
             if not share.rows:
-                del self._shares[draft.app]
+                del self._shares[app]
             raise Problem(Kind.OVERLOADED, "too many sends wait for the store", retry_after_ms=1000)
         share.rows += rows
         share.size += size
@@ -70,22 +69,25 @@ class Waiting:
 
     def release(self, batch: Sequence[Waiter]) -> None:
         """Take back the room of drafts that are committed, or failed; whom they concern is free for the next."""
+        shares = self._shares
+        all_rows = all_size = 0
         for waiter in batch:
-            draft = waiter.draft
-            share = self._shares[draft.app]
-            share.rows -= draft.rows
-            share.size -= draft.size
-            self.rows -= draft.rows
-            self.size -= draft.size
+            app, rows, size = waiter.draft.app, waiter.rows, waiter.size
+            share = shares[app]
+            share.rows -= rows
+            share.size -= size
+            all_rows += rows
+            all_size += size
             if not share.rows:
-                del self._shares[draft.app]
+                del shares[app]
+        self.rows -= all_rows
+        self.size -= all_size
         if self._parties is not None:
             for waiter in self._parties.leave(batch):
                 self._offer(waiter)
 
-    def append(self, draft: Draft, future: asyncio.Future[Answer]) -> None:
+    def append(self, waiter: Waiter) -> None:
         """Let an admitted draft wait."""
-        waiter = Waiter(draft, future)
         if self._parties is None or self._parties.enter(waiter):
             self._offer(waiter)
 
@@ -103,6 +105,8 @@ class Waiting:
         Whose next draft does not fit is passed over, for the order inside an app is kept. Membership drafts are a
         batch of their own. None is cut where every draft meets one in flight.
         """
+        if len(self._apps) == 1 and self._parties is None:
+            return self._take_only()
         limits = self._limits
         batch: list[Waiter] = []
         rows = size = 0
@@ -114,9 +118,9 @@ class Waiting:
             parties.begin()
         while turns:
             app, waiting = turns.popleft()
-            draft = waiting[0].draft
-            membership = isinstance(draft, _ALONE)
-            more_rows, more_size = rows + draft.rows, size + draft.size
+            following = waiting[0]
+            membership = isinstance(following.draft, _ALONE)
+            more_rows, more_size = rows + following.rows, size + following.size
             if batch and (
                 membership is not alone
                 or more_rows > limits.batch_rows_max
@@ -137,4 +141,23 @@ class Waiting:
             del self._apps[app]
             if waiting:
                 self._apps[app] = waiting
+        return batch
+
+    def _take_only(self) -> list[Waiter]:
+        """Cut the next batch as `take` does, where one app waits: nearly always, and there is no turn to be taken."""
+        rows_max, size_max = self._limits.batch_rows_max, self._limits.batch_bytes_max
+        [(app, waiting)] = self._apps.items()
+        alone = isinstance(waiting[0].draft, _ALONE)
+        batch: list[Waiter] = []
+        rows = size = 0
+        while waiting:
+            following = waiting[0]
+            rows += following.rows
+            size += following.size
+            if batch and (
+                rows > rows_max or size > size_max or isinstance(following.draft, _ALONE) is not alone
+            ):
+                return batch
+            batch.append(waiting.popleft())
+        del self._apps[app]
         return batch

@@ -44,12 +44,13 @@ class Writer:
         """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
         if self._closed:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
-        self.waiting.admit(draft)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.waiting.append(draft, future)
-        self._wake()
+        waiter = Waiter(draft, asyncio.get_running_loop().create_future())
+        self.waiting.admit(waiter)
+        self.waiting.append(waiter)
+        if not self._gathering:
+            self._wake()
         # A caller that is cancelled cancels its future only: the draft stays in the batch.
-        return await future
+        return await waiter.future
 
     def _wake(self) -> None:
         """Let a batch be cut soon, where the store takes one more: at once, or when those in flight are slow."""

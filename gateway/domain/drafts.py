@@ -17,7 +17,7 @@ from gateway.domain.group_drafts import GroupDraft, GroupSettings
 from gateway.domain.model import Action, Entry, Scope, Status
 
 
-class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
+class MessageDraft(msgspec.Struct, frozen=True):
     """A message asked for, to one or many targets of one scope.
 
     `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.

@@ -59,6 +59,9 @@ class Request(enum.IntEnum):
     RECALL = 10
 
 
+RELATING = int(Request.READ_ACK)
+"""From this content type on a send is about another message."""
+
 FOLDED = frozenset({Ctype.APPEND, Ctype.REPLACE})
 """Messages that clients fold into the one they relate to: in no history and no count, and without a status."""
 
@@ -333,11 +336,15 @@ class Stay(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What a device finds when it attaches: one snapshot of its user's stays and own timeline."""
+    """What a device finds when it attaches: one snapshot of its user's stays and own timeline.
+
+    `cursor` is the device's of that timeline; -1 where none is stored.
+    """
 
     head: int
     delivered: int
     kept: bool
+    cursor: int
     stays: list[Stay]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, Ctype, Facts, Gone, Message, Request
+from gateway.domain.model import RELATING, ROOM, Ctype, Facts, Gone, Message
 
 REFUSALS = frozenset(
     {
@@ -22,24 +22,30 @@ REFUSALS = frozenset(
 )
 """Kinds by which rules refuse a draft, before it could meet dedup in a batch (design §4)."""
 
-_WANTS_ATTACHMENT = frozenset({Ctype.IMAGE, Ctype.AUDIO, Ctype.VIDEO, Ctype.FILE})
+_TEXT = int(Ctype.TEXT)
+_WANTS_ATTACHMENT = frozenset(map(int, (Ctype.IMAGE, Ctype.AUDIO, Ctype.VIDEO, Ctype.FILE)))
 
 
 def check_body(ctype: int, content: str, attachment: str, ext: str, config: str, limits: Limits) -> None:
     """Check what a message holds (lanying.md, send and Limits). Sizes are bytes of UTF-8."""
-    if ctype == Ctype.TEXT and not content:
+    if ctype == _TEXT and not content:
         raise bad("content", "a text message needs content")
     if ctype in _WANTS_ATTACHMENT and not attachment:
         raise bad("attachment", f"content_type {ctype} needs an attachment")
-    for member, text, most in (
-        ("content", content, limits.content_bytes_max),
-        ("attachment", attachment, limits.attachment_bytes_max),
-        ("ext", ext, limits.ext_bytes_max),
-        ("config", config, limits.config_bytes_max),
-    ):
-        # A character is 1 to 4 bytes, so most texts need not be encoded to be measured.
-        if len(text) * 4 > most and len(text.encode()) > most:
-            raise bad(member, f"longer than {most} bytes")
+    _check_size("content", content, limits.content_bytes_max)
+    # Most messages have nothing but content.
+    if attachment:
+        _check_size("attachment", attachment, limits.attachment_bytes_max)
+    if ext:
+        _check_size("ext", ext, limits.ext_bytes_max)
+    if config:
+        _check_size("config", config, limits.config_bytes_max)
+
+
+def _check_size(member: str, text: str, most: int) -> None:
+    # A character is 1 to 4 bytes, so most texts need not be encoded to be measured.
+    if len(text) * 4 > most and len(text.encode()) > most:
+        raise bad(member, f"longer than {most} bytes")
 
 
 def check_together(content: str, attachment: str, ext: str, config: str, bytes_max: int) -> None:
@@ -73,7 +79,7 @@ def stranger(facts: Facts, group_xid: int) -> Problem:
 
 def check_related(ctype: int, related: int, targets: int, *, online_only: bool, notice: bool) -> None:
     """Check what a send about another message names (lanying.md, content types 9 to 12)."""
-    if ctype < Request.READ_ACK:
+    if ctype < RELATING:
         return
     if notice:
         raise bad("content_type", f"{ctype} is sent, not notified")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from gateway.core.attaching import Attaching, Claim
@@ -15,6 +16,7 @@ from gateway.core.connection import Connection, Sink
 from gateway.core.hub import Hub
 from gateway.core.principal import Principal
 from gateway.core.service import Core
+from gateway.core.tasks import Tasks
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX, PLATFORM_MAX
@@ -64,6 +66,13 @@ class Line(Sink, Protocol):
         """Whether the socket is closed, or about to be."""
 
 
+class Parting(Protocol):
+    """A socket that is to end soon, and ends by itself where its peer does not keep it."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
 class GoneError(Exception):
     """The peer is gone, with or without a word."""
 
@@ -106,9 +115,12 @@ class Channel:
         self._origins = frozenset(origins)
         self._open = 0
         self._waiting: set[Line] = set()
+        self._parting: set[Parting] = set()
+        self._parted = asyncio.Event()
         self.hub = hub
         self.limits = limits
         self.now = ticks_ms
+        self.tasks = Tasks()
         self.draining = False
 
     # -- who is let in ----------------------------------------------------------------------------------
@@ -174,8 +186,29 @@ class Channel:
 
     async def close(self) -> None:
         """Say `bye` to whoever has not authenticated yet: the hub knows nothing of them."""
-        for line in self._waiting:
+        for line in list(self._waiting):
             line.close(Close.DRAINING, "the gateway is shutting down", 1000)
+
+    def part(self, socket: Parting) -> None:
+        """Note that a socket is about to end."""
+        self._parting.add(socket)
+
+    def parted(self, socket: Parting) -> None:
+        """Note that a socket has ended."""
+        self._parting.discard(socket)
+        if not self._parting:
+            self._parted.set()
+
+    async def stop(self, ends: float) -> None:
+        """Wait until `ends` (the loop's clock) for the sockets that had their `bye`, then cut them, and all work."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                while self._parting:
+                    self._parted.clear()
+                    await self._parted.wait()
+        for socket in list(self._parting):
+            socket.abort()
+        await self.tasks.stop()
 
     # -- what a device says -----------------------------------------------------------------------------
 

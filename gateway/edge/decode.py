@@ -29,6 +29,9 @@ BODY = "body"
 """What errors call a body that is wrong as a whole."""
 
 _DIGITS = re.compile(r"(-?)(?=[0-9])0*+([0-9]{0,19})")
+_PLAIN_DIGITS = 18
+"""So many digits are an int64 for certain."""
+
 _PATH = re.compile(r" - at `\$\.([^`]+)")
 _INDEX = re.compile(r"\[[^]]*]")
 # A string without an end goes on to the end of the body: to look for one anew at each quote would take hours.
@@ -103,6 +106,8 @@ def identifiers(values: Sequence[Number] | None, member: str, fewest: int, most:
         Problem: `BAD_PARAMETER`: one is no id, or they are fewer or more than allowed.
     """
     values = values or ()
+    if len(values) == 1 and fewest <= 1 <= most:
+        return (identifier(values[0], member),)
     # All at once where all are plain integers; otherwise one by one.
     whole = [value for value in values if type(value) is int]
     if len(whole) < len(values) or (whole and not 1 <= min(whole) <= max(whole) <= SAFE_MAX):
@@ -153,6 +158,9 @@ class Query:
 def _integer(value: float | str, member: str, least: int, greatest: int) -> int:
     """The integer that a string or a float stands for."""
     if isinstance(value, str):
+        # The first line is for speed, too: an id as a string.
+        if value.isascii() and value.isdigit() and len(value) <= _PLAIN_DIGITS:
+            return int(value)
         digits = _DIGITS.fullmatch(value)
         if digits is not None:
             return int(digits[1] + (digits[2] or "0"))

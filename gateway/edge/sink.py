@@ -29,6 +29,11 @@ _MALFORMED = frozenset({1002, 1003, 1007, 1009})
 _ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
 
 
+def abort_later(transport: asyncio.Transport) -> asyncio.TimerHandle:
+    """Cut a socket in `CLOSE_TIMEOUT_S`, if it is still there."""
+    return asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
+
+
 class Response(web.WebSocketResponse):
     """A WebSocket whose end after a malformed frame is left to the channel, which says `bye` first."""
 
@@ -122,7 +127,7 @@ class SocketSink:
             self.closed = True
             with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
                 self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+            abort_later(self._transport)
 
     async def answered(self, response: Response) -> None:
         """Wait until the peer has answered the close, or was cut for not doing so."""
@@ -144,4 +149,4 @@ class SocketSink:
             self.write(close_frame(_NORMAL))
             self._transport.close()
         if self.buffered():
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+            abort_later(self._transport)

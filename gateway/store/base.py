@@ -308,14 +308,20 @@ class Store(Accounts, Upkeep, Presence, Protocol):
 
     # -- reading timelines ------------------------------------------------------------------------------
 
-    async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
-        """Read entries from `from_seq` on, at most `limit` and about `bytes_max` (at least one)."""
+    async def pages(self, asked: Sequence[tuple[int, int]], limit: int, bytes_max: int) -> list[Page]:
+        """Read, for many (timeline, from_seq), entries from there on: at most `limit` and about `bytes_max` each.
 
-    async def standing(self, user_id: int, device_sn: int) -> Standing:
-        """Attach, first query: the user's stays and the head of its own timeline, in one snapshot."""
+        A page has at least one entry, where there is one. Each is of one snapshot.
+        """
 
-    async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
-        """Attach, second query: heads, floors and cursors of what the device follows. Also the sweep's question."""
+    async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
+        """Attach, first query, for many (user, device_sn): stays and the own timeline, all in one snapshot."""
+
+    async def bearings(self, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
+        """Attach, second query, for many (user, device_sn, timeline): heads, floors and the devices' cursors.
+
+        Also the sweep's question, of no device: there (0, 0, timeline) is asked.
+        """
 
     async def reserve(self, count: int) -> int:
         """Take `count` message ids that no stored message will ever have; return the first."""
@@ -377,8 +383,8 @@ class Store(Accounts, Upkeep, Presence, Protocol):
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by its unique name."""
 
-    async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
-        """Find a user or make it; `BAD_PARAMETER` where a group has this id."""
+    async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
+        """Find users or make them; `BAD_PARAMETER` where a group has this id."""
 
     async def register(self, app: int, name: str, password: str, at: int) -> User | None:
         """Make a user with a name, a password record (may be empty) and an id of the server's; None: name taken."""

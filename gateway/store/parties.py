@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from gateway.domain.errors import Kind
 from gateway.domain.model import SAFE_MAX, App, AppLimits, Facts, Group, State, User
 
 RECALL_WINDOW_MS = 24 * 3600 * 1000
@@ -39,6 +40,11 @@ def to_user(row: Sequence[Any]) -> User:
     return User(
         id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
     )
+
+
+def found_users(rows: Iterable[Sequence[Any]]) -> dict[int, User | Kind]:
+    """Build users by their xids, of the columns of `to_user`: of what has an xid and is no user the id is None."""
+    return {row[1]: Kind.BAD_PARAMETER if row[0] is None else to_user(row) for row in rows}
 
 
 def to_group(row: Sequence[Any]) -> Group:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,9 @@ from gateway.domain.model import (
     Message,
     Recalled,
     Scope,
+    Standing,
+    Status,
+    Stay,
 )
 from gateway.store.base import History, HistoryItem
 
@@ -32,6 +35,13 @@ GONE = RECALLED | EXPIRED | ERASED
 
 ROW_BYTES = 300
 """What a message counts for beside its texts in what an app stores: roughly what its rows take."""
+
+# An enum's own call costs more than all else that is done with a row's number.
+_KINDS = {int(kind): kind for kind in EntryKind}
+_SCOPES = {int(scope): scope for scope in Scope}
+
+STATUSES = tuple(Status)
+"""By their numbers."""
 
 _membership = msgspec.json.Decoder(Membership)
 _recalled = msgspec.json.Decoder(Recalled)
@@ -48,7 +58,7 @@ def to_message(row: Sequence[Any]) -> Message:
     flags = row[11]
     return Message(
         msg_id=row[0],
-        scope=Scope(row[1]),
+        scope=_SCOPES[row[1]],
         sender_xid=row[2],
         sender_sn=row[3],
         target_xid=row[4],
@@ -92,7 +102,7 @@ def to_entry(seq: int, kind: int, data: str, message: Sequence[Any]) -> Entry | 
     `message` are the columns that `to_message` takes, all None where there is no such message.
     """
     try:
-        match EntryKind(kind):
+        match _KINDS[kind]:
             case EntryKind.MESSAGE as told:
                 if message[0] is None:
                     log.error("seq %d of a timeline names a message that is not there", seq)
@@ -104,9 +114,25 @@ def to_entry(seq: int, kind: int, data: str, message: Sequence[Any]) -> Entry | 
                 return Entry(seq=seq, kind=told, membership=_membership.decode(data))
             case EntryKind.DELETED as told:
                 return Entry(seq=seq, kind=told, deleted=_deleted.decode(data))
-    except ValueError as error:  # msgspec's errors are among them.
-        log.error("seq %d of a timeline cannot be read: %s", seq, error)  # noqa: TRY400 - damage, not a bug to trace
+    except (ValueError, KeyError) as error:  # msgspec's errors are among them.
+        log.error("seq %d of a timeline cannot be read: %r", seq, error)  # noqa: TRY400 - damage, not a bug to trace
         return None
+
+
+def to_standings(rows: Iterable[Sequence[Any]]) -> list[Standing]:
+    """Build what devices find, in the order asked.
+
+    The columns are the place in that order, the members of a `Standing` before its stays, and those of one `Stay`:
+    one row for each, and one whose group is None for who has none.
+    """
+    found: dict[int, Standing] = {}
+    for place, head, delivered, kept, cursor, *stay in rows:
+        standing = found.get(place)
+        if standing is None:
+            standing = found[place] = Standing(head, delivered, bool(kept), cursor, [])
+        if stay[0] is not None:
+            standing.stays.append(Stay(*stay))
+    return [standing for _, standing in sorted(found.items())]
 
 
 def to_history(items: list[HistoryItem], limit: int) -> History:

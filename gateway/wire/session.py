@@ -72,19 +72,18 @@ class Session:
         self.lagging = False
         self.started = False
         self.ended = False
+        self._add(user_timeline, USER_TIMELINE, 1)
 
     # -- attaching --------------------------------------------------------------------------------------
 
     def attach(self, user_head: int, groups: Sequence[tuple[int, int, int]]) -> list[Track]:
         """Take the snapshot of attaching: the user's head; (timeline id, xid, from_seq) of each open stay.
 
-        Membership entries at or below that head change nothing. The caller registers every track, then
-        primes it.
+        Membership entries at or below that head change nothing. The caller has registered the user's own track
+        before the head was read; it registers those of the groups, which are returned, and primes all of them.
         """
         self._attach_head = user_head
-        tracks = [self._add(self.user_timeline, USER_TIMELINE, 1)]
-        tracks += [self._add(timeline_id, f"g:{xid}", from_seq) for timeline_id, xid, from_seq in groups]
-        return tracks
+        return [self._add(timeline_id, f"g:{xid}", from_seq) for timeline_id, xid, from_seq in groups]
 
     def _add(self, timeline_id: int, name: str, from_seq: int) -> Track:
         track = Track(timeline_id, name, from_seq)

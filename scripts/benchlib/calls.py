@@ -32,24 +32,31 @@ class Calls:
         """Ask for something in the name of a user."""
         return b"GET %s%suser_id: %d\r\n\r\n" % (path.encode(), self._head, uid)
 
-    def post(self, path: str, body: bytes) -> bytes:
-        """Post a body."""
-        return b"POST %s%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+    def post(self, path: str, body: bytes, uid: int = 0) -> bytes:
+        """Post a body, in the name of a user where one is given."""
+        named = b"user_id: %d\r\n" % uid if uid else b""
+        return b"POST %s%s%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
             path.encode(),
             self._head,
+            named,
             len(body),
             body,
         )
 
-    def send(self, sender: int, target: int, text: bytes, more: bytes = b"") -> bytes:
-        """Send a text from one user to another; `more` are further members of the body."""
-        body = b'{"type":1,"targets":[%d],"from_user_id":%d,"content_type":0,"content":"%s"%s}' % (
+    def send(self, sender: int, target: int, text: bytes, more: bytes = b"", *, group: bool = False) -> bytes:
+        """Send a text from a user to another or to a group; `more` are further members of the body."""
+        body = b'{"type":%d,"targets":[%d],"from_user_id":%d,"content_type":0,"content":"%s"%s}' % (
+            2 if group else 1,
             target,
             sender,
             text,
             more,
         )
         return self.post("/message/send", body)
+
+    def key(self, number: int) -> bytes:
+        """The transaction id of the send of this number, as a further member."""
+        return b',"transaction_id":%d' % (self._first_key + number)
 
     def notify(self, target: int, text: bytes, more: bytes = b"") -> bytes:
         """Send a system notification to a user."""
@@ -71,6 +78,5 @@ class Calls:
         made = []
         for number in range(count):
             sender, target = chosen.sample(range(FIRST_UID, FIRST_UID + users), 2)
-            key = b',"transaction_id":%d' % (self._first_key + number)
-            made.append(self.send(sender, target, text, key))
+            made.append(self.send(sender, target, text, self.key(number)))
         return lambda number, _: made[number]

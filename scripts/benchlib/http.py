@@ -41,7 +41,17 @@ class Loaded(NamedTuple):
 
 def succeeded(answer: bytes) -> bool:
     """Whether a whole answer says success, by its status and by its envelope."""
-    return answer.startswith(b"HTTP/1.1 200 ") and b'"code":200' in answer
+    return answer.startswith(b"HTTP/1.1 200 ") and b'"code":200,' in answer
+
+
+def answer_end(data: bytes) -> int:
+    """Return where the answer ends that these bytes begin with; 0 while it is not whole."""
+    head = data.find(_BLANK)
+    if head < 0:
+        return 0
+    at = data.index(_LENGTH, 0, head) + len(_LENGTH)
+    end = head + len(_BLANK) + int(data[at : data.index(b"\r", at)])
+    return end if len(data) >= end else 0
 
 
 class Callers:
@@ -209,13 +219,10 @@ class _Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._rest:
             data = self._rest + data
-        head = data.find(_BLANK)
-        if head >= 0:
-            at = data.index(_LENGTH, 0, head) + len(_LENGTH)
-            whole = head + len(_BLANK) + int(data[at : data.index(b"\r", at)])
-            if len(data) >= whole:
-                assert len(data) == whole, "one call at a time has one answer at a time"
-                self._rest = b""
-                self._owner.on_answer(self, data)
-                return
-        self._rest = data
+        end = answer_end(data)
+        if end:
+            assert end == len(data), "one call at a time has one answer at a time"
+            self._rest = b""
+            self._owner.on_answer(self, data)
+        else:
+            self._rest = data

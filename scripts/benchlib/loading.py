@@ -13,6 +13,7 @@ from scripts.benchlib.scenario import Contender, Measured
 
 USERS = 1_000
 TEXT_BYTES = 100
+_INTRODUCERS = 64
 
 Requests = Callable[[Programs, Calls], tuple[int, Request]]
 """How many calls a round makes, and what makes them."""
@@ -36,6 +37,12 @@ async def calling(port: int, callers: int) -> AsyncIterator[Callers]:
         yield found
     finally:
         found.close()
+
+
+async def introduce(port: int, calls: Calls) -> None:
+    """Have users send something to each other, so that nobody has to be made while it counts."""
+    async with calling(port, _INTRODUCERS) as callers:
+        await callers.load(USERS, calls.introductions(USERS))
 
 
 async def load(

@@ -9,15 +9,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
 from scripts.loadlib.server import Cost, Signer, Spawned, cost_of, signer_of
 
 FLOORS = Path(__file__).resolve().parents[1] / "floors"
+MESSAGES_MAX = 10_000_000
 _STOP_S = 10.0
 
 
@@ -44,23 +45,40 @@ class Served(NamedTuple):
 class Programs:
     """Starts what is measured on one core; all of it has ended when its `with` has.
 
-    `folder` is where data is written: on the disk that is to be measured. `scale` multiplies what is counted.
+    `folder` is where data is written: on the disk that is to be measured. `scale` multiplies what is counted. No store
+    is made with more than `messages_max` messages in it.
     """
 
-    def __init__(self, core: int, folder: Path | None, scale: float = 1.0) -> None:
+    def __init__(
+        self, core: int, folder: Path | None, scale: float = 1.0, messages_max: int = MESSAGES_MAX
+    ) -> None:
         self.core = core
         self.folder = folder
+        self.messages_max = messages_max
         self._scale = scale
+        self._kept = contextlib.ExitStack()
+        self._made: dict[str, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._kept.close()
 
     def count(self, full: int, least: int = 1) -> int:
         """How many that are, of so many in a full run."""
         return max(least, round(full * self._scale))
 
     @contextlib.contextmanager
-    def gateway(self, settings: str = "", template: Path | None = None) -> Iterator[Served]:
-        """Run a gateway with these lines of configuration, on a copy of the data in `template` where one is given."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            data = Path(folder) / "data"
+    def gateway(
+        self, settings: str = "", template: Path | None = None, data: Path | None = None
+    ) -> Iterator[Served]:
+        """Run a gateway with these lines of configuration.
+
+        It starts with no data, with a copy of that in `template`, or where it is given with `data` itself.
+        """
+        with self.scratch() as folder:
+            data = data or folder / "data"
             if template is not None:
                 shutil.copytree(template, data)
             spawned = Spawned(data, self.core, settings)
@@ -106,6 +124,14 @@ class Programs:
         """A folder on the disk that is measured, gone afterwards."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             yield Path(folder)
+
+    def once(self, name: str, make: Callable[[Path], object]) -> Path:
+        """Return a folder that was made the first time this name was asked for; it goes at the end of the run."""
+        if name not in self._made:
+            folder = self._kept.enter_context(self.scratch()) / "data"
+            make(folder)
+            self._made[name] = folder
+        return self._made[name]
 
 
 def _line(process: subprocess.Popen[str], name: str) -> str:

@@ -12,10 +12,14 @@ Measured = dict[str, float]
 """What one round of one contender has measured, by name."""
 
 Contender = Callable[[Programs], Awaitable[Measured]]
-"""One round: starts its program, loads it by a bounded count, and stops it."""
+"""One round: starts its program, loads it by a bounded count, and stops it. May raise `LeftOut`."""
 
 Rounds = Mapping[str, Sequence[Measured]]
-"""Of each contender all its rounds."""
+"""Of each contender all its rounds; none of one that was left out."""
+
+
+class LeftOut(Exception):
+    """This contender does not compete in this run; its text says why."""
 
 
 class Scenario(NamedTuple):
@@ -40,5 +44,8 @@ async def play(
     for number in range(1, rounds + 1):
         for name, contender in scenario.contenders.items():
             tell(f"{scenario.name}: {name}, round {number} of {rounds}")
-            measured[name].append(await contender(programs))
+            try:
+                measured[name].append(await contender(programs))
+            except LeftOut as why:
+                tell(f"{scenario.name}: {name} is left out: {why}")
     return scenario.figures(measured)

@@ -15,6 +15,7 @@ from scripts.benchlib.loading import (
     calling,
     committing,
     handling,
+    introduce,
     load,
     roads,
 )
@@ -43,8 +44,8 @@ def _sending(settings: str, callers: int, full: int) -> Contender:
     async def contend(programs: Programs) -> Measured:
         with programs.gateway(settings) as served:
             calls = Calls(served.signer)
+            await introduce(served.program.port, calls)
             async with calling(served.program.port, callers) as open_callers:
-                await open_callers.load(USERS, calls.introductions(USERS))
                 return await load(served.program, open_callers, *_sends(programs, calls, callers, full))
 
     return contend

@@ -7,27 +7,26 @@ of a group pays for a comparison: what the server wrote to the one before it is 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from time import monotonic_ns
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 
+from scripts.benchlib.reading import NOTHING, Read, Run, scan
 from scripts.loadlib.device import masked
 from scripts.loadlib.histogram import Histogram
 from scripts.loadlib.server import Signer
 
 HOST = "127.0.0.1"
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
-_LENGTH_16, _LENGTH_64 = 126, 127
-_MESSAGE = b'{"op":"message","timeline":"'
-_CONTENT = b'"content":"'
-_MARK_BYTES_MAX = 80
 _CONNECTS_AT_ONCE = 64
+_CONNECTS_IN_A_ROW = 32
 _PORTS_PER_ADDRESS = 20_000
-_ACK_SLICES = 20
-_PATIENCE_S = 60.0
+_ASLEEP_BYTES = 65_536
+_PATIENCE_S = 120.0
 
 
 class _Frame(msgspec.Struct):
@@ -38,77 +37,6 @@ class _Frame(msgspec.Struct):
     limits: dict[str, Any] = {}
     code: int = 0
     reason: str = ""
-
-
-class Run(NamedTuple):
-    """Entries of one timeline, one after the other: the first seq and the last."""
-
-    timeline: str
-    first: int
-    last: int
-
-
-class Read(NamedTuple):
-    """What the whole frames of one read held, and how many of its bytes they were.
-
-    `runs` and `sent_ns` (when each message was sent, as its text says) are there only if they were asked for.
-    """
-
-    messages: int
-    runs: Sequence[Run]
-    sent_ns: Sequence[int]
-    others: Sequence[tuple[int, bytes]]
-    used: int
-    sample: bytes
-
-
-NOTHING = Read(0, (), (), (), 0, b"")
-
-
-def scan(data: bytes, *, tracked: bool) -> Read:
-    """Look through what a read has brought, from the start of a frame on."""
-    messages, pos, size = 0, 0, len(data)
-    runs: list[Run] = []
-    sent_ns: list[int] = []
-    others: list[tuple[int, bytes]] = []
-    sample = (0, 0)
-    while size - pos >= 2:  # noqa: PLR2004 - the shortest frame
-        length, start = data[pos + 1], pos + 2
-        if length == _LENGTH_16:
-            length, start = int.from_bytes(data[pos + 2 : pos + 4], "big"), pos + 4
-        elif length == _LENGTH_64:
-            length, start = int.from_bytes(data[pos + 2 : pos + 10], "big"), pos + 10
-        # With the length itself cut off, start lies behind what is there.
-        stop = start + length
-        if stop > size or start > size:
-            break
-        if data.startswith(_MESSAGE, start):
-            messages += 1
-            sample = (pos, stop)
-            if tracked:
-                _note(data, start, stop, runs, sent_ns)
-        else:
-            others.append((data[pos], data[start:stop]))
-        pos = stop
-    return Read(messages, runs, sent_ns, others, pos, data[sample[0] : sample[1]])
-
-
-def _note(data: bytes, start: int, stop: int, runs: list[Run], sent_ns: list[int]) -> None:
-    """Add a message's place to the runs, and when it was sent."""
-    at = start + len(_MESSAGE)
-    end = data.index(b'"', at)
-    timeline = data[at:end].decode()
-    # … ","seq":5,"message": …
-    seq = int(data[end + 8 : data.index(b",", end + 8)])
-    if runs and runs[-1].timeline == timeline and runs[-1].last + 1 == seq:
-        runs[-1] = runs[-1]._replace(last=seq)
-    else:
-        runs.append(Run(timeline, seq, seq))
-    at = data.find(_CONTENT, end, stop) + len(_CONTENT)
-    # <run>:<number>:<nanoseconds>:<padding>, as loadlib's Pump writes it.
-    words = data[at : min(at + _MARK_BYTES_MAX, stop)].split(b":", 3)
-    if len(words) > 3:  # noqa: PLR2004 - of those four
-        sent_ns.append(int(words[2]))
 
 
 def handshake(port: int, app_id: str, token: str) -> bytes:
@@ -140,28 +68,30 @@ class Fleet:
     """Devices of one server.
 
     `bare`: the server is a floor, a device is live once it is upgraded. `tracked`: entries must come in their order and
-    without a gap, how old messages are is counted in `latency`, and devices ack (`keep_acking`).
+    without a gap, how old messages are is counted in `latency`, and devices ack by the rule of the channel, or sooner:
+    when `ack_every` entries of a timeline have come.
     """
 
-    def __init__(self, port: int, *, bare: bool = False, tracked: bool = False) -> None:
+    def __init__(
+        self, port: int, *, bare: bool = False, tracked: bool = False, ack_every: int = 1_000_000
+    ) -> None:
         self.bare = bare
         self.tracked = tracked
         self.latency = Histogram()
         self.devices: list[Device] = []
         self.messages = 0
-        self.last_ns = 0
         self.sample = b""
         """One frame of a message, as it came."""
         self.faults: Counter[str] = Counter()
-        self.half_window = 1
+        self.ack_every = ack_every
         self.data, self.read = b"", NOTHING
         """The last read that was looked through, and what it held."""
         self._port = port
         self._goal: tuple[int, asyncio.Future[None]] | None = None
         self._closing = False
 
-    async def connect(self, requests: Sequence[bytes]) -> None:
-        """Connect a device by each of these handshakes; return when all are live.
+    async def connect(self, requests: Sequence[bytes], at_once: int = _CONNECTS_AT_ONCE) -> None:
+        """Connect a device by each of these handshakes, `at_once` of them together; return when all are live.
 
         Raises:
             RuntimeError: One was refused.
@@ -170,8 +100,11 @@ class Fleet:
         self.devices += [Device(self, request) for request in requests]
         waiting = iter(range(first, len(self.devices)))
         async with asyncio.timeout(_PATIENCE_S), asyncio.TaskGroup() as group:
-            for _ in range(min(_CONNECTS_AT_ONCE, len(requests))):
+            for number in range(min(at_once, len(requests))):
                 group.create_task(self._connect_from(waiting))
+                # Whoever measures something else meanwhile is not held up by thousands of connects in a row.
+                if number % _CONNECTS_IN_A_ROW == 0:
+                    await asyncio.sleep(0)
         self.check()
 
     async def _connect_from(self, waiting: Iterator[int]) -> None:
@@ -236,19 +169,14 @@ class Fleet:
         """Count the messages of one read."""
         self.messages += read.messages
         if self.tracked:
-            self.last_ns = monotonic_ns()
-            self.latency.add_since(self.last_ns, read.sent_ns)
+            self.latency.add_since(monotonic_ns(), read.sent_ns)
         if self._goal is not None and self.messages >= self._goal[0] and not self._goal[1].done():
             self._goal[1].set_result(None)
 
-    async def keep_acking(self, every_ms: int) -> None:
-        """Ack on all devices what has come, on each once per `every_ms`, spread over that time."""
-        turn = 0
-        while True:
-            await asyncio.sleep(every_ms / 1000 / _ACK_SLICES)
-            for device in self.devices[turn::_ACK_SLICES]:
-                device.ack()
-            turn = (turn + 1) % _ACK_SLICES
+    def ack(self) -> None:
+        """Have every device ack what has come since it did so last."""
+        for device in self.devices:
+            device.ack()
 
 
 class Device(asyncio.Protocol):
@@ -288,10 +216,11 @@ class Device(asyncio.Protocol):
             self._rest = data[read.used :]
         if read.messages:
             fleet.came(read)
-            for run in read.runs:
-                self._take(run)
-        for opcode, payload in read.others:
-            self._heed(opcode, payload)
+        for item in read.items:
+            if isinstance(item, Run):
+                self._take(item)
+            else:
+                self._heed(item.opcode, item.payload)
 
     def _upgraded(self, data: bytes) -> bytes:
         """Return what follows the answer to the handshake, once that is whole."""
@@ -319,7 +248,7 @@ class Device(asyncio.Protocol):
         self._seen[run.timeline] = run.last
         unacked = self._unacked.get(run.timeline, 0) + run.last - run.first + 1
         self._unacked[run.timeline] = unacked
-        if unacked >= self._fleet.half_window:
+        if unacked >= self._fleet.ack_every:
             self.ack()
 
     def ack(self) -> None:
@@ -329,6 +258,18 @@ class Device(asyncio.Protocol):
                 ack = b'{"op":"ack","timeline":"%s","seq":%d}' % (timeline.encode(), self._seen[timeline])
                 self.transport.write(masked(_TEXT, ack))
             self._unacked.clear()
+
+    def sleep(self) -> None:
+        """Read nothing from here on, and have the kernel take little for it."""
+        assert self.transport is not None, "it is connected"
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ASLEEP_BYTES)
+        self.transport.pause_reading()
+
+    def wake(self) -> None:
+        """Read again."""
+        assert self.transport is not None, "it is connected"
+        self.transport.resume_reading()
 
     def _heed(self, opcode: int, payload: bytes) -> None:
         """Obey a frame that is no message."""
@@ -340,7 +281,8 @@ class Device(asyncio.Protocol):
         elif opcode == _TEXT:
             frame = msgspec.json.decode(payload, type=_Frame)
             if frame.op == "welcome":
-                self._fleet.half_window = max(1, int(frame.limits.get("unacked_max", 2)) // 2)
+                half_window = max(1, int(frame.limits.get("unacked_max", 2)) // 2)
+                self._fleet.ack_every = min(self._fleet.ack_every, half_window)
                 if self._fleet.tracked:
                     self._seen.update(frame.cursors)
             elif frame.op == "live":

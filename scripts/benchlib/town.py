@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
 
 from scripts.benchlib.programs import Served
 from scripts.benchlib.sockets import Fleet, handshakes
 from scripts.loadlib.crowd import Crowd, Target
 from scripts.loadlib.ledger import Ledger
-from scripts.loadlib.sender import Draft, Principal, Pump
+from scripts.loadlib.sender import Caller, Draft, Principal, Pump
 
 TEXT_BYTES = 100
 """The length of a message's text, everywhere."""
 
 Drafting = Callable[[Principal, int], Draft]
-
-
-class Town(NamedTuple):
-    """Users of a running gateway with a device each, all live."""
-
-    crowd: Crowd
-    fleet: Fleet
 
 
 def crowd_of(served: Served, users: int) -> Crowd:
@@ -32,18 +24,16 @@ def crowd_of(served: Served, users: int) -> Crowd:
 
 @contextlib.asynccontextmanager
 async def town(
-    served: Served, users: int, *, group_size: int = 0, callers: int = 0, tracked: bool = False
-) -> AsyncIterator[Town]:
-    """Make users, put them into groups (0: none), let callers speak for some, and connect a device for each."""
+    served: Served, fleet: Fleet, users: int, *, group_size: int, callers: int = 0
+) -> AsyncIterator[Crowd]:
+    """Make users, put them into groups, let callers speak for some, and connect a device of the fleet for each."""
     crowd = crowd_of(served, users)
-    fleet = Fleet(served.program.port, tracked=tracked)
     try:
-        if group_size:
-            await crowd.make_groups(group_size)
+        await crowd.make_groups(group_size)
         await crowd.open_callers(callers)
         uids = [crowd.uid(index) for index in range(users)]
         await fleet.connect(handshakes(served.program.port, served.signer, uids))
-        yield Town(crowd, fleet)
+        yield crowd
     finally:
         fleet.close()
         crowd.close()
@@ -56,9 +46,13 @@ def pump_of(draft: Drafting, messages: int, rate: float = 0.0, text_bytes: int =
     )
 
 
-async def pumped(pump: Pump, crowd: Crowd) -> None:
-    """Send it all. Raises `RuntimeError` for a send that was refused, or not answered."""
-    pump.start(crowd.callers)
+async def pumped(pump: Pump, callers: list[Caller]) -> None:
+    """Send it all, or until the pump is stopped.
+
+    Raises:
+        RuntimeError: A send was refused, or not answered.
+    """
+    pump.start(callers)
     await pump.finished.wait()
     if pump.refused or pump.unanswered:
         raise RuntimeError(f"sends failed: {dict(pump.refused)}, {pump.unanswered} without an answer")

@@ -76,11 +76,14 @@ class Crowd:
 
     # -- callers and groups
 
-    async def open_callers(self, count: int) -> None:
-        """Open the callers. They speak for users of this run, for those in a group where there are some."""
+    async def open_callers(self, count: int, apart: int = 1) -> None:
+        """Open the callers. They speak for users of this run, for those in a group where there are some.
+
+        `apart`: for every so many-th user, such as one of each group.
+        """
         users = list(self._group_of) or [self.uid(index) for index in range(self.users)]
         for index in range(count):
-            self.callers.append(await self._caller(users[index % len(users)]))
+            self.callers.append(await self._caller(users[index * apart % len(users)]))
 
     async def make_groups(self, size: int) -> None:
         """Put the users into groups of `size`; who is left over belongs to none."""

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.core.attaching import EndedError
 from gateway.core.connection import Connection
-from gateway.domain.model import Bearing
+from gateway.domain.model import Standing
 from gateway.wire.close import Close
 from gateway.wire.effects import Effect
 from gateway.wire.session import Session
@@ -56,7 +56,7 @@ def count_queries(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
 
         return count
 
-    for name in ("_look", "_write", "append", "page"):
+    for name in ("_look", "_write", "append", "pages"):
         monkeypatch.setattr(store, name, counting(name, getattr(store, name)))
     return counted
 
@@ -77,7 +77,7 @@ async def test_attaching_with_500_groups_costs_two_queries(
 
 @pytest.mark.one_node("it counts what a store of one process is asked")
 async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 500 groups only the three with something new are read."""
+    """Of 500 groups only the three with something new are read, and those together."""
     groups = await join_groups(stage, BOB, GROUPS)
     for group in groups[:3]:
         await stage.send(CAROL, group, scope=2)
@@ -85,22 +85,24 @@ async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: py
     counted = count_queries(stage, monkeypatch)
     frames = await (await stage.connect(BOB, token=token)).until("live")
     assert {frame.get("timeline") for frame in frames} == {f"g:{group}" for group in groups[:3]} | {None}
-    assert counted == {"_look": 5, "page": 3}
+    assert counted == {"_look": 3, "pages": 1}
 
 
-async def hold_bearings(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
-    """Make the next second query of attaching wait; return what tells that it does, and what lets it go on."""
+async def hold_standings(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> tuple[asyncio.Event, asyncio.Event]:
+    """Make the next query of attaching wait; return what tells that it does, and what lets it go on."""
     waits, may_go = asyncio.Event(), asyncio.Event()
-    bearings = stage.gateway.store.bearings
+    standings = stage.gateway.store.standings
 
-    async def slow(user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
-        monkeypatch.setattr(stage.gateway.store, "bearings", bearings)
-        found = await bearings(user_id, device_sn, timeline_ids)
+    async def slow(asked: Sequence[tuple[int, int]]) -> list[Standing]:
+        monkeypatch.setattr(stage.gateway.store, "standings", standings)
+        found = await standings(asked)
         waits.set()
         await may_go.wait()
         return found
 
-    monkeypatch.setattr(stage.gateway.store, "bearings", slow)
+    monkeypatch.setattr(stage.gateway.store, "standings", slow)
     return waits, may_go
 
 
@@ -109,7 +111,7 @@ async def test_what_is_committed_while_attaching_arrives(
 ) -> None:
     """A message committed after the heads were read, before the replay began, comes in its place."""
     await stage.send(ALICE, BOB)
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     connecting = asyncio.create_task(stage.connect(BOB))
     await waits.wait()
     await stage.send(ALICE, BOB)
@@ -122,7 +124,7 @@ async def test_group_joined_while_attaching_is_followed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A membership entry above the snapshot of the stays is obeyed when it is written."""
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     connecting = asyncio.create_task(stage.connect(BOB))
     await waits.wait()
     group = await stage.group(ALICE, BOB)
@@ -139,7 +141,7 @@ async def test_device_replaced_while_it_attaches_hears_one_bye(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that a newer one overtakes is told so, once, and leaves nothing."""
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     older = await stage.raw(BOB, 1)
     await waits.wait()
     newer = await stage.connect(BOB, 1)
@@ -166,7 +168,7 @@ async def test_device_that_attaches_while_the_node_drains_hears_why(
             raise
 
     monkeypatch.setattr(attaching, "attach", noted)
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     raw = await stage.raw(BOB, 1)
     await waits.wait()
     await stage.gateway._say_bye()
@@ -182,7 +184,7 @@ async def test_device_that_goes_while_it_attaches_leaves_nothing(
 ) -> None:
     """A socket that is cut in the middle of attaching is forgotten."""
     headers = {"access-token": await stage.token(BOB)}
-    waits, may_go = await hold_bearings(stage, monkeypatch)
+    waits, may_go = await hold_standings(stage, monkeypatch)
     peer = await stage.open({"app_id": APP}, headers=headers)
     await waits.wait()
     peer.cut()

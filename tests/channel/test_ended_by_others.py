@@ -161,14 +161,14 @@ class TestRemove:
         await stage.live(ALICE)
         waiting, settled, removing = (asyncio.Event() for _ in range(3))
         flush, store = stage.gateway.receipts.flush, stage.gateway.store
-        read, remove = store.bearings, store.remove_device
+        read, remove = store.standings, store.remove_device
 
         async def slow_flush() -> None:
             waiting.set()
             await settled.wait()
             await flush()
 
-        async def bearings(*asked: Any) -> Any:
+        async def standings(*asked: Any) -> Any:
             # The removal goes on when the device has passed everything but the keeping.
             found = await read(*asked)
             settled.set()
@@ -181,7 +181,7 @@ class TestRemove:
             await remove(*asked)
 
         monkeypatch.setattr(stage.gateway.receipts, "flush", slow_flush)
-        monkeypatch.setattr(store, "bearings", bearings)
+        monkeypatch.setattr(store, "standings", standings)
         monkeypatch.setattr(store, "remove_device", slow_remove)
         await stage.token(BOB)
         done = asyncio.create_task(stage.call("POST", "/user/device/remove", BOB, params={"device_sn": "1"}))

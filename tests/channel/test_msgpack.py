@@ -97,13 +97,13 @@ async def test_page_is_read_once_for_both(start: Start, monkeypatch: pytest.Monk
     stage = await start(reorder_grace_ms=50)
     peers = await mixed(stage, BOB)
     read = []
-    page = stage.gateway.store.page
+    pages = stage.gateway.store.pages
 
-    async def counted(timeline_id: int, from_seq: int, *limits: int) -> object:
-        read.append((timeline_id, from_seq))
-        return await page(timeline_id, from_seq, *limits)
+    async def counted(asked: list[tuple[int, int]], *limits: int) -> object:
+        read.extend(asked)
+        return await pages(asked, *limits)
 
-    monkeypatch.setattr(stage.gateway.store, "page", counted)
+    monkeypatch.setattr(stage.gateway.store, "pages", counted)
     with monkeypatch.context() as deaf:
         # The run is lost, and its hint tells both of what they miss.
         deaf.setattr(stage.hub, "dispatch", lambda timeline_id, entries: None)

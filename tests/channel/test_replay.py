@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Page
 from tests.channel.conftest import Start
-from tests.channel.stage import ALICE, BOB, CAROL, Frame, Stage, contents, ops, seqs, until
+from tests.channel.stage import ALICE, APP, BOB, CAROL, Frame, Stage, contents, ops, seqs, until
 
 
 async def raise_floor(stage: Stage, uid: int, floor: int) -> None:
@@ -247,19 +248,45 @@ async def test_devices_at_the_same_point_share_one_page(
     """A gap is read once per timeline and point for all who wait for it."""
     await stage.send_many(ALICE, BOB, 3)
     asked, may_read = 0, asyncio.Event()
-    page = stage.gateway.store.page
+    pages = stage.gateway.store.pages
 
-    async def slow(*args: Any) -> Page:
+    async def slow(wanted: list[tuple[int, int]], *limits: int) -> list[Page]:
         nonlocal asked
-        asked += 1
+        asked += len(wanted)
         await may_read.wait()
-        return await page(*args)
+        return await pages(wanted, *limits)
 
-    monkeypatch.setattr(stage.gateway.store, "page", slow)
+    monkeypatch.setattr(stage.gateway.store, "pages", slow)
     peers = [await stage.connect(BOB, device_sn) for device_sn in (1, 2, 3)]
     may_read.set()
     assert [seqs(await peer.until("live")) for peer in peers] == [[1, 2, 3]] * 3
     assert asked == 1
+
+
+async def test_page_that_cannot_be_read_keeps_no_other_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages that are asked for at the same time are read together; what is wrong with one is not told of the others."""
+    group = await stage.group(ALICE, BOB)
+    await stage.send(ALICE, group, "in the group", scope=2)
+    await stage.send(ALICE, BOB, "between the two")
+    app, pages = (await stage.gateway.directory.known.tenant(APP)).app, stage.gateway.store.pages
+    party, together = await stage.gateway.store.party(app.id, group), 0
+    assert party is not None
+
+    async def harmed(asked: list[tuple[int, int]], *limits: int) -> list[Page]:
+        nonlocal together
+        together = max(together, len(asked))
+        if party.id in dict(asked):
+            raise Problem(Kind.STORE_FAILED, "this page is damaged")
+        return await pages(asked, *limits)
+
+    monkeypatch.setattr(stage.gateway.store, "pages", harmed)
+    peer = await stage.connect(BOB)
+    assert seqs([await peer.hear(), await peer.hear()]) == [1, 2]
+    assert together == 2
+    monkeypatch.undo()
+    assert seqs(await peer.until("live"), f"g:{group}") == [1, 2]
 
 
 async def test_page_of_a_device_that_left_serves_the_next_one(
@@ -268,7 +295,7 @@ async def test_page_of_a_device_that_left_serves_the_next_one(
     """A page asked for by a device that is gone before it is read is whole for whoever joins it."""
     await stage.send_many(ALICE, BOB, 3)
     may_read, asked = asyncio.Event(), asyncio.Event()
-    page = stage.gateway.store.page
+    pages = stage.gateway.store.pages
     start_fetch = stage.hub._fetch
 
     def fetch_and_leave(*args: Any) -> None:
@@ -277,13 +304,13 @@ async def test_page_of_a_device_that_left_serves_the_next_one(
         monkeypatch.setattr(stage.hub, "_fetch", start_fetch)
         stage.hub.detach(args[0])
 
-    async def slow(*args: Any) -> Page:
+    async def slow(*args: Any) -> list[Page]:
         asked.set()
         await may_read.wait()
-        return await page(*args)
+        return await pages(*args)
 
     monkeypatch.setattr(stage.hub, "_fetch", fetch_and_leave)
-    monkeypatch.setattr(stage.gateway.store, "page", slow)
+    monkeypatch.setattr(stage.gateway.store, "pages", slow)
     await stage.connect(BOB, 1)
     await asked.wait()
     peer = await stage.connect(BOB, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -229,11 +230,11 @@ async def test_nobody_hears_a_signal_before_its_welcome(
     alice = await stage.live(ALICE)
     bearings = stage.gateway.store.bearings
 
-    async def slow(user_id: int, device_sn: int, timeline_ids: list[int]) -> object:
+    async def slow(about: Sequence[tuple[int, int, int]]) -> object:
         for asked in (signal(BOB), signal(group, 2)):
             assert (await alice.ask(**asked, ref=1))["op"] == "ok"
         monkeypatch.undo()
-        return await bearings(user_id, device_sn, timeline_ids)
+        return await bearings(about)
 
     monkeypatch.setattr(stage.gateway.store, "bearings", slow)
     assert "signal" not in ops(await (await stage.connect(BOB)).until("live"))

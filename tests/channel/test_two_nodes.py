@@ -83,21 +83,21 @@ async def test_hint_above_the_head_makes_nobody_turn_in_circles(
     """A hint of what the store has not got is asked for once, and then after a while."""
     here, there = nodes
     _, sink = await there.attach(BOB)
-    store, pages = there.hub._store, 0
-    page = store.page
+    store, read = there.hub._store, 0
+    pages = store.pages
 
     async def counting(*args: Any) -> Any:
-        nonlocal pages
-        pages += 1
-        return await page(*args)
+        nonlocal read
+        read += 1
+        return await pages(*args)
 
-    monkeypatch.setattr(store, "page", counting)
+    monkeypatch.setattr(store, "pages", counting)
     bob = (await there.principal(BOB)).user
     here.bus.publish([Hint(bob.id, 5)])
-    await until(lambda: pages == 1)
+    await until(lambda: read == 1)
     await here.send(ALICE, BOB, "real")
     await there.sweep.sweep()
-    assert pages < 5
+    assert read < 5
     assert await heard(sink, 1) == [1]
 
 

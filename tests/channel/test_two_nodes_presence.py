@@ -27,7 +27,7 @@ def cursors(node: Node, user_id: int, device_sn: int = 1) -> Callable[[], Awaita
     """Asks for the stored cursor of a device on its user's timeline."""
 
     async def read() -> int:
-        [bearing] = await node.view.bearings(user_id, device_sn, [user_id])
+        [bearing] = await node.view.bearings([(user_id, device_sn, user_id)])
         cursor: int = bearing.cursor
         return cursor
 
@@ -309,7 +309,7 @@ class TestCounting:
         with pytest.raises(asyncio.CancelledError):
             await coming
         go_on.set()
-        await until(lambda: here.presence._lane._task is None, "the number")
+        await until(lambda: not here.presence._lane._tasks, "the number")
         assert await here.presence.connected(user.id) == []
 
     async def test_one_that_is_ended_while_it_is_counted(self, nodes: Nodes) -> None:

@@ -190,7 +190,7 @@ class TestMemory:
         """A token seen before costs no query."""
         token = await token_of(stage, "118")
         first = await stage.directory.principal("demo", token, None, None)
-        for question in ("app", "user", "ensure_user", "user_named"):
+        for question in ("app", "user", "ensure_users", "user_named"):
             monkeypatch.setattr(stage.store, question, None)
         assert await stage.directory.principal("demo", token, None, None) == first
 

@@ -230,7 +230,7 @@ class TestSilence:
         with refused(Kind.BANNED) as refusal:
             await say(stage, MEMBER, one.xid, two.xid)
         assert str(two.xid) in refusal.sentence
-        entries = (await stage.store.page(one.id, 1, 10, 10**6)).entries
+        entries = (await stage.store.pages([(one.id, 1)], 10, 10**6))[0].entries
         assert [entry.message for entry in entries] == [None]
 
     async def test_an_administrators_token(self, stage: Stage) -> None:
@@ -287,10 +287,10 @@ class TestSilence:
         ban = asyncio.create_task(stage.groups.bans.ban(owner, group.xid, [MEMBER], 1))
         sends += [asyncio.create_task(say(stage, MEMBER, group.xid)) for _ in range(20)]
         await ban
-        head = (await stage.store.page(group.id, 1, 1, 1)).head
+        head = (await stage.store.pages([(group.id, 1)], 1, 1))[0].head
         results = await asyncio.gather(*sends, return_exceptions=True)
         assert {error.kind for error in results if isinstance(error, Problem)} <= {Kind.BANNED}
-        assert (await stage.store.page(group.id, 1, 1, 1)).head == head
+        assert (await stage.store.pages([(group.id, 1)], 1, 1))[0].head == head
 
 
 class TestBlocked:

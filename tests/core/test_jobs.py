@@ -39,7 +39,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with open_stage(tmp_path / "data", LIMITS) as opened:
         app = await opened.app()
         for xid in USERS:
-            await opened.store.ensure_user(app.id, xid, 1)
+            await opened.store.ensure_users(app.id, [xid], 1)
         yield opened
 
 
@@ -59,7 +59,7 @@ async def heads(stage: Stage) -> list[int]:
     for xid in USERS:
         party = await stage.store.party(app.id, xid)
         assert party is not None
-        found.append((await stage.store.page(party.id, 1, 1, 1)).head)
+        found.append((await stage.store.pages([(party.id, 1)], 1, 1))[0].head)
     return found
 
 

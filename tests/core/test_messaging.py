@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from gateway.core.order import Order, digest_of
 from gateway.domain.model import Scope
 
@@ -16,3 +19,37 @@ def test_a_digest_is_for_ever() -> None:
 def test_a_notice_is_another_message() -> None:
     """Send and notify share their transaction ids, and are not the same."""
     assert digest_of(ORDER, notice=False) != digest_of(ORDER, notice=True)
+
+
+EVERYTHING = Order(
+    scope=Scope.GROUP,
+    targets=(7,),
+    ctype=11,
+    content="hi",
+    attachment="a",
+    ext="e",
+    config="c",
+    from_xid=3,
+    transaction_id=4,
+    related=5,
+    online_only=True,
+    expire_s=6,
+    only=(8, 9),
+)
+
+
+def test_every_digest_is_for_ever() -> None:
+    """Of the least that a send says and of the most."""
+    assert digest_of(EVERYTHING, notice=False) == "4297599582b29401765c57162a867107"
+    assert digest_of(EVERYTHING, notice=True) == "bca66a9da1fb27dfc413a79a9b8eb33e"
+    least = Order(scope=Scope.USER, targets=(7,), ctype=0, content="hi")
+    assert digest_of(least, notice=False) == "35729894c04d3566986fe395e8d1b36e"
+
+
+@pytest.mark.parametrize("field", msgspec.structs.fields(Order), ids=lambda field: field.name)
+def test_every_member_counts(field: msgspec.structs.FieldInfo) -> None:
+    """What asks for something else is something else; only who says it and under which id is in the key."""
+    others = {"scope": Scope.USER, "targets": (8,), "ctype": 12, "content": "ho"}
+    changed = msgspec.structs.replace(EVERYTHING, **{field.name: others.get(field.name, field.default)})
+    same = digest_of(changed, notice=False) == digest_of(EVERYTHING, notice=False)
+    assert same is (field.name in {"transaction_id", "from_xid"})

@@ -198,15 +198,15 @@ class TestRevoked:
         """A principal that was overtaken by a change of its app is answered, and not remembered."""
         token = await token_of(stage, str(ALICE))
         stage.directory.known.forget_all()
-        original: Callable[..., Any] = SqliteStore.ensure_user
+        original: Callable[..., Any] = SqliteStore.ensure_users
 
         async def overtaken(self: SqliteStore, *asked: Any) -> Any:
             found = await original(self, *asked)
             await stage.directory.set_limits("demo", {"sends_per_s": 7})
-            monkeypatch.setattr(SqliteStore, "ensure_user", original)
+            monkeypatch.setattr(SqliteStore, "ensure_users", original)
             return found
 
-        monkeypatch.setattr(SqliteStore, "ensure_user", overtaken)
+        monkeypatch.setattr(SqliteStore, "ensure_users", overtaken)
         await ask(stage, token)
         assert recognised(stage, token) is None
         assert (await ask(stage, token)).app.limits.sends_per_s == 7

@@ -58,7 +58,7 @@ class Node:
         assert app is not None
         party = await self.stage.store.party(app.id, 2)
         assert party is not None
-        return len((await self.stage.store.page(party.id, 1, 100, 100_000)).entries)
+        return len((await self.stage.store.pages([(party.id, 1)], 100, 100_000))[0].entries)
 
     async def halted(self) -> int:
         return (await self.retention.standing()).halted_at

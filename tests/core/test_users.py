@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -80,15 +81,15 @@ class TestFrozen:
         token, admin = await token_of(stage), await stage.admin()
         stage.directory.known.user_changed(await app_of(stage), BOB)
         read, frozen = asyncio.Event(), asyncio.Event()
-        original = type(stage.store).ensure_user
+        original = type(stage.store).ensure_users
 
-        async def slow(store: object, app: int, xid: int, at: int) -> User | Kind:
-            found = await original(stage.store, app, xid, at)
+        async def slow(store: object, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
+            found = await original(stage.store, app, xids, at)
             read.set()
             await frozen.wait()
             return found
 
-        monkeypatch.setattr(type(stage.store), "ensure_user", slow)
+        monkeypatch.setattr(type(stage.store), "ensure_users", slow)
         entering = asyncio.create_task(stage.directory.identify("demo", token))
         await read.wait()
         await users(stage).freeze(admin, [BOB])

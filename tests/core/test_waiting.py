@@ -43,9 +43,15 @@ def joined(app: int, at: int) -> MembershipDraft:
 def waiting(drafts: Iterable[Draft], limits: Limits | None = None) -> Waiting:
     queue = Waiting(limits or Limits())
     for draft in drafts:
-        queue.admit(draft)
-        queue.append(draft, future())
+        enter(queue, draft)
     return queue
+
+
+def enter(queue: Waiting, draft: Draft) -> Waiter:
+    waiter = Waiter(draft, future())
+    queue.admit(waiter)
+    queue.append(waiter)
+    return waiter
 
 
 def future() -> asyncio.Future[Answer]:
@@ -110,9 +116,7 @@ async def test_a_membership_waits_for_its_turn_only() -> None:
     """Messages of others do not push it back for ever: left out of one batch, it begins the next."""
     queue = waiting([text(QUIET, 0), joined(LOUD, 0), text(QUIET, 1)])
     assert [(waiter.draft.app, waiter.draft.at) for waiter in queue.take()] == [(2, 0), (2, 1)]
-    late = text(QUIET, 2)
-    queue.admit(late)
-    queue.append(late, future())
+    enter(queue, text(QUIET, 2))
     assert batches(queue) == [[(1, 0)], [(2, 2)]]
 
 
@@ -126,8 +130,9 @@ class TestRoom:
         admitted: list[Waiter] = []
         with refused(Kind.OVERLOADED) as refusal:
             while True:
-                queue.admit(text(app, len(admitted)))
-                admitted.append(Waiter(text(app, len(admitted)), future()))
+                waiter = Waiter(text(app, len(admitted)), future())
+                queue.admit(waiter)
+                admitted.append(waiter)
         assert refusal.retry_after_ms
         return admitted
 
@@ -146,25 +151,25 @@ class TestRoom:
         """A refusal leaves no trace: nothing of it has to be released."""
         queue = Waiting(self.LIMITS)
         held = self.fill(queue, LOUD)
-        large = text(QUIET, 0, targets=10)
+        large = Waiter(text(QUIET, 0, targets=10), future())
         with refused(Kind.OVERLOADED):
             queue.admit(large)
         queue.release(held)
         assert not queue._shares
         assert (queue.rows, queue.size) == (0, 0)
 
-    def test_bytes_count_too(self) -> None:
+    async def test_bytes_count_too(self) -> None:
         """The same holds for bytes."""
         queue = Waiting(Limits(queue_bytes_max=10_000))
-        queue.admit(text(LOUD, 0, content="x" * 2_000))
+        enter(queue, text(LOUD, 0, content="x" * 2_000))
         with refused(Kind.OVERLOADED):
-            queue.admit(text(LOUD, 1, content="x" * 2_000))
-        queue.admit(text(QUIET, 0, content="x" * 1_000))
+            enter(queue, text(LOUD, 1, content="x" * 2_000))
+        enter(queue, text(QUIET, 0, content="x" * 1_000))
 
-    def test_an_empty_queue_takes_anything(self) -> None:
+    async def test_an_empty_queue_takes_anything(self) -> None:
         """What is larger than the whole queue is no draft that can never be made."""
         queue = Waiting(self.LIMITS)
-        queue.admit(text(LOUD, 0, targets=1_000))
+        enter(queue, text(LOUD, 0, targets=1_000))
 
 
 @pytest.mark.parametrize("apps", [1, 5])

@@ -160,7 +160,7 @@ async def acked(gateway: Gateway, device: Device, seq: int) -> None:
     assert app is not None
     bob = await gateway.store.party(app.id, BOB)
     assert bob is not None
-    [bearing] = await gateway.store.bearings(bob.id, SN, [bob.id])
+    [bearing] = await gateway.store.bearings([(bob.id, SN, bob.id)])
     assert bearing.cursor == seq
 
 

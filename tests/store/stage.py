@@ -284,7 +284,7 @@ class Stage:
 
     async def user(self, xid: int) -> User:
         """Find or make a user."""
-        found = await self.store.ensure_user(self.app.id, xid, NOW)
+        [found] = await self.store.ensure_users(self.app.id, [xid], NOW)
         assert isinstance(found, User)
         return found
 
@@ -295,7 +295,7 @@ class Stage:
 
     async def entries(self, xid: int) -> list[Entry]:
         """Read all entries of a user's or group's timeline."""
-        page = await self.store.page(await self.id(xid), 1, 100_000, 1000 * MIB)
+        [page] = await self.store.pages([(await self.id(xid), 1)], 100_000, 1000 * MIB)
         assert [entry.seq for entry in page.entries] == list(range(page.floor + 1, page.head + 1))
         return page.entries
 

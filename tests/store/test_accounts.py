@@ -154,7 +154,7 @@ class TestList:
         await freeze(stage, 20)
         other = await stage.store.create_app("other", "k", b"x" * 64, registered=False, at=NOW)
         assert other is not None
-        await stage.store.ensure_user(other.id, 17, NOW)
+        await stage.store.ensure_users(other.id, [17], NOW)
         named = await stage.store.register(stage.app.id, "ann", "", NOW)
         assert isinstance(named, User)
         pages = [await stage.store.users(stage.app.id, offset, 2) for offset in (0, 2, 4)]
@@ -195,9 +195,9 @@ class TestDevices:
             [2],
             [1, 2],
         ]
-        standing = await stage.store.standing(users[0].id, 1)
+        [standing] = await stage.store.standings([(users[0].id, 1)])
         assert (standing.kept, standing.delivered) == (False, 1)
-        [bearing] = await stage.store.bearings(users[0].id, 1, [users[0].id])
+        [bearing] = await stage.store.bearings([(users[0].id, 1, users[0].id)])
         assert bearing.cursor == -1
 
 

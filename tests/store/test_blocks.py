@@ -89,7 +89,7 @@ class TestJudging:
         assert other is not None
         ids = []
         for xid in (11, 12):
-            user = await stage.store.ensure_user(other.id, xid, NOW)
+            [user] = await stage.store.ensure_users(other.id, [xid], NOW)
             assert not isinstance(user, Kind)
             ids.append(user.id)
         await stage.store.block(ids[0], ids[1], NOW)

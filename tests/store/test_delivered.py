@@ -16,7 +16,7 @@ async def changed(
 
 async def cursor(stage: Stage, xid: int, timeline: int, sn: int = 1) -> int:
     timeline_id = await stage.id(timeline)
-    [bearing] = await stage.store.bearings(await stage.id(xid), sn, [timeline_id])
+    [bearing] = await stage.store.bearings([(await stage.id(xid), sn, timeline_id)])
     return bearing.cursor
 
 
@@ -26,7 +26,7 @@ async def keep(stage: Stage, xid: int, *sns: int, at: int = NOW, spared: tuple[i
 
 
 async def delivered(stage: Stage, xid: int) -> int:
-    return (await stage.store.standing(await stage.id(xid), 1)).delivered
+    return (await stage.store.standings([(await stage.id(xid), 1)]))[0].delivered
 
 
 async def test_an_ack_delivers_what_it_covers(stage: Stage) -> None:
@@ -234,7 +234,7 @@ async def test_a_kept_device_has_a_cursor_that_acks_move(stage: Stage) -> None:
     await stage.send(1, 2)
     await stage.send(1, 2)
     await keep(stage, 2, 1)
-    assert (await stage.store.standing(await stage.id(2), 1)).kept
+    assert (await stage.store.standings([(await stage.id(2), 1)]))[0].kept
     assert await cursor(stage, 2, 2) == 0
     await stage.ack(2, 2, 2)
     await stage.ack(2, 2, 1)
@@ -245,7 +245,7 @@ async def test_a_device_not_kept_has_no_cursor(stage: Stage) -> None:
     """Its acks move *delivered* only."""
     await stage.send(1, 2)
     await stage.ack(2, 2, 1)
-    assert not (await stage.store.standing(await stage.id(2), 1)).kept
+    assert not (await stage.store.standings([(await stage.id(2), 1)]))[0].kept
     assert await cursor(stage, 2, 2) == -1
     assert await delivered(stage, 2) == 1
 
@@ -271,7 +271,7 @@ async def test_cursors_are_each_devices_own(stage: Stage) -> None:
 
 async def kept(stage: Stage, xid: int) -> set[int]:
     user_id = await stage.id(xid)
-    return {sn for sn in range(1, 40) if (await stage.store.standing(user_id, sn)).kept}
+    return {sn for sn in range(1, 40) if (await stage.store.standings([(user_id, sn)]))[0].kept}
 
 
 async def test_the_longest_unseen_device_goes(stage: Stage) -> None:

@@ -59,10 +59,10 @@ async def test_apps_survive_a_restart(stage: Stage) -> None:
 
 async def test_a_user_is_made_once(store: Store, stage: Stage) -> None:
     """Asked for again it is the same."""
-    made = await store.ensure_user(stage.app.id, 5, NOW)
+    [made] = await store.ensure_users(stage.app.id, [5], NOW)
     assert isinstance(made, User)
     assert (made.xid, made.name, made.password) == (5, "", "")
-    assert await store.ensure_user(stage.app.id, 5, NOW) == made
+    assert await store.ensure_users(stage.app.id, [5], NOW) == [made]
     assert await store.user(stage.app.id, 5) == made
 
 
@@ -70,7 +70,7 @@ async def test_a_group_is_no_user(stage: Stage) -> None:
     """An id of the wrong kind is told apart from an unknown one."""
     group = await stage.group(1)
     assert await stage.store.user(stage.app.id, group) is Kind.BAD_PARAMETER
-    assert await stage.store.ensure_user(stage.app.id, group, NOW) is Kind.BAD_PARAMETER
+    assert await stage.store.ensure_users(stage.app.id, [group], NOW) == [Kind.BAD_PARAMETER]
     assert await stage.store.user(stage.app.id, 5) is Kind.USER_UNKNOWN
 
 

@@ -323,7 +323,7 @@ class TestSettings:
         assert await stage.statuses(STRANGER, group) == {first: "READ"}
         [recent] = await stage.recent(STRANGER, group)
         assert recent.unread == 0
-        [stay] = (await stage.store.standing(await stage.id(STRANGER), 1)).stays
+        [stay] = (await stage.store.standings([(await stage.id(STRANGER), 1)]))[0].stays
         head = (await stage.entries(group))[-1].seq
         assert (stay.from_seq, stay.delivered) == (head, head - 1)
         last = (await stage.say(OWNER, group)).first_msg_id

@@ -124,7 +124,7 @@ async def test_one_may_come_back(stage: Stage) -> None:
     await stage.kick(group, 2)
     await stage.say(1, group)
     await stage.join(group, 2)
-    standing = await stage.store.standing(await stage.id(2), 1)
+    [standing] = await stage.store.standings([(await stage.id(2), 1)])
     assert [(stay.from_seq, stay.delivered) for stay in standing.stays] == [(4, 3)]
 
 

@@ -102,7 +102,7 @@ class TestBroadcast:
         """It is one app's."""
         other = await stage.store.create_app("other", "k", b"x", registered=False, at=NOW)
         assert other is not None
-        await stage.store.ensure_user(other.id, 1, NOW)
+        await stage.store.ensure_users(other.id, [1], NOW)
         await stage.users(1)
         assert (await stage.finish(await stage.broadcast())).done == 1
         assert await stage.ask("SELECT count(*) FROM message") == [(1,)]

@@ -207,8 +207,8 @@ class Mix:
         user_id = await self.stage.id(one)
         for timeline in (one, self.group()):
             timeline_id = await self.stage.id(timeline)
-            page = await self.stage.store.page(timeline_id, 1, 1, 1)
-            stays = (await self.stage.store.standing(user_id, 1)).stays
+            [page] = await self.stage.store.pages([(timeline_id, 1)], 1, 1)
+            stays = (await self.stage.store.standings([(user_id, 1)]))[0].stays
             if timeline == one or timeline_id in {stay.group_id for stay in stays}:
                 seq = self.chance.randint(max(page.head - 3, 0), page.head)
                 await self.stage.store.keep([Keep(user_id, self.chance.randrange(3), self.at, {}, ())])
@@ -293,7 +293,7 @@ class Mix:
                     reason = PRECEDENCE.index(entry.message.gone)
                     assert reason >= self.reasons.get(entry.message.msg_id, 0)
                     self.reasons[entry.message.msg_id] = reason
-            page = await self.stage.store.page(await self.stage.id(xid), 1, 1, 1)
+            [page] = await self.stage.store.pages([(await self.stage.id(xid), 1)], 1, 1)
             assert set(range(page.floor + 1, max(known, default=0) + 1)) <= set(entries)
         await self.hold_statuses()
 

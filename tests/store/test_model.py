@@ -192,7 +192,7 @@ class Run:
         """Every timeline, history and list is as the model has it."""
         store, model = self.stage.store, self.model
         for xid, expected in model.timelines.items():
-            page = await store.page(await self.stage.id(xid), 1, 10_000, MIB)
+            [page] = await store.pages([(await self.stage.id(xid), 1)], 10_000, MIB)
             assert [entry.seq for entry in page.entries] == list(range(1, page.head + 1))
             told = []
             for entry in page.entries:

@@ -39,23 +39,24 @@ async def timelines(stage: Stage) -> int:
 async def test_a_user_is_made_by_one(stage: Stage, kept: bool) -> None:
     """The other finds it; or makes it, where nothing came of the first."""
     app = stage.app.id
-    first, second = await meets(
+    first, [second] = await meets(
         stage,
-        lambda conn: directory.ensure_user(conn, app, 5, NOW),
-        stage.store.ensure_user(app, 5, NOW),
+        lambda conn: users.make_users(conn, app, [5], NOW),
+        stage.store.ensure_users(app, [5], NOW),
         kept=kept,
     )
     assert isinstance(second, User)
-    assert (first == second) is kept
+    assert (first[5] == second) is kept
     assert second == await stage.user(5)
 
 
 async def test_many_nodes_make_many_users(stage: Stage, other: Store) -> None:
     """Whoever asks, and in whatever order: each is the same for all."""
     app = stage.app.id
-    asked = [store.ensure_user(app, 1 + n % 5, NOW) for n in range(20) for store in (stage.store, other)]
+    orders = [[1 + (n + k) % 5 for k in range(3)] for n in range(20)]
+    asked = [store.ensure_users(app, xids, NOW) for xids in orders for store in (stage.store, other)]
     found = await asyncio.gather(*asked)
-    assert len({user.id for user in found if isinstance(user, User)}) == 5
+    assert len({user.id for told in found for user in told if isinstance(user, User)}) == 5
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -97,7 +98,7 @@ async def test_an_id_that_is_being_taken_is_not_given(stage: Stage) -> None:
     app, next_xid = stage.app.id, GIVEN_XID_FIRST + 1
     _, given = await meets(
         stage,
-        lambda conn: directory.ensure_user(conn, app, next_xid, NOW),
+        lambda conn: users.make_users(conn, app, [next_xid], NOW),
         stage.store.register(app, "alice", "", NOW),
     )
     assert given is not None

@@ -94,9 +94,9 @@ async def filled(tmp_path: Path) -> AsyncIterator[tuple[PostgresStore, Any]]:
 async def use(store: PostgresStore) -> None:
     """Go through what is about timelines, conversations, positions and presence."""
     asker, user, group = User(id=1, xid=1, name="", password=""), Party(9, 9, Scope.USER), 10_005
-    await store.page(5, 100, 200, MIB)
-    await store.standing(1, 1)
-    await store.bearings(1, 1, [1, *range(10_001, 10_050)])
+    await store.pages([(5, 100)], 200, MIB)
+    await store.standings([(1, 1)])
+    await store.bearings([(1, 1, timeline_id) for timeline_id in (1, *range(10_001, 10_050))])
     await store.reserve(1000)
     for opposite in (user, Party(group, group, Scope.GROUP), Party(10_100, 10_100, Scope.GROUP)):
         await store.history(asker, opposite, 0, 100)

@@ -228,7 +228,7 @@ async def test_an_ack_that_waits_for_a_kick_counts_not(nodes: Nodes) -> None:
         acking = asyncio.create_task(nodes.one.advance([nodes.ack(connection)]))
         await nodes.blocked()
     assert await acking == Advanced([], [connection])
-    assert (await nodes.one.standing(nodes.user_id, 1)).delivered == 0
+    assert (await nodes.one.standings([(nodes.user_id, 1)]))[0].delivered == 0
 
 
 async def test_a_kick_waits_for_an_ack_under_way(nodes: Nodes) -> None:
@@ -246,7 +246,7 @@ async def test_a_kick_waits_for_an_ack_under_way(nodes: Nodes) -> None:
     assert (await acking).replaced == []
     await kicking
     await attaching
-    assert (await nodes.one.standing(nodes.user_id, 1)).delivered == 1
+    assert (await nodes.one.standings([(nodes.user_id, 1)]))[0].delivered == 1
 
 
 @pytest.mark.parametrize("end", ["removed", "erased"])
@@ -277,7 +277,7 @@ async def test_a_keep_that_waits_for_a_newer_connection_is_not_kept(nodes: Nodes
         keeping = asyncio.create_task(nodes.one.keep([nodes.keep(old, 1)]))
         await nodes.blocked()
     assert await keeping == [old]
-    assert not (await nodes.one.standing(nodes.user_id, 1)).kept
+    assert not (await nodes.one.standings([(nodes.user_id, 1)]))[0].kept
 
 
 async def test_two_nodes_that_ack_at_once_tell_once_and_never_go_back(nodes: Nodes) -> None:
@@ -292,7 +292,7 @@ async def test_two_nodes_that_ack_at_once_tell_once_and_never_go_back(nodes: Nod
         change.msg_id for advanced in await both(_of(further), _of(nearer)) for change in advanced.changes
     ]
     assert told in ([3], [3, 2])
-    assert (await nodes.one.standing(nodes.user_id, 1)).delivered == 3
+    assert (await nodes.one.standings([(nodes.user_id, 1)]))[0].delivered == 3
 
 
 async def _of(task: asyncio.Task[T]) -> T:

@@ -155,8 +155,8 @@ class Storm:
         ]
         acks = []
         for xid, one in held:
-            groups = [stay.group_id for stay in (await self.store.standing(one.user_id, sn)).stays]
-            heads = await self.store.bearings(one.user_id, sn, [one.user_id, *groups])
+            groups = [stay.group_id for stay in (await self.store.standings([(one.user_id, sn)]))[0].stays]
+            heads = await self.store.bearings([(one.user_id, sn, line) for line in (one.user_id, *groups)])
             acks += [Ack(one.user_id, xid, sn, at.timeline_id, at.head, NOW, one.attach_no) for at in heads]
         kept = [Keep(one.user_id, sn, NOW, {one.user_id: 0}, (), 0, "", one.attach_no) for _, one in held]
         await self.store.keep(kept)

@@ -46,8 +46,8 @@ def keep(connection: Attachment, cursor: int = 0) -> Keep:
 
 async def positions(store: Store, user_id: int, sn: int = 1) -> tuple[bool, int, int]:
     """Whether a device is kept, its cursor, and what was delivered to its user."""
-    standing = await store.standing(user_id, sn)
-    [bearing] = await store.bearings(user_id, sn, [user_id])
+    [standing] = await store.standings([(user_id, sn)])
+    [bearing] = await store.bearings([(user_id, sn, user_id)])
     return standing.kept, bearing.cursor, standing.delivered
 
 

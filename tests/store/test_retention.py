@@ -22,7 +22,7 @@ async def told(stage: Stage, xid: int) -> list[int]:
 
 
 async def floor(stage: Stage, xid: int) -> int:
-    return (await stage.store.page(await stage.id(xid), 1, 1, 1)).floor
+    return (await stage.store.pages([(await stage.id(xid), 1)], 1, 1))[0].floor
 
 
 async def sweep(stage: Stage, most: int = 100, before: int = NOW) -> int:
@@ -211,7 +211,7 @@ class TestWhatGoesWithThem:
         await sweep(stage)
         assert await stage.statuses(1, group) == {id_: before[id_] for id_ in ids[2:]}
         assert before[ids[2]] == "READ"
-        [own, other] = await stage.store.bearings(user, 1, [user, in_group])
+        [own, other] = await stage.store.bearings([(user, 1, user), (user, 1, in_group)])
         assert (own.cursor, other.cursor, other.floor) == (0, 4, 3)
 
     async def test_what_is_counted_as_unread(self, stage: Stage) -> None:

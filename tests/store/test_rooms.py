@@ -38,7 +38,7 @@ async def room(stage: Stage, owner: int = 11) -> int:
 
 async def kept(stage: Stage, xid: int) -> tuple[int, int, list[int]]:
     """Read floor and head of a timeline, and the seqs between them."""
-    page = await stage.store.page(await stage.id(xid), 1, 1000, 10**6)
+    [page] = await stage.store.pages([(await stage.id(xid), 1)], 1000, 10**6)
     return page.floor, page.head, [entry.seq for entry in page.entries]
 
 
@@ -237,7 +237,7 @@ async def test_a_recall_outlives_its_message(stage: Stage) -> None:
     await stage.recall(second)
     await stage.recall(third)
     assert (await kept(stage, xid))[0] == 4
-    page = await stage.store.page(await stage.id(xid), 1, 100, 10**6)
+    [page] = await stage.store.pages([(await stage.id(xid), 1)], 100, 10**6)
     told = [entry.recalled.msg_id for entry in page.entries if entry.recalled]
     assert told == [second, third]
     assert await stage.store.message(stage.app.id, third) is None
@@ -249,7 +249,7 @@ async def test_the_newest_message_stays_however_many_recalls_follow(stage: Stage
     ids = await says(stage, xid, 8)
     for msg_id in ids[:3:-1]:
         await stage.recall(msg_id)
-    page = await stage.store.page(await stage.id(xid), 1, 100, 10**6)
+    [page] = await stage.store.pages([(await stage.id(xid), 1)], 100, 10**6)
     assert [(entry.seq, entry.kind) for entry in page.entries[:2]] == [
         (8, EntryKind.MESSAGE),
         (9, EntryKind.RECALLED),

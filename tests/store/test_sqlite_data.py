@@ -98,7 +98,7 @@ async def damaged(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def seqs(stage: Stage, xid: int) -> list[int]:
-    page = await stage.store.page(await stage.id(xid), 1, 100, MIB)
+    [page] = await stage.store.pages([(await stage.id(xid), 1)], 100, MIB)
     return [entry.seq for entry in page.entries]
 
 
@@ -111,7 +111,7 @@ async def test_a_page_skips_a_missing_entry(damaged: Stage) -> None:
 async def test_a_page_without_its_first_entry_still_has_one(damaged: Stage) -> None:
     """However few bytes it may hold: or nobody would get past the damage."""
     await harm(damaged, "DELETE FROM entry WHERE seq = 2")
-    page = await damaged.store.page(await damaged.id(2), 2, 100, 1)
+    [page] = await damaged.store.pages([(await damaged.id(2), 2)], 100, 1)
     assert [entry.seq for entry in page.entries] == [3]
 
 

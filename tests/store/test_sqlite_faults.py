@@ -61,13 +61,13 @@ async def test_a_full_disk_can_still_be_read(stage: Stage, disk: Disk) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["ensure_user", "create_app", "keep", "read", "advance", "register", "probe"]
+    "call", ["ensure_users", "create_app", "keep", "read", "advance", "register", "probe"]
 )
 async def test_every_call_that_writes_fails_as_a_problem(stage: Stage, call: str) -> None:
     """Nothing of it is kept, and it works on the next try, when the writer was opened anew."""
     await stage.send(1, 2)
     calls: dict[str, Callable[[], Any]] = {
-        "ensure_user": lambda: stage.store.ensure_user(stage.app.id, 5, NOW),
+        "ensure_users": lambda: stage.store.ensure_users(stage.app.id, [5], NOW),
         "create_app": lambda: stage.store.create_app("two", "k", b"", registered=False, at=NOW),
         "keep": lambda: stage.store.keep([]),
         "read": lambda: stage.store.read([]),

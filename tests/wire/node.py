@@ -20,7 +20,7 @@ from tests.wire.world import GROUPS, ROOMS, TIMELINE_NAMES, UID, USER, Commit, W
 PACE = Pace(unacked_max=6, page_max=3, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)
 NEVER = 10**15
 ROOMY = 10**9
-Stage = Literal["snapshot", "registered", "read", "primed", "live"]
+Stage = Literal["admitted", "snapshot", "registered", "read", "primed", "live"]
 IDS = {name: timeline_id for timeline_id, name in TIMELINE_NAMES.items()}
 
 
@@ -35,20 +35,17 @@ class Node:
         self.sound = True
         self.connect()
 
-    # -- attaching, in the four steps of gateway/core/attaching.py --------------------------------------
+    # -- attaching, in the five steps of gateway/core/attaching.py --------------------------------------
 
     def connect(self) -> None:
-        """Begin a connection: read the snapshot of stays and head."""
-        world = self.world
+        """Begin a connection: register the user's own track."""
         self.session = Session(UID, USER, PACE, self.now, NEVER)
-        self.stage: Stage = "snapshot"
-        self.attach_head = world.lines[USER].head
-        self.snapshot = {timeline_id: line.head for timeline_id, line in world.lines.items()}
-        self.tracks = self.session.attach(
-            self.attach_head, [(group, GROUPS[group], first) for group, first in world.stays.items()]
-        )
-        self.stays = dict(world.stays)
-        self.followers: dict[int, Track] = {}
+        self.stage: Stage = "admitted"
+        self.attach_head = 0
+        self.snapshot: dict[int, int] = {}
+        self.tracks: list[Track] = []
+        self.stays: dict[int, int] = {}
+        self.followers: dict[int, Track] = dict(self.session.tracks)
         self.fetches: list[Reading] = []
         self.follows: list[Following] = []
         self.joins: list[Joining] = []
@@ -63,22 +60,32 @@ class Node:
         self.ends: list[Close] = []
 
     def attach_step(self, stated: dict[int, int]) -> None:
-        """Go one step on: register, read heads and cursors, prime, start."""
+        """Go one step on: read the snapshot of stays and head, register, read the groups' heads, prime, start."""
         lines = self.world.lines
         match self.stage:
+            case "admitted":
+                stays = self.world.stays
+                self.attach_head = lines[USER].head
+                self.snapshot = {timeline_id: line.head for timeline_id, line in lines.items()}
+                self.tracks = self.session.attach(
+                    self.attach_head, [(group, GROUPS[group], first) for group, first in stays.items()]
+                )
+                self.stays = dict(stays)
+                self.stage = "snapshot"
             case "snapshot":
-                self.followers = {track.timeline_id: track for track in self.tracks}
+                self.followers |= {track.timeline_id: track for track in self.tracks}
                 self.stage = "registered"
             case "registered":
                 cursors = self.cursors | {
-                    # A cursor of a group lies in a stay that the snapshot knows.
-                    timeline_id: min(
-                        seq, lines[USER].head if timeline_id == USER else self.snapshot[timeline_id]
-                    )
+                    # A cursor of a group lies in a stay that the snapshot knows, one of the user below its head.
+                    timeline_id: min(seq, self.snapshot[timeline_id])
                     for timeline_id, seq in stated.items()
                 }
+                heads = {timeline_id: line.head for timeline_id, line in lines.items()} | {
+                    USER: self.attach_head
+                }
                 self.bearings = {
-                    timeline_id: (cursors.get(timeline_id, 0), lines[timeline_id].head)
+                    timeline_id: (cursors.get(timeline_id, 0), heads[timeline_id])
                     for timeline_id in self.session.tracks
                 }
                 self.stage = "read"
@@ -391,11 +398,10 @@ class Node:
         the stays is lost only where the case is to be tried (`fresh`): it ends the connection.
         """
         line, seen = self.world.lines[timeline_id], self.seen.get(timeline_id)
-        if seen is not None:
-            base, done = seen.base, seen.sent
-        else:
-            base, done = self.snapshot[timeline_id], 0
-        between = [seq for seq in line.fences if max(done, self.snapshot[timeline_id]) < seq <= base]
+        # Before there is a snapshot nothing is known that could be lost.
+        known = self.snapshot.get(timeline_id, line.head)
+        base, done = (known, 0) if seen is None else (seen.base, seen.sent)
+        between = [seq for seq in line.fences if max(done, known) < seq <= base]
         first = min(between, default=line.head + 1)
         return first if fresh and seen is not None else min(first, max(base, done) + 1)
 

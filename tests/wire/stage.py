@@ -47,8 +47,8 @@ def attached(
 ) -> tuple[Session, list[Effect]]:
     """Attach a user's timeline and groups, each with its start and its head, at time 0."""
     session = Session(UID, USER, PACE, 0, expires_at)
-    tracks = session.attach(heads[0] if user_head is None else user_head, groups)
-    for track, start, head in zip(tracks, starts, heads, strict=True):
+    session.attach(heads[0] if user_head is None else user_head, groups)
+    for track, start, head in zip(list(session.tracks.values()), starts, heads, strict=True):
         assert session.prime(track.timeline_id, start, head) == []
     return session, session.start()
 

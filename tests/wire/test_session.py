@@ -25,9 +25,12 @@ from tests.wire.stage import (
 
 
 def test_attach_returns_tracks_to_register() -> None:
-    """Attaching follows the user's timeline and that of each open stay, by the channel's names."""
-    tracks = Session(UID, USER, PACE, 0, NEVER).attach(0, [(GROUP, 77, 5)])
-    assert [(track.timeline_id, track.name) for track in tracks] == [(USER, "user"), (GROUP, "g:77")]
+    """The user's timeline is followed from the start, that of each open stay by attaching, by the channel's names."""
+    session = Session(UID, USER, PACE, 0, NEVER)
+    assert [(track.timeline_id, track.name) for track in session.tracks.values()] == [(USER, "user")]
+    tracks = session.attach(0, [(GROUP, 77, 5)])
+    assert [(track.timeline_id, track.name) for track in tracks] == [(GROUP, "g:77")]
+    assert [*session.tracks] == [USER, GROUP]
 
 
 def test_live_at_once() -> None:

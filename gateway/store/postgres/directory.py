@@ -17,12 +17,11 @@ from gateway.domain.model import (
     Group,
     Member,
     Scope,
-    User,
 )
 from gateway.store.base import Party
 from gateway.store.parties import RECALL_WINDOW_MS, to_app, to_facts, to_group, to_limits
 from gateway.store.postgres.lane import Conn
-from gateway.store.postgres.users import find_user, make_user, take_xid
+from gateway.store.postgres.users import make_user, take_xid
 
 _TAKEN = Refused(Kind.USER_EXISTS, "the name is taken")
 
@@ -146,12 +145,6 @@ async def find_parties(conn: Conn, app: int, xids: Sequence[int]) -> list[Party 
         for party_id, xid, kind in await conn.fetch(_PARTIES, app, xids)
     }
     return [found.get(xid) for xid in xids]
-
-
-async def ensure_user(conn: Conn, app: int, xid: int, at: int) -> User | Kind:
-    """Make a user, or find the one that somebody else has made."""
-    await make_user(conn, app, xid, at)
-    return await find_user(conn, app, xid)
 
 
 async def register(conn: Conn, app: int, name: str, password: str, at: int) -> Changed | Refused:

@@ -65,12 +65,13 @@ class Parties(Lanes):
         """Find a user by name."""
         return await self._look(lambda conn: users.find_user_named(conn, app, name))
 
-    async def ensure_user(self, app: int, xid: int, at: int) -> User | Kind:
-        """Find a user or make it."""
-        found = await self.user(app, xid)
-        if found is not Kind.USER_UNKNOWN:
-            return found
-        return await self._write(lambda conn: directory.ensure_user(conn, app, xid, at))
+    async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
+        """Find users or make them."""
+        found = await self._look(lambda conn: users.find_users(conn, app, xids))
+        missing = [xid for xid in xids if xid not in found]
+        if missing:
+            found |= await self._write(lambda conn: users.make_users(conn, app, missing, at))
+        return [found[xid] for xid in xids]
 
     async def register(self, app: int, name: str, password: str, at: int) -> User | None:
         """Make a named user."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, Scope, State, User
-from gateway.store.parties import to_user
+from gateway.store.parties import found_users, to_user
 from gateway.store.postgres.lane import Conn
 from gateway.store.refusals import judge_state
 
@@ -32,6 +32,13 @@ WITH made AS (
     INSERT INTO timeline (app, xid, kind) VALUES ($1, $2, {Scope.USER:d})
     ON CONFLICT (app, xid) DO NOTHING RETURNING id)
 INSERT INTO "user" (id, app, name, password, created_at) SELECT id, $1, $4, $5, $3 FROM made RETURNING id
+"""
+_MAKE_MANY = f"""
+WITH made AS (
+    INSERT INTO timeline (app, xid, kind)
+    SELECT DISTINCT $1::bigint, xid, {Scope.USER:d} FROM unnest($2::bigint[]) AS u (xid) ORDER BY xid
+    ON CONFLICT (app, xid) DO NOTHING RETURNING id)
+INSERT INTO "user" (id, app, created_at) SELECT id, $1, $3 FROM made
 """
 _XID = "SELECT next_xid FROM app WHERE id = $1 FOR NO KEY UPDATE"
 # The first that nothing has, from the one given on.
@@ -94,10 +101,18 @@ async def take_xid(conn: Conn, app: int) -> int:
 
 async def find_user(conn: Conn, app: int, xid: int) -> User | Kind:
     """Find a user by id; a `Kind` where there is none or a group has this id."""
-    found = await conn.fetchrow(f"{_USER} WHERE t.app = $1 AND t.xid = $2", app, xid)
-    if found is None:
-        return Kind.USER_UNKNOWN
-    return Kind.BAD_PARAMETER if found[0] is None else to_user(found)
+    return (await find_users(conn, app, [xid])).get(xid, Kind.USER_UNKNOWN)
+
+
+async def find_users(conn: Conn, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
+    """Find users by their ids; a `Kind` where a group has one, and nothing where nothing has it."""
+    return found_users(await conn.fetch(f"{_USER} WHERE t.app = $1 AND t.xid = ANY($2::bigint[])", app, xids))
+
+
+async def make_users(conn: Conn, app: int, xids: Sequence[int], at: int) -> dict[int, User | Kind]:
+    """Make users, in the order of heads, or find those that somebody else has made, also at this moment."""
+    await conn.execute(_MAKE_MANY, app, xids, at)
+    return await find_users(conn, app, xids)
 
 
 async def find_user_named(conn: Conn, app: int, name: str) -> User | None:

@@ -9,41 +9,45 @@ import msgspec
 
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, Status, User
+from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, User
 from gateway.store.base import History, HistoryItem, Party, Readers, Recent
-from gateway.store.rows import NOTICE, to_history, to_message
+from gateway.store.rows import NOTICE, STATUSES, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, table
-from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
+from gateway.store.sqlite.messages import MESSAGE_COLUMNS, MESSAGE_JOINS, MESSAGE_JSON, TEXTS_AND_MORE
 from gateway.store.sqlite.stays import others_reach
 
+# A conversation's page is one statement, which is one snapshot, and its rows are sorted here, where it costs nothing:
+# SQL promises no order to an aggregate. What is the same for all of its messages is asked once for the page: SQLite
+# reads a subquery that names no column of theirs one time.
+
 # The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice lies
-# in its receiver's history only.
+# in its receiver's history only. The reserved user `system` holds no conversations of its own, yet may look back at
+# what it sent.
+_P2P_BELOW = "coalesce((SELECT deleted FROM conversation WHERE usr = ?1 AND opp = ?2), 0)"
 _P2P = f"""
-SELECT json_group_array(json_array(json(msg), reach)) FROM (
-    SELECT {MESSAGE_JSON} AS msg, CASE
-        WHEN m.sender = ?1 AND m.target <> ?1 THEN
-            CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = m.target AND opp = ?1), 0) THEN 2
-                 WHEN m.seq <= (SELECT delivered FROM user WHERE id = m.target) THEN 1 ELSE 0 END
-        ELSE CASE WHEN m.msg_id <= ?6 THEN 2
-                  WHEN m.seq <= (SELECT delivered FROM user WHERE id = ?1) THEN 1 ELSE 0 END END AS reach
-    FROM (
-        SELECT msg_id FROM message
-            WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
-        UNION ALL
-        SELECT msg_id FROM message
-            WHERE target = ?2 AND peer = ?1 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4 AND ?1 <> ?2
-                AND flags & {NOTICE} = 0
-        ORDER BY msg_id DESC LIMIT ?5) AS p
-    CROSS JOIN message AS m ON m.msg_id = p.msg_id
-    {MESSAGE_JOINS}
-    ORDER BY m.msg_id DESC)
+SELECT json_group_array(json_array(m.msg_id, {Scope.USER:d}, iif(m.sender = ?1, ?5, ?6), m.device_sn,
+    iif(m.target = ?1, ?5, ?6), {TEXTS_AND_MORE}, 0,
+    CASE WHEN m.sender = ?1 AND m.target <> ?1 THEN
+            CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?2 AND opp = ?1), 0) THEN 2
+                 WHEN m.seq <= (SELECT delivered FROM user WHERE id = ?2) THEN 1 ELSE 0 END
+        ELSE CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?1 AND opp = ?2), 0) THEN 2
+                  WHEN m.seq <= (SELECT delivered FROM user WHERE id = ?1) THEN 1 ELSE 0 END END))
+FROM (
+    SELECT msg_id FROM message
+        WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > {_P2P_BELOW} AND msg_id <= ?3
+    UNION ALL
+    SELECT msg_id FROM message
+        WHERE target = ?2 AND peer = ?1 AND shown = 1 AND msg_id > {_P2P_BELOW} AND msg_id <= ?3 AND ?1 <> ?2
+            AND flags & {NOTICE} = 0
+    ORDER BY msg_id DESC LIMIT ?4) AS p
+CROSS JOIN message AS m ON m.msg_id = p.msg_id
+LEFT JOIN body AS b ON b.id = m.body
 """
 # A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
 # receiver and with its sender, and has its status as between users.
 _GROUP = f"""
-SELECT json_group_array(json_array(json(msg), reach)) FROM (
-    SELECT {MESSAGE_JSON} AS msg, CASE
+SELECT json_group_array(json_array({MESSAGE_COLUMNS}, CASE
         WHEN m.peer <> 0 THEN
             CASE WHEN CASE m.target WHEN ?1 THEN m.msg_id <= ?6
                       ELSE {directed_read("?2", "m.target", "m.msg_id")} END THEN 2
@@ -51,25 +55,38 @@ SELECT json_group_array(json_array(json(msg), reach)) FROM (
         WHEN m.sender = ?1 THEN
             CASE WHEN {others_reach("read", "?2", "m.msg_id", "m.seq", "?1")} THEN 2
                  WHEN {others_reach("delivered", "?2", "m.seq", "m.seq", "?1")} THEN 1 ELSE 0 END
-        ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq <= ?7 THEN 1 ELSE 0 END END AS reach
-    FROM (
-        SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
-        UNION ALL
-        SELECT msg_id FROM message WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
-        UNION ALL
-        SELECT msg_id FROM message WHERE sender = ?1 AND peer = ?2 AND peer <> 0 AND peer <> sender AND target <> ?1
-            AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
-        ORDER BY msg_id DESC LIMIT ?5) AS p
-    CROSS JOIN message AS m ON m.msg_id = p.msg_id
-    {MESSAGE_JOINS}
-    ORDER BY m.msg_id DESC)
+        ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq <= ?7 THEN 1 ELSE 0 END END))
+FROM (
+    SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+    UNION ALL
+    SELECT msg_id FROM message WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+    UNION ALL
+    SELECT msg_id FROM message WHERE sender = ?1 AND peer = ?2 AND peer <> 0 AND peer <> sender AND target <> ?1
+        AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+    ORDER BY msg_id DESC LIMIT ?5) AS p
+CROSS JOIN message AS m ON m.msg_id = p.msg_id
+{MESSAGE_JOINS}
 """
-# Own messages lie between others' in a group, so the count looks at a bounded number of the newest.
+# Own messages lie between others' in a group, so the count looks at a bounded number of the newest. Where something is
+# unread there is something to be seen; only else it is looked for, and NULL says that there is nothing.
 _RECENT = f"""
-WITH recent AS (
-    SELECT * FROM (
-        SELECT opp AS xid_of, last, read, deleted, 0 AS grp FROM conversation
-        WHERE usr = ?1 AND last > deleted AND ?5 = 0 ORDER BY last DESC LIMIT ?2)
+SELECT json_group_array(json_array(r.last, x.xid, coalesce(nullif(
+    CASE WHEN r.grp = 0 THEN (
+        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp
+            AND shown = 1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))
+    ELSE min(?3, (
+        SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE coalesce(sum(sender <> ?1), 0) END FROM (
+            SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
+                AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4 + 1)) + (
+        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
+            AND sender <> ?1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))) END, 0),
+    CASE WHEN EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND shown = 1 AND msg_id > r.deleted)
+        OR EXISTS (SELECT 1 FROM message WHERE target = r.opp AND shown = 1 AND msg_id > r.deleted
+            AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
+        OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
+            AND shown = 1 AND msg_id > r.deleted) THEN 0 END)))
+FROM (
+    SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
     UNION ALL
     SELECT * FROM (
         SELECT s.grp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
@@ -77,24 +94,8 @@ WITH recent AS (
         FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
         WHERE s.usr = ?1 AND s.to_seq IS NULL AND (?5 = 0 OR s.grp = ?5))
     WHERE last > deleted
-    ORDER BY 2 DESC LIMIT ?2)
-SELECT json_group_array(json_array(xid, unread)) FROM (
-    SELECT x.xid AS xid, CASE WHEN r.grp = 0 THEN (
-            SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.xid_of AND ?1 <> r.xid_of
-                AND shown = 1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))
-        ELSE min(?3, (
-            SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE coalesce(sum(sender <> ?1), 0) END FROM (
-                SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
-                    AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4 + 1)) + (
-            SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
-                AND sender <> ?1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))) END AS unread
-    FROM recent AS r CROSS JOIN timeline AS x ON x.id = r.xid_of
-    WHERE EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted)
-        OR EXISTS (SELECT 1 FROM message WHERE target = r.xid_of AND shown = 1 AND msg_id > r.deleted
-            AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
-        OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
-            AND shown = 1 AND msg_id > r.deleted)
-    ORDER BY r.last DESC)
+    ORDER BY last DESC LIMIT ?2) AS r
+CROSS JOIN timeline AS x ON x.id = r.opp
 """
 
 _AROUND = """s.grp = m.target AND s.usr <> m.sender AND s.from_seq <= m.seq
@@ -113,24 +114,31 @@ def history(conn: sqlite3.Connection, asker: User, opposite: Party, start: int, 
     """Read one page of what the asker may see, newest first, one message further than asked to learn what is next."""
     top = start or SAFE_MAX
     if opposite.scope is Scope.GROUP:
-        stay = one(
-            conn,
-            """SELECT max(deleted, from_msg - 1), read, delivered FROM stay
-            WHERE usr = ? AND grp = ? AND to_seq IS NULL""",
-            (asker.id, opposite.id),
-        )
-        if not stay:
-            return _room_history(conn, asker, opposite, top, limit)
-        below, read, delivered = stay
-        found = table(conn, _GROUP, (asker.id, opposite.id, below, top, limit + 1, read, delivered))
-    else:
-        position = one(
-            conn, "SELECT deleted, read FROM conversation WHERE usr = ? AND opp = ?", (asker.id, opposite.id)
-        )
-        # The reserved user `system` holds no conversations of its own, yet may look back at what it sent.
-        below, read = position or (0, 0)
-        found = table(conn, _P2P, (asker.id, opposite.id, below, top, limit + 1, read))
+        # Position and page are two statements: one read transaction makes them one snapshot.
+        conn.execute("BEGIN")
+        try:
+            return _group_history(conn, asker, opposite, top, limit)
+        finally:
+            conn.execute("COMMIT")
+    found = table(conn, _P2P, (asker.id, opposite.id, top, limit + 1, asker.xid, opposite.xid))
     return _history(found, limit)
+
+
+def _group_history(
+    conn: sqlite3.Connection, asker: User, opposite: Party, top: int, limit: int
+) -> History | Kind:
+    stay = one(
+        conn,
+        """SELECT max(deleted, from_msg - 1), read, delivered FROM stay
+        WHERE usr = ? AND grp = ? AND to_seq IS NULL""",
+        (asker.id, opposite.id),
+    )
+    if not stay:
+        return _room_history(conn, asker, opposite, top, limit)
+    below, read, delivered = stay
+    return _history(
+        table(conn, _GROUP, (asker.id, opposite.id, below, top, limit + 1, read, delivered)), limit
+    )
 
 
 def _room_history(
@@ -154,13 +162,16 @@ def _room_history(
 
 
 def _history(found: list[Any], limit: int) -> History:
-    return to_history([HistoryItem(to_message(row), Status(reach)) for row, reach in found], limit)
+    found.sort(reverse=True)
+    return to_history([HistoryItem(to_message(row), STATUSES[row[-1]]) for row in found], limit)
 
 
 def recent(conn: sqlite3.Connection, user_id: int, group_id: int, limits: Limits) -> list[Recent]:
     """Read the recent list in one statement, whatever the number of messages (lanying.md, unread)."""
     asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id)
-    return [Recent(xid, unread or 0) for xid, unread in table(conn, _RECENT, asked)]
+    found = table(conn, _RECENT, asked)
+    found.sort(reverse=True)
+    return [Recent(xid, unread) for _, xid, unread in found if unread is not None]
 
 
 def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:

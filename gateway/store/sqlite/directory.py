@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.domain.errors import Kind
 from gateway.domain.model import (
     GIVEN_XID_FIRST,
     ROOM,
@@ -22,7 +21,7 @@ from gateway.domain.model import (
 from gateway.store.base import Party, Remembered
 from gateway.store.parties import RECALL_WINDOW_MS, to_app, to_facts, to_group, to_limits
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
+from gateway.store.sqlite.users import find_user_named, make_user, next_xid
 
 _APP = """SELECT a.id, a.app_id, a.system, t.xid, a.registered, a.recall_window_ms, a.signing_kid,
     a.sends_per_s, a.connections_max, a.message_bytes_max, a.storage_bytes_max
@@ -136,14 +135,6 @@ def find_parties(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> lis
         for party_id, xid, kind in table(conn, _PARTIES, (app, rows(list(xids))))
     }
     return [found.get(xid) for xid in xids]
-
-
-def ensure_user(conn: sqlite3.Connection, app: int, xid: int, at: int) -> User | Kind:
-    """Find a user by id or make it."""
-    user = find_user(conn, app, xid)
-    if user is not Kind.USER_UNKNOWN:
-        return user
-    return User(id=make_user(conn, app, xid, at), xid=xid, name="", password="")
 
 
 def register(conn: sqlite3.Connection, app: int, name: str, password: str, at: int) -> User | None:

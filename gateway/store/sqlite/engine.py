@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import os
 import secrets
@@ -35,6 +34,7 @@ from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
+from gateway.store.sqlite.lookups import Lookups
 from gateway.store.sqlite.parties import Parties
 from gateway.store.sqlite.presence import Presence
 from gateway.store.sqlite.upkeep import Upkeep
@@ -58,8 +58,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         self._limits = limits
         self._lock = lock
         self._writer = writer
-        self._readers = readers
-        self._turn = itertools.cycle(range(len(readers)))
+        self._readers = Lookups(readers)
         self._reading = 0
         self._doubtful = False
         self._failing = False
@@ -99,7 +98,8 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         if not self._closed:
             self._closed = True
             async with self._settling:
-                await _close_all([*self._readers, self._writer])
+                await self._readers.drain()
+                await _close_all([*self._readers.lanes, self._writer])
             self._lock.close()
 
     async def probe(self) -> None:
@@ -253,7 +253,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         self._want_open()
         self._reading += 1
         try:
-            return await self._readers[next(self._turn)].run(work)
+            return await self._readers.run(work)
         except _BAD_DATA as error:
             raise _bad_data(error) from error
         except (sqlite3.Error, ValueError) as error:
@@ -261,30 +261,21 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         finally:
             self._reading -= 1
 
-    async def page(self, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
-        """Read entries of a timeline."""
-        return await self._look(lambda conn: pages.page(conn, timeline_id, from_seq, limit, bytes_max))
+    async def pages(self, asked: Sequence[tuple[int, int]], limit: int, bytes_max: int) -> list[Page]:
+        """Read entries of timelines."""
+        return await self._look(lambda conn: pages.pages(conn, asked, limit, bytes_max))
 
-    async def standing(self, user_id: int, device_sn: int) -> Standing:
+    async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
         """Attach, first query."""
-        return await self._look(lambda conn: pages.standing(conn, user_id, device_sn))
+        return await self._look(lambda conn: pages.standings(conn, asked))
 
-    async def bearings(self, user_id: int, device_sn: int, timeline_ids: Sequence[int]) -> list[Bearing]:
+    async def bearings(self, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
         """Attach, second query."""
-        return await self._look(lambda conn: pages.bearings(conn, user_id, device_sn, timeline_ids))
+        return await self._look(lambda conn: pages.bearings(conn, asked))
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
         """Page a conversation."""
-
-        def work(conn: sqlite3.Connection) -> History | Kind:
-            # Position and page are two statements: one read transaction makes them one snapshot.
-            conn.execute("BEGIN")
-            try:
-                return conversations.history(conn, asker, opposite, start, limit)
-            finally:
-                conn.execute("COMMIT")
-
-        return await self._read(work)
+        return await self._read(lambda conn: conversations.history(conn, asker, opposite, start, limit))
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List recent conversations."""

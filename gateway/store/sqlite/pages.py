@@ -1,6 +1,7 @@
 """Reading timelines on SQLite: pages of entries, and what a device needs in order to attach.
 
-Every query answers with one row that holds one JSON array: one step of the statement, one return to Python.
+Every query answers with rows that hold a JSON array each, most with one: one step of the statement for each, and one
+return to Python.
 """
 
 from __future__ import annotations
@@ -10,58 +11,72 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.domain.model import Bearing, EntryKind, Page, Standing, Stay
-from gateway.store.rows import to_entry
-from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
+from gateway.domain.model import SAFE_MAX, Bearing, Entry, EntryKind, Page, Standing
+from gateway.store.rows import to_entry, to_standings
+from gateway.store.sqlite.lane import rows, table
+from gateway.store.sqlite.messages import MESSAGE_COLUMNS, MESSAGE_JOINS
 
-# Cut by size before any text is read: a page of few large messages must not cost the reading of many.
-_PAGE = f"""
-SELECT
-    (SELECT json_array(head, floor) FROM timeline WHERE id = ?1),
-    (SELECT json_group_array(json_array(e.seq, e.kind, e.data, {MESSAGE_JSON}))
-        FROM (
-            SELECT * FROM (
-                SELECT e.seq, e.kind, e.data, e.msg_id, row_number() OVER pages AS number,
-                    sum(200 + length(e.data) + coalesce(b.size, 0)) OVER pages AS size
-                FROM (SELECT * FROM entry WHERE t = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3) AS e
-                LEFT JOIN message AS m ON m.msg_id = e.msg_id
-                LEFT JOIN body AS b ON b.id = m.body
+_TIMELINE, _FIRST = "json_extract(j.value, '$[0]')", "json_extract(j.value, '$[1]')"
+_WINDOW = f"(SELECT * FROM entry WHERE t = {_TIMELINE} AND seq >= {_FIRST} ORDER BY seq LIMIT ?2)"
+# A page is a row: one step of the statement, one return to Python. It is cut by size before any text is read, for one
+# of few large messages must not cost the reading of many; and only one that is too large is measured entry by entry.
+_PAGES = f"""
+SELECT j.key, t.head, t.floor,
+    (SELECT json_group_array(json_array(e.seq, e.kind, e.data, {MESSAGE_COLUMNS}))
+        FROM (SELECT * FROM entry WHERE t = {_TIMELINE} AND seq >= {_FIRST} AND seq <= iif(
+            (SELECT sum(200 + length(e.data) + coalesce(b.size, 0)) FROM {_WINDOW} AS e
+                LEFT JOIN message AS m ON m.msg_id = e.msg_id LEFT JOIN body AS b ON b.id = m.body) <= ?3,
+            {SAFE_MAX},
+            (SELECT max(seq) FROM (
+                SELECT e.seq, row_number() OVER pages AS number,
+                    sum(200 + length(e.data) + coalesce(b.size, 0)) OVER pages AS size FROM {_WINDOW} AS e
+                LEFT JOIN message AS m ON m.msg_id = e.msg_id LEFT JOIN body AS b ON b.id = m.body
                 WINDOW pages AS (ORDER BY e.seq ROWS UNBOUNDED PRECEDING))
-            WHERE size <= ?4 OR number = 1) AS e
+                WHERE size <= ?3 OR number = 1))
+            ORDER BY seq LIMIT ?2) AS e
         LEFT JOIN message AS m ON m.msg_id = e.msg_id AND e.kind = {EntryKind.MESSAGE:d}
         {MESSAGE_JOINS})
+FROM json_each(?1) AS j LEFT JOIN timeline AS t ON t.id = {_TIMELINE}
 """
-_STANDING = """
-SELECT t.head, u.delivered, EXISTS (SELECT 1 FROM device WHERE usr = ?1 AND sn = ?2),
-    (SELECT json_group_array(json_array(s.grp, g.xid, s.from_seq, s.delivered))
-        FROM stay AS s CROSS JOIN timeline AS g ON g.id = s.grp WHERE s.usr = ?1 AND s.to_seq IS NULL)
-FROM timeline AS t JOIN user AS u ON u.id = t.id WHERE t.id = ?1
+_STANDINGS = """
+SELECT json_group_array(json_array(j.key, t.head, u.delivered, d.usr IS NOT NULL, coalesce(c.seq, -1),
+    s.grp, g.xid, s.from_seq, s.delivered))
+FROM json_each(?) AS j
+CROSS JOIN timeline AS t ON t.id = json_extract(j.value, '$[0]') CROSS JOIN user AS u ON u.id = t.id
+LEFT JOIN device AS d ON d.usr = t.id AND d.sn = json_extract(j.value, '$[1]')
+LEFT JOIN cursor AS c ON c.usr = d.usr AND c.sn = d.sn AND c.t = t.id
+LEFT JOIN stay AS s ON s.usr = t.id AND s.to_seq IS NULL
+LEFT JOIN timeline AS g ON g.id = s.grp
 """
 _BEARINGS = """
 SELECT json_group_array(json_array(t.id, t.head, t.floor, coalesce(c.seq, -1)))
-FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.id = j.value
-LEFT JOIN cursor AS c ON c.usr = ?1 AND c.sn = ?2 AND c.t = t.id
+FROM json_each(?) AS j CROSS JOIN timeline AS t ON t.id = json_extract(j.value, '$[2]')
+LEFT JOIN cursor AS c ON c.usr = json_extract(j.value, '$[0]') AND c.sn = json_extract(j.value, '$[1]') AND c.t = t.id
 """
 
 
-def page(conn: sqlite3.Connection, timeline_id: int, from_seq: int, limit: int, bytes_max: int) -> Page:
-    """Read entries from `from_seq` on, with head and floor, in one statement: one snapshot."""
-    about, found = one(conn, _PAGE, (timeline_id, from_seq, limit, bytes_max))
-    head, floor = msgspec.json.decode(about) if about else (0, 0)
+def pages(
+    conn: sqlite3.Connection, asked: Sequence[tuple[int, int]], limit: int, bytes_max: int
+) -> list[Page]:
+    """Read pages, each with head and floor, in one statement: one snapshot."""
+    found = conn.execute(_PAGES, (rows(asked), limit, bytes_max)).fetchall()
+    return [
+        Page(entries=_entries(told), floor=floor or 0, head=head or 0)
+        for _, head, floor, told in sorted(found)
+    ]
+
+
+def _entries(told: str) -> list[Entry]:
     # Sorted here, where it costs nothing: SQL promises no order to an aggregate.
-    entries = [entry for row in sorted(msgspec.json.decode(found)) if (entry := to_entry(*row)) is not None]
-    return Page(entries=entries, floor=floor, head=head)
+    found = sorted(msgspec.json.decode(told))
+    return [entry for row in found if (entry := to_entry(row[0], row[1], row[2], row[3:])) is not None]
 
 
-def standing(conn: sqlite3.Connection, user_id: int, device_sn: int) -> Standing:
-    """Read a user's open stays, own head and *delivered*, and whether the device is kept, in one statement."""
-    head, delivered, kept, stays = one(conn, _STANDING, (user_id, device_sn))
-    return Standing(head, delivered, bool(kept), [Stay(*stay) for stay in msgspec.json.decode(stays)])
+def standings(conn: sqlite3.Connection, asked: Sequence[tuple[int, int]]) -> list[Standing]:
+    """Read open stays, own head and *delivered*, and whether the device is kept, in one statement for all."""
+    return to_standings(table(conn, _STANDINGS, (rows(asked),)))
 
 
-def bearings(
-    conn: sqlite3.Connection, user_id: int, device_sn: int, timeline_ids: Sequence[int]
-) -> list[Bearing]:
-    """Read heads, floors and the device's cursors of the timelines it follows, in one statement."""
-    return [Bearing(*row) for row in table(conn, _BEARINGS, (user_id, device_sn, rows(timeline_ids)))]
+def bearings(conn: sqlite3.Connection, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
+    """Read heads, floors and devices' cursors of the timelines they follow, in one statement for all."""
+    return [Bearing(*row) for row in table(conn, _BEARINGS, (rows(asked),))]

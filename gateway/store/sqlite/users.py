@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, Scope, State, User
-from gateway.store.parties import to_user
+from gateway.store.parties import found_users, to_user
 from gateway.store.refusals import judge_state
 from gateway.store.sqlite.lane import one, rows, table
 
 _USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
 FROM user AS u JOIN timeline AS t ON t.id = u.id"""
+_USERS = """
+SELECT json_group_array(json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms))
+FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value LEFT JOIN user AS u ON u.id = t.id
+"""
 _XIDS = """
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state))
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
@@ -56,6 +60,15 @@ def make_user(
     return user_id
 
 
+def make_users(conn: sqlite3.Connection, app: int, xids: Sequence[int], at: int) -> dict[int, User | Kind]:
+    """Make users, or find those that somebody else has made by now."""
+    found = find_users(conn, app, xids)
+    for xid in xids:
+        if xid not in found:
+            found[xid] = User(id=make_user(conn, app, xid, at), xid=xid, name="", password="")
+    return found
+
+
 def next_xid(conn: sqlite3.Connection, app: int) -> int:
     """Give the next id of the server's own, skipping taken ones (design §3, xid)."""
     xid: int = one(conn, "SELECT next_xid FROM app WHERE id = ?", (app,))[0]
@@ -72,6 +85,11 @@ def find_user(conn: sqlite3.Connection, app: int, xid: int) -> User | Kind:
         return to_user(found)
     other = one(conn, "SELECT 1 FROM timeline WHERE app = ? AND xid = ?", (app, xid))
     return Kind.BAD_PARAMETER if other else Kind.USER_UNKNOWN
+
+
+def find_users(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
+    """Find users by their ids; a `Kind` where a group has one, and nothing where nothing has it."""
+    return found_users(table(conn, _USERS, (app, rows(list(xids)))))
 
 
 def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | None:

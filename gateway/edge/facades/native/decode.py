@@ -9,11 +9,12 @@ from gateway.core.signals import Signal
 from gateway.domain.drafts import BroadcastText
 from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import INT64_MAX, SAFE_MAX, Ctype, Request, Scope
+from gateway.domain.model import INT64_MAX, RELATING, SAFE_MAX, Ctype, Request, Scope
 from gateway.edge.decode import Body, Number, identifier, identifiers, number, text
 
 _SCOPES = {int(scope): scope for scope in Scope}
 _CTYPES = frozenset(map(int, (*Ctype, *Request)))
+_CTYPE_MAX = max(_CTYPES)
 
 
 class _Send(msgspec.Struct):
@@ -74,13 +75,14 @@ def decode_send(body: bytes, limits: Limits) -> Order:
         Problem: `BAD_PARAMETER`, naming the member.
     """
     asked = _send.decode(body, limits)
-    transaction_id = _transaction_id(asked.transaction_id)
+    # Most members of most sends are not there: what has its default is looked at once, and no function is called.
+    transaction_id = 0 if asked.transaction_id is None else _transaction_id(asked.transaction_id)
     if asked.transaction_id_ is not None:
         other = _transaction_id(asked.transaction_id_)
         if asked.transaction_id is not None and other != transaction_id:
             raise bad("transaction_id", "it is given twice, and differently")
         transaction_id = other
-    ctype = number(asked.content_type, "content_type", 0, max(_CTYPES))
+    ctype = number(asked.content_type, "content_type", 0, _CTYPE_MAX)
     if ctype not in _CTYPES:
         raise bad("content_type", f"{ctype} is none that is there")
     return Order(
@@ -93,9 +95,9 @@ def decode_send(body: bytes, limits: Limits) -> Order:
         config=asked.config or "",
         from_xid=0 if asked.from_user_id is None else identifier(asked.from_user_id, "from_user_id"),
         transaction_id=transaction_id,
-        related=_related(asked.related_mid) if ctype >= min(Request) else 0,
+        related=_related(asked.related_mid) if ctype >= RELATING else 0,
         online_only=bool(asked.online_only),
-        expire_s=number(asked.expire_s, "expire_s", 1, limits.expire_max_s, 0),
+        expire_s=0 if asked.expire_s is None else number(asked.expire_s, "expire_s", 1, limits.expire_max_s),
     )
 
 
@@ -172,8 +174,9 @@ def decode_signal(body: bytes, limits: Limits) -> Signal:
 
 
 def _scope(value: Number) -> Scope:
-    scope = _SCOPES.get(number(value, "type", 1, len(_SCOPES)))
-    assert scope is not None, "the range is that of the scopes"
+    scope = _SCOPES.get(value) if type(value) is int else None
+    if scope is None:
+        scope = _SCOPES[number(value, "type", 1, len(_SCOPES))]
     return scope
 
 
