@@ -183,6 +183,7 @@ class Gateway:
             BACKLOG,
             self._answering,
             front_door=edge.front_door,
+            channel=self.channel,
             cors_origins=edge.cors_origins,
         )
         self.url = url_of(listener)

@@ -12,6 +12,7 @@ from aiohttp.http import HttpProcessingError
 
 from gateway.domain.limits import Limits
 from gateway.edge.answering import Answering
+from gateway.edge.channel import Channel
 from gateway.edge.frontdoor.door import Door
 from gateway.edge.middleware import cors_headers
 from gateway.edge.patient import Patient
@@ -61,6 +62,7 @@ class Port:
         answering: Answering,
         *,
         front_door: bool,
+        channel: Channel | None = None,
         cors_origins: Sequence[str] = (),
     ) -> None:
         """Let connections in."""
@@ -68,7 +70,7 @@ class Port:
         loop = asyncio.get_running_loop()
         if front_door:
             cors = cors_headers("", cors_origins) if cors_origins else None
-            self._door = Door(answering, self._limits, self._patient, cors, IDLE_TIMEOUT_S)
+            self._door = Door(answering, channel, self._limits, self._patient, cors, IDLE_TIMEOUT_S)
         factory = self._door or self._patient
         self._listening = await loop.create_server(factory, sock=listener, backlog=backlog)
 

@@ -294,9 +294,9 @@ class Stage:
 
     @property
     def sockets(self) -> list[Any]:
-        """The sockets that the gateway's HTTP server holds, of devices and of REST callers."""
+        """The sockets that the gateway's port holds, and those of devices that are about to end."""
         assert self.gateway._port is not None
-        return list(self.gateway._port.connections)
+        return [*self.gateway._port.connections, *self.gateway.channel._parting]
 
     def connection(self, uid: int) -> Connection:
         """The gateway's side of a user's only device."""

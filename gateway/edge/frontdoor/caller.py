@@ -189,7 +189,7 @@ class Caller(asyncio.Protocol):
             self._door.gone(self)
 
     def _hand_over(self, unread: bytes) -> None:
-        """Give the connection to aiohttp, with all that has not been answered."""
+        """Give the connection away for good, with all that has not been answered."""
         door, transport = self._door, self._transport
         assert transport is not None, "who has gone asks nothing"
         self._transport = self._rest = None

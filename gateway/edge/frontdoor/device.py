@@ -14,13 +14,13 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
 from gateway.core.attaching import EndedError
 from gateway.domain.errors import Problem
 from gateway.edge.approach import Approach, read_approach
 from gateway.edge.channel import MALFORMED, Asker, Channel, GoneError, payload_json
 from gateway.edge.frontdoor.head import Head
+from gateway.edge.frontdoor.query import read_query
 from gateway.edge.sink import abort_later
 from gateway.wire.close import Close, close_for
 from gateway.wire.encoding import JSON, Encoding, FrameError
@@ -43,7 +43,8 @@ UNREAD_BYTES_MAX = 64 * 1024
 
 _NORMAL = 1000
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
-_BODY = frozenset({"content-length", "transfer-encoding", "expect"})
+_NOT_HERE = frozenset({"content-length", "expect", "proxy-connection", "transfer-encoding"})
+"""Headers that ask for more than a handshake, or that llhttp takes for another."""
 
 _ANSWER = (
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "
@@ -55,7 +56,7 @@ _Work = Callable[[], Coroutine[Any, Any, None]]
 def accepts(head: Head, channel: Channel) -> bool:
     """Whether this is a handshake that is answered here. Every other one is aiohttp's, to answer or to refuse."""
     headers = head.headers
-    if head.path != "/ws" or head.method != "GET" or head.repeated or not _BODY.isdisjoint(headers):
+    if head.path != "/ws" or head.method != "GET" or head.repeated or not _NOT_HERE.isdisjoint(headers):
         return False
     connection = headers.get("connection", "").lower()
     protocols = headers.get("sec-websocket-protocol")
@@ -120,9 +121,8 @@ class DeviceSocket(asyncio.Protocol):
         return device
 
     def _begin(self, head: Head, protocols: str) -> None:
-        query = dict(reversed(parse_qsl(head.query, keep_blank_values=True)))
         try:
-            approach = read_approach(query, head.headers, protocols)
+            approach = read_approach(read_query(head.query), head.headers, protocols)
         except FrameError as error:
             self.close(Close.PROTOCOL, str(error), None)
             return

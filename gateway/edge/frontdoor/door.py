@@ -9,28 +9,35 @@ from contextlib import suppress
 
 from gateway.domain.limits import Limits
 from gateway.edge.answering import HEADERS, Answering
+from gateway.edge.channel import Channel
 from gateway.edge.frontdoor.answers import Answers
 from gateway.edge.frontdoor.caller import Caller
+from gateway.edge.frontdoor.device import DeviceSocket, accepts
+from gateway.edge.frontdoor.head import read_head
 from gateway.edge.frontdoor.plain import Plain
 from gateway.edge.patient import Patient
+
+_CHANNEL = b"GET /ws"
 
 
 class Door:
     """Makes the protocol of each connection at the port. What it does not answer itself is `take_over`'s.
 
-    `cors` are the headers that an answer has where web pages of other origins may call, besides those of every answer;
-    it is None where they may not.
+    Devices are `channel`'s, where there is one. `cors` are the headers that an answer has where web pages of other
+    origins may call, besides those of every answer; it is None where they may not.
     """
 
     def __init__(
         self,
         answering: Answering,
+        channel: Channel | None,
         limits: Limits,
         take_over: Callable[[], Patient],
         cors: Mapping[str, str] | None,
         idle_timeout_s: float,
     ) -> None:
         self.answering = answering
+        self.channel = channel
         self.header_timeout_s = limits.header_timeout_ms / 1000
         self.body_timeout_s = limits.body_timeout_ms / 1000
         self.idle_timeout_s = idle_timeout_s
@@ -59,10 +66,17 @@ class Door:
             self._empty.set()
 
     def hand_over(self, transport: asyncio.Transport, unread: bytes, since: float) -> None:
-        """Give a connection to aiohttp for good, with bytes that it has not been answered for.
+        """Give a connection away for good, with what it has not been answered for: to the channel, or else to aiohttp.
 
-        `since` is when the head that they begin with began to be awaited, if they do not hold all of it.
+        `since` is when the head that `unread` begins with began to be awaited, if it does not hold all of it.
         """
+        channel = self.channel
+        if channel is not None and unread.startswith(_CHANNEL):
+            raw, end, rest = unread.partition(b"\r\n\r\n")
+            head = read_head(raw + end)
+            if head is not None and accepts(head, channel):
+                DeviceSocket.open(transport, head, rest, channel)
+                return
         handler = self._take_over()
         transport.set_protocol(handler)
         handler.connection_made(transport)

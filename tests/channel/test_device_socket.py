@@ -1,0 +1,332 @@
+"""The device socket of the front door: which handshakes it takes, and what a hostile peer can make of it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from gateway.core.messaging import Messaging
+from gateway.domain.limits import Limits
+from gateway.edge.frontdoor.device import UNREAD_BYTES_MAX, DeviceSocket
+from gateway.edge.sink import SocketSink
+from gateway.wire.close import Close
+from tests import shapes
+from tests.channel.conftest import Start
+from tests.channel.raw import CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, frame, handshake, text
+from tests.channel.stage import ALICE, APP, BOB, Stage, Ticks, open_stage, ops, until
+
+pytestmark = [
+    pytest.mark.one_node("a socket is its own node's"),
+    pytest.mark.usefixtures("door"),
+]
+
+READ_BYTES_MAX = 256 * 1024
+"""What a loop reads from a socket at a time."""
+
+
+@pytest.fixture
+def door(shaped: None) -> None:
+    if not shapes.shape.front_door:
+        pytest.skip("this road has no device sockets")
+
+
+def device(stage: Stage, uid: int) -> DeviceSocket:
+    """The gateway's socket of a user's only device."""
+    sink = stage.connection(uid).sink
+    assert isinstance(sink, DeviceSocket)
+    return sink
+
+
+async def asked(stage: Stage, uid: int, path: str = f"/ws?app_id={APP}", **headers: str) -> Raw:
+    """Ask for an upgrade with the token in it, and read the answer's head."""
+    raw = await stage.socket()
+    raw.write(handshake(stage.port, path, access_token=await stage.token(uid), **headers))
+    assert (await raw.head()).startswith(b"HTTP/1.1 101 ")
+    return raw
+
+
+# -- handshakes -------------------------------------------------------------------------------------------
+
+
+async def test_a_plain_handshake_becomes_a_device_socket(stage: Stage) -> None:
+    """No task and no timer is left once it is live."""
+    peer = await stage.live(ALICE)
+    socket = device(stage, ALICE)
+    await until(lambda: not stage.gateway.channel.tasks._running)
+    assert socket._timer is None
+    assert await peer.so_far() == []
+    assert not stage.gateway.channel.tasks._running
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/%77s", {}),
+        ("/ws", {"Cookie": "a=b\r\nCookie: c=d"}),
+        ("/ws", {"Proxy_Connection": "keep-alive"}),
+        ("/ws", {"Content_Length": "0"}),
+        ("/ws", {"X_Odd": "\u00e9"}),
+    ],
+)
+async def test_what_is_not_plain_goes_to_aiohttp(stage: Stage, path: str, headers: dict[str, str]) -> None:
+    """A handshake that is right, but has more to it, is served all the same."""
+    raw = await asked(stage, ALICE, f"{path}?app_id={APP}", **headers)
+    await raw.until("live")
+    assert isinstance(stage.connection(ALICE).sink, SocketSink)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        (b"Version: 13", b"Version: 12"),
+        (b"Key: ", b"Key: short"),
+        (b"Upgrade: websocket", b"Upgrade: h2c"),
+        (b"Connection: Upgrade", b"Connection: close"),
+        (b"GET /ws", b"POST /ws"),
+    ],
+)
+async def test_wrong_handshakes_are_refused_as_ever(stage: Stage, wrong: bytes, right: bytes) -> None:
+    """They go to aiohttp, and none is an upgrade."""
+    raw = await stage.socket()
+    raw.write(handshake(stage.port).replace(wrong, right))
+    assert (await raw.head()).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 "))
+    assert stage.gateway.channel._open == 0
+
+
+async def test_what_is_said_before_the_answer_is_heard(stage: Stage) -> None:
+    """A client need not wait for the 101 to say hello, and pings in one piece with the handshake."""
+    raw = await stage.socket()
+    hello = text(op="hello", app_id=APP, token=await stage.token(ALICE))
+    raw.write(handshake(stage.port) + hello[:5])
+    raw.write(hello[5:] + text(op="ping", ref=1))
+    await raw.head()
+    assert ops(await raw.until("pong")) == ["welcome", "live", "pong"]
+    device(stage, ALICE)
+
+
+async def test_escaped_query_is_read_as_on_the_other_road(stage: Stage) -> None:
+    """What stands for something else in the address is decoded."""
+    raw = await asked(
+        stage, ALICE, f"/ws?platform=%35&app_id={APP[0]}%{ord(APP[1]):x}{APP[2:]}&device_sn=%38"
+    )
+    assert (await raw.hear())["device_sn"] == 8
+    assert stage.connection(ALICE).platform == 5
+
+
+# -- what is said behind a request -------------------------------------------------------------------------
+
+
+class Held:
+    """Sends that begin and go on when they may."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        send = Messaging.send
+
+        async def hold(messaging: Messaging, *args: object) -> object:
+            self.begun.set()
+            await self.go.wait()
+            return await send(messaging, *args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Messaging, "send", hold)
+
+    async def begin(self, raw: Raw) -> None:
+        raw.write(text(op="send", ref=0, type=1, targets=[BOB], content_type=0, content="held"))
+        await self.begun.wait()
+
+
+async def test_order_is_kept_behind_a_request(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said while a request is under way is done after it, be it an ack, a ping or another request."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    held = Held(monkeypatch)
+    await held.begin(raw)
+    raw.write(text(op="ping", ref=1) + frame(PING, b"2"))
+    raw.write(
+        text(op="send", ref=3, type=1, targets=[BOB], content_type=0, content="next") + frame(PING, b"4")
+    )
+    other = await stage.live(BOB)
+    assert await other.so_far() == []
+    held.go.set()
+    told: list[tuple[int, bytes]] = []
+    while len(told) < 5:
+        kind, payload = await raw.read()
+        if b'"message"' not in payload:
+            told.append((kind, payload))
+    assert [kind for kind, _ in told] == [TEXT, TEXT, PONG, TEXT, PONG]
+    assert [payload[:6] == b'{"op":' or payload for _, payload in told] == [True, True, b"2", True, b"4"]
+    assert ops(await other.so_far()) == ["message", "message"]
+
+
+async def test_socket_is_not_read_while_much_waits(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a request that takes long little is taken in; all of it is answered afterwards."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    socket, held, count = device(stage, ALICE), Held(monkeypatch), 5_000
+    await held.begin(raw)
+    pad = "x" * 1_000
+    for ref in range(1, count):
+        raw.write(text(op="ping", ref=ref, pad=pad))
+    await until(lambda: not socket._transport.is_reading())
+    other = await stage.live(BOB)
+    for _ in range(20):
+        await other.so_far()
+        assert UNREAD_BYTES_MAX < socket._reader.unread <= UNREAD_BYTES_MAX + READ_BYTES_MAX
+    held.go.set()
+    for ref in range(count):
+        while "ref" not in (told := await raw.hear()):
+            pass
+        assert told["ref"] == ref
+    assert socket._transport.is_reading()
+
+
+async def test_bytes_count_as_life_behind_a_request(
+    start: Start, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device whose request takes long is not silent because nobody has read on."""
+    stage = await start()
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    held, session = Held(monkeypatch), stage.connection(ALICE).session
+    await held.begin(raw)
+    ticks.move(1_000)
+    raw.write(frame(PONG))
+    await until(lambda: session.heard_at == ticks.at)
+    held.go.set()
+
+
+@pytest.mark.parametrize("end", ["half-close", "close", "cut"])
+async def test_request_of_one_that_goes_is_done(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """What was said before the end is done, and then nothing of the connection is left."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    bob, held = await stage.live(BOB), Held(monkeypatch)
+    await held.begin(raw)
+    socket = device(stage, ALICE)
+    if end == "half-close":
+        raw.writer.write_eof()
+    elif end == "close":
+        raw.write(frame(CLOSE, b"\x03\xe8"))
+    else:
+        raw.cut()
+    await until(lambda: end == "close" or socket.gone)
+    held.go.set()
+    assert ops(await bob.until("message")) == ["message"]
+    await until(lambda: len(stage.hub.connections) == 1 and stage.gateway.channel._open == 1)
+    assert socket._asker is None
+
+
+async def test_bug_ends_one_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request that fails in a way that nobody foresaw is logged; its socket is cut, the others go on."""
+
+    async def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    async with open_stage(tmp_path / "data") as stage:
+        other = await stage.live(BOB)
+        raw = await stage.raw(ALICE)
+        await raw.until("live")
+        monkeypatch.setattr(Messaging, "send", fail)
+        raw.write(text(op="send", ref=0, type=1, targets=[BOB], content_type=0, content="x"))
+        await raw.eof()
+        assert await other.so_far() == []
+        await until(lambda: len(stage.hub.connections) == 1)
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+# -- hostile peers ----------------------------------------------------------------------------------------
+
+
+async def test_largest_frame_and_one_byte_more(stage: Stage) -> None:
+    """What has `frame_bytes_max` is a frame; of a larger one its header is enough, and nothing of it is kept."""
+    most = Limits().frame_bytes_max
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    body = b'{"op":"ping","ref":1,"pad":"'
+    raw.write(frame(TEXT, body + b"x" * (most - len(body) - 2) + b'"}'))
+    assert (await raw.hear())["op"] == "pong"
+    raw.write(frame(TEXT, b"x" * (most + 1))[:14])
+    frames, code, _ = await raw.end()
+    assert (ops(frames), code) == (["bye"], Close.PROTOCOL)
+
+
+async def test_large_frame_byte_by_byte(stage: Stage) -> None:
+    """A frame that takes thousands of reads is a frame, and of no weight to others."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    for byte in text(op="ping", ref=1, pad="x" * 3_000):
+        raw.write(bytes([byte]))
+        await asyncio.sleep(0)
+    assert (await raw.hear())["ref"] == 1
+    assert device(stage, ALICE)._reader.unread == 0
+
+
+async def test_fragments_without_end(stage: Stage) -> None:
+    """Empty ones are nothing, however many they are; others fill the largest frame, and no more."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    other = await stage.live(BOB)
+    raw.write(frame(TEXT, b'{"op":"ping"', fin=False))
+    for _ in range(50):
+        raw.write(frame(CONTINUATION, fin=False) * 1_000)
+        assert await other.so_far() == []
+    raw.write(frame(PING, b"still there"))
+    assert await raw.read() == (PONG, b"still there")
+    assert device(stage, ALICE)._reader.unread == 0
+    raw.write(frame(CONTINUATION, b" " * 1_000, fin=False) * 1_000)
+    frames, code, _ = await raw.end()
+    assert (ops(frames), code) == (["bye"], Close.PROTOCOL)
+
+
+@pytest.mark.parametrize("said", [b"\x81", text(op="ping")[:7], frame(TEXT, b"{", fin=False)])
+async def test_cut_in_the_middle_of_a_frame(stage: Stage, said: bytes) -> None:
+    """What is cut there leaves nothing behind."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    raw.write(said)
+    await raw.writer.drain()
+    raw.cut()
+    await until(lambda: stage.empty and not stage.gateway.channel._parting)
+
+
+async def test_what_crosses_the_bye_is_not_obeyed(stage: Stage) -> None:
+    """After its `bye` a device is heard no more, but for the answer to the close."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    bob = await stage.live(BOB)
+    send = text(op="send", ref=0, type=1, targets=[BOB], content_type=0, content="late")
+    raw.write(text(op="jump") + send + frame(PING, b"late") + frame(CLOSE, b"\x11\x97"))
+    assert (await raw.hear())["op"] == "bye"
+    assert (await raw.read())[0] == CLOSE
+    # It is closed at once, because the answer was there.
+    await raw.eof()
+    assert await bob.so_far() == []
+
+
+async def test_garbage_after_the_bye(stage: Stage) -> None:
+    """Who answers a `bye` with what is no frame has got his `bye` all the same."""
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    raw.write(text(op="jump") + b"\x83\x00")
+    frames, code, _ = await raw.end()
+    assert (ops(frames), code) == (["bye"], Close.PROTOCOL)
+
+
+async def test_drain_cuts_who_keeps_its_socket(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time for the drain is over, sockets that were not given back are cut, and no request goes on."""
+    stage = await start(drain_ms=300)
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    held = Held(monkeypatch)
+    await held.begin(raw)
+    await stage.gateway.stop()
+    await raw.eof()
+    assert not stage.gateway.channel._parting
+    assert not stage.gateway.channel.tasks._running
