@@ -87,14 +87,23 @@ class Gateway:
         )
         notes.on(Forget, self.directory.known.forget)
         self.presence = Presence(
-            store, self.hub, self.receipts, notes, limits, ticks_ms, secrets.randbits(63), self._forget
+            store,
+            self.hub,
+            self.receipts,
+            notes,
+            limits,
+            ticks_ms,
+            secrets.randbits(63),
+            self.directory.known.forget_all,
         )
         rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.sweep = Sweep(store, self._bus, self.hub, self.presence, rooms, limits, ticks_ms)
         self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected, lambda: store.epoch)
         pacing = Pacing(limits, ticks_ms)
-        ephemeral = Ephemeral(store, notes, limits)
-        messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
+        self._ephemeral = ephemeral = Ephemeral(store, notes, limits)
+        messaging = Messaging(
+            store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms, self.directory.known
+        )
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(
@@ -158,11 +167,6 @@ class Gateway:
             raise
         return gateway
 
-    def _forget(self) -> None:
-        """The store has become another one: nothing that was read of it counts."""
-        self.directory.known.forget_all()
-        self.core.messaging.forget_all()
-
     async def _serve(self, listener: socket.socket) -> None:
         await self._bus.start()
         # Devices that attach count only while their node is known to live.
@@ -191,7 +195,6 @@ class Gateway:
             await self._control.start()
         self._tasks.keep(self._port.run, "half requests")
         self._tasks.keep(self._metrics.run, "loop delay")
-        self._tasks.keep(self.hub.run, "ticks")
         self._tasks.keep(self.sweep.run, "sweep")
         self._tasks.keep(self.presence.run_beat, "beat")
         self._tasks.keep(self.presence.run, "departures")
@@ -274,6 +277,7 @@ class Gateway:
         if self._control is not None:
             await self._control.stop()
         await self._tasks.stop()
+        await self._ephemeral.close()
         await self.sweep.stop()
         await self.hub.stop()
         await self.presence.stop()

@@ -176,7 +176,8 @@ class Attaching:
                 bearing, kept=standing.kept, stay=floors[timeline_id], delivered=delivered[timeline_id]
             )
             start = max(stated.get(timeline_id, start), floors[timeline_id])
-            connection.starts[timeline_id] = start
+            session.prime(timeline_id, start, bearing.head)
+        starts = session.starts
         if stated:
             await self._receipts.state(connection)
             if session.ended:
@@ -184,14 +185,10 @@ class Attaching:
             for bearing in bearings:
                 # Ahead of what was known, a stated cursor is an ack.
                 if stated.get(bearing.timeline_id, 0) > delivered[bearing.timeline_id]:
-                    self._receipts.ack(
-                        connection, bearing.timeline_id, connection.starts[bearing.timeline_id]
-                    )
+                    self._receipts.ack(connection, bearing.timeline_id, starts[bearing.timeline_id])
         elif standing.kept:
             # Says nothing new of what it holds, but that it was seen: eviction takes the longest unseen.
-            self._receipts.ack(connection, user.id, connection.starts[user.id])
-        for bearing in bearings:
-            session.prime(bearing.timeline_id, connection.starts[bearing.timeline_id], bearing.head)
+            self._receipts.ack(connection, user.id, starts[user.id])
         if session.ended:
             raise EndedError
         welcome, effects = self._welcome(connection), session.start()

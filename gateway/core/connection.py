@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from gateway.domain.model import App, Entry, Page, User
@@ -47,8 +47,8 @@ class Connection:
     """
 
     __slots__ = (
-        "alarms", "app", "attach_no", "detached", "device_sn", "kept", "platform", "session", "sink", "starts",
-        "user", "user_agent",
+        "app", "attach_no", "detached", "device_sn", "kept", "moment", "platform", "session", "sink", "user",
+        "user_agent",
     )  # fmt: skip
 
     def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
@@ -62,56 +62,95 @@ class Connection:
         self.attach_no = 0
         self.detached = False
         self.kept = False
-        self.starts: dict[int, int] = {}
-        self.alarms: tuple[asyncio.TimerHandle, ...] = ()
+        # When it is looked at next, as the hub's wheel has it.
+        self.moment = 0
 
 
 class Audience:
-    """The followers of one timeline that speak one encoding: they are written the very same bytes."""
+    """The followers of one timeline that speak one encoding: they are written the very same bytes.
 
-    __slots__ = ("encoding", "followers")
+    One alone, as a user's only device is, is held without a dict: there are as many such timelines as users.
+    """
+
+    __slots__ = ("_lone", "_lone_track", "_many", "encoding")
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
-        self.followers: dict[Connection, Track] = {}
+        self._lone: Connection | None = None
+        self._lone_track: Track | None = None
+        self._many: dict[Connection, Track] | None = None
+
+    def __bool__(self) -> bool:
+        return self._lone is not None or bool(self._many)
+
+    @property
+    def followers(self) -> Collection[tuple[Connection, Track]]:
+        """Return who follows, and each one's track."""
+        if self._many is not None:
+            return self._many.items()
+        if self._lone is None or self._lone_track is None:
+            return ()
+        return ((self._lone, self._lone_track),)
+
+    def put(self, connection: Connection, track: Track) -> None:
+        """Take a follower in, or give one that is there another track."""
+        if self._many is None and self._lone in {None, connection}:
+            self._lone, self._lone_track = connection, track
+            return
+        if self._many is None:
+            self._many = dict(self.followers)
+            self._lone = self._lone_track = None
+        self._many[connection] = track
+
+    def drop(self, connection: Connection) -> None:
+        """Forget a follower, if it is one."""
+        if self._many is not None:
+            self._many.pop(connection, None)
+        elif self._lone is connection:
+            self._lone = self._lone_track = None
 
 
-class Topic:
-    """One timeline that somebody on this node follows."""
+class Topic(Audience):
+    """One timeline that somebody on this node follows; the audience of those who speak what its first follower did."""
 
-    __slots__ = ("audiences", "dispatched", "name", "owner_xid", "unheard")
+    __slots__ = ("_others", "dispatched", "name", "owner_xid", "unheard")
 
-    def __init__(self, name: str, owner_xid: int) -> None:
+    def __init__(self, name: str, owner_xid: int, encoding: Encoding) -> None:
+        super().__init__(encoding)
         self.name = name
         self.owner_xid = owner_xid
         # The greatest seq that anybody here was given: the store cannot know less, but as another one.
         self.dispatched = 0
-        # Nearly always one; none of them is without followers.
-        self.audiences: tuple[Audience, ...] = ()
+        # Nearly always none.
+        self._others: tuple[Audience, ...] = ()
         # Until the bus has confirmed that this node hears the timeline; not kept longer, as it has half a kilobyte.
         self.unheard: asyncio.Event | None = asyncio.Event()
 
     def add(self, connection: Connection, track: Track) -> None:
         """Take a follower in, or give one that is there another track."""
         encoding = connection.sink.encoding
-        for audience in self.audiences:
+        for audience in (self, *self._others):
             if audience.encoding is encoding:
                 break
         else:
             audience = Audience(encoding)
-            self.audiences = (*self.audiences, audience)
-        audience.followers[connection] = track
+            self._others = (*self._others, audience)
+        audience.put(connection, track)
 
     def remove(self, connection: Connection) -> None:
         """Forget a follower, if it is one."""
-        for audience in self.audiences:
-            if audience.followers.pop(connection, None) is not None and not audience.followers:
-                self.audiences = tuple(other for other in self.audiences if other is not audience)
+        for audience in (self, *self._others):
+            audience.drop(connection)
 
     @property
-    def followers(self) -> list[Connection]:
+    def audiences(self) -> list[Audience]:
+        """Return those that have followers; nothing is encoded for nobody."""
+        return [audience for audience in (self, *self._others) if audience]
+
+    @property
+    def connections(self) -> list[Connection]:
         """Return all who follow, whatever they speak."""
-        return [connection for audience in self.audiences for connection in audience.followers]
+        return [connection for audience in self.audiences for connection, _ in audience.followers]
 
 
 def make_runs(entries: Iterable[Entry], topic: Topic, encoding: Encoding) -> list[Run]:

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.core.cache import Cache
+from gateway.core.known import Known
+from gateway.domain.drafts import Answer, Draft, JobKind, MembershipDraft, StepDraft, Stepped
+from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Facts
 from gateway.domain.rules import silence
 from gateway.store.base import Store
+
+_NOTHING = None, None
+
+
+class _Mark:
+    """A group that stands, with nothing changed in it since this was made."""
+
+    __slots__ = ("group_id",)
+
+    def __init__(self, group_id: int) -> None:
+        self.group_id = group_id
 
 
 class FactsBook:
@@ -16,25 +30,88 @@ class FactsBook:
 
     That somebody may speak in a group may be remembered: the store refuses what was judged by an older version, as
     stale. That somebody may not is read anew each time, for a refusal never meets the store.
+
+    What is not stored meets no version. It passes by facts (`open_to`) of a group in which nothing has changed since,
+    as far as this process can know: where it owns the store it hears of every change (`heed`), where others write too
+    such facts are believed for `sweep_ms` at most.
     """
 
-    def __init__(self, store: Store, limits: Limits) -> None:
+    def __init__(self, store: Store, limits: Limits, known: Known) -> None:
         self._store = store
-        self._members: Cache[tuple[int, int, int], Facts] = Cache(limits.cached_facts_max)
+        self._members: Cache[tuple[int, int, int], tuple[Facts, _Mark | None]] = Cache(
+            limits.cached_facts_max
+        )
+        # Facts are current as long as the group still has the mark that they were noted with.
+        self._marks: Cache[tuple[int, int], _Mark] = known.cache()
+        # How often something has changed: what was being read just then may be older than the change.
+        self._changes = 0
 
     async def of(self, app: App, group_xids: Sequence[int], user_xid: int, now: int) -> list[Facts | None]:
         """Return the facts of a user and each of the groups, at `now`; None where there is no such group."""
-        known = [self._members.get((app.id, group_xid, user_xid)) for group_xid in group_xids]
-        if None not in known:
-            return list(known)
+        known: list[Facts | None] = []
+        for group_xid in group_xids:
+            found = self._members.get((app.id, group_xid, user_xid))
+            if found is None:
+                return await self._read(app, group_xids, user_xid, now)
+            known.append(found[0])
+        return known
+
+    async def _read(self, app: App, group_xids: Sequence[int], user_xid: int, now: int) -> list[Facts | None]:
+        changes = self._changes
         read = await self._store.facts(app.id, group_xids, user_xid)
         for group_xid, facts in zip(group_xids, read, strict=True):
-            if facts is not None and facts.member and silence(facts, now) is None:
-                self._members.put((app.id, group_xid, user_xid), facts)
+            if facts is None:
+                continue
+            mark = self._mark(app.id, group_xid, facts.group_id) if changes == self._changes else None
+            if facts.member and silence(facts, now) is None:
+                self._members.put((app.id, group_xid, user_xid), (facts, mark))
         return read
+
+    def _mark(self, app: int, group_xid: int, group_id: int) -> _Mark:
+        mark = self._marks.get((app, group_xid))
+        if mark is None:
+            mark = _Mark(group_id)
+            self._marks.put((app, group_xid), mark)
+        return mark
+
+    def standing(self, app: App, group_xids: Sequence[int]) -> list[int] | None:
+        """Return the ids of groups, where all of them are known to stand now."""
+        ids = []
+        for group_xid in group_xids:
+            mark = self._marks.get((app.id, group_xid))
+            if mark is None:
+                return None
+            ids.append(mark.group_id)
+        return ids
+
+    def open_to(self, app: App, group_xids: Sequence[int], user_xid: int, now: int) -> list[int] | None:
+        """Return the ids of groups, where a user is known to be one who may speak in all of them now."""
+        ids = []
+        for group_xid in group_xids:
+            facts, mark = self._members.get((app.id, group_xid, user_xid)) or _NOTHING
+            if facts is None or mark is None or self._marks.get((app.id, group_xid)) is not mark:
+                return None
+            if silence(facts, now) is not None:
+                return None
+            ids.append(facts.group_id)
+        return ids
+
+    def heed(self, draft: Draft, answer: Answer | None) -> None:
+        """Know that facts have changed, or may have (no answer: nobody knows): of a group, or of many."""
+        if isinstance(draft, MembershipDraft | GroupChange):
+            self._changes += 1
+            self._marks.forget((draft.app, draft.group_xid))
+        elif isinstance(draft, StepDraft) and not (
+            isinstance(answer, Stepped) and answer.job.kind is JobKind.BROADCAST
+        ):
+            # Whoever is erased leaves groups by the page, and chatrooms end with their owner.
+            self._changes += 1
+            self._marks.clear()
 
     def forget_all(self) -> None:
         """Read everything anew: the store has become another one, whose versions say something else."""
+        self._changes += 1
+        self._marks.clear()
         self._members.clear()
 
     def forget(self, app: App, group_xids: Sequence[int], user_xid: int) -> None:

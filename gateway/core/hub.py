@@ -16,6 +16,7 @@ from gateway.bus.base import Bus, Hint
 from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
 from gateway.core.lane import Lane, Line
 from gateway.core.tasks import Tasks
+from gateway.core.wheel import Wheel
 from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
@@ -41,8 +42,10 @@ class Hub:
         self._limits = limits
         self._now = ticks_ms
         self._tasks = Tasks()
+        self._wheel = Wheel(ticks_ms, self._look)
         self._topics: dict[int, Topic] = {}
-        self._devices: dict[int, dict[int, Connection]] = {}
+        # Nearly always one each.
+        self._devices: dict[int, tuple[Connection, ...]] = {}
         self._connections_of: dict[int, int] = {}
         # With what their peers had not taken when they were looked at last.
         self._lagging: dict[Connection, int] = {}
@@ -65,11 +68,11 @@ class Hub:
     @property
     def connections(self) -> list[Connection]:
         """Return all attached connections."""
-        return [connection for devices in self._devices.values() for connection in devices.values()]
+        return [connection for devices in self._devices.values() for connection in devices]
 
     def devices_of(self, user_id: int) -> dict[int, Connection]:
         """Return a user's connections on this node by `device_sn`."""
-        return self._devices.get(user_id, {})
+        return {connection.device_sn: connection for connection in self._devices.get(user_id, ())}
 
     @property
     def connections_by_app(self) -> dict[int, int]:
@@ -87,9 +90,10 @@ class Hub:
 
     def admit(self, connection: Connection) -> None:
         """Take a connection in; an older one of the same device is replaced, and told so."""
-        devices = self._devices.setdefault(connection.user.id, {})
-        older = devices.get(connection.device_sn)
-        devices[connection.device_sn] = connection
+        devices = self._devices.get(connection.user.id, ())
+        older = next((other for other in devices if other.device_sn == connection.device_sn), None)
+        self._devices[connection.user.id] = (*(other for other in devices if other is not older), connection)
+        self._wheel.set(connection, connection.session.due)
         if older is None:
             app = connection.app.id
             self._connections_of[app] = self._connections_of.get(app, 0) + 1
@@ -99,22 +103,21 @@ class Hub:
     def detach(self, connection: Connection) -> None:
         """Forget a connection: its socket is gone, or about to be."""
         connection.session.ended = True
-        for timeline_id in list(connection.session.tracks):
+        for timeline_id in connection.session.tracks:
             self._unregister(connection, timeline_id)
         self._lagging.pop(connection, None)
-        for alarm in connection.alarms:
-            # One is set for when the token expires: until then it would hold all of the connection.
-            alarm.cancel()
-        connection.alarms = ()
-        devices = self._devices.get(connection.user.id)
-        if devices is not None and devices.get(connection.device_sn) is connection:
-            del devices[connection.device_sn]
+        self._wheel.drop(connection)
+        devices = self._devices.get(connection.user.id, ())
+        if connection in devices:
+            left = tuple(other for other in devices if other is not connection)
+            if left:
+                self._devices[connection.user.id] = left
+            else:
+                del self._devices[connection.user.id]
             app = connection.app.id
             self._connections_of[app] -= 1
             if not self._connections_of[app]:
                 del self._connections_of[app]
-            if not devices:
-                del self._devices[connection.user.id]
         if not connection.detached:
             connection.detached = True
             self.on_detach(connection)
@@ -127,7 +130,7 @@ class Hub:
             if topic.unheard is not None:
                 await topic.unheard.wait()
             return
-        topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid)
+        topic = self._topics[track.timeline_id] = Topic(track.name, owner_xid, connection.sink.encoding)
         topic.add(connection, track)
         unheard = topic.unheard
         try:
@@ -141,7 +144,7 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is not None:
             topic.remove(connection)
-            if not topic.audiences:
+            if not topic.connections:
                 del self._topics[timeline_id]
                 self._bus.unsubscribe(timeline_id)
 
@@ -152,13 +155,13 @@ class Hub:
     def followers(self, timeline_id: int) -> list[Connection]:
         """Return the connections of this node that follow a timeline."""
         topic = self._topics.get(timeline_id)
-        return [] if topic is None else topic.followers
+        return [] if topic is None else topic.connections
 
     @property
     def rooms(self) -> dict[int, tuple[int, list[Connection]]]:
         """Return the chatrooms that somebody here is in, each with its xid and who that is."""
         return {
-            timeline_id: (topic.owner_xid, topic.followers)
+            timeline_id: (topic.owner_xid, topic.connections)
             for timeline_id, topic in self._topics.items()
             if topic.name.startswith(ROOM_PREFIX)
         }
@@ -182,7 +185,7 @@ class Hub:
         plain = run.fence is None
         slow: list[Connection] = []
         gone: list[Connection] = []
-        for connection, track in audience.followers.items():
+        for connection, track in audience.followers:
             if plain and track.settled and track.sent == before and not connection.session.lagging:
                 track.sent = track.head = last
                 try:
@@ -222,13 +225,13 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is not None:
             now = self._now()
-            for connection in topic.followers:
+            for connection in topic.connections:
                 self.perform(connection, connection.session.hint(timeline_id, head, now))
 
     def tell(self, user_id: int, told: Told, *, but: int = 0) -> None:
         """Write a frame outside timelines to a user's devices; it may be lost, and a lagging device does lose it."""
-        for device_sn, connection in list(self.devices_of(user_id).items()):
-            if device_sn != but and connection.session.started and not connection.session.lagging:
+        for connection in self._devices.get(user_id, ()):
+            if connection.device_sn != but and connection.session.started and not connection.session.lagging:
                 self.write(connection, told.frame(connection.sink.encoding))
 
     def tell_followers(self, timeline_id: int, told: Told, *, but: Connection | None = None) -> None:
@@ -237,9 +240,9 @@ class Hub:
         Who is behind is left out: what it has not read yet may say that it follows no more.
         """
         topic = self._topics.get(timeline_id)
-        for connection in () if topic is None else topic.followers:
+        for connection in () if topic is None else topic.connections:
             session = connection.session
-            track = session.tracks.get(timeline_id)
+            track = session.track(timeline_id)
             settled = track is not None and track.settled and session.started and not session.lagging
             if settled and connection is not but:
                 self.write(connection, told.frame(connection.sink.encoding))
@@ -261,7 +264,8 @@ class Hub:
                 case Unfollow(timeline_id):
                     self._unregister(connection, timeline_id)
                 case Wake(at):
-                    self._wake_at(connection, at)
+                    if not connection.session.ended:
+                        self._wheel.set(connection, min(at, connection.session.due))
                 case Ping():
                     with suppress(RuntimeError):
                         connection.sink.ping()
@@ -284,20 +288,9 @@ class Hub:
         self.detach(connection)
         connection.sink.close(code, reason, retry_after_ms)
 
-    def _wake_at(self, connection: Connection, at: int) -> None:
-        if not connection.session.ended:
-            loop = asyncio.get_running_loop()
-            alarm = loop.call_later(max(at - self._now(), 0) / 1000, self._wake, connection)
-            waiting = (other for other in connection.alarms if other.when() > loop.time())
-            connection.alarms = (*waiting, alarm)
-
-    def _wake(self, connection: Connection) -> None:
-        if not connection.session.ended:
-            self.perform(connection, connection.session.tick(self._now()))
-
     async def _follow(self, connection: Connection, follow: Follow) -> None:
         session = connection.session
-        track = session.tracks.get(follow.timeline_id)
+        track = session.track(follow.timeline_id)
         if track is None or session.ended:
             return
         await self.register(connection, track, follow.group_xid)
@@ -308,7 +301,6 @@ class Hub:
         except Problem as problem:
             self.perform(connection, session.end(Close.STORE_FAILED, problem.sentence))
             return
-        connection.starts[follow.timeline_id] = follow.from_seq - 1
         self.perform(connection, session.prime(follow.timeline_id, follow.from_seq - 1, bearing.head))
 
     # -- reading what a session has not got -------------------------------------------------------------
@@ -386,30 +378,20 @@ class Hub:
         if self._lagging.pop(connection, None) is not None:
             self.perform(connection, connection.session.drained(self._now()))
 
-    def _look_at_lagging(self, now: int) -> None:
-        """Count what peers have taken of full transports as life: as they are not read, nothing else shows it."""
-        for connection, before in self._lagging.items():
-            left = self._lagging[connection] = connection.sink.buffered()
-            if left < before:
-                connection.session.heard(now)
-
     # -- time -------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Tick all sessions for as long as the node lives: pings, silence."""
-        # A quarter of a heartbeat, so that silence is noticed within 10 % of the idle timeout.
-        pause_s = self._limits.heartbeat_ms / 4000
-        while True:
-            await asyncio.sleep(pause_s)
-            self._tick()
-
-    def _tick(self) -> None:
-        # Not in the loop above: what it names last would be held while it sleeps.
-        now = self._now()
-        self._look_at_lagging(now)
-        for connection in self.connections:
-            if not connection.session.ended:
-                self.perform(connection, connection.session.tick(now))
+    def _look(self, connection: Connection, now: int) -> None:
+        """Let time pass for one connection: pings, silence, the end of its token, and pages that may be asked for."""
+        session = connection.session
+        before = self._lagging.get(connection)
+        if before is not None:
+            # While its transport is full it is not read, so that nothing but this shows its life.
+            left = self._lagging[connection] = connection.sink.buffered()
+            if left < before:
+                session.heard(now)
+        self.perform(connection, session.tick(now))
+        if not session.ended:
+            self._wheel.set(connection, session.due)
 
     @property
     def followed(self) -> dict[int, int]:
@@ -423,4 +405,5 @@ class Hub:
 
     async def stop(self) -> None:
         """End the background work; every connection has had its `bye` before."""
+        self._wheel.stop()
         await self._tasks.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -46,13 +47,25 @@ class Known:
         self._store = store
         self._clock_ms = clock_ms
         self._publish = publish
-        age_max, most = limits.sweep_ms if store.shared else None, limits.cached_principals_max
+        self._facts_max = limits.cached_facts_max
+        self._age_max = age_max = limits.sweep_ms if store.shared else None
+        self._ticks_ms = ticks_ms
+        most = limits.cached_principals_max
         self._tenants: Cache[str, Tenant] = Cache(most, age_max=age_max, clock=ticks_ms)
         self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=ticks_ms)
         # How often something was forgotten: what was being read just then may be older than the change.
         self._forgotten = 0
         # Devices that come back come all at once: whoever waits at the same time is asked for together.
         self._asking: Lane[tuple[App, int], User | Kind] = Lane(self._ensure, Line(USERS_MAX), abreast=2)
+        self._listeners: list[Callable[[Forget | None], None]] = []
+
+    def listen(self, hear: Callable[[Forget | None], None]) -> None:
+        """Say who else hears what is to be forgotten: what was built on it counts no more. None: everything."""
+        self._listeners.append(hear)
+
+    def cache(self) -> Cache[Any, Any]:
+        """A memory for what is built on apps, users and groups: it is believed no longer than what is known here."""
+        return Cache(self._facts_max, age_max=self._age_max, clock=self._ticks_ms)
 
     def known_tenant(self, app_id: str) -> Tenant | None:
         """The app of this name, if it is known."""
@@ -115,7 +128,7 @@ class Known:
         self._change(Forget(app_id=app.app_id, app=app.id))
 
     def user_changed(self, app: App, xid: int) -> None:
-        """Read this user anew when next asked for, on every node: its state or password has changed, as of now."""
+        """Read this user anew when next asked for, on every node: its state, password or blocks have changed."""
         self._change(Forget(app_id=app.app_id, app=app.id, xid=xid))
 
     def _change(self, forget: Forget) -> None:
@@ -129,9 +142,15 @@ class Known:
             self._users.forget((forget.app, forget.xid))
         else:
             self._tenants.forget(forget.app_id)
+        self._tell(forget)
 
     def forget_all(self) -> None:
         """Read everything anew: the store has become another one."""
         self._forgotten += 1
         self._tenants.clear()
         self._users.clear()
+        self._tell(None)
+
+    def _tell(self, forget: Forget | None) -> None:
+        for hear in self._listeners:
+            hear(forget)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from gateway.bus.base import Forget
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.facts import FactsBook
+from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
+from gateway.core.reach import Reach
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -25,7 +28,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import RELATING, ROOM, Message, Request, Scope, State
+from gateway.domain.model import RELATING, ROOM, App, Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
 
 JUDGE_TRIES = 5
@@ -53,6 +56,7 @@ class Messaging:
         pacing: Pacing,
         limits: Limits,
         clock_ms: Callable[[], int],
+        known: Known,
     ) -> None:
         self._store = store
         self._writer = writer
@@ -61,11 +65,15 @@ class Messaging:
         self._pacing = pacing
         self._limits = limits
         self._now = clock_ms
-        self._facts = FactsBook(store, limits)
+        self._facts = FactsBook(store, limits, known)
+        self._reach = Reach(known)
+        writer.on_change = self._facts.heed
+        known.listen(self._forget)
 
-    def forget_all(self) -> None:
-        """Judge by nothing that was read before: the store has become another one."""
-        self._facts.forget_all()
+    def _forget(self, forget: Forget | None) -> None:
+        """Judge by nothing that was read before, where the store has become another one."""
+        if forget is None:
+            self._facts.forget_all()
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
         """Send to all targets or to none; return the first and last `msg_id` once they are committed.
@@ -227,58 +235,75 @@ class Messaging:
             self._check(principal, order, notice=notice)
             await self._pacing.turn(app, len(order.receivers))
         from_party, *targets = await self.judge_ephemeral(principal, order, sender, notice=notice)
-        first = await self._ephemeral.take_ids(len(targets))
+        first = self._ephemeral.next_ids(len(targets)) or await self._ephemeral.take_ids(len(targets))
         # From here on nothing waits, so that of two who ask at the same time one is the repeat.
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
             return _same(known, digest, key)
         answer = Remembered(digest, first, first + len(targets) - 1)
         if key:
             self._ephemeral.remember(app, sender, key, answer)
-        at = self._now()
-        messages = [
-            Message(
-                msg_id=msg_id,
-                scope=order.scope,
-                sender_xid=sender,
-                sender_sn=device_sn,
-                target_xid=xid,
-                ctype=order.ctype,
-                content=order.content,
-                attachment=order.attachment,
-                config=order.config,
-                ext=order.ext,
-                at=at,
-                notice=notice,
-            )
-            for msg_id, xid in enumerate(order.targets, first)
-        ]
-        self._ephemeral.hand_over(messages, targets, None if notice else from_party)
+        message = Message(
+            msg_id=first,
+            scope=order.scope,
+            sender_xid=sender,
+            sender_sn=device_sn,
+            target_xid=order.targets[0],
+            ctype=order.ctype,
+            content=order.content,
+            attachment=order.attachment,
+            config=order.config,
+            ext=order.ext,
+            at=self._now(),
+            notice=notice,
+        )
+        self._ephemeral.hand_over(message, order.targets, targets, None if notice else from_party)
         return answer.first_msg_id, answer.last_msg_id
 
     async def judge_ephemeral(
         self, principal: Principal, order: Order, sender: int, *, notice: bool = False
-    ) -> list[Party | None]:
+    ) -> Sequence[Party | None]:
         """Judge by the rules of a send what is not stored; return who sender and targets are, in this order.
 
-        None: nobody yet, in an open app. What a batch would judge, and facts that may be old, are read here.
+        None: nobody yet, in an open app. Whom the store has let pass before passes by what is known since, and waits
+        for nothing; a no is the store's each time.
         """
         self._check(principal, order, notice=notice)
         if order.expire_s:
             raise bad("expire_s", "what is online_only is not stored")
-        self._facts.forget(principal.app, order.targets, sender)
-        if order.scope is Scope.GROUP:
-            await self._judge(principal, order, sender, notice=notice)
         app = principal.app
+        blocks = not notice and sender != app.system_xid
+        known = self._judge_known(app, order, sender, notice=notice, blocks=blocks)
+        if known is not None:
+            return known
+        if order.scope is Scope.GROUP:
+            self._facts.forget(app, order.targets, sender)
+            await self._judge(principal, order, sender, notice=notice)
+        changes = self._reach.changes
+        users = order.targets if order.scope is Scope.USER else ()
         refused = await self._store.may_message(
-            app.id,
-            sender,
-            order.targets if order.scope is Scope.USER else (),
-            create=not app.registered,
-            blocks=not notice and sender != app.system_xid,
+            app.id, sender, users, create=not app.registered, blocks=blocks
         )
         if refused is not None:
             raise Problem(refused.kind, refused.sentence)
-        return await self._store.parties(app.id, (sender, *order.targets))
+        parties = await self._store.parties(app.id, (sender, *order.targets))
+        self._reach.note(app, parties[: 1 + len(users)], changes, blocks=blocks)
+        return parties
+
+    def _judge_known(
+        self, app: App, order: Order, sender: int, *, notice: bool, blocks: bool
+    ) -> Sequence[Party | None] | None:
+        """Sender and targets, where all of them are known to be reached."""
+        if order.scope is _USER:
+            return self._reach.find(app, sender, order.targets, blocks=blocks)
+        by = self._reach.find(app, sender, (), blocks=False)
+        if notice:
+            groups = self._facts.standing(app, order.targets)
+        else:
+            groups = self._facts.open_to(app, order.targets, sender, self._now())
+        if by is None or groups is None:
+            return None
+        ids = zip(groups, order.targets, strict=True)
+        return [*by, *(Party(group_id, xid, Scope.GROUP) for group_id, xid in ids)]
 
     # -- what is asked of a message ---------------------------------------------------------------------
 

@@ -60,11 +60,9 @@ class Principals:
         )
 
     def keep(self, headers: _Headers, principal: Principal, tenant: Tenant, exp_ms: int) -> None:
-        """Remember whom headers speak for, unless its app or user was forgotten meanwhile."""
+        """Remember whom headers speak for. What was overtaken by a change is found out when it is looked for."""
         _, _, user_header = headers
         if user_header and len(user_header) > _HEADER_CHARS_MAX:
-            return
-        if not self._stands(principal, tenant):
             return
         self._found[headers] = _Found(principal, tenant, exp_ms)
         if len(self._found) > self._most:

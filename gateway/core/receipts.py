@@ -156,7 +156,7 @@ class Receipts:
                     connection.user.id,
                     connection.device_sn,
                     now,
-                    dict(connection.starts),
+                    connection.session.starts,
                     tuple(self._hub.devices_of(connection.user.id)),
                     connection.platform,
                     connection.user_agent,

@@ -60,7 +60,7 @@ class Rooms:
         room_id = (await self._judge(connection, room_xid)).group_id
         if session.ended:
             return
-        known = session.tracks.get(room_id)
+        known = session.track(room_id)
         if known is not None:
             hub.write(connection, answer(known.name, known.sent))
             return
@@ -74,10 +74,10 @@ class Rooms:
             # Not before the head is read: an end of the chatroom that this does not see is an entry above that head.
             await self._judge(connection, room_xid)
         except BaseException:
-            if session.tracks.get(room_id) is track:
+            if session.track(room_id) is track:
                 hub.perform(connection, session.leave(room_id))
             raise
-        if session.tracks.get(room_id) is not track:
+        if session.track(room_id) is not track:
             raise Problem(Kind.FORBIDDEN, f"room_id: put out of chatroom {room_xid}")
         start = bearing.head if seq is None else min(seq, bearing.head)
         hub.write(connection, answer(track.name, start))
@@ -131,7 +131,7 @@ class Rooms:
     def _here(self, room_id: int, after_xid: int, limit: int) -> list[Member]:
         since: dict[int, int] = {}
         for connection in self._hub.followers(room_id):
-            xid, track = connection.user.xid, connection.session.tracks.get(room_id)
+            xid, track = connection.user.xid, connection.session.track(room_id)
             if xid > after_xid and isinstance(track, RoomTrack):
                 since[xid] = min(since.get(xid, track.joined_at), track.joined_at)
         return [Member(xid=xid, joined_at=since[xid]) for xid in heapq.nsmallest(limit, since)]

@@ -50,6 +50,7 @@ class Roster:
         other = await self._directory.find(principal.app, xid)
         if not await self._store.block(me.id, other.id, self._now()):
             raise Problem(Kind.LIST_FULL, f"user_id: at most {self._limits.blocks_max} users can be blocked")
+        self._directory.known.user_changed(principal.app, me.xid)
 
     async def unblock(self, principal: Principal, xid: int) -> None:
         """Take a block back, where there is one; the other's own block stays."""
@@ -57,6 +58,7 @@ class Roster:
         other = await self._store.user(principal.app.id, xid)
         if isinstance(other, User):
             await self._store.unblock(me.id, other.id)
+            self._directory.known.user_changed(principal.app, me.xid)
 
     async def blocked(self, principal: Principal, cursor: str) -> Blocked:
         """Whom one has blocked, by rising id, from where `cursor` of the page before left off."""

@@ -10,7 +10,7 @@ from gateway.core import lane
 from gateway.core.parties import Waiter
 from gateway.core.tally import Tally
 from gateway.core.waiting import Waiting
-from gateway.domain.drafts import Answer, Draft
+from gateway.domain.drafts import Answer, Draft, MessageDraft
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.base import Store
@@ -37,6 +37,8 @@ class Writer:
         self.tally = Tally()
         self._running: set[asyncio.Task[None]] = set()
         self._gathering = False
+        self.on_change: Callable[[Draft, Answer | None], None] = lambda _draft, _answer: None
+        """Hears of each draft that is no message what came of it, before anybody else does; None: nobody knows."""
         self._patience_s = limits.batch_patience_ms / 1000
         self._impatient: asyncio.TimerHandle | None = None
 
@@ -89,7 +91,12 @@ class Writer:
         drafts, futures = [waiter.draft for waiter in batch], [waiter.future for waiter in batch]
         began = asyncio.get_running_loop().time()
         try:
-            answers = await self._store.append(drafts)
+            try:
+                answers = await self._store.append(drafts)
+            except BaseException:
+                self._heed(drafts, [None] * len(drafts))
+                raise
+            self._heed(drafts, answers)
             self.tally.note(drafts, answers, asyncio.get_running_loop().time() - began)
             # Before anything else may be committed for those whom it concerns: they hear it in the order of commits.
             self._tell(drafts, answers)
@@ -102,6 +109,11 @@ class Writer:
             lane.answer(futures, answers)
         finally:
             self.waiting.release(batch)
+
+    def _heed(self, drafts: list[Draft], answers: Sequence[Answer | None]) -> None:
+        for draft, answer in zip(drafts, answers, strict=True):
+            if type(draft) is not MessageDraft:
+                self.on_change(draft, answer)
 
     def _tell(self, drafts: list[Draft], answers: Sequence[Answer]) -> None:
         try:

@@ -10,7 +10,9 @@ caller must carry them out in order. A run is written whole or from the middle o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -24,11 +26,11 @@ from gateway.wire.track import ROOM_PREFIX, RoomTrack, Track
 FETCHES_MAX = 4
 """Pages one session may have in flight: enough to keep a link busy, few enough to bound memory."""
 
-DAY_MS = 24 * 3600 * 1000
-"""A token that expires later than this after attaching is left to the regular ticks, a sooner one is not."""
-
 FETCH_RETRY_MS = 1_000
 """How long to wait after a page could not be read, or had nothing of what is known to exist."""
+
+
+T = TypeVar("T", bound=Track)
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,33 +48,35 @@ class Session:
 
     __slots__ = (
         "_alarm", "_attach_head", "_behind", "_encoding", "_expires_at", "_fetches", "_goals", "_names", "_now",
-        "_pace", "_pinged", "ended", "heard_at", "lagging", "started", "tracks", "uid", "user_timeline",
+        "_others", "_own", "_pace", "_pinged", "ended", "heard_at", "lagging", "started", "uid",
     )  # fmt: skip
 
     def __init__(
         self, uid: int, user_timeline: int, pace: Pace, now: int, expires_at: int, encoding: Encoding = JSON
     ) -> None:
         self.uid = uid
-        self.user_timeline = user_timeline
         self._pace = pace
         self._encoding = encoding
-        self.tracks: dict[int, Track] = {}
-        self._names: dict[str, Track] = {}
-        self._behind: dict[Track, None] = {}
+        # Its user's timeline, which every session follows to its end; of most that is all, so there is no dict.
+        self._own = Track(user_timeline, USER_TIMELINE, 1)
+        # Groups and chatrooms by timeline; the groups by name; what is not settled. None while there are none, or
+        # nobody has asked: three dicts would be half of what an idle connection costs.
+        self._others: dict[int, Track] | None = None
+        self._names: dict[str, Track] | None = None
+        self._behind: dict[Track, None] | None = None
         self._fetches = 0
         self._goals = 0
         self._attach_head = 0
         self._expires_at = expires_at
         # The latest time that anybody told; pages, acks and effects come without one.
         self._now = now
-        # When the next wake-up comes, 0 for never: one is enough, since each tick sees to the next.
+        # When a page may be asked for again, 0 for never: one is enough, since each tick sees to the next.
         self._alarm = 0
         self.heard_at = now
         self._pinged = False
         self.lagging = False
         self.started = False
         self.ended = False
-        self._add(user_timeline, USER_TIMELINE, 1)
 
     # -- attaching --------------------------------------------------------------------------------------
 
@@ -83,47 +87,68 @@ class Session:
         before the head was read; it registers those of the groups, which are returned, and primes all of them.
         """
         self._attach_head = user_head
-        return [self._add(timeline_id, f"g:{xid}", from_seq) for timeline_id, xid, from_seq in groups]
+        return [self._add(*group) for group in groups]
 
-    def _add(self, timeline_id: int, name: str, from_seq: int) -> Track:
-        track = Track(timeline_id, name, from_seq)
-        self.tracks[timeline_id] = track
-        self._names[name] = track
+    def _add(self, timeline_id: int, xid: int, from_seq: int) -> Track:
+        # Thousands of sessions follow the same group: one copy of its name is enough for all of them.
+        return self._put(Track(timeline_id, sys.intern(f"g:{xid}"), from_seq))
+
+    def _put(self, track: T) -> T:
+        if self._others is None:
+            self._others = {}
+        self._others[track.timeline_id] = track
+        self._names = None
         return track
+
+    def track(self, timeline_id: int) -> Track | None:
+        """Return how this connection follows a timeline, if it does."""
+        if timeline_id == self._own.timeline_id:
+            return self._own
+        return None if self._others is None else self._others.get(timeline_id)
+
+    @property
+    def tracks(self) -> dict[int, Track]:
+        """Return all that this connection follows, by timeline."""
+        return {self._own.timeline_id: self._own} | (self._others or {})
+
+    @property
+    def _persistent(self) -> Iterable[Track]:
+        """All but the chatrooms."""
+        return [track for track in self.tracks.values() if not isinstance(track, RoomTrack)]
 
     def prime(self, timeline_id: int, start: int, head: int) -> list[Effect]:
         """Tell where a followed timeline stands; `start` is where the device does. Effects only once started.
 
         The head is news also where it comes twice: a group left and joined again at once is followed twice.
         """
-        track = self.tracks.get(timeline_id)
+        track = self.track(timeline_id)
         if track is None:
             return []
         track.head = max(track.head, head)
         if not track.primed:
             track.primed = True
-            if timeline_id == self.user_timeline:
+            track.start = start
+            if track is self._own:
                 # A membership change above the snapshot of the stays is obeyed when written, so it must be.
                 start = min(start, self._attach_head)
             track.sent = track.acked = max(start, track.sent)
             if not self.started:
                 track.goal = head
-                track.base = self._attach_head if timeline_id == self.user_timeline else head
+                track.base = self._attach_head if track is self._own else head
         return self._go_on(track) if self.started else []
 
     def start(self) -> list[Effect]:
         """All timelines are primed and `welcome` is written: begin the replay."""
         self.started = True
-        self._goals = sum(track.sent < track.goal for track in self.tracks.values())
+        tracks = self.tracks.values()
+        self._goals = sum(track.sent < track.goal for track in tracks)
         effects: list[Effect] = []
-        for track in list(self.tracks.values()):
+        for track in tracks:
             if track.sent >= track.goal:
                 track.goal = -1
             effects += self._go_on(track)
         if not self._goals:
             effects.append(Write(frame(self._encoding, "live")))
-        if self._expires_at - self.heard_at <= DAY_MS:
-            effects.append(Wake(self._expires_at))
         return effects
 
     # -- chatrooms --------------------------------------------------------------------------------------
@@ -131,17 +156,15 @@ class Session:
     @property
     def rooms(self) -> list[RoomTrack]:
         """Return the chatrooms this connection is in."""
-        return [track for track in self.tracks.values() if isinstance(track, RoomTrack)]
+        return [track for track in (self._others or {}).values() if isinstance(track, RoomTrack)]
 
     def join(self, timeline_id: int, xid: int, joined_at: int) -> RoomTrack:
         """Enter a chatroom that is not followed yet. The caller registers the track, answers, then primes it."""
-        # Not among the names, which are what may be acked.
-        track = self.tracks[timeline_id] = RoomTrack(timeline_id, f"{ROOM_PREFIX}{xid}", joined_at)
-        return track
+        return self._put(RoomTrack(timeline_id, sys.intern(f"{ROOM_PREFIX}{xid}"), joined_at))
 
     def leave(self, timeline_id: int) -> list[Effect]:
         """Leave a chatroom, if this connection is in it; nothing of it is written any more."""
-        track = self.tracks.get(timeline_id)
+        track = self.track(timeline_id)
         return self._drop(track) if isinstance(track, RoomTrack) else []
 
     # -- the law ----------------------------------------------------------------------------------------
@@ -149,7 +172,7 @@ class Session:
     def offer(self, timeline_id: int, run: Run, now: int) -> list[Effect]:
         """Take a run as it was committed, or as another node hinted it."""
         self._now = max(self._now, now)
-        track = self.tracks.get(timeline_id)
+        track = self.track(timeline_id)
         if track is None:
             return []
         track.head = max(track.head, run.last)
@@ -161,7 +184,7 @@ class Session:
     def hint(self, timeline_id: int, head: int, now: int) -> list[Effect]:
         """Learn that a timeline reaches up to `head`, without its frames."""
         self._now = max(self._now, now)
-        track = self.tracks.get(timeline_id)
+        track = self.track(timeline_id)
         if track is None or head <= track.head:
             return []
         track.head = head
@@ -175,7 +198,7 @@ class Session:
         if track.settled and not self.lagging:
             effects = self._postpone(track, self._pace.reorder_grace_ms)
         track.settled = False
-        self._behind[track] = None
+        self._fall_behind(track)
         return effects + self._fetch_next()
 
     def page(
@@ -183,7 +206,7 @@ class Session:
     ) -> list[Effect]:
         """Take a page that a `Fetch` asked for: its runs are dense but for damage and retention."""
         self._fetches -= 1
-        track = self.tracks.get(timeline_id)
+        track = self.track(timeline_id)
         if track is None or track.fetching != from_seq:
             # Of a stay that has ended since; its place among the fetches is free again.
             return self._fetch_next()
@@ -198,7 +221,7 @@ class Session:
             if self.ended:
                 return effects
             effects += self._write(track, run)
-            if timeline_id not in self.tracks:
+            if self.track(timeline_id) is None:
                 return effects + self._fetch_next()
         if track.sent < from_seq:
             if track.sent < head:
@@ -212,7 +235,7 @@ class Session:
         """Learn that a page could not be read: it is asked for again after a while."""
         self._now = max(self._now, now)
         self._fetches -= 1
-        track = self.tracks.get(timeline_id)
+        track = self.track(timeline_id)
         if track is None or track.fetching != from_seq:
             return self._fetch_next()
         track.fetching = 0
@@ -257,25 +280,26 @@ class Session:
 
     def _obey(self, track: Track, fence: Membership, seq: int) -> list[Effect]:
         """Start or stop following as a membership entry says, at the moment it is written (design §3)."""
-        own = track.timeline_id == self.user_timeline
+        own = track is self._own
         if own and seq <= self._attach_head:
             return []
         if fence.action is Action.JOINED:
             if not own:
                 return []
-            known = self.tracks.get(fence.group_id)
+            known = self.track(fence.group_id)
             effects = [] if known is None else self._drop(known)
-            self._add(fence.group_id, f"g:{fence.group_xid}", fence.from_seq)
+            self._add(fence.group_id, fence.group_xid, fence.from_seq)
             return [*effects, Follow(fence.group_id, fence.group_xid, fence.from_seq)]
         if not own and fence.action is not Action.DESTROYED and self.uid not in fence.user_xids:
             return []
-        followed = self.tracks.get(fence.group_id)
+        followed = self.track(fence.group_id)
         return [] if followed is None else self._drop(followed)
 
     def _drop(self, track: Track) -> list[Effect]:
-        del self.tracks[track.timeline_id]
-        self._names.pop(track.name, None)
-        self._behind.pop(track, None)
+        assert self._others is not None, "a session follows its user's timeline to its end"
+        del self._others[track.timeline_id]
+        self._names = None
+        self._catch_up(track)
         effects: list[Effect] = [Unfollow(track.timeline_id)]
         return effects + self._reached(track)
 
@@ -288,7 +312,7 @@ class Session:
         return [] if self._goals else [Write(frame(self._encoding, "live"))]
 
     def _go_on(self, track: Track) -> list[Effect]:
-        if track.timeline_id not in self.tracks:
+        if self.track(track.timeline_id) is None:
             return self._fetch_next()
         effects: list[Effect] = []
         if 0 <= track.goal <= track.sent:
@@ -296,18 +320,29 @@ class Session:
         if track.sent >= track.head:
             track.settled = True
             track.due = 0
-            self._behind.pop(track, None)
+            self._catch_up(track)
         else:
             track.settled = False
             # Behind the others now: a few that never catch up must not take all the turns.
-            self._behind.pop(track, None)
-            self._behind[track] = None
+            self._catch_up(track)
+            self._fall_behind(track)
         return effects + self._fetch_next()
+
+    def _fall_behind(self, track: Track) -> None:
+        if self._behind is None:
+            self._behind = {}
+        self._behind[track] = None
+
+    def _catch_up(self, track: Track) -> None:
+        if self._behind is not None:
+            self._behind.pop(track, None)
+            if not self._behind:
+                self._behind = None
 
     def _fetch_next(self) -> list[Effect]:
         """Ask for pages of what is behind, as far as windows, fetches in flight and the transport allow."""
         effects: list[Effect] = []
-        if self.lagging or self.ended:
+        if self._behind is None or self.lagging or self.ended:
             return effects
         pace = self._pace
         for track in self._behind:
@@ -326,7 +361,7 @@ class Session:
 
     def ack(self, name: str, seq: int) -> list[Effect]:
         """Take an ack. Above *sent* it breaks the protocol; of a timeline not followed it is ignored."""
-        track = self._names.get(name)
+        track = self._own if name == USER_TIMELINE else self._named(name)
         if track is None:
             return []
         if seq > track.sent:
@@ -336,6 +371,12 @@ class Session:
         track.acked = seq
         track.gaps = tuple(gap for gap in track.gaps if gap[1] > seq)
         return [Acked(track.timeline_id, seq), *self._fetch_next()]
+
+    def _named(self, name: str) -> Track | None:
+        """Find a group by its name. What may be acked has one here: chatrooms have not."""
+        if self._names is None:
+            self._names = {track.name: track for track in self._persistent}
+        return self._names.get(name)
 
     def lag(self) -> None:
         """Learn that the transport is full: no more live writes until it has drained."""
@@ -363,13 +404,28 @@ class Session:
         effects = self._fetch_next()
         # Also where a timer went off too early: whoever still has to wait is woken again.
         self._alarm = 0
-        due = [track.due for track in self._behind if track.due > self._now]
+        due = [track.due for track in self._behind or () if track.due > self._now]
         if due:
             effects += self._wake_by(min(due))
         if silent >= self._pace.heartbeat_ms and not self._pinged:
             self._pinged = True
             effects.append(Ping())
         return effects
+
+    @property
+    def due(self) -> int:
+        """Return when `tick` is to be called, at the latest. What is heard until then only makes it later.
+
+        A ping is nearly always answered at once, and the next one is due a heartbeat after the answer. To look right
+        then, and not an eighth later, would take a second look each time, for all those who were just too early.
+        """
+        heartbeat_ms = self._pace.heartbeat_ms
+        if self._pinged:
+            at = min(self.heard_at + self._pace.idle_timeout_ms, self._now + heartbeat_ms * 9 // 8)
+        else:
+            at = self.heard_at + heartbeat_ms
+        at = min(at, self._expires_at)
+        return min(at, self._alarm) if self._alarm else at
 
     def end(self, code: Close, reason: str) -> list[Effect]:
         """End the session; nothing is written after its `bye`."""
@@ -381,4 +437,9 @@ class Session:
     @property
     def cursors(self) -> dict[str, int]:
         """Return where each followed timeline starts on this connection, as `welcome` tells it."""
-        return {track.name: track.sent for track in self._names.values()}
+        return {track.name: track.sent for track in self._persistent}
+
+    @property
+    def starts(self) -> dict[int, int]:
+        """Return the seq after which this connection began on each timeline that has a cursor."""
+        return {track.timeline_id: track.start for track in self._persistent}

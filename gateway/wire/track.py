@@ -11,7 +11,8 @@ ROOM_PREFIX = "r:"
 class Track:
     """One timeline as one session follows it.
 
-    `base`: the greatest seq that was there when the stays were read. `sent`: the law's counter. `head`: the
+    `start`: the seq after which this connection began. `base`: the greatest one that was there when the stays were
+    read. `sent`: the law's counter. `head`: the
     greatest seq known to exist. `acked`: up to where the device has acked on this connection. `gaps`: first and
     last seq of each `gap` told since. `fetching`: the seq a page in flight starts at, or 0. `due`: no page is
     asked for before then. `settled`: nothing is missing, so that a run that starts at `sent + 1` may be written
@@ -23,7 +24,6 @@ class Track:
         "base",
         "due",
         "fetching",
-        "from_seq",
         "gaps",
         "goal",
         "head",
@@ -31,16 +31,16 @@ class Track:
         "primed",
         "sent",
         "settled",
+        "start",
         "timeline_id",
     )
 
     def __init__(self, timeline_id: int, name: str, from_seq: int) -> None:
         self.timeline_id = timeline_id
         self.name = name
-        self.from_seq = from_seq
         self.base = from_seq
         # Nothing below its stay is owed to a device, and a late ack of an earlier stay must do no harm.
-        self.sent = self.acked = from_seq - 1
+        self.start = self.sent = self.acked = from_seq - 1
         self.head = 0
         self.gaps: tuple[tuple[int, int], ...] = ()
         self.goal = -1

@@ -126,6 +126,11 @@ class Reader:
         """How many bytes were fed and not taken, be it that more of their frame must come first."""
         return len(self._data) - self._at
 
+    @property
+    def idle(self) -> bool:
+        """Whether it holds nothing: another one would read on just as well."""
+        return self._message is None and not self._data
+
     def feed(self, data: bytes) -> None:
         """Take what came, however it was cut."""
         kept = self._data

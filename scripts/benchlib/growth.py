@@ -18,7 +18,7 @@ from scripts.benchlib.listening import listening
 from scripts.benchlib.loading import TEXT_BYTES, calling, load
 from scripts.benchlib.programs import Programs, Served
 from scripts.benchlib.scenario import Contender, LeftOut, Measured, Rounds, Scenario, column
-from scripts.benchlib.stuffing import PEERS, deliver_all, stuff, users_of
+from scripts.benchlib.stuffing import PEERS, settle, stuff, users_of
 from scripts.loadlib.report import progress
 
 _SIZES = (10_000, 1_000_000, 10_000_000)
@@ -55,7 +55,7 @@ def _stored(full: int) -> Contender:
             with programs.gateway(template=data) as served:
                 return await _measured(programs, served, users_of(messages))
         # The rounds before have sent, too.
-        deliver_all(data)
+        settle(data)
         with programs.gateway(data=data) as served:
             return await _measured(programs, served, users_of(messages))
 

@@ -17,7 +17,7 @@ from scripts.loadlib.histogram import Histogram
 Request = Callable[[int, int], bytes]
 """Makes the bytes of a request of its number, and of when it is due (nanoseconds of the monotonic clock)."""
 
-_STALLED_S = 120.0
+_STALLED_S = 30.0
 _NS = 1_000_000_000
 _SPIN_NS = 2_000_000
 _LENGTH = b"ontent-Length: "
@@ -55,13 +55,14 @@ def answer_end(data: bytes) -> int:
 
 
 class Callers:
-    """Connections that are kept, and may be put under load again and again."""
+    """Connections that are kept, and may be put under load again and again. `lost` says why one has ended."""
 
     def __init__(self, port: int, good: Callable[[bytes], bool] = succeeded) -> None:
         self.good = good
         self._port = port
         self._all: list[_Caller] = []
         self._load: _Load | None = None
+        self.lost = ""
 
     async def open(self, count: int) -> None:
         """Connect `count` more."""
@@ -81,14 +82,13 @@ class Callers:
         At a rate calls are due at fixed times, and a latency counts from then: one that finds no free caller waits, and
         a server that stalls cannot hide it by being asked less. Raises `RuntimeError` where an answer is not good.
         """
+        if self.lost:
+            raise RuntimeError(self.lost)
         load = self._load = _Load(count, request, rate, self.good)
         load_cpu_s = -time.process_time()
         load.start(self._all)
         try:
-            async with asyncio.timeout(_STALLED_S + (count / rate if rate else 0)):
-                await load.finished.wait()
-        except TimeoutError:
-            raise RuntimeError(f"the server stalled: {load.answered:,} of {count:,} calls answered") from None
+            await _ended(load)
         finally:
             self._load = None
         load_cpu_s += time.process_time()
@@ -108,8 +108,20 @@ class Callers:
 
     def on_loss(self, why: str) -> None:
         """Take it that a connection has ended: no load goes on without all its callers."""
+        self.lost = f"a connection was lost: {why}"
         if self._load is not None:
-            self._load.fail(f"a connection was lost: {why}".encode())
+            self._load.fail(self.lost.encode())
+
+
+async def _ended(load: _Load) -> None:
+    """Wait for the end of a load, and no longer than something happens."""
+    while not load.finished.is_set():
+        answered = load.answered
+        try:
+            await asyncio.wait_for(load.finished.wait(), _STALLED_S)
+        except TimeoutError:
+            if load.answered == answered:
+                raise RuntimeError(f"the server has stalled after {answered:,} answers") from None
 
 
 class _Load:

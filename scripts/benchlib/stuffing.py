@@ -91,6 +91,7 @@ SELECT name, sql FROM sqlite_master
 WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('message', 'dedup', 'conversation')
 """
 _ALL_DELIVERED = "UPDATE user SET delivered = (SELECT head FROM timeline AS t WHERE t.id = user.id)"
+_ALL_READ = "UPDATE conversation SET read = last"
 
 
 def users_of(messages: int) -> int:
@@ -136,10 +137,11 @@ def stuff(data: Path, messages: int) -> None:
     os.sync()
 
 
-def deliver_all(data: Path) -> None:
-    """Have every user of a stopped gateway hold all that was sent, so that a device that comes is owed nothing."""
+def settle(data: Path) -> None:
+    """Have every user of a stopped gateway hold and have read all that was sent: who comes is owed nothing."""
     with closing(_open(data)) as conn:
         conn.execute(_ALL_DELIVERED)
+        conn.execute(_ALL_READ)
 
 
 def _open(data: Path) -> sqlite3.Connection:

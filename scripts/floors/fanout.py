@@ -38,7 +38,8 @@ class Fanout:
     def _write(self) -> None:
         """One message. The next has a turn of the loop of its own: uvloop joins what is written within one."""
         sockets, messages, frame = self._todo.popleft()
-        for device in self.devices[self._at : self._at + sockets]:
+        devices = self.devices[self._at : self._at + sockets]
+        for device in devices + self.devices[: sockets - len(devices)]:
             device.write(frame)
         self._at = (self._at + sockets) % len(self.devices)
         if messages > 1:

@@ -132,7 +132,9 @@ class Node:
         self.bus.listen(hub.hear, notes.hear, self.sweep.connected)
         self.attaching = Attaching(view, hub, self.receipts, self.presence, limits, now_ms, ticks_ms)
         ephemeral, pacing = Ephemeral(view, notes, limits), Pacing(limits, ticks_ms)
-        self.messaging = Messaging(view, self.writer, self.receipts, ephemeral, pacing, limits, now_ms)
+        self.messaging = Messaging(
+            view, self.writer, self.receipts, ephemeral, pacing, limits, now_ms, self.directory.known
+        )
         self.signals = Signals(self.messaging, notes)
         self.groups = Groups(view, self.writer.submit, limits, now_ms, self.rooms)
         self.users = Users(view, self.directory, hub, self.presence, self.receipts, limits, now_ms)

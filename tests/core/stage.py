@@ -79,7 +79,9 @@ class Stage:
         )
         self.jobs = Jobs(store, self.writer, self.pacing, limits, self.clock)
         ephemeral = Ephemeral(store, notes, limits)
-        messaging = Messaging(store, self.writer, receipts, ephemeral, self.pacing, limits, self.clock)
+        messaging = Messaging(
+            store, self.writer, receipts, ephemeral, self.pacing, limits, self.clock, self.directory.known
+        )
         self.core = Core(
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,

@@ -27,7 +27,7 @@ from scripts.benchlib.http import Callers
 from scripts.benchlib.listening import Arrivals, marked
 from scripts.benchlib.programs import Programs
 from scripts.benchlib.scenario import LeftOut, Measured, Rounds, Scenario, column
-from scripts.benchlib.stuffing import deliver_all, stuff
+from scripts.benchlib.stuffing import settle, stuff
 
 ROOT = Path(__file__).resolve().parents[2]
 SUCCESS = b'{"code":200,"message":"ok","data":null}'
@@ -210,6 +210,23 @@ async def test_an_answer_that_is_no_success_fails_the_round(bad: bytes) -> None:
             await callers.load(3, ask)
 
 
+async def test_no_load_goes_on_without_all_its_callers() -> None:
+    """A connection that has ended between two loads is told, not waited for."""
+    servers: list[asyncio.Transport] = []
+
+    def remember(transport: asyncio.Transport) -> None:
+        servers.append(transport)
+        transport.write(answer())
+
+    async with callers_of(remember) as callers:
+        await callers.load(1, ask)
+        servers[0].close()
+        while not callers.lost:
+            await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="connection was lost"):
+            await callers.load(1, ask)
+
+
 async def test_a_stall_counts_for_every_call_that_was_due_in_it() -> None:
     """At a rate a latency counts from when the call was due, not from when a caller was free to make it."""
     stall_s = 0.2
@@ -308,7 +325,7 @@ def test_a_store_made_in_bulk_keeps_all_laws(tmp_path: Path) -> None:
     """What stands in it is what sends would have left, and devices of its users are owed nothing."""
     data = tmp_path / "data"
     stuff(data, 1_300)
-    deliver_all(data)
+    settle(data)
     assert check_store(data) == []
     rows = rows_of(data)
     assert (rows["message"], rows["entry"], rows["dedup"]) == (1_300, 2_600, 1_300)

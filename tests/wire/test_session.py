@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.domain.model import Action
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, End, Fetch, Ping, Unfollow, Wake, Write
-from gateway.wire.session import DAY_MS, FETCH_RETRY_MS, Session
+from gateway.wire.session import FETCH_RETRY_MS, Session
 from tests.wire.stage import (
     GROUP,
     LIVE,
@@ -368,21 +368,40 @@ def test_idle_connection_ends() -> None:
 
 def test_token_expires() -> None:
     """A session ends with its token, whatever it says."""
-    session, effects = attached(expires_at=500)
-    assert effects == [LIVE, Wake(500)]
+    session, _ = attached(expires_at=500)
     session.heard(499)
     assert session.tick(499) == []
     assert session.tick(500) == [End(Close.TOKEN_EXPIRED, "the token has expired")]
 
 
-def test_token_of_a_day() -> None:
-    """A token that expires within a day gets a wake-up of its own."""
-    assert attached(expires_at=DAY_MS)[1] == [LIVE, Wake(DAY_MS)]
+def test_next_look_at_the_silent() -> None:
+    """A session is looked at when its silence is as long as a heartbeat."""
+    session, _ = attached()
+    assert session.due == 30_000
+    session.heard(100)
+    assert session.due == 30_100
 
 
-def test_token_of_more_than_a_day() -> None:
-    """A token that expires later is left to the regular ticks: timers cannot be set for years."""
-    assert attached(expires_at=DAY_MS + 1)[1] == [LIVE]
+def test_next_look_after_a_ping() -> None:
+    """After a ping a session is looked at a little later than the answer, but no later than its idle timeout ends."""
+    session, _ = attached()
+    session.tick(30_000)
+    assert session.due == 63_750
+    session.tick(63_750)
+    assert session.due == 75_000
+
+
+def test_next_look_at_the_end_of_a_token() -> None:
+    """No look comes later than the end of the token."""
+    session, _ = attached(expires_at=500)
+    assert session.due == 500
+
+
+def test_next_look_for_a_page() -> None:
+    """A session that waits before it asks for a page is looked at then."""
+    session, _ = attached()
+    session.hint(USER, 1, 5)
+    assert session.due == 25
 
 
 # -- the end ----------------------------------------------------------------------------------------------

@@ -180,3 +180,13 @@ def test_writes_are_bytes_as_they_were_offered() -> None:
     [effect] = session.offer(ROOM, offered, 0)
     assert isinstance(effect, Write)
     assert effect.data is offered.data
+
+
+def test_a_chatroom_has_no_start() -> None:
+    """What is stored of where a connection began are its user's timeline and its groups."""
+    session, _ = attached((GROUP, 77, 4), starts=(2, 6), heads=(2, 6))
+    session.join(ROOM, 78, AT)
+    session.prime(ROOM, 5, 5)
+    assert session.starts == {USER: 2, GROUP: 6}
+    session.offer(USER, run(3, 3), 0)
+    assert session.starts == {USER: 2, GROUP: 6}

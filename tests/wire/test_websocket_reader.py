@@ -163,10 +163,10 @@ def test_nothing_is_kept_between_messages() -> None:
     whole = frame(TEXT, b"x" * 500)
     reader.feed(whole * 3 + whole[:100])
     assert [reader.next() is None for _ in range(4)] == [False, False, False, True]
-    assert (reader.unread, len(reader._data)) == (100, 100)
+    assert (reader.unread, len(reader._data), reader.idle) == (100, 100, False)
     reader.feed(whole[100:])
     assert reader.next() == (TEXT, b"x" * 500)
-    assert (reader.unread, reader._data, reader._message) == (0, b"", None)
+    assert (reader.unread, reader._data, reader.idle) == (0, b"", True)
 
 
 def test_what_is_not_taken_waits_as_bytes() -> None:
@@ -188,7 +188,7 @@ def test_empty_fragments_without_end_cost_no_memory() -> None:
     for _ in range(100):
         reader.feed(more)
         assert reader.next() is None
-    assert reader.unread == 0
+    assert (reader.unread, reader.idle) == (0, False)
     assert reader._message is not None
     assert reader._message.data == b"a"
 

@@ -83,7 +83,8 @@ class DeviceSocket(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport, encoding: Encoding, channel: Channel) -> None:
         self._transport = transport
         self._channel = channel
-        self._reader = Reader(channel.limits.frame_bytes_max)
+        # Only while something lies here that was not taken.
+        self._reader: Reader | None = None
         # One of both, but for the time in which it attaches.
         self._approach: Approach | None = None
         self._asker: Asker | None = None
@@ -151,10 +152,13 @@ class DeviceSocket(asyncio.Protocol):
         asker = self._asker
         if asker is not None:
             asker.connection.session.heard(self._channel.now())
-        self._reader.feed(data)
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = Reader(self._channel.limits.frame_bytes_max)
+        reader.feed(data)
         if not self._busy:
             self._go_on()
-        elif self._reader.unread > UNREAD_BYTES_MAX and not self.gone:
+        elif reader.unread > UNREAD_BYTES_MAX and not self.gone:
             self._transport.pause_reading()
 
     def _go_on(self) -> None:
@@ -168,10 +172,13 @@ class DeviceSocket(asyncio.Protocol):
 
     def _next(self) -> _Work | None:
         """Do what was said, up to what must be waited for: that is returned. Who does not take is not heard."""
-        while not (self._full or self._deaf):
+        reader = self._reader
+        while reader is not None and not (self._full or self._deaf):
             try:
-                said = self._reader.next()
+                said = reader.next()
                 if said is None:
+                    if reader.idle:
+                        self._reader = None
                     break
                 work = self._take(*said)
                 if work is not None:
@@ -185,6 +192,8 @@ class DeviceSocket(asyncio.Protocol):
                 # the kernel takes back what was written, so that they are read, and dropped.
                 if not self.gone:
                     self._transport.write_eof()
+        if self._deaf:
+            self._reader = None
         return None
 
     def _take(self, kind: int, payload: bytes) -> _Work | None:
@@ -194,7 +203,7 @@ class DeviceSocket(asyncio.Protocol):
                 self._deaf = True
                 self._transport.close()
             else:
-                self._cut(int.from_bytes(payload[:2]) or _NORMAL)
+                self._cut()
         elif self.closed or self._left or (asker is not None and asker.connection.session.ended):
             # Whatever crosses the `bye` on its way is not obeyed.
             return None
@@ -226,7 +235,7 @@ class DeviceSocket(asyncio.Protocol):
                     self._refuse(str(error))
                 except (EndedError, GoneError):
                     if not self.closed:
-                        self._cut(_NORMAL)
+                        self._cut()
                 work = self._next()
         except BaseException:
             self._transport.abort()
@@ -258,7 +267,8 @@ class DeviceSocket(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Read the socket again, unless something else is still in the way."""
-        waiting = self._busy and self._reader.unread > UNREAD_BYTES_MAX
+        reader = self._reader
+        waiting = self._busy and reader is not None and reader.unread > UNREAD_BYTES_MAX
         if not (self._full or waiting or self.gone):
             self._transport.resume_reading()
 
@@ -315,11 +325,11 @@ class DeviceSocket(asyncio.Protocol):
         else:
             channel.hub.perform(asker.connection, asker.connection.session.end(Close.PROTOCOL, sentence))
 
-    def _cut(self, code: int) -> None:
+    def _cut(self) -> None:
         """Answer the close of a peer that goes, and end the socket whether it takes the rest or not."""
         self._deaf = True
         if not self.gone:
-            self.write(close_frame(code))
+            self.write(close_frame(_NORMAL))
             self._transport.close()
         if self.buffered():
             self._cut_later()

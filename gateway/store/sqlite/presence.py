@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import secrets
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
 
 from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
@@ -30,6 +32,14 @@ def renew_epoch(conn: sqlite3.Connection) -> str:
     return epoch
 
 
+class _Held(msgspec.Struct, frozen=True, gc=False):
+    """A device that is connected: its connection's number, and on which node it is."""
+
+    device_sn: int
+    number: int
+    node: int
+
+
 class Presence(Lanes):
     """The part of the `Store` port on SQLite about connected devices. All of it ends with the process."""
 
@@ -40,7 +50,8 @@ class Presence(Lanes):
         self._epoch = ""
         self._numbers = itertools.count(1)
         self._nodes: dict[int, None] = {}
-        self._attached: dict[int, dict[int, tuple[int, int]]] = {}
+        # By user. Nearly always one each, so that a dict of them would be most of it.
+        self._attached: dict[int, tuple[_Held, ...]] = {}
 
     @property
     def epoch(self) -> str:
@@ -61,38 +72,38 @@ class Presence(Lanes):
         """A node ends."""
         self._nodes.pop(node, None)
         for user_id, devices in list(self._attached.items()):
-            for device_sn, (_, where) in list(devices.items()):
-                if where == node:
-                    self._forget(user_id, device_sn)
+            self._keep(user_id, (held for held in devices if held.node != node))
 
     async def attach(self, asked: Sequence[Attach]) -> list[int]:
         """Note that devices have connected."""
         numbers = []
         for attach in asked:
-            devices = self._attached.get(attach.user_id, {})
-            if attach.device_sn not in devices and len(devices) >= self._limits.devices_per_user_max:
+            others = [
+                held for held in self._attached.get(attach.user_id, ()) if held.device_sn != attach.device_sn
+            ]
+            if len(others) >= self._limits.devices_per_user_max:
                 numbers.append(0)
                 continue
             number = next(self._numbers)
-            self._attached.setdefault(attach.user_id, devices)[attach.device_sn] = (number, attach.node)
+            self._keep(attach.user_id, (*others, _Held(attach.device_sn, number, attach.node)))
             numbers.append(number)
         return numbers
 
     async def detach(self, gone: Sequence[Attachment]) -> None:
         """Note that connections have ended."""
         for one_gone in gone:
-            if self._holds(one_gone):
-                self._forget(one_gone.user_id, one_gone.device_sn)
+            devices = self._attached.get(one_gone.user_id, ())
+            self._keep(one_gone.user_id, (held for held in devices if held.number != one_gone.attach_no))
 
     async def dismiss(self, user_id: int, device_sn: int = 0) -> int:
         """Let devices be connected no more."""
-        for sn in [device_sn] if device_sn else list(self._attached.get(user_id, {})):
-            self._forget(user_id, sn)
+        devices = self._attached.get(user_id, ())
+        self._keep(user_id, (held for held in devices if device_sn not in {0, held.device_sn}))
         return next(self._numbers)
 
     async def attached(self, user_id: int) -> list[int]:
         """List the devices that are connected."""
-        return sorted(self._attached.get(user_id, {}))
+        return sorted(held.device_sn for held in self._attached.get(user_id, ()))
 
     async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
         """Which are no longer their device's connection."""
@@ -108,11 +119,15 @@ class Presence(Lanes):
         return sort_out(written, self._holds)
 
     def _holds(self, connection: Attachment) -> bool:
-        devices = self._attached.get(connection.user_id, {})
-        return devices.get(connection.device_sn, (0, 0))[0] == connection.attach_no
+        return any(
+            held.number == connection.attach_no
+            for held in self._attached.get(connection.user_id, ())
+            if held.device_sn == connection.device_sn
+        )
 
-    def _forget(self, user_id: int, device_sn: int) -> None:
-        devices = self._attached.get(user_id, {})
-        devices.pop(device_sn, None)
-        if not devices:
+    def _keep(self, user_id: int, devices: Iterable[_Held]) -> None:
+        kept = tuple(devices)
+        if kept:
+            self._attached[user_id] = kept
+        else:
             self._attached.pop(user_id, None)
