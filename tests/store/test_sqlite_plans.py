@@ -183,7 +183,7 @@ def scans(conn: sqlite3.Connection, sql: str, params: Any) -> list[str]:
         match = re.match(r"SCAN (\S+)", step)
         small = match is not None and (
             "VIRTUAL TABLE" in step
-            or step == "SCAN CONSTANT ROW"
+            or re.fullmatch(r"SCAN (\d+ )?CONSTANT ROWS?", step)
             or match[1] in made | ONE_ROW
             or SUBQUERIES.get(match[1]) in made
         )
