@@ -323,6 +323,20 @@ async def test_cut_in_the_middle_of_a_frame(stage: Stage, said: bytes) -> None:
     await until(lambda: stage.empty and not stage.gateway.channel._parting)
 
 
+async def test_half_close_of_a_peer_that_takes_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends no more and reads nothing does not keep what waits for it alive."""
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 0.05)
+    stage = await start(transport_buffer_bytes_max=1 << 28)
+    raw = await stage.raw(BOB, lazy=True)
+    await raw.until("live")
+    socket = device(stage, BOB)
+    while not socket.buffered():
+        await stage.send(ALICE, BOB, "x" * 60_000)
+    raw.writer.write_eof()
+    await until(lambda: stage.empty and socket._lost)
+    assert not socket.buffered()
+
+
 async def test_what_crosses_the_bye_is_not_obeyed(stage: Stage) -> None:
     """After its `bye` a device is heard no more, but for the answer to the close."""
     raw = await stage.raw(ALICE)
