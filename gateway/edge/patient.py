@@ -42,7 +42,7 @@ class Patient(web.RequestHandler):
             self.since = None
             # Where it has been taken up already, its body is not looked for here, but with the request under way.
             self._body = self._messages[-1][1] if self._messages else None
-        elif whole and self.since is None:
+        elif data and whole and self.since is None:
             self.since = self._loop.time()
 
     def overdue(self, now: float, header_timeout_s: float, body_timeout_s: float) -> bool:

@@ -20,6 +20,9 @@ from gateway.edge.patient import Patient
 IDLE_TIMEOUT_S = 75.0
 """How long a connection is kept after an answer for the next request."""
 
+LINGERING_S = 10.0
+"""As in aiohttp."""
+
 LOOK_S = 1.0
 """How often it is looked for connections that wait too long; more often where they may wait a few seconds only."""
 
@@ -80,6 +83,8 @@ class Port:
             loop=asyncio.get_running_loop(),
             access_log=None,
             keepalive_timeout=IDLE_TIMEOUT_S,
+            # How long it reads a body that the answer came before.
+            lingering_time=min(LINGERING_S, self._limits.body_timeout_ms / 1000),
             logger=HTTP_LOG,
         )
 

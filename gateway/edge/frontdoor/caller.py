@@ -7,8 +7,7 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from gateway.edge.facades.native.envelope import Asked, Reply
-from gateway.edge.frontdoor.device import DeviceSocket, accepts
-from gateway.edge.frontdoor.head import HEAD_BYTES_MAX, read_head
+from gateway.edge.frontdoor.head import HEAD_BYTES_MAX
 from gateway.edge.frontdoor.plain import Route
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ READ_AHEAD_BYTES_MAX = 64 * 1024
 """What may lie here unread, of requests that come before the one under way is answered, until no more is taken in."""
 
 _END = b"\r\n\r\n"
-_CHANNEL = b"GET /ws"
 
 
 class Caller(asyncio.Protocol):
@@ -105,8 +103,10 @@ class Caller(asyncio.Protocol):
         elif self._need:
             if len(rest) >= self._need:
                 self._next()
-        elif rest.find(_END, max(seen - 3, 0)) >= 0 or len(rest) > HEAD_BYTES_MAX:
+        elif rest.find(_END, max(seen - 3, 0)) >= 0:
             self._next()
+        elif len(rest) > HEAD_BYTES_MAX:
+            self._hand_over(bytes(rest))
 
     def _hold(self) -> None:
         """Stop reading from the socket where there is enough to do already."""
@@ -130,17 +130,20 @@ class Caller(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         end = data.find(_END) + len(_END)
-        if end < len(_END) and len(data) <= HEAD_BYTES_MAX:
-            self._rest = data
+        if end < len(_END):
             if self._kept:
                 self.due = door.time() + door.header_timeout_s
+            if len(data) <= HEAD_BYTES_MAX:
+                self._rest = data
+            else:
+                self._hand_over(data)
             return
         start = data.find(b"\r\n") + 2
         line = data[:start]
         route = door.plain.route(line) if end <= HEAD_BYTES_MAX else None
         block = None if route is None else door.plain.block(line, data[start:end])
         if route is None or block is None or (route.bodiless and block.length):
-            self._hand_over(transport, data, end)
+            self._hand_over(data)
             return
         need = end + block.length
         if len(data) == need:
@@ -153,7 +156,7 @@ class Caller(asyncio.Protocol):
             self.due = door.time() + door.body_timeout_s
         else:
             # More in one piece than a request, by which aiohttp does none of it where any of it is malformed.
-            self._hand_over(transport, data, end)
+            self._hand_over(data)
 
     async def _do(self, route: Route, asked: Asked, last: bool) -> None:  # noqa: FBT001 - said per call
         try:
@@ -165,7 +168,7 @@ class Caller(asyncio.Protocol):
         self._end()
         transport = self._transport
         if transport is not None and not transport.is_closing():
-            self._answer(transport, reply, last=last or self._door.closing)
+            self._answer(transport, reply, last=last or self._door.ending)
 
     def _answer(self, transport: asyncio.Transport, reply: Reply, *, last: bool) -> None:
         door = self._door
@@ -185,20 +188,12 @@ class Caller(asyncio.Protocol):
         if self._transport is None:
             self._door.gone(self)
 
-    def _hand_over(self, transport: asyncio.Transport, unread: bytes, end: int) -> None:
-        """Give the connection away, with all that has not been answered: to the channel, or else to aiohttp.
-
-        `end` is where the head ends that `unread` begins with.
-        """
-        door = self._door
+    def _hand_over(self, unread: bytes) -> None:
+        """Give the connection away for good, with all that has not been answered."""
+        door, transport = self._door, self._transport
+        assert transport is not None, "who has gone asks nothing"
+        self._transport = self._rest = None
         door.gone(self)
-        self._transport = None
         if self._held:
             transport.resume_reading()
-        channel = door.channel
-        if channel is not None and unread.startswith(_CHANNEL):
-            head = read_head(unread[:end])
-            if head is not None and accepts(head, channel):
-                DeviceSocket.open(transport, head, unread[end:], channel)
-                return
         door.hand_over(transport, unread, self.due - door.header_timeout_s)

@@ -12,8 +12,12 @@ from gateway.edge.answering import HEADERS, Answering
 from gateway.edge.channel import Channel
 from gateway.edge.frontdoor.answers import Answers
 from gateway.edge.frontdoor.caller import Caller
+from gateway.edge.frontdoor.device import DeviceSocket, accepts
+from gateway.edge.frontdoor.head import read_head
 from gateway.edge.frontdoor.plain import Plain
 from gateway.edge.patient import Patient
+
+_CHANNEL = b"GET /ws"
 
 
 class Door:
@@ -50,6 +54,11 @@ class Door:
         """Return the protocol of a new connection."""
         return Caller(self)
 
+    @property
+    def ending(self) -> bool:
+        """Whether an answer is the last of its connection, whatever the caller asked for."""
+        return self.closing or self.answering.switch.draining
+
     def gone(self, caller: Caller) -> None:
         """A caller needs the door no more."""
         self.callers.discard(caller)
@@ -57,10 +66,17 @@ class Door:
             self._empty.set()
 
     def hand_over(self, transport: asyncio.Transport, unread: bytes, since: float) -> None:
-        """Give a connection to aiohttp for good, with bytes that it has not been answered for.
+        """Give a connection away for good, with what it has not been answered for: to the channel, or else to aiohttp.
 
-        `since` is when the head that they begin with began to be awaited, if they do not hold all of it.
+        `since` is when the head that `unread` begins with began to be awaited, if it does not hold all of it.
         """
+        channel = self.channel
+        if channel is not None and unread.startswith(_CHANNEL):
+            raw, end, rest = unread.partition(b"\r\n\r\n")
+            head = read_head(raw + end)
+            if head is not None and accepts(head, channel):
+                DeviceSocket.open(transport, head, rest, channel)
+                return
         handler = self._take_over()
         transport.set_protocol(handler)
         handler.connection_made(transport)

@@ -1,0 +1,411 @@
+"""The front door's connections: one request after the other, handovers, backpressure, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from gateway.edge.frontdoor.caller import READ_AHEAD_BYTES_MAX, Caller
+from tests.edge.roads import LAST, LIMITS, WAIT_S, Roads, answers, open_roads
+
+POST = b"POST /message/send HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+PROBE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def call(text: str) -> bytes:
+    """A call with a body of five letters."""
+    return POST + text.encode()
+
+
+def told(answer: Any) -> str:
+    """The body that an echo tells of."""
+    found: str = bytes.fromhex(answer[3]).decode()
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110 - whatever it waits for is in this loop
+            await asyncio.sleep(0)
+
+
+async def answered(reader: asyncio.StreamReader, count: int) -> list[bytes]:
+    """The bodies of so many answers."""
+    found = []
+    async with asyncio.timeout(WAIT_S):
+        for _ in range(count):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            found.append(await reader.readexactly(length))
+    return found
+
+
+class Gate:
+    """Holds calls until it is opened."""
+
+    def __init__(self, roads: Roads) -> None:
+        self._open = asyncio.Event()
+        roads.answering.wait = self._open.wait  # type: ignore[attr-defined]
+        self.open = self._open.set
+
+
+@pytest.fixture
+async def roads() -> AsyncIterator[Roads]:
+    async with open_roads() as opened:
+        yield opened
+
+
+def callers(roads: Roads) -> list[Caller]:
+    """The connections at the front door."""
+    return [found for found in roads.ports["door"].connections if isinstance(found, Caller)]
+
+
+def asked(roads: Roads) -> list[str]:
+    return [told(one) for one in roads.answering.asked]  # type: ignore[attr-defined]
+
+
+class TestOrder:
+    """One request after the other."""
+
+    async def test_a_kept_connection(self, roads: Roads) -> None:
+        """Calls on one connection are answered one by one, and none of them goes to aiohttp."""
+        reader, writer = await roads.connect("door")
+        for text in ("first", "other", "third"):
+            writer.write(call(text))
+            assert text.encode().hex().encode() in (await answered(reader, 1))[0]
+        assert len(callers(roads)) == 1
+        writer.close()
+        await until(lambda: not callers(roads))
+
+    async def test_what_comes_while_a_call_is_under_way(self, roads: Roads) -> None:
+        """It is not looked at before that is answered."""
+        gate = Gate(roads)
+        reader, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: asked(roads) == ["first"])
+        [caller] = callers(roads)
+        writer.write(call("other"))
+        await until(lambda: caller._rest == call("other"))
+        assert asked(roads) == ["first"]
+        gate.open()
+        bodies = await answered(reader, 2)
+        assert [
+            text in body
+            for text, body in zip([b"first".hex(), b"other".hex()], map(bytes.decode, bodies), strict=True)
+        ]
+        assert asked(roads) == ["first", "other"]
+        assert callers(roads) == [caller]
+        writer.close()
+
+    async def test_many_in_one_piece(self, roads: Roads) -> None:
+        """They are answered in order, down either road."""
+        said = b"".join(call(f"{number:05}") for number in range(100))
+        found = await roads.both(said + LAST)
+        assert len(found) == 101
+        assert asked(roads) == [f"{number:05}" for number in range(100)]
+
+    async def test_one_that_is_not_ours_between(self, roads: Roads) -> None:
+        """From a request on that the front door does not answer, the connection is aiohttp's, and goes on."""
+        reader, writer = await roads.connect("door")
+        for said in (call("first"), PROBE, call("other"), PROBE, call("third")):
+            writer.write(said)
+            await answered(reader, 1)
+        assert asked(roads) == ["first", "other", "third"]
+        assert not callers(roads)
+        assert len(roads.ports["door"].connections) == 1
+        writer.close()
+
+    async def test_one_that_is_not_ours_while_a_call_is_under_way(self, roads: Roads) -> None:
+        """It waits, as every other does, and its answer comes second."""
+        gate = Gate(roads)
+        reader, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: asked(roads) == ["first"])
+        writer.write(PROBE)
+        await until(lambda: callers(roads)[0]._rest == PROBE)
+        gate.open()
+        assert b"ok" in (await answered(reader, 2))[1]
+        writer.close()
+
+
+class TestHandover:
+    """What goes to aiohttp for good."""
+
+    async def test_a_large_body(self, roads: Roads) -> None:
+        """A body beyond the limit is aiohttp's to refuse."""
+        [refused, _] = await roads.both(POST.replace(b" 5", b" 9000") + b"x" * 9000 + LAST)
+        assert refused.status == 413
+
+    async def test_a_large_body_in_chunks(self, roads: Roads) -> None:
+        """So is one that does not tell its size."""
+        head = b"POST /message/send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunk = b"400\r\n" + b"x" * 1024 + b"\r\n"
+        [found, _] = await roads.both(head + chunk, b"0\r\n\r\n" + LAST)
+        assert found.status == 200
+        [refused, *_] = await roads.both(head + chunk * 8, b"0\r\n\r\n" + LAST)
+        assert refused.status == 413
+
+    @pytest.mark.parametrize("road", ["door", "alone"])
+    async def test_a_websocket(self, roads: Roads, road: str) -> None:
+        """A WebSocket works as it does on aiohttp alone, and may be silent for longer than half a request."""
+        timeout_s = max(LIMITS.header_timeout_ms, LIMITS.body_timeout_ms) / 1000
+        async with ClientSession(roads.urls[road]) as http, http.ws_connect("/ws") as socket:
+            await socket.send_str("hello")
+            assert await socket.receive_str() == "hello"
+            with pytest.raises(TimeoutError):
+                await socket.receive(timeout_s * 1.5)
+        async with ClientSession(roads.urls[road]) as http, http.ws_connect("/ws") as socket:
+            await socket.send_str("again")
+            assert await socket.receive_str() == "again"
+
+    @pytest.mark.parametrize("origins", [[], ["*"], ["https://a.example"]])
+    async def test_web_pages(self, origins: list[str]) -> None:
+        """Pages are let in by both roads alike, and so is who is no page."""
+        asking = b"OPTIONS /message/send HTTP/1.1\r\nHost: x\r\nAccess-Control-Request-Method: POST\r\n"
+        async with open_roads(cors_origins=origins) as roads:
+            for origin in (b"", b"Origin: https://a.example\r\n", b"Origin: https://b.example\r\n"):
+                said = POST.replace(b"Host", origin + b"Host") + b"hello"
+                [found] = await roads.both(said.replace(b"Host", b"Connection: close\r\nHost"))
+                assert found.headers.get("vary") == ("Origin" if origins else None)
+                await roads.both(asking + origin + b"\r\n" + LAST)
+
+
+class TestBounds:
+    """Whoever sends more than is answered, or reads no answers, is made to wait."""
+
+    async def test_a_caller_that_does_not_wait(self, roads: Roads) -> None:
+        """While a call is under way only so much is taken in, and later all of it is answered."""
+        gate = Gate(roads)
+        reader, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: bool(asked(roads)))
+        [caller] = callers(roads)
+        count = 40_000
+        writer.write(call("other") * count)
+        await until(lambda: caller._held)
+        held = len(caller._rest or b"")
+        assert READ_AHEAD_BYTES_MAX < held < len(call("other")) * count // 2
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(caller._rest or b"") == held
+        gate.open()
+        await answered(reader, 200)
+        writer.close()
+
+    async def test_a_caller_that_reads_no_answers(self, roads: Roads) -> None:
+        """Once the answers are not taken nothing more is done, until they are."""
+        reader, writer = await roads.connect("door")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        done = roads.answering.asked  # type: ignore[attr-defined]
+        said = POST.replace(b" 5", b" 2000") + b"x" * 2000
+        writer.write(said)
+        await until(lambda: len(done) == 1)
+        [caller] = callers(roads)
+        for count in range(2, 20_000):
+            writer.write(said)
+            await until(lambda count=count: len(done) == count or caller._full)  # type: ignore[misc]
+            if caller._full:
+                break
+        count = len(done)
+        if not caller._rest:
+            writer.write(said)
+            await until(lambda: caller._rest is not None)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(done) == count
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await answered(reader, count + 1)
+        assert len(done) == count + 1
+        writer.close()
+
+
+class TestGone:
+    """A caller that goes away."""
+
+    async def test_its_call_is_done(self, roads: Roads) -> None:
+        """Hanging up does not take back what was asked; then the door forgets it."""
+        done = asyncio.Event()
+        gate = asyncio.Event()
+
+        async def wait() -> None:
+            await gate.wait()
+            done.set()
+
+        roads.answering.wait = wait  # type: ignore[attr-defined]
+        _, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: asked(roads) == ["first"])
+        [caller] = callers(roads)
+        writer.close()
+        await until(lambda: caller._transport is None)
+        assert callers(roads) == [caller]
+        gate.set()
+        await asyncio.wait_for(done.wait(), WAIT_S)
+        await until(lambda: not callers(roads))
+
+    @pytest.mark.parametrize("said", [b"", b"GET /mess", POST, POST + b"hel"])
+    async def test_in_the_middle(self, roads: Roads, said: bytes) -> None:
+        """Half a request is forgotten with its connection."""
+        _, writer = await roads.connect("door")
+        writer.write(said)
+        await until(lambda: bool(callers(roads)))
+        writer.close()
+        await until(lambda: not callers(roads))
+        assert not asked(roads)
+
+
+class TestWaiting:
+    """How long a connection may be silent, and when; both roads."""
+
+    LONG = b"X: " + b"y" * 4_000 + b"\r\n"
+    """Two of these and a head is no longer the front door's."""
+
+    HALVES = (
+        b"GET /message/ack HTTP/1.1\r\n",
+        b"GET /message/ack HTTP/1.1\r\nHost: x\r\n",
+        b"GET /message/ack HTTP/1.1\r\nHost: x\r\n" + LONG * 3,
+        POST,
+        POST + b"hel",
+        POST.replace(b"send", b"unknown") + b"hel",
+        b"POST /message/send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /message/send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+    )
+
+    @pytest.mark.parametrize("road", ["door", "alone"])
+    @pytest.mark.parametrize("before", [b"", call("first"), PROBE])
+    async def test_half_a_request(self, roads: Roads, road: str, before: bytes) -> None:
+        """It is waited for a while, after requests that were answered too, and then the connection is closed."""
+
+        async def ended(said: bytes) -> None:
+            reader, writer = await roads.connect(road)
+            if before:
+                writer.write(before)
+                await answered(reader, 1)
+            writer.write(said)
+            async with asyncio.timeout(WAIT_S / 2):
+                rest = answers(await reader.read())
+            # Of an unknown path aiohttp says so before it looks at the body.
+            assert [answer.status for answer in rest] == [404] * (b"unknown" in said)
+            writer.close()
+
+        # A connection on which nothing was asked may not be silent either.
+        silent = () if before else (b"", b"\r\n")
+        await asyncio.gather(*(ended(said) for said in (*silent, *self.HALVES)))
+        assert len(asked(roads)) == len(self.HALVES) * before.startswith(POST)
+
+    @pytest.mark.parametrize("road", ["door", "alone"])
+    async def test_byte_by_byte(self, roads: Roads, road: str) -> None:
+        """It is no help to send a byte now and then."""
+        reader, writer = await roads.connect(road)
+        writer.write(call("first"))
+        await answered(reader, 1)
+        began = asyncio.get_running_loop().time()
+        end = asyncio.create_task(reader.read())
+        for byte in POST * 10:
+            if end.done():
+                break
+            writer.write(bytes([byte]))
+            await asyncio.wait([end], timeout=0.05)
+        assert await end == b""
+        assert asyncio.get_running_loop().time() - began < 3 * LIMITS.header_timeout_ms / 1000
+        writer.close()
+
+    @pytest.mark.parametrize("road", ["door", "alone"])
+    async def test_idle_connections(self, road: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that is idle after an answer may be so for longer, but not for ever."""
+        monkeypatch.setattr("gateway.edge.port.IDLE_TIMEOUT_S", 1.0)
+        async with open_roads() as roads:
+            reader, writer = await roads.connect(road)
+            for text in ("first", "other"):
+                writer.write(call(text))
+                await answered(reader, 1)
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.6):
+                        await reader.read(1)
+            async with asyncio.timeout(WAIT_S):
+                assert await reader.read() == b""
+            writer.close()
+
+    @pytest.mark.parametrize("road", ["door", "alone"])
+    async def test_calls_that_take_their_time(self, roads: Roads, road: str) -> None:
+        """A call may take longer than half a request may."""
+        gate = Gate(roads)
+        reader, writer = await roads.connect(road)
+        writer.write(call("first"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await reader.read(1)
+        gate.open()
+        assert await answered(reader, 1)
+        writer.close()
+
+    async def test_answers_that_nobody_takes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A connection whose answers are not taken ends as an idle one does."""
+        monkeypatch.setattr("gateway.edge.port.IDLE_TIMEOUT_S", 0.2)
+        async with open_roads() as roads:
+            _, writer = await roads.connect("door")
+            writer.transport.pause_reading()
+            said = POST.replace(b" 5", b" 2000") + b"x" * 2000
+            writer.write(said * 1)
+            await until(lambda: bool(asked(roads)))
+            await until(lambda: not callers(roads))
+            writer.close()
+
+
+class TestDrain:
+    """How a port closes."""
+
+    async def test_what_is_under_way(self, roads: Roads) -> None:
+        """It is answered, and told that it is the last; idle connections and half requests are closed at once."""
+        reader, writer = await roads.connect("door")
+        idle, idle_writer = await roads.connect("door")
+        half, half_writer = await roads.connect("door")
+        half_writer.write(POST)
+        idle_writer.write(call("first"))
+        await answered(idle, 1)
+        gate = Gate(roads)
+        writer.write(call("other"))
+        await until(lambda: asked(roads) == ["first", "other"])
+        port = roads.ports["door"]
+        port.stop_listening()
+        closing = asyncio.create_task(port.close(asyncio.get_running_loop().time() + WAIT_S))
+        async with asyncio.timeout(WAIT_S):
+            assert await idle.read() == await half.read() == b""
+        assert not closing.done()
+        gate.open()
+        async with asyncio.timeout(WAIT_S):
+            [answer] = answers(await reader.read())
+            await closing
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert asked(roads) == ["first", "other"]
+        for each in (writer, idle_writer, half_writer):
+            each.close()
+
+    async def test_what_does_not_end(self, roads: Roads) -> None:
+        """A call that outlasts the drain is cut with its connection."""
+        Gate(roads)
+        reader, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: asked(roads) == ["first"])
+        [caller] = callers(roads)
+        async with asyncio.timeout(WAIT_S):
+            await roads.ports["door"].close(asyncio.get_running_loop().time() + 0.1)
+            assert await reader.read() == b""
+        await until(lambda: not caller.busy)
+        writer.close()
+
+    async def test_nobody_is_let_in(self, roads: Roads) -> None:
+        """Once it no longer listens, nobody comes in."""
+        roads.ports["door"].stop_listening()
+        with pytest.raises(OSError, match=r"refused|Connect"):
+            await roads.connect("door")
+
+    async def test_while_it_drains(self, roads: Roads) -> None:
+        """What is answered meanwhile says on either road that the connection ends."""
+        roads.answering.switch.draining = True
+        [found] = await roads.both(call("first"))
+        assert found.headers["connection"] == "close"
