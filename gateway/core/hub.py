@@ -183,10 +183,12 @@ class Hub:
         before, last, data = run.first - 1, run.last, run.data
         self.deliveries += len(audience.followers) * len(run.frames)
         plain = run.fence is None
+        lagging = self._lagging
         slow: list[Connection] = []
         gone: list[Connection] = []
         for connection, track in audience.followers:
-            if plain and track.settled and track.sent == before and not connection.session.lagging:
+            # Who lags is asked of the few that do: to look into each session would be a miss of the cache for each.
+            if plain and track.settled and track.sent == before and not (lagging and connection in lagging):
                 track.sent = track.head = last
                 try:
                     connection.sink.write(data)
