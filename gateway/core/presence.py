@@ -100,14 +100,14 @@ class Presence:
         asking = [connection for connection in connections if not connection.session.ended]
         asked = [Attach(connection.user.id, connection.device_sn, self._node) for connection in asking]
         numbers = await self._store.attach(asked) if asked else []
-        notes = []
         for connection, number in zip(asking, numbers, strict=True):
             connection.attach_no = number
             if connection.detached:
                 self._detach(connection)
-            elif number:
-                notes.append(_replaced_below(connection))
-        self._notes.publish(*notes)
+        if not self._hub.alone:
+            self._notes.publish(
+                *(_replaced_below(one) for one in asking if one.attach_no and not one.detached)
+            )
         return [connection.attach_no for connection in connections]
 
     def hears(self, connection: Connection) -> None:

@@ -261,4 +261,9 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX job_open ON job (id) WHERE finished = 0;
     CREATE UNIQUE INDEX job_key ON job (app, kind, key) WHERE key <> '';
     """,
+    """
+    -- conversation.last knows of every message up to told_to, and may be behind of those above (newest.py).
+    ALTER TABLE meta ADD COLUMN told_to INTEGER NOT NULL DEFAULT 0;
+    UPDATE meta SET told_to = next_msg_id - 1;
+    """,
 )

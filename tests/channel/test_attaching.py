@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from gateway.core.attaching import EndedError
+from gateway.clock import now_ms
+from gateway.core.attaching import Claim, EndedError
 from gateway.core.connection import Connection
 from gateway.domain.model import Standing
 from gateway.wire.close import Close
 from gateway.wire.effects import Effect
 from gateway.wire.session import Session
 from tests.channel.conftest import Start
+from tests.channel.nodes import Sink
 from tests.channel.stage import ALICE, APP, BOB, CAROL, Frame, Stage, ops, seqs, until
 
 GROUPS = 500
@@ -86,6 +88,82 @@ async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: py
     frames = await (await stage.connect(BOB, token=token)).until("live")
     assert {frame.get("timeline") for frame in frames} == {f"g:{group}" for group in groups[:3]} | {None}
     assert counted == {"_look": 3, "pages": 1}
+
+
+@pytest.mark.one_node("it counts what a store of one process is asked")
+async def test_devices_that_come_at_once_are_read_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One query for all of them, one more for those who are in groups, and each is told of its own."""
+    groups = await join_groups(stage, BOB, 3)
+    directory, attaching = stage.gateway.directory, stage.gateway.channel._attaching
+    found = [(await directory.identify(APP, await stage.token(uid)))[0] for uid in (ALICE, BOB, CAROL)]
+    store, asked = stage.gateway.store, Counter[str]()
+
+    def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def count(about: Sequence[Any]) -> Any:
+            asked.update([name] * len(about), **{f"{name} at once": 1})
+            return real(about)
+
+        return count
+
+    for name in ("standings", "bearings"):
+        monkeypatch.setattr(store, name, counting(name, getattr(store, name)))
+    sinks = [(one, Sink()) for one in found for _ in range(5)]
+    connections = await asyncio.gather(
+        *(
+            attaching.attach(one.app, one.user, Claim(device_sn=sn), sink, now_ms() + 60_000)
+            for sn, (one, sink) in enumerate(sinks, 1)
+        )
+    )
+    assert asked == {"standings": 15, "standings at once": 1, "bearings": 30, "bearings at once": 1}
+    for one, sink in sinks:
+        welcome = sink.frames[0]
+        assert (welcome["op"], welcome["uid"]) == ("welcome", one.user.xid)
+        mine = groups if one.user.xid in (BOB, CAROL) else []
+        assert set(welcome["cursors"]) == {"user", *(f"g:{group}" for group in mine)}
+    for connection in connections:
+        stage.hub.detach(connection)
+
+
+@pytest.mark.one_node("it holds up a store of one process")
+async def test_who_attaches_does_not_wait_for_a_query_that_hangs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes later goes past those who share it."""
+    waits, may_go = await hold_standings(stage, monkeypatch)
+    held = asyncio.create_task(stage.connect(BOB))
+    await waits.wait()
+    assert await (await stage.connect(CAROL)).hear() == {"op": "live"}
+    may_go.set()
+    assert await (await held).hear() == {"op": "live"}
+
+
+@pytest.mark.one_node("it counts what one transport is written")
+async def test_who_has_nothing_to_get_is_written_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`live` goes with `welcome`, and is a frame of its own where something is replayed first."""
+    written: list[int] = []
+    write = Sink.write
+
+    def noted(sink: Sink, data: bytes) -> None:
+        before = len(sink.frames)
+        write(sink, data)
+        written.append(len(sink.frames) - before)
+
+    monkeypatch.setattr(Sink, "write", noted)
+    principal, _ = await stage.gateway.directory.identify(APP, await stage.token(BOB))
+    attach = stage.gateway.channel._attaching.attach
+    ends = now_ms() + 60_000
+    first = await attach(principal.app, principal.user, Claim(device_sn=1), Sink(), ends)
+    assert written == [2]
+    await stage.send(ALICE, BOB)
+    assert written == [2, 1]
+    sink = Sink()
+    second = await attach(principal.app, principal.user, Claim(device_sn=2), sink, ends)
+    await until(lambda: len(sink.frames) == 3, "the replay")
+    assert [frame["op"] for frame in sink.frames] == ["welcome", "message", "live"]
+    for connection in (first, second):
+        stage.hub.detach(connection)
 
 
 async def hold_standings(

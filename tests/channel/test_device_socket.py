@@ -10,6 +10,8 @@ import pytest
 
 from gateway.core.messaging import Messaging
 from gateway.domain.limits import Limits
+from gateway.edge.approach import Approach
+from gateway.edge.channel import Asker, Channel
 from gateway.edge.frontdoor.device import UNREAD_BYTES_MAX, DeviceSocket
 from gateway.edge.sink import SocketSink
 from gateway.wire.close import Close
@@ -103,14 +105,14 @@ async def test_wrong_handshakes_are_refused_as_ever(stage: Stage, wrong: bytes, 
 
 
 async def test_what_is_said_before_the_answer_is_heard(stage: Stage) -> None:
-    """A client need not wait for the 101 to say hello, and pings in one piece with the handshake."""
+    """A client need not wait for the 101 to say hello; once it has, its time to do so is no matter any more."""
     raw = await stage.socket()
     hello = text(op="hello", app_id=APP, token=await stage.token(ALICE))
     raw.write(handshake(stage.port) + hello[:5])
     raw.write(hello[5:] + text(op="ping", ref=1))
     await raw.head()
     assert ops(await raw.until("pong")) == ["welcome", "live", "pong"]
-    device(stage, ALICE)
+    assert device(stage, ALICE)._timer is None
 
 
 async def test_escaped_query_is_read_as_on_the_other_road(stage: Stage) -> None:
@@ -247,6 +249,25 @@ async def test_bug_ends_one_connection(
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
+async def test_transport_that_fills_while_its_device_attaches(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub learns of it as soon as there is a connection to tell of."""
+    attach = Channel.attach
+
+    async def filled(channel: Channel, approach: Approach, line: DeviceSocket, said: bytes | None) -> Asker:
+        asker = await attach(channel, approach, line, said)
+        line.pause_writing()
+        return asker
+
+    monkeypatch.setattr(Channel, "attach", filled)
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    assert stage.connection(ALICE).session.lagging
+    device(stage, ALICE).resume_writing()
+    assert not stage.connection(ALICE).session.lagging
+
+
 # -- hostile peers ----------------------------------------------------------------------------------------
 
 
@@ -316,6 +337,39 @@ async def test_what_crosses_the_bye_is_not_obeyed(stage: Stage) -> None:
     assert await bob.so_far() == []
 
 
+async def test_malformed_frames_end_the_stream(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who breaks the protocol sees the end after the close, and what it still sends takes nothing of that back."""
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 60)
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    raw.write(frame(3) + b"x" * (1 << 20))
+    frames, code, _ = await raw.end()
+    assert (ops(frames), code) == (["bye"], Close.PROTOCOL)
+
+
+async def test_what_is_said_with_a_bad_token_is_not_heard(stage: Stage) -> None:
+    """Who was not let in has its `bye`, and what it said behind its `hello` is dropped."""
+    raw = await stage.socket()
+    raw.write(handshake(stage.port))
+    await raw.head()
+    raw.write(text(op="hello", app_id=APP, token="nonsense") + text(op="ping") + frame(PING))
+    frames, code, _ = await raw.end()
+    assert (ops(frames), code) == (["bye"], Close.TOKEN_ILLEGAL)
+
+
+async def test_one_that_goes_before_it_says_anything(stage: Stage) -> None:
+    """Nothing waits for it any more."""
+    raw = await stage.socket()
+    raw.write(handshake(stage.port))
+    await raw.head()
+    [socket] = stage.gateway.channel._waiting
+    assert isinstance(socket, DeviceSocket)
+    assert socket._timer is not None
+    raw.cut()
+    await until(lambda: stage.empty and socket._lost)
+    assert socket._timer is None
+
+
 async def test_garbage_after_the_bye(stage: Stage) -> None:
     """Who answers a `bye` with what is no frame has got his `bye` all the same."""
     raw = await stage.raw(ALICE)
@@ -326,7 +380,18 @@ async def test_garbage_after_the_bye(stage: Stage) -> None:
 
 
 async def test_drain_cuts_who_keeps_its_socket(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the time for the drain is over, sockets that were not given back are cut, and no request goes on."""
+    """When the time for the drain is over, sockets that were not given back are cut."""
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 60)
+    stage = await start(drain_ms=300)
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    await stage.gateway.stop()
+    await raw.eof()
+    assert not stage.gateway.channel._parting
+
+
+async def test_drain_ends_requests(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time for the drain is over no request goes on, and its socket is cut too."""
     stage = await start(drain_ms=300)
     raw = await stage.raw(ALICE)
     await raw.until("live")

@@ -158,12 +158,12 @@ class Pages:
 
     def __init__(self, node: Node) -> None:
         self.count = 0
-        self._page = node.view.page
-        node.view.page = self._counting
+        self._pages = node.view.pages
+        node.view.pages = self._counting
 
     async def _counting(self, *asked: Any) -> Any:
         self.count += 1
-        return await self._page(*asked)
+        return await self._pages(*asked)
 
 
 async def test_a_hint_with_entries_spares_the_other_node_the_store(nodes: Nodes) -> None:

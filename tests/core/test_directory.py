@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from gateway.bus.base import Forget
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, App
+from gateway.domain.model import SAFE_MAX, App, User
 from tests.core.stage import Stage, app_of, group_of, open_stage, refused
 
 
@@ -193,6 +194,33 @@ class TestMemory:
         for question in ("app", "user", "ensure_users", "user_named"):
             monkeypatch.setattr(stage.store, question, None)
         assert await stage.directory.principal("demo", token, None, None) == first
+
+    async def test_who_comes_at_once_is_asked_for_together(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Tokens of many users that are not known yet cost one query, also of two apps one each."""
+        await stage.directory.create_app("other")
+        asked: list[list[int]] = []
+        real = stage.store.ensure_users
+
+        async def counted(app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
+            asked.append(list(xids))
+            return await real(app, xids, at)
+
+        tokens = [(await stage.directory.token_for("demo", str(xid))).token for xid in (1, 2, 3)]
+        other = (await stage.directory.token_for("other", "1")).token
+        stage.directory.known.forget_all()
+        for app_id in ("demo", "other"):
+            await stage.directory.known.tenant(app_id)
+        monkeypatch.setattr(stage.store, "ensure_users", counted)
+        found = await asyncio.gather(
+            *(stage.directory.identify("demo", token) for token in tokens),
+            stage.directory.identify("other", other),
+        )
+        assert [(who.app.app_id, who.user.xid) for who, _ in found] == [
+            ("demo", 1), ("demo", 2), ("demo", 3), ("other", 1),
+        ]  # fmt: skip
+        assert asked == [[1, 2, 3], [1]]
 
     async def test_it_is_bounded(self, tmp_path: Path) -> None:
         """No more users are remembered than the limit says."""

@@ -21,7 +21,7 @@ from tests.core.grouping import MEMBER, OWNER, STRANGER, make
 from tests.core.stage import Stage, open_stage, refused
 
 ALICE, BOB, CAROL = 11, 12, 13
-QUESTIONS = ("facts", "may_message", "parties", "party", "user", "ensure_user", "message", "reserve")
+QUESTIONS = ("facts", "may_message", "parties", "party", "user", "ensure_users", "message", "reserve")
 
 
 async def say(stage: Stage, sender: int | Principal, target: int, *, group: bool = False) -> int:

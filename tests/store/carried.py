@@ -9,6 +9,8 @@ from typing import Any
 
 import asyncpg
 
+from gateway.store.sqlite.newest import BEHIND
+
 _SAME = (
     "app_key",
     "user",
@@ -19,7 +21,6 @@ _SAME = (
     "body",
     "message",
     "entry",
-    "conversation",
     "block",
     "ban",
     "grp_block",
@@ -28,7 +29,14 @@ _SAME = (
 )
 """Tables that hold the same columns in both."""
 
+CONVERSATIONS = f"""
+SELECT usr, opp, max(last) AS last, max(read) AS read, max(deleted) AS deleted FROM (
+    SELECT usr, opp, last, read, deleted FROM conversation UNION ALL SELECT usr, opp, last, 0, 0 FROM ({BEHIND}))
+GROUP BY usr, opp"""
+"""The rows of conversations, as they are where nothing is told late."""
+
 _OTHER = {
+    "conversation": CONVERSATIONS,
     "app": """SELECT id, app_id, system, registered, recall_window_ms, next_xid, signing_kid, created_at, sends_per_s,
         connections_max, message_bytes_max, storage_bytes_max FROM app""",
     "usage": "SELECT id AS app, 0 AS slot, stored_bytes AS bytes FROM app",

@@ -34,6 +34,15 @@ async def harm(stage: Stage, script: str) -> None:
     await lanes(stage)._writer.run(lambda conn: conn.executescript(script))
 
 
+async def crash(stage: Stage) -> None:
+    """End a store as a killed process does, with nothing said or written any more, and start it again."""
+    store = lanes(stage)
+    for lane in (*store._readers.lanes, store._writer):
+        await lane.close()
+    store._lock.close()
+    stage.store = await SqliteStore.open(stage.folder, stage.limits)
+
+
 class Disk:
     """A disk that can be full: every writer that is opened obeys it, as on a real one."""
 

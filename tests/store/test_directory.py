@@ -66,6 +66,18 @@ async def test_a_user_is_made_once(store: Store, stage: Stage) -> None:
     assert await store.user(stage.app.id, 5) == made
 
 
+async def test_many_users_are_made_at_once(stage: Stage) -> None:
+    """In the order asked, one named twice is the same, one that is there is found, a group's id is told apart."""
+    group = await stage.group(1)
+    there = await stage.user(1)
+    found = await stage.store.ensure_users(stage.app.id, [7, 1, 6, group, 7], NOW)
+    seven, one, six, kind, again = found
+    assert (one, kind, again) == (there, Kind.BAD_PARAMETER, seven)
+    assert [user.xid for user in (seven, six) if isinstance(user, User)] == [7, 6]
+    assert seven == await stage.store.user(stage.app.id, 7)
+    assert await stage.store.ensure_users(stage.app.id, [], NOW) == []
+
+
 async def test_a_group_is_no_user(stage: Stage) -> None:
     """An id of the wrong kind is told apart from an unknown one."""
     group = await stage.group(1)

@@ -20,7 +20,7 @@ from gateway.store.errors import ExportError
 from gateway.store.postgres import export as postgres
 from gateway.store.sqlite import export as sqlite
 from tests.postgres import database_of, drop_database, server_url
-from tests.store.carried import carry
+from tests.store.carried import CONVERSATIONS, carry
 from tests.store.stage import NOW, Stage
 
 ODD = 'quotes " and \\ and \u2028 and \U0001f600 and \x01'
@@ -32,7 +32,7 @@ TABLES = {
     "stay": "stay",
     "ban": "ban",
     "group_block": "grp_block",
-    "conversation": "conversation",
+    "conversation": f"({CONVERSATIONS})",
     "message": "message",
     "entry": "entry",
     "transaction": "dedup",

@@ -6,16 +6,20 @@ import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.drafts import Draft, RecallDraft
 from gateway.domain.errors import Kind
+from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Gone, Status
 from gateway.store.base import History
+from tests.store.faulty import crash
 from tests.store.model import Model
-from tests.store.stage import MIB, NOW, Stage
+from tests.store.stage import LIMITS, MIB, NOW, Stage
 
 USERS = (1, 2, 3, 4)
 GROUPS = 2
@@ -47,6 +51,7 @@ steps = st.one_of(
     st.tuples(st.just("acks"), acks),
     st.tuples(st.just("read"), users, anyone, back),
     st.tuples(st.just("restart")),
+    st.tuples(st.just("crash")),
 )
 
 
@@ -219,14 +224,16 @@ class Run:
             assert [(one.conversation_xid, one.unread) for one in recent] == model.recent(user)
 
 
-async def run(engine: str, asked: list[tuple[Any, ...]]) -> None:
+async def run(engine: str, asked: list[tuple[Any, ...]], limits: Limits = LIMITS) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        async with Stage(engine, Path(folder) / "data") as stage:
+        async with Stage(engine, Path(folder) / "data", limits) as stage:
             story = Run(stage)
             await story.begin()
             for name, *rest in asked:
                 if name == "restart":
                     await stage.restart()
+                elif name == "crash":
+                    await crash(stage)
                 else:
                     await getattr(story, name)(*rest)
             await story.compare()
@@ -238,3 +245,12 @@ async def run(engine: str, asked: list[tuple[Any, ...]]) -> None:
 def test_a_store_holds_what_the_model_says(asked: list[tuple[Any, ...]]) -> None:
     """Timelines, statuses, receipts, histories and counts, after any mix of batches, acks and reads."""
     asyncio.run(run("sqlite", asked))
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(asked=st.lists(steps, min_size=1, max_size=14), behind=st.integers(0, 6), least=st.integers(1, 3))
+def test_whatever_it_is_told_late(asked: list[tuple[Any, ...]], behind: int, least: int) -> None:
+    """The same, where the table of conversations is told after any number of batches and in any pieces."""
+    with patch("gateway.store.sqlite.newest.LEAST", least):
+        limits = msgspec.structs.replace(LIMITS, conversations_behind_max=behind)
+        asyncio.run(run("sqlite", asked, limits))

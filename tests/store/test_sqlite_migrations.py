@@ -11,6 +11,7 @@ import pytest
 
 from gateway.domain.model import Recalled
 from gateway.store.schema import SQLITE_MIGRATIONS
+from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.check import check_store
 from tests.store.stage import LIMITS, Stage, open_store
 
@@ -96,3 +97,16 @@ async def test_a_store_of_schema_1(tmp_path: Path) -> None:
     assert check_store(folder) == []
     with closing(sqlite3.connect(folder / "gateway.db")) as conn:
         assert conn.execute("SELECT stored_bytes FROM app").fetchone() == (4 * 300 + 3 + 5,)
+
+
+async def test_a_store_of_schema_2(tmp_path: Path) -> None:
+    """Its conversations know every message that is there: none is to be read for them at the start."""
+    folder = old_store(tmp_path)
+    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+        conn.executescript(f"{SQLITE_MIGRATIONS[1]}; PRAGMA user_version = 2;")
+    store = await open_store("sqlite", folder, LIMITS)
+    assert isinstance(store, SqliteStore)
+    assert await store._read(lambda conn: conn.execute("SELECT told_to FROM meta").fetchall()) == [(4,)]
+    assert [store._newest.held(user_id) for user_id in (2, 3)] == [[], []]
+    await store.close()
+    assert check_store(folder) == []

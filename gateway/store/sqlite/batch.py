@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.domain.drafts import Answer, Appended, Draft, JobDraft, MessageDraft, StepDraft
+from gateway.domain.drafts import Answer, Appended, DeleteDraft, Draft, JobDraft, MessageDraft, StepDraft
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State
@@ -22,7 +22,9 @@ from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
-from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.lane import one, rows
+from gateway.store.sqlite.many import Many
+from gateway.store.sqlite.newest import Newest, Pair
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
@@ -34,63 +36,46 @@ SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), {ANY_BLOCK},
     FROM json_each(?) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0)
 FROM meta
 """
-_PARTIES = """
-SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last, t.state))
-FROM json_each(?) AS j
-CROSS JOIN timeline AS t ON t.app = json_extract(j.value, '$[0]') AND t.xid = json_extract(j.value, '$[1]')
-"""
-_KEYS = """
-SELECT json_group_array(json_array(d.sender, d.key, d.digest, d.first_msg_id, d.last_msg_id))
-FROM json_each(?) AS j
-CROSS JOIN dedup AS d ON d.sender = json_extract(j.value, '$[0]') AND d.key = json_extract(j.value, '$[1]')
-"""
-_MAKE_TIMELINES = """
-INSERT INTO timeline (id, app, xid, kind)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), 1 FROM json_each(?)
-"""
-_MAKE_USERS = """
-INSERT INTO user (id, app, created_at)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[3]') FROM json_each(?)
-"""
-_HEADS = """
-UPDATE timeline SET head = j.head, last = j.last
-FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS head,
-             json_extract(value, '$[2]') AS last FROM json_each(?)) AS j
-WHERE timeline.id = j.id
-"""
-_BODIES = """
-INSERT INTO body (id, refs, size, content, attachment, config, ext)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-       json_extract(value, '$[6]') FROM json_each(?)
-"""
-_MESSAGES = """
-INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-       json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
-       json_extract(value, '$[9]'), 1 FROM json_each(?)
-"""
-_ENTRIES = f"""
-INSERT INTO entry (t, seq, kind, msg_id, data)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), {EntryKind.MESSAGE:d},
-       json_extract(value, '$[2]'), '' FROM json_each(?)
-"""
-_CONVERSATIONS = """
-INSERT INTO conversation (usr, opp, last)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)
-WHERE true
-ON CONFLICT (usr, opp) DO UPDATE SET last = excluded.last
-"""
-_DEDUP = """
-INSERT INTO dedup (sender, key, digest, first_msg_id, last_msg_id)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)
-"""
+_LAST_BATCH = "UPDATE meta SET last_batch = ? RETURNING next_msg_id, swept_to"
+_PARTIES = Many(
+    """SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last, t.state))
+    FROM (VALUES""",
+    "(?, ?)",
+    ") AS j CROSS JOIN timeline AS t ON t.app = j.column1 AND t.xid = j.column2",
+)
+_KEYS = Many(
+    """SELECT json_group_array(json_array(d.sender, d.key, d.digest, d.first_msg_id, d.last_msg_id))
+    FROM (VALUES""",
+    "(?, ?)",
+    ") AS j CROSS JOIN dedup AS d ON d.sender = j.column1 AND d.key = j.column2",
+)
+_MAKE_TIMELINES = Many("INSERT INTO timeline (id, app, xid, kind) VALUES", f"(?, ?, ?, {Scope.USER:d})")
+_MAKE_USERS = Many("INSERT INTO user (id, app, created_at) VALUES", "(?, ?, ?)")
+_HEADS = Many(
+    "WITH j (id, head, last) AS (VALUES",
+    "(?, ?, ?)",
+    ") UPDATE timeline SET head = j.head, last = j.last FROM j WHERE timeline.id = j.id",
+)
+_BODIES = Many(
+    "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES", "(?, ?, ?, ?, ?, ?, ?)"
+)
+_MESSAGES = Many(
+    "INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+)
+_ENTRIES = Many(
+    "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
+)
+_DEDUP = Many("INSERT INTO dedup (sender, key, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
 
 
 def append_batch(
-    conn: sqlite3.Connection, batch: Sequence[Draft], batch_key: str, limits: Limits, answers: list[Answer]
+    conn: sqlite3.Connection,
+    batch: Sequence[Draft],
+    batch_key: str,
+    limits: Limits,
+    newest: Newest,
+    answers: list[Answer],
 ) -> None:
     """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
 
@@ -98,38 +83,66 @@ def append_batch(
     """
     conn.execute("BEGIN IMMEDIATE")
     try:
-        answers += _append_all(conn, batch, limits)
-        conn.execute("UPDATE meta SET last_batch = ?", (batch_key,))
+        appending = _Batch(conn, limits, newest)
+        answers += appending.append(batch)
+        next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key,))
+        told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
         conn.execute("COMMIT")
     except BaseException:
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
+    newest.note(told, appending.brought, next_msg_id)
 
 
-def _append_all(conn: sqlite3.Connection, batch: Sequence[Draft], limits: Limits) -> list[Answer]:
-    answers: list[Answer] = []
-    run: list[MessageDraft] = []
-    for draft in batch:
-        if isinstance(draft, MessageDraft):
-            run.append(draft)
-            continue
+class _Batch:
+    """The drafts of one batch; `brought` are the newest messages of conversations by those appended so far."""
+
+    def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest) -> None:
+        self._conn = conn
+        self._limits = limits
+        self._newest = newest
+        self.brought: dict[Pair, int] = {}
+
+    def append(self, batch: Sequence[Draft]) -> list[Answer]:
+        """Append every draft, and answer per draft."""
+        answers: list[Answer] = []
+        run: list[MessageDraft] = []
+        for draft in batch:
+            if isinstance(draft, MessageDraft):
+                run.append(draft)
+                continue
+            if run:
+                answers += self._messages(run)
+                run = []
+            answers.append(self._other(draft))
         if run:
-            answers += _Run(conn, run, limits).append()
-            run = []
-        if isinstance(draft, GroupChange):
-            answers.append(append_group_change(conn, draft, limits))
-        elif isinstance(draft, JobDraft):
-            answers.append(jobs.start(conn, draft, limits))
-        elif isinstance(draft, StepDraft):
-            answers.append(
-                jobs.step(conn, draft, limits, lambda message: _Run(conn, [message], limits).append()[0])
-            )
-        else:
-            answers.append(append_change(conn, draft, limits))
-    if run:
-        answers += _Run(conn, run, limits).append()
-    return answers
+            answers += self._messages(run)
+        return answers
+
+    def _messages(self, drafts: Sequence[MessageDraft]) -> list[Answer]:
+        run = _Run(self._conn, drafts, self._limits)
+        answers = run.append()
+        self.brought.update(run.conversations)
+        return answers
+
+    def _other(self, draft: Draft) -> Answer:
+        conn, limits = self._conn, self._limits
+        match draft:
+            case MessageDraft():
+                return self._messages([draft])[0]
+            case GroupChange():
+                return append_group_change(conn, draft, limits)
+            case JobDraft():
+                return jobs.start(conn, draft, limits)
+            case StepDraft():
+                return jobs.step(conn, draft, limits, self._other)
+            case DeleteDraft(scope=Scope.USER):
+                # What is hidden is all up to the newest one.
+                self._newest.settle(conn, [(draft.user_id, draft.opposite_id)], self.brought)
+                return append_change(conn, draft, limits)
+            case _:
+                return append_change(conn, draft, limits)
 
 
 class _Run:
@@ -142,8 +155,7 @@ class _Run:
         apps = list({draft.app for draft in drafts})
         next_msg_id, next_body_id, any_block, room = one(conn, _NEXT, (rows(apps),))
         parties = {
-            (app, xid): Moving(*party)
-            for app, xid, *party in table(conn, _PARTIES, (rows(list(named(drafts))),))
+            (app, xid): Moving(*party) for app, xid, *party in _PARTIES.read(conn, list(named(drafts)))
         }
         directed = receiving(drafts, parties)
         self._related = Related(find_related(conn, drafts, limits.related_max), limits.related_max)
@@ -157,8 +169,13 @@ class _Run:
             next_msg_id=next_msg_id,
             next_body_id=next_body_id,
         )
-        self._made: list[tuple[int, int, int, int]] = []
+        self._made: list[tuple[int, Named, int]] = []
         self._next_id = 0
+
+    @property
+    def conversations(self) -> Mapping[Pair, int]:
+        """The conversations of two users that messages were appended to, with the newest of them."""
+        return self._run.conversations
 
     def append(self) -> list[Answer]:
         """Judge and number every draft, write all rows, and answer per draft."""
@@ -177,7 +194,7 @@ class _Run:
             return {}
         return {
             (sender_id, key): (digest, first, last)
-            for sender_id, key, digest, first, last in table(self._conn, _KEYS, (rows(wanted),))
+            for sender_id, key, digest, first, last in _KEYS.read(self._conn, wanted)
         }
 
     def _number(self, draft: MessageDraft) -> Appended:
@@ -185,27 +202,22 @@ class _Run:
             if not self._next_id:
                 self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
             self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
-            self._made.append((self._next_id, *party, draft.at))
+            self._made.append((self._next_id, party, draft.at))
             self._next_id += 1
         return self._run.number(draft)
 
     def _write(self) -> None:
         conn, run = self._conn, self._run
         if self._made:
-            made = rows(self._made)
-            conn.execute(_MAKE_TIMELINES, (made,))
-            conn.execute(_MAKE_USERS, (made,))
-        conn.execute(_BODIES, (rows(run.bodies),))
-        conn.execute(_MESSAGES, (rows(run.messages),))
+            _MAKE_TIMELINES.run(conn, [(made, *party) for made, party, _ in self._made])
+            _MAKE_USERS.run(conn, [(made, app, at) for made, (app, _), at in self._made])
+        _BODIES.run(conn, run.bodies)
+        _MESSAGES.run(conn, run.messages)
         mark(conn, self._related.marks)
-        conn.execute(_ENTRIES, (rows(run.entries),))
-        if run.conversations:
-            pairs = [(usr, opp, last) for (usr, opp), last in run.conversations.items()]
-            conn.execute(_CONVERSATIONS, (rows(pairs),))
-        if run.keys:
-            conn.execute(_DEDUP, (rows(run.keys),))
-        moved = [(party.id, party.head, party.last) for party in run.moved.values()]
-        conn.execute(_HEADS, (rows(moved),))
+        # In the order of the tree: the next place is mostly near the last one.
+        _ENTRIES.run(conn, sorted(run.entries))
+        _DEDUP.run(conn, run.keys)
+        _HEADS.run(conn, [(party.id, party.head, party.last) for party in run.moved.values()])
         count(conn, run.stored)
         conn.execute("UPDATE meta SET next_msg_id = ?", (run.next_msg_id,))
         passed = run.trimmable(self._history_max)

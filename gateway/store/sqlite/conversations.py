@@ -13,7 +13,7 @@ from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, User
 from gateway.store.base import History, HistoryItem, Party, Readers, Recent
 from gateway.store.rows import NOTICE, STATUSES, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
-from gateway.store.sqlite.lane import one, table
+from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import MESSAGE_COLUMNS, MESSAGE_JOINS, MESSAGE_JSON, TEXTS_AND_MORE
 from gateway.store.sqlite.stays import others_reach
 
@@ -87,6 +87,12 @@ SELECT json_group_array(json_array(r.last, x.xid, coalesce(nullif(
             AND shown = 1 AND msg_id > r.deleted) THEN 0 END)))
 FROM (
     SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
+        AND opp NOT IN (SELECT value ->> 0 FROM json_each(?6))
+    UNION ALL
+    SELECT held, max(newest, coalesce(c.last, 0)) AS last, coalesce(c.read, 0), coalesce(c.deleted, 0), 0
+    FROM (SELECT value ->> 0 AS held, value ->> 1 AS newest FROM json_each(?6)) AS j
+    LEFT JOIN conversation AS c ON c.usr = ?1 AND c.opp = j.held
+    WHERE max(newest, coalesce(c.last, 0)) > coalesce(c.deleted, 0)
     UNION ALL
     SELECT * FROM (
         SELECT s.grp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
@@ -166,9 +172,14 @@ def _history(found: list[Any], limit: int) -> History:
     return to_history([HistoryItem(to_message(row), STATUSES[row[-1]]) for row in found], limit)
 
 
-def recent(conn: sqlite3.Connection, user_id: int, group_id: int, limits: Limits) -> list[Recent]:
-    """Read the recent list in one statement, whatever the number of messages (lanying.md, unread)."""
-    asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id)
+def recent(
+    conn: sqlite3.Connection, user_id: int, group_id: int, held: list[tuple[int, int]], limits: Limits
+) -> list[Recent]:
+    """Read the recent list in one statement, whatever the number of messages (lanying.md, unread).
+
+    `held` are conversations with other users whose newest messages the table need not know yet (`Newest`).
+    """
+    asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id, rows(held))
     found = table(conn, _RECENT, asked)
     found.sort(reverse=True)
     return [Recent(xid, unread) for _, xid, unread in found if unread is not None]

@@ -25,7 +25,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Bearing, Message, Page, Standing, User
+from gateway.domain.model import Bearing, Message, Page, Scope, Standing, User
 from gateway.store.base import History, Party, Readers, Recent, Remembered
 from gateway.store.errors import StoreError
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions
@@ -35,6 +35,7 @@ from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
 from gateway.store.sqlite.lookups import Lookups
+from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.parties import Parties
 from gateway.store.sqlite.presence import Presence
 from gateway.store.sqlite.upkeep import Upkeep
@@ -59,6 +60,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         self._lock = lock
         self._writer = writer
         self._readers = Lookups(readers)
+        self._newest = Newest(limits.conversations_behind_max)
         self._reading = 0
         self._doubtful = False
         self._failing = False
@@ -81,6 +83,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
             for _ in range(limits.readers):
                 lanes.append(await open_lane(path, readonly=True))  # noqa: PERF401 - each is closed on a failure
             store = cls(path, limits, lock, lanes[0], lanes[1:])
+            await store._writer.run(store._newest.load)
             store._epoch = await store._look(lambda conn: one(conn, "SELECT epoch FROM meta")[0])
         except (sqlite3.Error, OSError) as error:
             await _close_all(lanes)
@@ -99,8 +102,17 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
             self._closed = True
             async with self._settling:
                 await self._readers.drain()
+                if not self._doubtful:
+                    await self._tell_all()
                 await _close_all([*self._readers.lanes, self._writer])
             self._lock.close()
+
+    async def _tell_all(self) -> None:
+        """Leave a store behind whose tables are told all; where that fails, the next start reads what is missing."""
+        try:
+            await self._writer.run(self._newest.tell_all)
+        except (sqlite3.Error, ValueError) as error:
+            log.warning("the newest messages of conversations are not told: %s", error)
 
     async def probe(self) -> None:
         """Commit for real: the only proof that the store can. An update that changes nothing writes nothing."""
@@ -170,6 +182,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         try:
             self._writer = await open_lane(self._path, readonly=False)
             await self._writer.run(lambda conn: one(conn, "PRAGMA wal_checkpoint(PASSIVE)"))
+            await self._writer.run(self._newest.load)
         except sqlite3.Error as error:
             raise self._failed(error) from error
         self._doubtful = False
@@ -180,7 +193,9 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         key = secrets.token_hex(8)
         answers: list[Answer] = []
         try:
-            await self._writer.run(lambda conn: append_batch(conn, batch, key, self._limits, answers))
+            await self._writer.run(
+                lambda conn: append_batch(conn, batch, key, self._limits, self._newest, answers)
+            )
             self._works()
             return answers
         except _BAD_DATA as error:
@@ -228,7 +243,13 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
 
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up."""
-        return await self._write(lambda conn: [positions.read(conn, mark) for mark in marks])
+        pairs = [(mark.user_id, mark.opposite_id) for mark in marks if mark.scope is Scope.USER]
+
+        def work(conn: sqlite3.Connection) -> list[ReadDone | Kind]:
+            self._newest.settle(conn, pairs, {})
+            return [positions.read(conn, mark) for mark in marks]
+
+        return await self._write(work)
 
     async def reserve(self, count: int) -> int:
         """Take message ids."""
@@ -279,7 +300,11 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List recent conversations."""
-        return await self._read(lambda conn: conversations.recent(conn, user_id, group_id, self._limits))
+        # What the table is not told yet is taken before the snapshot: one that is told meanwhile is in both.
+        held = [] if group_id else self._newest.held(user_id)
+        return await self._read(
+            lambda conn: conversations.recent(conn, user_id, group_id, held, self._limits)
+        )
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""

@@ -16,6 +16,7 @@ from gateway.store import schema
 from gateway.store.errors import ExportError
 from gateway.store.parties import as_xid
 from gateway.store.sqlite.check import open_for_reading
+from gateway.store.sqlite.newest import BEHIND
 
 _GROUP = int(Scope.GROUP)
 
@@ -92,8 +93,16 @@ _LINES = (
     """,
     f"""
     SELECT json_object('type', 'conversation', 'user_id', t.xid, 'opposite_id', {_xid("c.opp")},
-        'newest_msg_id', c.last, 'read_msg_id', c.read, 'deleted_msg_id', c.deleted)
-    FROM timeline AS t CROSS JOIN conversation AS c ON c.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+        'newest_msg_id', max(c.last, coalesce(b.last, 0)), 'read_msg_id', c.read, 'deleted_msg_id', c.deleted)
+    FROM timeline AS t CROSS JOIN conversation AS c ON c.usr = t.id
+    LEFT JOIN ({BEHIND}) AS b ON b.usr = c.usr AND b.opp = c.opp WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+    """,
+    f"""
+    SELECT json_object('type', 'conversation', 'user_id', t.xid, 'opposite_id', {_xid("b.opp")},
+        'newest_msg_id', b.last, 'read_msg_id', 0, 'deleted_msg_id', 0)
+    FROM ({BEHIND}) AS b CROSS JOIN timeline AS t ON t.id = b.usr
+    WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+        AND NOT EXISTS (SELECT 1 FROM conversation AS c WHERE c.usr = b.usr AND c.opp = b.opp)
     """,
     f"""
     SELECT json_object('type', 'message', 'msg_id', m.msg_id, 'from_user_id', {_xid("m.sender")},

@@ -70,9 +70,9 @@ async def open_lane(path: Path, *, readonly: bool) -> Lane:
             conn.execute("PRAGMA journal_mode = WAL")
             conn.execute("PRAGMA synchronous = FULL")
             # Sends of many users touch pages all over the file, again and again. Folding the log in less often
-            # (16 MiB, not 4) writes each of them fewer times: 60,000 sends between 1,000 users cost a third
-            # less of the kernel's time.
-            conn.execute("PRAGMA wal_autocheckpoint = 4000")
+            # (32 MiB, not 4) writes each of them fewer times: sends between 1,000 users cost a third less than
+            # with 4, a tenth less than with 16; twice as much gains nothing more.
+            conn.execute("PRAGMA wal_autocheckpoint = 8000")
             conn.execute("PRAGMA cache_size = -65536")
             # What is deleted is overwritten: the text of a recalled message must not stay in the file's free
             # space. Some builds of SQLite do so by themselves, others don't.

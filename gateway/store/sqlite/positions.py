@@ -21,26 +21,28 @@ from gateway.store.receipts import (
 from gateway.store.rows import NOTICE
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.many import Many
 from gateway.store.sqlite.rooms import is_room
 from gateway.store.sqlite.stays import others_reach
 
-_CURSORS = """
-INSERT INTO cursor (usr, sn, t, seq)
-SELECT d.usr, d.sn, json_extract(j.value, '$[2]'), json_extract(j.value, '$[3]') FROM json_each(?) AS j
-CROSS JOIN device AS d ON d.usr = json_extract(j.value, '$[0]') AND d.sn = json_extract(j.value, '$[1]')
-WHERE true
-ON CONFLICT (usr, sn, t) DO UPDATE SET seq = max(seq, excluded.seq)
-"""
+_CURSORS = Many(
+    "INSERT INTO cursor (usr, sn, t, seq) SELECT d.usr, d.sn, j.column3, j.column4 FROM (VALUES",
+    "(?, ?, ?, ?)",
+    """) AS j CROSS JOIN device AS d ON d.usr = j.column1 AND d.sn = j.column2
+    WHERE true ON CONFLICT (usr, sn, t) DO UPDATE SET seq = max(seq, excluded.seq)""",
+)
 # Eviction asks who was unseen longest; to the minute is near enough, and spares a write per flush.
-_SEEN = """
-UPDATE device SET seen_at = j.at
-FROM (SELECT json_extract(value, '$[0]') AS usr, json_extract(value, '$[1]') AS sn,
-             json_extract(value, '$[2]') AS at FROM json_each(?2)) AS j
-WHERE device.usr = j.usr AND device.sn = j.sn AND device.seen_at + ?1 <= j.at
-"""
-_OWN_BEFORE = """
-SELECT json_group_array(json_array(u.id, u.delivered)) FROM json_each(?) AS j CROSS JOIN user AS u ON u.id = j.value
-"""
+_SEEN = Many(
+    "WITH j (usr, sn, at) AS (VALUES",
+    "(?, ?, ?)",
+    f""") UPDATE device SET seen_at = j.at FROM j
+    WHERE device.usr = j.usr AND device.sn = j.sn AND device.seen_at + {SEEN_STEP_MS} <= j.at""",
+)
+_OWN_BEFORE = Many(
+    "SELECT json_group_array(json_array(u.id, u.delivered)) FROM (VALUES",
+    "(?)",
+    ") AS j CROSS JOIN user AS u ON u.id = j.column1",
+)
 _STAYS_BEFORE = """
 SELECT json_group_array(json_array(s.grp, s.usr, s.id, s.delivered)) FROM json_each(?) AS j
 CROSS JOIN stay AS s ON s.usr = json_extract(j.value, '$[0]') AND s.grp = json_extract(j.value, '$[1]')
@@ -48,20 +50,21 @@ CROSS JOIN stay AS s ON s.usr = json_extract(j.value, '$[0]') AND s.grp = json_e
 """
 # Newest message per sender among the entries that came to be delivered, unless it was read before that. A notice lies
 # in its receiver's history only, so its sender is not told of it.
-_OWN_CHANGES = f"""
-SELECT json_group_array(json_array(id, sender, grp_xid, msg_id)) FROM (
+_OWN_CHANGES = Many(
+    f"""SELECT json_group_array(json_array(id, sender, grp_xid, msg_id)) FROM (
     SELECT m.target AS id, m.sender AS sender, max(m.msg_id) AS msg_id,
-        CASE p.kind WHEN {Scope.GROUP:d} THEN p.xid ELSE 0 END AS grp_xid FROM json_each(?) AS j
-    CROSS JOIN entry AS e ON e.t = json_extract(j.value, '$[0]')
-        AND e.seq > json_extract(j.value, '$[1]') AND e.seq <= json_extract(j.value, '$[2]')
+        CASE p.kind WHEN {Scope.GROUP:d} THEN p.xid ELSE 0 END AS grp_xid FROM (VALUES""",
+    "(?, ?, ?)",
+    f""") AS j
+    CROSS JOIN entry AS e ON e.t = j.column1 AND e.seq > j.column2 AND e.seq <= j.column3
     CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.target = e.t AND m.sender <> e.t AND m.shown = 1
         AND m.flags & {NOTICE} = 0
     CROSS JOIN timeline AS p ON p.id = m.peer
     LEFT JOIN conversation AS c ON c.usr = e.t AND c.opp = m.peer
     WHERE e.kind = {EntryKind.MESSAGE:d} AND CASE p.kind WHEN {Scope.USER:d} THEN m.msg_id > coalesce(c.read, 0)
         ELSE NOT {directed_read("m.peer", "e.t", "m.msg_id")} END
-    GROUP BY m.target, m.sender, m.peer)
-"""
+    GROUP BY m.target, m.sender, m.peer)""",
+)
 # The same for groups, per range of `ranges`. Other members count only with a stay around the message.
 _GROUP_CHANGES = f"""
 SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
@@ -76,11 +79,9 @@ SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
         AND NOT {others_reach("read", "e.t", "m.msg_id", "e.seq", "m.sender")}
     GROUP BY e.t, m.sender)
 """
-_MOVE_OWN = """
-UPDATE user SET delivered = j.seq
-FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS seq FROM json_each(?)) AS j
-WHERE user.id = j.id
-"""
+_MOVE_OWN = Many(
+    "WITH j (id, seq) AS (VALUES", "(?, ?)", ") UPDATE user SET delivered = j.seq FROM j WHERE user.id = j.id"
+)
 _MOVE_STAYS = """
 UPDATE stay SET delivered = j.seq
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS seq FROM json_each(?)) AS j
@@ -90,8 +91,10 @@ WHERE stay.id = j.id
 
 def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
     """Move cursors and *delivered* up by one flush of acks; return whose messages became DELIVERED."""
-    conn.execute(_CURSORS, (rows([(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks]),))
-    conn.execute(_SEEN, (SEEN_STEP_MS, rows([(a.user_id, a.device_sn, a.at) for a in acks])))
+    _CURSORS.run(conn, [(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks])
+    # One row for each device, of however many timelines.
+    seen = {(a.user_id, a.device_sn): a.at for a in acks}
+    _SEEN.run(conn, [(user_id, sn, at) for (user_id, sn), at in seen.items()])
     own, group = furthest(acks)
     return [*_advance_own(conn, own), *_advance_groups(conn, group)]
 
@@ -101,16 +104,16 @@ def _advance_own(conn: sqlite3.Connection, acks: dict[int, Ack]) -> list[StatusC
         return []
     moved = [
         (user_id, max(delivered, acks[user_id].seq - RECEIPT_RANGE), acks[user_id].seq)
-        for user_id, delivered in table(conn, _OWN_BEFORE, (rows(list(acks)),))
+        for user_id, delivered in _OWN_BEFORE.read(conn, [(user_id,) for user_id in acks])
         if delivered < acks[user_id].seq
     ]
     if not moved:
         return []
     changes = [
         delivered_by(acks[user_id], sender, grp_xid, msg_id)
-        for user_id, sender, grp_xid, msg_id in table(conn, _OWN_CHANGES, (rows(moved),))
+        for user_id, sender, grp_xid, msg_id in _OWN_CHANGES.read(conn, moved)
     ]
-    conn.execute(_MOVE_OWN, (rows([(user_id, seq) for user_id, _, seq in moved]),))
+    _MOVE_OWN.run(conn, [(user_id, seq) for user_id, _, seq in moved])
     return changes
 
 

@@ -15,6 +15,7 @@ from gateway.store.base import Oldest, Sweeping, Swept
 from gateway.store.removal import JOBS_MAX, Old, Raised, conversations, freed, too_many, touched
 from gateway.store.rows import EXPIRED
 from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.texts import count, release, wipe
 
 _OLDEST = """
@@ -51,7 +52,7 @@ DELETE FROM conversation WHERE last <= ?1 AND (usr, opp) IN (
 """
 
 
-def sweep(conn: sqlite3.Connection, before: int, most: int) -> Swept:
+def sweep(conn: sqlite3.Connection, before: int, most: int, newest: Newest) -> Swept:
     """Remove the oldest messages that were sent before a time, at most so many, and all that is about them alone.
 
     *Delivered*, READ and cursors stay: they may lie below a floor. What a transaction key was used for is forgotten
@@ -75,7 +76,9 @@ def sweep(conn: sqlite3.Connection, before: int, most: int) -> Swept:
     count(conn, freed([row.app for row in old]))
     conn.execute("DELETE FROM message WHERE msg_id <= ?", (last,))
     conn.execute("DELETE FROM dedup WHERE last_msg_id <= ?", (last,))
-    conn.execute(_CONVERSATIONS, (last, rows(list(conversations(old)))))
+    pairs = list(conversations(old))
+    newest.settle(conn, pairs, {})
+    conn.execute(_CONVERSATIONS, (last, rows(pairs)))
     conn.execute("UPDATE meta SET swept_to = ?", (last,))
     return Swept(last, len(old), more=len(old) < too_old or too_old == most)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from gateway.store.base import Oldest, Sweeping, Swept
 from gateway.store.sqlite import retention
 from gateway.store.sqlite.lane import Lanes
+from gateway.store.sqlite.newest import Newest
 
 
 class Upkeep(Lanes):
     """What `SqliteStore` does of retention; how work gets to a connection is its own."""
+
+    _newest: Newest
 
     async def sweeping(self) -> Sweeping:
         """Read where retention stands."""
@@ -32,7 +35,7 @@ class Upkeep(Lanes):
 
     async def sweep(self, before: int, most: int) -> Swept:
         """Remove a page of old messages."""
-        return await self._write(lambda conn: retention.sweep(conn, before, most))
+        return await self._write(lambda conn: retention.sweep(conn, before, most, self._newest))
 
     async def expire(self, at: int, most: int) -> int:
         """Wipe a page of expired texts."""
