@@ -125,6 +125,9 @@ class Roads:
             found.append((answers(await self.spoken(road, *parts)), asked))
         (door, door_asked), (alone, alone_asked) = found
         assert door_asked == alone_asked
+        if len(parts) > 1 and not (door and alone):
+            # Who goes on talking to a server that has hung up may lose its last words, on either road.
+            return door
         assert len(door) == len(alone), (door, alone)
         for ours, theirs in zip(door, alone, strict=True):
             if len(parts) > 1 and ours.status == theirs.status == MALFORMED:
@@ -140,7 +143,7 @@ def answers(came: bytes) -> list[Said]:
     while came:
         head, _, came = came.partition(b"\r\n\r\n")
         line, *lines = head.decode("latin-1").split("\r\n")
-        assert re.fullmatch(r"HTTP/1\.[01] \d{3} [A-Za-z -]+", line), line
+        assert re.fullmatch(r"HTTP/\d\.\d \d{3} [A-Za-z -]+", line), line
         headers = {name.lower(): value for name, _, value in (text.partition(": ") for text in lines)}
         assert len(headers) == len(lines)
         # What HEAD asks for has a length and no body; it is asked once, before the probe.

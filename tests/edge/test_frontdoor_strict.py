@@ -160,12 +160,15 @@ async def roads() -> AsyncIterator[Roads]:
 async def test_what_is_http(roads: Roads, said: bytes) -> None:
     """Both roads ask the same calls for it, answer the same, and keep or close the connection."""
     assert await roads.both(said + LAST)
+    # What comes alone is the front door's to answer.
+    await roads.both(said, LAST)
 
 
 @pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_what_is_not(roads: Roads, said: bytes) -> None:
     """Both roads ask the same calls for it, if any, answer the same, and hang up."""
     await roads.both(said + LAST)
+    await roads.both(said, LAST)
 
 
 @pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE.keys())

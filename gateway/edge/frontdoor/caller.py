@@ -51,6 +51,8 @@ class Caller(asyncio.Protocol):
         door = self._door
         door.callers.add(self)
         self.due = door.time() + door.header_timeout_s
+        if door.closing:
+            transport.close()
 
     def connection_lost(self, _: Exception | None) -> None:
         """The caller has gone: a request under way goes on all the same."""
@@ -119,9 +121,12 @@ class Caller(asyncio.Protocol):
         rest, self._rest, self._need = self._rest, None, 0
         if rest is not None:
             self._read(rest if type(rest) is bytes else bytes(rest))
-        if self._held and self._transport is not None and len(self._rest or b"") <= READ_AHEAD_BYTES_MAX:
+        transport = self._transport
+        if not self._held or transport is None or transport.is_closing():
+            return
+        if len(self._rest or b"") <= READ_AHEAD_BYTES_MAX:
             self._held = False
-            self._transport.resume_reading()
+            transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
         """Read the request that begins with `data`: do it, wait for the rest of it, or hand it over."""
