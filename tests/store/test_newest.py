@@ -168,11 +168,11 @@ async def test_a_batch_that_is_undone_leaves_no_trace(stage: Stage) -> None:
     """Neither of what it brought nor of what it told."""
     newest = await talk(stage, random.Random(10), 60)
     store = lanes(stage)
-    held = {user: sorted(store._newest.held(await stage.id(user))) for user in USERS}
+    held = {user: sorted(store._newest.held(await stage.id(user)).items()) for user in USERS}
     await store._writer.run(lambda conn: conn.set_progress_handler(lambda: 1, 400))
     with pytest.raises(Problem):
         await store.append([stage.text(1, target) for target in range(2, 13)])
     await store.probe()
     assert await listed(stage) == ranked(newest)
     for user in USERS:
-        assert set(held[user]) <= set(store._newest.held(await stage.id(user)))
+        assert set(held[user]) <= set(store._newest.held(await stage.id(user)).items())
