@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import ClientSession
 
 from gateway.edge.facades.native.envelope import Reply
 from gateway.edge.frontdoor.caller import READ_AHEAD_BYTES_MAX, Caller
 from gateway.edge.patient import Patient
+from gateway.edge.port import ACCEPTS
 from tests.edge.roads import LAST, LIMITS, WAIT_S, Roads, answers, open_roads
 
 POST = b"POST /message/send HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -69,6 +72,30 @@ def callers(roads: Roads) -> list[Caller]:
 
 def asked(roads: Roads) -> list[str]:
     return [told(one) for one in roads.answering.asked]  # type: ignore[attr-defined]
+
+
+class TestStorm:
+    """Many who come at once."""
+
+    def test_they_are_let_in_together(self) -> None:
+        """They come in by a few turns of the loop: with one for each a storm would be all turns."""
+
+        async def storm() -> int:
+            turns = 0
+            async with open_roads() as roads:
+                host, port = roads.urls["door"].removeprefix("http://").split(":")
+                # The kernel takes them, before the loop has had a turn.
+                waiting = [socket.create_connection((host, int(port))) for _ in range(ACCEPTS)]
+                async with asyncio.timeout(WAIT_S):
+                    while len(callers(roads)) < ACCEPTS:
+                        await asyncio.sleep(0)
+                        turns += 1
+                for one in waiting:
+                    one.close()
+            return turns
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            assert runner.run(storm()) < ACCEPTS // 2
 
 
 class TestOrder:
