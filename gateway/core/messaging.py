@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from gateway.bus.base import Forget
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.facts import FactsBook
 from gateway.core.known import Known
@@ -73,12 +72,6 @@ class Messaging:
         self._facts = FactsBook(store, limits, known)
         self._reach = Reach(known)
         writer.on_change = self._facts.heed
-        known.listen(self._forget)
-
-    def _forget(self, forget: Forget | None) -> None:
-        """Judge by nothing that was read before, where the store has become another one."""
-        if forget is None:
-            self._facts.forget_all()
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
         """Send to all targets or to none; return the first and last `msg_id` once they are committed.
