@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
-from gateway.domain.model import Deleted, Entry, EntryKind
+from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership
 from gateway.wire.close import Close
 from gateway.wire.encoding import JSON, Encoding
 from gateway.wire.frames import entry_frame
@@ -165,3 +165,12 @@ async def test_a_gap(group: Group) -> None:
     group.send()
     assert group.sent == [1, 1, 1]
     assert group.together == [False, False, False]
+
+
+async def test_after_a_membership_entry(group: Group) -> None:
+    """A membership entry is obeyed by each device for itself, and then they stand together again."""
+    group.head += 1
+    joined = Membership(action=Action.JOINED, group_id=GROUP, group_xid=GROUP_XID, user_xids=(5,), from_seq=3)
+    group.hub.dispatch(GROUP, [Entry(seq=group.head, kind=EntryKind.MEMBERSHIP, membership=joined)])
+    assert group.sent == [2, 2, 2]
+    assert group.together == [True, True, True]
