@@ -56,8 +56,8 @@ async def test_what_was_sent_is_gone_for_everybody(stage: Stage) -> None:
     assert pages[-1].job.done == 3
     assert await contents(stage, 2) == ["erased", "yours"]
     assert await contents(stage, group) == ["erased", "theirs"]
-    assert [item.message.content for item in (await stage.history(2, 1)).items] == ["yours"]
-    assert [item.message.content for item in (await stage.history(3, group)).items] == ["theirs"]
+    assert [item.content for item in (await stage.history(2, 1)).items] == ["yours"]
+    assert [item.content for item in (await stage.history(3, group)).items] == ["theirs"]
 
 
 async def test_a_text_that_went_to_many(stage: Stage) -> None:

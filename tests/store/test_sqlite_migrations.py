@@ -108,7 +108,7 @@ async def test_a_store_of_schema_2(tmp_path: Path) -> None:
     store = await open_store("sqlite", folder, LIMITS)
     assert isinstance(store, SqliteStore)
     assert await store._read(lambda conn: conn.execute("SELECT told_to FROM meta").fetchall()) == [(4,)]
-    assert [store._newest.held(user_id) for user_id in (2, 3)] == [[], []]
+    assert [store._newest.held(user_id) for user_id in (2, 3)] == [{}, {}]
     await store.close()
     assert check_store(folder) == []
 
