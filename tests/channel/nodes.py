@@ -123,7 +123,7 @@ class Node:
             view, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=self.ticks
         )
         notes.on(Forget, self.directory.known.forget)
-        self.receipts = Receipts(view, hub, notes, limits, now_ms)
+        self.receipts = Receipts(view, hub, notes, limits, now_ms, self.directory.known)
         self.presence = Presence(
             view, hub, self.receipts, notes, limits, self.ticks, self.id, self.directory.known.forget_all
         )
