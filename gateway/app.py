@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from gateway.bus.base import Bus, Forget
+from gateway.bus.base import Bus, Forget, ForgetGroup
 from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
@@ -86,6 +86,7 @@ class Gateway:
         )
         known = self.directory.known
         notes.on(Forget, known.forget)
+        notes.on(ForgetGroup, known.forget_group)
         self.receipts = Receipts(store, self.hub, notes, limits, now_ms, known)
         self.presence = Presence(
             store,

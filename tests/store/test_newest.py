@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -141,6 +142,39 @@ async def test_positions_are_of_the_newest(stage: Stage) -> None:
     await stage.store.append(answers)
     assert await stage.recent(2) == []
     assert (await stage.read(1, 2)).msg_id == second.first_msg_id + 1
+
+
+async def test_a_row_does_not_go_back(stage: Stage) -> None:
+    """Not where the batch that tells it has brought a newer message, and hidden all up to that."""
+    stage.limits = msgspec.structs.replace(BEHIND, conversations_behind_max=0)
+    await stage.send(1, 2)
+    await stage.restart()
+    for _ in range(3):
+        batch: list[Draft] = [stage.text(1, 2), await stage.deletion(2, 1), await stage.deletion(1, 2)]
+        await stage.store.append(batch)
+        assert stage.check() == []
+
+
+async def test_what_is_held_while_the_store_is_opened_anew(stage: Stage) -> None:
+    """Stays what it was until all of it is read: lists are read meanwhile, on connections of their own."""
+    await stage.send(1, 2)
+    store, user = lanes(stage), await stage.id(1)
+    before = store._newest.held(user)
+    seen: list[dict[int, int]] = []
+
+    def look() -> int:
+        seen.append(store._newest.held(user))
+        return 0
+
+    def load(conn: sqlite3.Connection) -> None:
+        conn.set_progress_handler(look, 1)
+        store._newest.load(conn)
+        conn.set_progress_handler(None, 1)
+
+    await store._writer.run(load)
+    assert before == store._newest.held(user) != {}
+    assert seen
+    assert all(held == before for held in seen)
 
 
 async def test_what_retention_removes_does_not_come_back(stage: Stage) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.service import Core
+from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import DEVICE_SN_MAX, INT64_MAX, SAFE_MAX, Ctype, HistoryItem, Status
 from gateway.edge.decode import Query
 from gateway.edge.facades.native.asking import principal_of, recognised
 from gateway.edge.facades.native.decode import decode_broadcast, decode_recall, decode_send
-from gateway.edge.facades.native.envelope import DONE, Asked, paged, sent, success
+from gateway.edge.facades.native.envelope import DONE, Asked, Tell, paged, sent, success
 
 # Looked up and not asked of the enums, for every message of a page: theirs costs as much as the rest of an item.
 _CTYPES = {int(ctype): ctype.name for ctype in Ctype}
@@ -92,6 +93,18 @@ async def send(core: Core, limits: Limits, asked: Asked) -> bytes:
     principal = recognised(core, asked) or await principal_of(core, asked)
     first, last = await core.messaging.send(principal, decode_send(asked.body, limits))
     return sent(first, last)
+
+
+def begin_send(core: Core, limits: Limits, asked: Asked, tell: Tell) -> bool:
+    """Begin a send that waits for nothing but its commit; False: it is another one, and `send`'s."""
+    principal = recognised(core, asked)
+    if principal is None:
+        return False
+
+    def tell_sent(told: tuple[int, int] | Problem | None) -> None:
+        tell(sent(*told) if isinstance(told, tuple) else told)
+
+    return core.messaging.begin(principal, decode_send(asked.body, limits), tell_sent)
 
 
 async def notify(core: Core, limits: Limits, asked: Asked) -> bytes:
