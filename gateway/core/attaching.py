@@ -6,8 +6,8 @@ Devices come back all at once: the queries of those who attach at the same momen
 from __future__ import annotations
 
 import asyncio
-import itertools
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -132,6 +132,8 @@ class Attaching:
             if session.ended:
                 raise EndedError
             standing = await self._standings.submit((user.id, device_sn))
+            if standing.head < 0:
+                raise _another_store()
             connection.kept = standing.kept
             await self._begin(connection, standing, claim)
             self._presence.hears(connection)
@@ -205,14 +207,21 @@ class Attaching:
         for track, stay in zip(tracks, stays, strict=True):
             await self._hub.register(connection, track, stay.group_xid)
         user_id, device_sn = connection.user.id, connection.device_sn
-        return await self._bearings.submit([(user_id, device_sn, stay.group_id) for stay in stays])
+        found = await self._bearings.submit([(user_id, device_sn, stay.group_id) for stay in stays])
+        if len(found) != len(stays):
+            raise _another_store()
+        return found
 
     async def _read_standings(self, asked: list[tuple[int, int]]) -> list[Standing]:
         return await self._store.standings(asked)
 
     async def _read_bearings(self, asked: list[_Asked]) -> list[list[Bearing]]:
-        found = iter(await self._store.bearings([one for followed in asked for one in followed]))
-        return [list(itertools.islice(found, len(followed))) for followed in asked]
+        found = deque(await self._store.bearings([one for followed in asked for one in followed]))
+        # What is missing is missing in one device's alone: the others' follow in the order asked.
+        return [
+            [found.popleft() for _, _, one in followed if found and found[0].timeline_id == one]
+            for followed in asked
+        ]
 
     def _stated(self, connection: Connection, bearings: list[Bearing], claim: Claim) -> dict[int, int]:
         """Return the cursors of a `hello` that count: of this epoch, of followed timelines, not above the head."""
@@ -246,6 +255,14 @@ class Attaching:
             "cursors": connection.session.cursors,
         }
         return frame(connection.sink.encoding, "welcome", **told)
+
+
+def _another_store() -> Problem:
+    return Problem(
+        Kind.STORE_FAILED,
+        "the store does not know this user as this node does: come back",
+        retry_after_ms=_FULL_RETRY_MS,
+    )
 
 
 def _start(bearing: Bearing, *, kept: bool, stay: int, delivered: int) -> int:
