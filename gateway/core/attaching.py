@@ -123,14 +123,15 @@ class Attaching:
         # At once, so that the next one that attaches is counted and replaced with this one in mind.
         self._hub.admit(connection)
         try:
+            await self._receipts.settle(user.id, device_sn)
+            # Before anything is read of the device: from now on only this connection changes it. And before anything
+            # else is waited for: a bus that hangs must not make of who came first the newest.
+            await self._presence.attach(connection)
+            if connection.over:
+                raise EndedError
             # Registered before the heads are read, here and below: what is committed in between reaches us one way
             # or the other.
             await self._hub.register(connection, session.tracks[user.id], user.xid)
-            await self._receipts.settle(user.id, device_sn)
-            # Before anything is read of the device: from now on only this connection changes it.
-            await self._presence.attach(connection)
-            if session.ended:
-                raise EndedError
             standing = await self._standings.submit((user.id, device_sn))
             if standing.head < 0:
                 raise _another_store()
@@ -167,7 +168,8 @@ class Attaching:
         tracks = session.attach(standing.head, groups)
         if tracks:
             bearings += await self._follow(connection, tracks, standing.stays)
-        if session.ended:
+        # Of who has gone meanwhile nothing is stated: it may have come back elsewhere, and know better.
+        if connection.over:
             raise EndedError
         delivered = {stay.group_id: stay.delivered for stay in standing.stays} | {user.id: standing.delivered}
         floors = {stay.group_id: stay.from_seq - 1 for stay in standing.stays} | {user.id: 0}

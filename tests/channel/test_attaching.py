@@ -133,16 +133,18 @@ async def test_who_is_not_there_harms_nobody_else(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     """Of devices that attach together each gets its own, also where a restored store does not know one of them."""
-    [group] = await join_groups(stage, BOB, 1)
+    [group], own = await join_groups(stage, BOB, 1), await stage.group(CAROL)
     gateway = stage.gateway
     directory, attaching, store = gateway.core.directory, gateway.channel._attaching, gateway.store
     alice, carol, bob = [
         (await directory.identify(APP, await stage.token(uid)))[0] for uid in (ALICE, CAROL, BOB)
     ]
-    answer = getattr(store, query)
+    answer, [lost_group] = getattr(store, query), await store.parties(carol.app.id, (own,))
+    assert lost_group is not None
+    unknown = {carol.user.id, lost_group.id}
 
     async def restored(asked: Sequence[tuple[int, ...]]) -> list[Any]:
-        known = [one for one in asked if one[0] != carol.user.id]
+        known = [one for one in asked if one[-1 if query == "bearings" else 0] not in unknown]
         found = iter(await answer(known))
         nobody = Standing(-1, 0, kept=False, cursor=-1, stays=[])
         if query == "bearings":
