@@ -23,6 +23,10 @@ IDLE_TIMEOUT_S = 75.0
 LINGERING_S = 10.0
 """As in aiohttp."""
 
+ACCEPTS = 16
+"""Connections that are let in in one turn of the loop. The loop takes one per turn from each socket that it watches,
+and in a storm a turn for each would cost more than the rest of letting them in, and nothing could be done together."""
+
 LOOK_S = 1.0
 """How often it is looked for connections that wait too long; more often where they may wait a few seconds only."""
 
@@ -47,7 +51,7 @@ class Port:
             shutdown_timeout=limits.drain_ms / 1000,
         )
         self._door: Door | None = None
-        self._listening: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
 
     @property
     def connections(self) -> Sequence[asyncio.BaseProtocol]:
@@ -72,7 +76,9 @@ class Port:
             cors = cors_headers("", cors_origins) if cors_origins else None
             self._door = Door(answering, channel, self._limits, self._patient, cors, IDLE_TIMEOUT_S)
         factory = self._door or self._patient
-        self._listening = await loop.create_server(factory, sock=listener, backlog=backlog)
+        # The same socket again and again, by other numbers: the kernel wakes each of them.
+        for sock in (listener, *(listener.dup() for _ in range(ACCEPTS - 1))):
+            self._listening.append(await loop.create_server(factory, sock=sock, backlog=backlog))
 
     def _patient(self) -> Patient:
         """Make aiohttp's protocol for one connection."""
@@ -104,8 +110,8 @@ class Port:
 
     def stop_listening(self) -> None:
         """Let nobody in any more."""
-        if self._listening is not None:
-            self._listening.close()
+        for server in self._listening:
+            server.close()
 
     async def close(self, ends: float) -> None:
         """End all connections; what is under way is answered first, if it can be until `ends` (the loop's clock)."""

@@ -84,10 +84,10 @@ class Newest:
         self._held, self._round, self._count = held, [], len(behind)
         self._told_to, self._next_msg_id = told_to, next_msg_id
 
-    def held(self, user_id: int) -> list[tuple[int, int]]:
-        """List with whom a user has conversations that the table may be behind in, and their newest messages."""
+    def held(self, user_id: int) -> dict[int, int]:
+        """With whom a user has conversations that the table may be behind in, and their newest messages."""
         # One call that cannot be interrupted: the writer's thread changes what is copied.
-        return list(self._held.get(user_id, {}).copy().items())
+        return self._held.get(user_id, {}).copy()
 
     def settle(self, conn: sqlite3.Connection, pairs: Iterable[Pair], new: Mapping[Pair, int]) -> None:
         """Tell the table of these conversations; `new` is what this transaction has brought by itself."""
