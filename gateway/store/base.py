@@ -313,12 +313,16 @@ class Store(Accounts, Upkeep, Presence, Protocol):
         """
 
     async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
-        """Attach, first query, for many (user, device_sn): stays and the own timeline, all in one snapshot."""
+        """Attach, first query, for many (user, device_sn): stays and the own timeline, all in one snapshot.
+
+        Where there is no such user, for this store is not the one that it was known from, the head is -1.
+        """
 
     async def bearings(self, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
         """Attach, second query, for many (user, device_sn, timeline): heads, floors and the devices' cursors.
 
-        Also the sweep's question, of no device: there (0, 0, timeline) is asked.
+        In the order asked, without those of timelines that are not there. Also the sweep's question, of no device:
+        there (0, 0, timeline) is asked.
         """
 
     async def reserve(self, count: int) -> int:

@@ -51,6 +51,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
+        self.gone = False
 
     def write(self, data: bytes) -> None:
         while data:
