@@ -27,6 +27,10 @@ class Sink(Protocol):
     def encoding(self) -> Encoding:
         """What the frames that are written here must be encoded in."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the socket is closed, or about to be."""
+
     def write(self, data: bytes) -> None:
         """Queue finished frames."""
 
@@ -64,6 +68,11 @@ class Connection:
         self.kept = False
         # When it is looked at next, as the hub's wheel has it.
         self.moment = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody is there any more, or is to be."""
+        return self.session.ended or self.sink.gone
 
 
 class Crowd:

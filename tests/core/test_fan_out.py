@@ -24,6 +24,7 @@ class Socket:
     """A transport that takes everything, unless a test has it do something else in its next write."""
 
     encoding: Encoding = JSON
+    gone = False
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
