@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from gateway.bus.base import Bus, Forget
+from gateway.bus.base import Bus, Forget, ForgetGroup
 from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
@@ -86,6 +86,7 @@ class Gateway:
             store, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=ticks_ms
         )
         notes.on(Forget, self.directory.known.forget)
+        notes.on(ForgetGroup, self.directory.known.forget_group)
         self.presence = Presence(
             store,
             self.hub,

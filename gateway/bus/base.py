@@ -103,6 +103,18 @@ class Forget(msgspec.Struct, frozen=True, tag="forget", kw_only=True):
         return EVERYBODY
 
 
+class ForgetGroup(msgspec.Struct, frozen=True, tag="forget_group", kw_only=True):
+    """What is remembered of who may speak in a group is old. Everybody hears it: senders need follow nothing."""
+
+    app: int
+    group_xid: int
+
+    @property
+    def topic(self) -> int:
+        """Who hears it."""
+        return EVERYBODY
+
+
 class WhoIsIn(msgspec.Struct, frozen=True, tag="who_is_in", kw_only=True):
     """Which users are in a chatroom on your node, by rising xid after `after_xid`, at most `limit`?
 
@@ -134,7 +146,7 @@ class TheyAreIn(msgspec.Struct, frozen=True, tag="they_are_in", kw_only=True):
         return EVERYBODY
 
 
-Note = Tell | TellFollowers | Shut | PutOut | Forget | WhoIsIn | TheyAreIn
+Note = Tell | TellFollowers | Shut | PutOut | Forget | ForgetGroup | WhoIsIn | TheyAreIn
 """What is never stored, and may be lost."""
 
 

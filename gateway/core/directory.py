@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from gateway.bus.base import Forget
+from gateway.bus.base import Forget, ForgetGroup
 from gateway.core.known import APP_ID, Known, Tenant
 from gateway.core.passwords import Passwords
 from gateway.core.principal import Principal
@@ -52,7 +52,7 @@ class Directory:
         *,
         passwords: Passwords | None = None,
         token_ttl_s: int = TOKEN_TTL_S,
-        publish: Callable[[Forget], None] = lambda _: None,
+        publish: Callable[[Forget | ForgetGroup], None] = lambda _: None,
         ticks_ms: Callable[[], int] | None = None,
     ) -> None:
         self._store = store

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.bus.base import ForgetGroup
 from gateway.core.cache import Cache
-from gateway.core.known import Known
-from gateway.domain.drafts import Answer, Draft, JobKind, MembershipDraft, StepDraft, Stepped
+from gateway.core.known import Change, Known
+from gateway.domain.drafts import (
+    Answer,
+    Draft,
+    JobKind,
+    MembershipDraft,
+    Refused,
+    Stale,
+    StepDraft,
+    Stepped,
+)
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import App, Facts
+from gateway.domain.model import App, Facts, Scope
 from gateway.domain.rules import silence
 from gateway.store.base import Store
 
@@ -32,12 +42,14 @@ class FactsBook:
     stale. That somebody may not is read anew each time, for a refusal never meets the store.
 
     What is not stored meets no version. It passes by facts (`open_to`) of a group in which nothing has changed since,
-    as far as this process can know: where it owns the store it hears of every change (`heed`), where others write too
-    such facts are believed for `sweep_ms` at most.
+    as far as this process can know: it hears of every change that goes by its own writer (`heed`), and of those by
+    other nodes' as soon as the bus carries them. As the bus may lose them, where others write too such facts are
+    believed for `sweep_ms` at most.
     """
 
     def __init__(self, store: Store, limits: Limits, known: Known) -> None:
         self._store = store
+        self._known = known
         self._members: Cache[tuple[int, int, int], tuple[Facts, _Mark | None]] = Cache(
             limits.cached_facts_max
         )
@@ -45,6 +57,7 @@ class FactsBook:
         self._marks: Cache[tuple[int, int], _Mark] = known.cache()
         # How often something has changed: what was being read just then may be older than the change.
         self._changes = 0
+        known.listen(self._forget)
 
     async def of(self, app: App, group_xids: Sequence[int], user_xid: int, now: int) -> list[Facts | None]:
         """Return the facts of a user and each of the groups, at `now`; None where there is no such group."""
@@ -99,20 +112,31 @@ class FactsBook:
     def heed(self, draft: Draft, answer: Answer | None) -> None:
         """Know that facts have changed, or may have (no answer: nobody knows): of a group, or of many."""
         if isinstance(draft, MembershipDraft | GroupChange):
-            self._changes += 1
-            self._marks.forget((draft.app, draft.group_xid))
+            self._changed(draft.app, draft.group_xid)
+            if not isinstance(answer, Refused | Stale):
+                self._known.group_changed(draft.app, draft.group_xid)
         elif isinstance(draft, StepDraft) and not (
             isinstance(answer, Stepped) and answer.job.kind is JobKind.BROADCAST
         ):
             # Whoever is erased leaves groups by the page, and chatrooms end with their owner.
             self._changes += 1
             self._marks.clear()
+            for place in answer.placed if isinstance(answer, Stepped) else ():
+                if place.scope is Scope.GROUP:
+                    self._known.group_changed(draft.app, place.owner_xid)
 
-    def forget_all(self) -> None:
-        """Read everything anew: the store has become another one, whose versions say something else."""
+    def _changed(self, app: int, group_xid: int) -> None:
         self._changes += 1
-        self._marks.clear()
-        self._members.clear()
+        self._marks.forget((app, group_xid))
+
+    def _forget(self, forget: Change) -> None:
+        if forget is None:
+            # The store has become another one, whose versions say something else.
+            self._changes += 1
+            self._marks.clear()
+            self._members.clear()
+        elif isinstance(forget, ForgetGroup):
+            self._changed(forget.app, forget.group_xid)
 
     def forget(self, app: App, group_xids: Sequence[int], user_xid: int) -> None:
         """Read these anew when they are next asked for: the store has called them stale."""

@@ -1,4 +1,4 @@
-"""Apps and users as this process last read them, and how nodes tell each other that one has changed."""
+"""Apps and users as this process last read them, and how nodes tell each other that one, or a group, has changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.bus.base import Forget
+from gateway.bus.base import Forget, ForgetGroup
 from gateway.core.cache import Cache
 from gateway.core.lane import Lane, Line
 from gateway.domain.errors import Kind, Problem, bad
@@ -18,6 +18,9 @@ from gateway.store.base import Store
 
 USERS_MAX = 100
 """Users that the store is asked for at a time."""
+
+Change = Forget | ForgetGroup | None
+"""What is to be forgotten; None: everything."""
 
 APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,63}")
 
@@ -42,7 +45,7 @@ class Known:
         limits: Limits,
         clock_ms: Callable[[], int],
         ticks_ms: Callable[[], int],
-        publish: Callable[[Forget], None],
+        publish: Callable[[Forget | ForgetGroup], None],
     ) -> None:
         self._store = store
         self._clock_ms = clock_ms
@@ -57,10 +60,10 @@ class Known:
         self._forgotten = 0
         # Devices that come back come all at once: whoever waits at the same time is asked for together.
         self._asking: Lane[tuple[App, int], User | Kind] = Lane(self._ensure, Line(USERS_MAX), abreast=2)
-        self._listeners: list[Callable[[Forget | None], None]] = []
+        self._listeners: list[Callable[[Change], None]] = []
 
-    def listen(self, hear: Callable[[Forget | None], None]) -> None:
-        """Say who else hears what is to be forgotten: what was built on it counts no more. None: everything."""
+    def listen(self, hear: Callable[[Change], None]) -> None:
+        """Say who else hears what is to be forgotten: what was built on it counts no more."""
         self._listeners.append(hear)
 
     def cache(self) -> Cache[Any, Any]:
@@ -135,6 +138,15 @@ class Known:
         self.forget(forget)
         self._publish(forget)
 
+    def group_changed(self, app: int, group_xid: int) -> None:
+        """Have every other node judge by nothing that it remembers of this group: who may speak in it has changed."""
+        self._publish(ForgetGroup(app=app, group_xid=group_xid))
+
+    def forget_group(self, forget: ForgetGroup) -> None:
+        """Judge by nothing that is remembered of a group on this node."""
+        # Nothing is noted as forgotten: groups change far too often for whoever reads a user to begin again each time.
+        self._tell(forget)
+
     def forget(self, forget: Forget) -> None:
         """Read an app or a user of it anew when next asked for on this node."""
         self._forgotten += 1
@@ -151,6 +163,6 @@ class Known:
         self._users.clear()
         self._tell(None)
 
-    def _tell(self, forget: Forget | None) -> None:
+    def _tell(self, forget: Change) -> None:
         for hear in self._listeners:
             hear(forget)

@@ -93,13 +93,20 @@ def answer(futures: Iterable[asyncio.Future[R]], answers: Iterable[R]) -> None:
 
 
 def fail(futures: Iterable[asyncio.Future[Any]], error: Exception) -> None:
-    """Tell every caller what went wrong; of what is no `Problem` nobody knows what it has left done."""
-    if not isinstance(error, Problem):
-        error = Problem(
-            Kind.INTERNAL,
-            "the gateway failed; the outcome is unknown: ask again with the same transaction_id",
-        )
+    """Tell every caller what went wrong."""
     for future in futures:
         if not future.done():
-            future.set_exception(Problem(error.kind, error.sentence, retry_after_ms=error.retry_after_ms))
+            future.set_exception(problem_of(error))
             future.exception()  # A caller who went away must not make asyncio complain.
+
+
+def problem_of(error: Exception) -> Problem:
+    """What one caller is told of a failure; of what is no `Problem` nobody knows what it has left done.
+
+    Each gets one of its own: it is raised where they are, and an exception remembers where that was.
+    """
+    if isinstance(error, Problem):
+        return Problem(error.kind, error.sentence, retry_after_ms=error.retry_after_ms)
+    return Problem(
+        Kind.INTERNAL, "the gateway failed; the outcome is unknown: ask again with the same transaction_id"
+    )

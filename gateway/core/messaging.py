@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from gateway.bus.base import Forget
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.facts import FactsBook
 from gateway.core.known import Known
@@ -16,6 +16,7 @@ from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
+    Answer,
     Appended,
     Changed,
     MessageDraft,
@@ -30,6 +31,9 @@ from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import RELATING, ROOM, App, Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
+
+TellSent = Callable[[tuple[int, int] | Problem | None], None]
+"""Hears what has become of a send: its first and last `msg_id`, why it failed, or None: nothing is done, ask `send`."""
 
 JUDGE_TRIES = 5
 """How often a draft may be judged again because a group changed meanwhile, before the caller is told to come back."""
@@ -68,12 +72,6 @@ class Messaging:
         self._facts = FactsBook(store, limits, known)
         self._reach = Reach(known)
         writer.on_change = self._facts.heed
-        known.listen(self._forget)
-
-    def _forget(self, forget: Forget | None) -> None:
-        """Judge by nothing that was read before, where the store has become another one."""
-        if forget is None:
-            self._facts.forget_all()
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
         """Send to all targets or to none; return the first and last `msg_id` once they are committed.
@@ -88,6 +86,34 @@ class Messaging:
             await self._request(principal, order, sender, device_sn)
             return order.related, order.related
         return await self._send(principal, order, sender, device_sn, notice=False)
+
+    def begin(self, principal: Principal, order: Order, tell: TellSent) -> bool:
+        """Begin a send to users that waits for nothing but its commit; `tell` hears of it then. No task is needed.
+
+        False: it is another one, or one that is refused; nothing is done, and it is `send`'s.
+        """
+        app, key = principal.app, order.key
+        sender = order.from_xid or principal.user.xid
+        if (
+            order.scope is not _USER
+            or order.online_only
+            or order.ctype in _REQUESTS
+            or app.limits.sends_per_s
+            or (sender != principal.user.xid and not principal.admin_alone)
+            or (key and self._ephemeral.answered(app, sender, key) is not None)
+        ):
+            return False
+        try:
+            self._check(principal, order, notice=False)
+        except Problem:
+            return False
+        digest = digest_of(order, notice=False) if key else ""
+        draft = self._draft(principal, order, sender, 0, digest, (), notice=False)
+        try:
+            self._writer.put(draft, partial(_tell_sent, tell, again=bool(key)))
+        except Problem as problem:
+            tell(problem)
+        return True
 
     async def notify(self, principal: Principal, order: Order) -> tuple[int, int]:
         """Send a system notification: an admin alone may, and membership is not asked (lanying.md, notify)."""
@@ -389,3 +415,18 @@ def _same(known: Remembered, digest: str, key: str) -> tuple[int, int]:
     if known.digest != digest:
         raise _conflict(key)
     return known.first_msg_id, known.last_msg_id
+
+
+def _tell_sent(tell: TellSent, answer: Answer | Problem, *, again: bool) -> None:
+    """Tell what has become of a send to users; what the rules refuse may, asked `again`, turn out to be a repeat."""
+    # The plain case first, and without `match`: this runs for every message.
+    if type(answer) is Appended:
+        first = answer.first_msg_id
+        tell((first, first + len(answer.received) - 1))
+    elif isinstance(answer, Repeated):
+        tell((answer.first_msg_id, answer.last_msg_id))
+    elif isinstance(answer, Problem):
+        tell(answer)
+    else:
+        assert isinstance(answer, Refused), "a message to users meets no version, and is not a job"
+        tell(None if again and answer.kind in rules.REFUSALS else Problem(answer.kind, answer.sentence))

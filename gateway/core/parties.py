@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.domain.drafts import Answer, Draft
+from gateway.domain.errors import Problem
+
+Tell = Callable[[Answer | Problem], None]
+"""Hears once what has become of a draft, and neither waits nor fails."""
 
 
 class Waiter:
-    """A draft that waits, what it weighs, and who waits for its answer."""
+    """A draft that waits, what it weighs, and who is told its answer."""
 
-    __slots__ = ("ahead", "draft", "future", "held", "lines", "rows", "size")
+    __slots__ = ("ahead", "draft", "held", "lines", "rows", "size", "tell")
 
-    def __init__(self, draft: Draft, future: asyncio.Future[Answer]) -> None:
+    def __init__(self, draft: Draft, tell: Tell) -> None:
         self.draft = draft
-        self.future = future
+        self.tell = tell
         # A draft works them out each time it is asked.
         self.rows = draft.rows
         self.size = draft.size

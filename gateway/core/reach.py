@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.bus.base import Forget
+from gateway.bus.base import ForgetGroup
 from gateway.core.cache import Cache
-from gateway.core.known import Known
+from gateway.core.known import Change, Known
 from gateway.domain.model import App
 from gateway.store.base import Party
 
@@ -76,7 +76,9 @@ class Reach:
             user.sends = True
         return user
 
-    def _forget(self, forget: Forget | None) -> None:
+    def _forget(self, forget: Change) -> None:
+        if isinstance(forget, ForgetGroup):
+            return
         self.changes += 1
         if forget is None:
             self._users.clear()

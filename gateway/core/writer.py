@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from gateway.core import lane
-from gateway.core.parties import Waiter
+from gateway.core.parties import Tell, Waiter
 from gateway.core.tally import Tally
 from gateway.core.waiting import Waiting
 from gateway.domain.drafts import Answer, Draft, MessageDraft
@@ -44,15 +45,23 @@ class Writer:
 
     async def submit(self, draft: Draft) -> Answer:
         """Commit a draft with whatever else waits. Raises `OVERLOADED` where too much waits, `DRAINING` at the end."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.put(draft, partial(_settle, future))
+        # A caller that is cancelled cancels its future only: the draft stays in the batch.
+        return await future
+
+    def put(self, draft: Draft, tell: Tell) -> None:
+        """Commit a draft as `submit` does, and tell its answer, or why there is none. Raises what `submit` raises.
+
+        For who has a hundred of them in a batch: a future and a task for each cost more than all that is done here.
+        """
         if self._closed:
             raise Problem(Kind.DRAINING, "the gateway is shutting down", retry_after_ms=1000)
-        waiter = Waiter(draft, asyncio.get_running_loop().create_future())
+        waiter = Waiter(draft, tell)
         self.waiting.admit(waiter)
         self.waiting.append(waiter)
         if not self._gathering:
             self._wake()
-        # A caller that is cancelled cancels its future only: the draft stays in the batch.
-        return await waiter.future
 
     def _wake(self) -> None:
         """Let a batch be cut soon, where the store takes one more: at once, or when those in flight are slow."""
@@ -88,7 +97,20 @@ class Writer:
             self._running.discard(task)
 
     async def _commit(self, batch: list[Waiter]) -> None:
-        drafts, futures = [waiter.draft for waiter in batch], [waiter.future for waiter in batch]
+        try:
+            answers = await self._append([waiter.draft for waiter in batch])
+        finally:
+            # Before anybody is told: whoever is may ask for the next at once, and finds this room free.
+            self.waiting.release(batch)
+        for waiter, answer in zip(batch, answers, strict=True):
+            try:
+                waiter.tell(answer)
+            except Exception:
+                # What goes wrong with one answer is not the others' trouble.
+                log.exception("telling an answer failed")
+
+    async def _append(self, drafts: list[Draft]) -> Sequence[Answer | Problem]:
+        """Commit a batch and announce it; return what to tell of each draft."""
         began = asyncio.get_running_loop().time()
         try:
             try:
@@ -104,11 +126,9 @@ class Writer:
             self.tally.failed += 1
             if not isinstance(error, Problem):
                 log.exception("a batch failed")
-            lane.fail(futures, error)
+            return [lane.problem_of(error) for _ in drafts]
         else:
-            lane.answer(futures, answers)
-        finally:
-            self.waiting.release(batch)
+            return answers
 
     def _heed(self, drafts: list[Draft], answers: Sequence[Answer | None]) -> None:
         for draft, answer in zip(drafts, answers, strict=True):
@@ -127,3 +147,14 @@ class Writer:
         self._closed = True
         while self._running:
             await asyncio.wait(self._running)
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | Problem) -> None:
+    """Answer who waits, unless it has gone away."""
+    if future.done():
+        return
+    if isinstance(answer, Problem):
+        future.set_exception(answer)
+        future.exception()  # A caller who went away must not make asyncio complain.
+    else:
+        future.set_result(answer)

@@ -277,6 +277,29 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return self.sender_xid
 
 
+class HistoryItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message of a page with its status as the asker sees it (design §3, Status).
+
+    `target_xid` is the user or the group it went to; the group too where it went to some of its members only. Members
+    are in the order of the columns that an engine reads: there may be 100 of these to an answer, and nothing is made
+    on the way to them.
+    """
+
+    msg_id: int
+    sender_xid: int
+    sender_sn: int
+    target_xid: int
+    ctype: int
+    content: str
+    attachment: str
+    config: str
+    ext: str
+    at: int
+    notice: bool
+    expires_at: int
+    status: Status
+
+
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
     """A change of who is in a group. `from_seq` is where a joiner's stay starts (0 for the other actions)."""
 

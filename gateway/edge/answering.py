@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.edge.facades.native.envelope import OK, Asked, Reply, refusal
-from gateway.edge.facades.native.routes import Call
+from gateway.edge.facades.native.routes import Beginning, Call
 
 log = logging.getLogger(__name__)
 
@@ -49,3 +50,23 @@ class Answering:
         except Exception:
             log.exception("a request failed")
             return refusal(FAILED)
+
+    def begin(self, beginning: Beginning, asked: Asked, tell: Callable[[Reply | None], None]) -> bool:
+        """Begin a call: `tell` hears its answer, maybe at once, or None. Then, and if this says False, ask `answer`."""
+        if self.switch.draining:
+            return False
+
+        def tell_reply(told: bytes | Problem | None) -> None:
+            if type(told) is bytes:
+                tell(Reply(OK, told))
+            else:
+                tell(refusal(told) if isinstance(told, Problem) else None)
+
+        try:
+            return beginning(self._core, self._limits, asked, tell_reply)
+        except Problem as problem:
+            tell(refusal(problem))
+        except Exception:
+            log.exception("a request failed")
+            tell(refusal(FAILED))
+        return True

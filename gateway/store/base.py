@@ -46,6 +46,7 @@ from gateway.domain.model import (
     Facts,
     Group,
     GroupRequest,
+    HistoryItem,
     Member,
     Message,
     Page,
@@ -53,7 +54,6 @@ from gateway.domain.model import (
     Scope,
     Standing,
     State,
-    Status,
     User,
 )
 
@@ -67,13 +67,6 @@ class Party(msgspec.Struct, frozen=True):
     id: int
     xid: int
     scope: Scope
-
-
-class HistoryItem(msgspec.Struct, frozen=True):
-    """A message with its status as the asker sees it (design §3, Status)."""
-
-    message: Message
-    status: Status
 
 
 class History(msgspec.Struct, frozen=True):

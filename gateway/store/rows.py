@@ -14,15 +14,15 @@ from gateway.domain.model import (
     EntryKind,
     Gone,
     GroupRequest,
+    HistoryItem,
     Membership,
     Message,
     Recalled,
     Scope,
     Standing,
-    Status,
     Stay,
 )
-from gateway.store.base import History, HistoryItem
+from gateway.store.base import History
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +39,6 @@ ROW_BYTES = 300
 # An enum's own call costs more than all else that is done with a row's number.
 _KINDS = {int(kind): kind for kind in EntryKind}
 _SCOPES = {int(scope): scope for scope in Scope}
-
-STATUSES = tuple(Status)
-"""By their numbers."""
 
 _membership = msgspec.json.Decoder(Membership)
 _recalled = msgspec.json.Decoder(Recalled)
@@ -137,4 +134,4 @@ def to_standings(rows: Iterable[Sequence[Any]]) -> list[Standing]:
 
 def to_history(items: list[HistoryItem], limit: int) -> History:
     """Build a page of what was found, newest first: one more than asked for tells what is next."""
-    return History(items[:limit], items[limit].message.msg_id if len(items) > limit else 0)
+    return History(items[:limit], items[limit].msg_id if len(items) > limit else 0)

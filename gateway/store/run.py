@@ -76,7 +76,7 @@ class Run:
         self.messages: list[tuple[int, ...]] = []
         self.entries: list[tuple[int, int, int]] = []
         self.conversations: dict[Pair, int] = {}
-        self.keys: list[tuple[int, str, str, int, int]] = []
+        self.keys: list[tuple[str, int, str, int, int]] = []
         self.stored: dict[int, int] = {}
 
     def judge(self, draft: MessageDraft) -> Answer | None:
@@ -203,7 +203,7 @@ class Run:
         expires_at = 0 if plain else self._related.number(draft, first)
         if draft.key:
             last = self.next_msg_id - 1
-            self.keys.append((sender_id, draft.key, draft.digest, first, last))
+            self.keys.append((draft.key, sender_id, draft.digest, first, last))
             self._known[sender_id, draft.key] = (draft.digest, first, last)
         return Appended(first, received, sender_id, copies, expires_at)
 

@@ -11,13 +11,13 @@ import codecs
 import hashlib
 import struct
 
+CONTINUATION = 0
 TEXT = 1
 BINARY = 2
 CLOSE = 8
 PING = 9
 PONG = 10
 
-_CONTINUATION = 0
 _FIN = 0x80
 _RESERVED = 0x70
 _OPCODE = 0x0F
@@ -149,46 +149,48 @@ class Reader:
     def next(self) -> tuple[int, bytes] | None:
         """Return the next message (TEXT, BINARY) or control frame (CLOSE, PING, PONG), or None: more must come first.
 
-        A text is UTF-8; a close is empty or a code that may be said, and a reason in UTF-8.
+        A text is UTF-8; a close is empty or a code that may be said, and a reason in UTF-8. A fragment that is not
+        the last of its message is an empty CONTINUATION: no call reads more than one frame, however many came, so
+        that whoever has others to hear too can stop after each.
 
         Raises:
             MalformedError: It breaks the protocol, as soon as its header or its fragment shows that.
         """
-        data = self._data
-        while True:
-            at = self._at
-            start = at + 2
+        data, at = self._data, self._at
+        start = at + 2
+        if start > len(data):
+            self._keep()
+            return None
+        first = data[at]
+        size = data[at + 1] - _MASKED
+        if size > _SHORT_MAX and not first & _CONTROL:
+            start += 2 if size == _MEDIUM else 8
             if start > len(data):
-                break
-            first = data[at]
-            size = data[at + 1] - _MASKED
-            if size > _SHORT_MAX and not first & _CONTROL:
-                start += 2 if size == _MEDIUM else 8
-                if start > len(data):
-                    break
-                size = int.from_bytes(data[at + 2 : start])
-            if first != _FIN | TEXT or self._message is not None or not 0 <= size <= self._most:
-                self._judge(first, size)
-            end = start + 4 + size
-            if end > len(data):
-                break
-            payload = _unmasked(data[start + 4 : end], data[start : start + 4])
-            if end == len(data):
-                self._data = data = b""
-                end = 0
-            self._at = end
-            if first == _FIN | TEXT:
-                if not payload.isascii():
-                    _check_text(payload)
-                return TEXT, payload
-            whole = self._put(first, payload)
-            if whole is not None:
-                return whole
+                self._keep()
+                return None
+            size = int.from_bytes(data[at + 2 : start])
+        if first != _FIN | TEXT or self._message is not None or not 0 <= size <= self._most:
+            self._judge(first, size)
+        end = start + 4 + size
+        if end > len(data):
+            self._keep()
+            return None
+        payload = _unmasked(data[start + 4 : end], data[start : start + 4])
+        if end == len(data):
+            self._data = b""
+            end = 0
+        self._at = end
+        if first == _FIN | TEXT:
+            if not payload.isascii():
+                _check_text(payload)
+            return TEXT, payload
+        return self._put(first, payload)
+
+    def _keep(self) -> None:
+        """Hold what more must come after, and not what was read before it."""
         if self._at:
-            # Kept is what more must come after, and not what was read before it.
-            self._data = data[self._at :]
+            self._data = self._data[self._at :]
             self._at = 0
-        return None
 
     def _judge(self, first: int, size: int) -> None:
         """Refuse a frame by its header. The size of one that is not masked is negative."""
@@ -204,12 +206,12 @@ class Reader:
                 raise MalformedError(_BROKEN, "a control frame has at most 125 bytes and no fragments")
             return
         message = self._message
-        if (opcode == _CONTINUATION) == (message is None):
+        if (opcode == CONTINUATION) == (message is None):
             raise MalformedError(_BROKEN, "fragments of one message must follow each other")
         if size + (0 if message is None else len(message.data)) > self._most:
             raise MalformedError(_TOO_LARGE, f"a message has at most {self._most} bytes")
 
-    def _put(self, first: int, payload: bytes) -> tuple[int, bytes] | None:
+    def _put(self, first: int, payload: bytes) -> tuple[int, bytes]:
         """Take the payload of a frame that is no whole text; return what it is or completes."""
         opcode = first & _OPCODE
         if opcode & _CONTROL:
@@ -229,12 +231,12 @@ class Reader:
                 raise MalformedError(_NOT_UTF8, "a text must be UTF-8") from None
         message.data += payload
         if not final:
-            return None
+            return CONTINUATION, b""
         self._message = None
         return message.kind, bytes(message.data)
 
 
-_OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 
 
 def _unmasked(payload: bytes | bytearray, key: bytes | bytearray) -> bytes:

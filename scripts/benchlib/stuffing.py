@@ -59,10 +59,10 @@ FROM number AS u CROSS JOIN number AS r CROSS JOIN number AS later
 WHERE u.i < :users AND r.i < :turns AND later.i < 2 ORDER BY u.i, r.i, later.i
 """
 _KEYS = """
-INSERT INTO dedup (sender, key, digest, first_msg_id, last_msg_id)
-SELECT :timeline + u.i, CAST(:key + r.i AS TEXT), '0123456789abcdef0123456789abcdef',
+INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id)
+SELECT CAST(:key + r.i AS TEXT), :timeline + u.i, '0123456789abcdef0123456789abcdef',
     :msg_id + r.i * :users + u.i, :msg_id + r.i * :users + u.i
-FROM number AS u CROSS JOIN number AS r WHERE u.i < :users AND r.i < :turns ORDER BY u.i, r.i
+FROM number AS r CROSS JOIN number AS u WHERE r.i < :turns AND u.i < :users ORDER BY r.i, u.i
 """
 # The newest message of a pair is of the last turn with its distance.
 _CONVERSATIONS = """

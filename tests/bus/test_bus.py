@@ -9,6 +9,7 @@ import pytest
 from gateway.bus.base import (
     EVERYBODY,
     Forget,
+    ForgetGroup,
     Hint,
     Note,
     PutOut,
@@ -148,6 +149,7 @@ async def test_many_timelines_may_be_followed_at_once(nodes: list[Node]) -> None
         Shut(user_id=7, device_sn=1, code=4500, reason="kicked", below=9),
         PutOut(room_id=7, room_xid=70, user_xids=(1, 2)),
         Forget(app_id="demo", app=1, xid=5),
+        ForgetGroup(app=1, group_xid=5),
         WhoIsIn(question=1, room_id=7, after_xid=0, limit=100),
         TheyAreIn(question=1, members=((1, 1_700_000_000_000), (2, 0)), more=True),
     ],

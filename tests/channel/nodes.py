@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from gateway.bus.base import Forget, Hint, Note
+from gateway.bus.base import Forget, ForgetGroup, Hint, Note
 from gateway.bus.memory import MemoryBus, MemoryHub
 from gateway.clock import now_ms, ticks_ms
 from gateway.core.announcing import announce
@@ -123,6 +123,7 @@ class Node:
             view, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=self.ticks
         )
         notes.on(Forget, self.directory.known.forget)
+        notes.on(ForgetGroup, self.directory.known.forget_group)
         self.receipts = Receipts(view, hub, notes, limits, now_ms)
         self.presence = Presence(
             view, hub, self.receipts, notes, limits, self.ticks, self.id, self.directory.known.forget_all

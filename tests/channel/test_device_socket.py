@@ -13,7 +13,7 @@ from gateway.domain.limits import Limits
 from gateway.edge.approach import Approach
 from gateway.edge.channel import Asker, Channel
 from gateway.edge.frontdoor import device as device_module
-from gateway.edge.frontdoor.device import UNREAD_BYTES_MAX, DeviceSocket
+from gateway.edge.frontdoor.device import FRAMES_AT_ONCE, UNREAD_BYTES_MAX, DeviceSocket
 from gateway.edge.sink import SocketSink
 from gateway.wire.close import Close
 from tests import shapes
@@ -355,6 +355,30 @@ async def test_fragments_without_end(stage: Stage) -> None:
     raw.write(frame(CONTINUATION, b" " * 1_000, fin=False) * 1_000)
     frames, code, _ = await raw.end()
     assert (ops(frames), code) == (["bye"], Close.PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    "said", [frame(PING), frame(PONG), text(op="ping"), frame(CONTINUATION, fin=False)], ids=str
+)
+async def test_many_frames_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    """After so many the others have their turn, whatever they say, and then comes the rest."""
+    go, resting = asyncio.Event(), asyncio.Event()
+
+    async def rest() -> None:
+        resting.set()
+        await go.wait()
+
+    raw = await stage.raw(ALICE)
+    await raw.until("live")
+    socket = device(stage, ALICE)
+    monkeypatch.setattr("gateway.edge.frontdoor.device._rest", rest)
+    first = frame(TEXT, b"", fin=False) if said[0] == CONTINUATION else b""
+    raw.write(first + said * (3 * FRAMES_AT_ONCE - bool(first)) + frame(PING, b"last"))
+    await resting.wait()
+    assert unread(socket) == 2 * FRAMES_AT_ONCE * len(said) + len(frame(PING, b"last"))
+    go.set()
+    while await raw.read() != (PONG, b"last"):
+        pass
 
 
 @pytest.mark.parametrize("said", [b"\x81", text(op="ping")[:7], frame(TEXT, b"{", fin=False)])

@@ -27,7 +27,7 @@ def order(group: Group, *only: int, **members: Any) -> Order:
 
 async def shown(stage: Stage, xid: int, group: Group) -> list[int]:
     page = await stage.core.conversations.page(await stage.user(xid), group.xid, 0, 100)
-    return [item.message.msg_id for item in page.items]
+    return [item.msg_id for item in page.items]
 
 
 async def test_each_receiver_has_a_message(stage: Stage, group: Group) -> None:

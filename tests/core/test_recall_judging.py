@@ -40,7 +40,7 @@ def overtake(stage: Stage, monkeypatch: pytest.MonkeyPatch, happen: Happen, time
 
 async def text_of(stage: Stage, group: Group, xid: int = OWNER) -> list[str]:
     page = await stage.core.conversations.page(await stage.user(xid), group.xid, 0, 10)
-    return [item.message.content for item in page.items]
+    return [item.content for item in page.items]
 
 
 async def test_who_was_put_out_meanwhile(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from gateway.core.parties import Waiter
 from gateway.core.waiting import Waiting
 from gateway.domain.drafts import Answer, DeleteDraft, Draft, MembershipDraft, MessageDraft
-from gateway.domain.errors import Kind
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Scope
 from tests.core.stage import refused
@@ -48,14 +47,14 @@ def waiting(drafts: Iterable[Draft], limits: Limits | None = None) -> Waiting:
 
 
 def enter(queue: Waiting, draft: Draft) -> Waiter:
-    waiter = Waiter(draft, future())
+    waiter = Waiter(draft, unheard)
     queue.admit(waiter)
     queue.append(waiter)
     return waiter
 
 
-def future() -> asyncio.Future[Answer]:
-    return asyncio.get_running_loop().create_future()
+def unheard(_: Answer | Problem) -> None:
+    """Nobody is told: here it is about who waits."""
 
 
 def batches(queue: Waiting) -> list[list[tuple[int, int]]]:
@@ -130,7 +129,7 @@ class TestRoom:
         admitted: list[Waiter] = []
         with refused(Kind.OVERLOADED) as refusal:
             while True:
-                waiter = Waiter(text(app, len(admitted)), future())
+                waiter = Waiter(text(app, len(admitted)), unheard)
                 queue.admit(waiter)
                 admitted.append(waiter)
         assert refusal.retry_after_ms
@@ -151,7 +150,7 @@ class TestRoom:
         """A refusal leaves no trace: nothing of it has to be released."""
         queue = Waiting(self.LIMITS)
         held = self.fill(queue, LOUD)
-        large = Waiter(text(QUIET, 0, targets=10), future())
+        large = Waiter(text(QUIET, 0, targets=10), unheard)
         with refused(Kind.OVERLOADED):
             queue.admit(large)
         queue.release(held)

@@ -16,7 +16,7 @@ from gateway.core.service import Core
 from gateway.domain.limits import Limits
 from gateway.edge.answering import Answering, Switch
 from gateway.edge.facades.native.envelope import Asked, Reply
-from gateway.edge.facades.native.routes import Call
+from gateway.edge.facades.native.routes import Beginning, Call
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
 from gateway.listening import bind, url_of
@@ -49,6 +49,14 @@ class Echo(Answering):
         super().__init__(cast("Core", None), LIMITS, Switch())
         self.asked: list[object] = []
         self.wait: Callable[[], Awaitable[None]] | None = None
+        # What was begun and is not told yet, where calls are begun at all.
+        self.begun: list[Callable[[Reply | None], None]] | None = None
+
+    def begin(self, beginning: Beginning, asked: Asked, tell: Callable[[Reply | None], None]) -> bool:
+        if self.begun is None:
+            return False
+        self.begun.append(tell)
+        return True
 
     async def answer(self, call: Call, asked: Asked) -> Reply:
         headers = {name: asked.headers.get(name) for name in READ}

@@ -12,6 +12,7 @@ import pytest
 import uvloop
 from aiohttp import ClientSession
 
+from gateway.edge.facades.native.envelope import Reply
 from gateway.edge.frontdoor.caller import READ_AHEAD_BYTES_MAX, Caller
 from gateway.edge.patient import Patient
 from gateway.edge.port import ACCEPTS
@@ -285,6 +286,67 @@ class TestGone:
         writer.close()
         await until(lambda: not callers(roads))
         assert not asked(roads)
+
+
+class TestBegun:
+    """A call that is begun, and answered without a task."""
+
+    async def test_its_answer(self, roads: Roads) -> None:
+        """It is what is told; what has come meanwhile is looked at after it."""
+        begun = roads.answering.begun = []  # type: ignore[attr-defined]
+        reader, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: len(begun) == 1)
+        [caller] = callers(roads)
+        writer.write(call("other"))
+        await until(lambda: caller._rest == call("other"))
+        assert len(begun) == 1
+        assert caller.busy
+        for number, body in enumerate((b"one", b"two")):
+            begun[number](Reply(200, body))
+            assert await answered(reader, 1) == [body]
+        assert not asked(roads)
+        writer.close()
+
+    async def test_after_all(self, roads: Roads) -> None:
+        """What could only be begun is called like any other."""
+        begun = roads.answering.begun = []  # type: ignore[attr-defined]
+        reader, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: len(begun) == 1)
+        begun[0](None)
+        assert b"first".hex().encode() in (await answered(reader, 1))[0]
+        assert not callers(roads)[0].busy
+        writer.close()
+
+    @pytest.mark.parametrize("outcome", [None, Reply(200, b"done")])
+    async def test_hanging_up(self, roads: Roads, outcome: Reply | None) -> None:
+        """The door knows it until it is told, and calls nothing for nobody."""
+        begun = roads.answering.begun = []  # type: ignore[attr-defined]
+        _, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: len(begun) == 1)
+        [caller] = callers(roads)
+        writer.close()
+        await until(lambda: caller._transport is None)
+        assert callers(roads) == [caller]
+        begun[0](outcome)
+        assert not callers(roads)
+        assert not asked(roads)
+
+    async def test_the_end(self, roads: Roads) -> None:
+        """A door that closes waits for what is told, and hangs up after it."""
+        begun = roads.answering.begun = []  # type: ignore[attr-defined]
+        reader, writer = await roads.connect("door")
+        writer.write(call("first"))
+        await until(lambda: len(begun) == 1)
+        closing = asyncio.create_task(roads.ports["door"].close(asyncio.get_running_loop().time() + WAIT_S))
+        await until(lambda: roads.ports["door"]._door.closing)  # type: ignore[union-attr]
+        begun[0](Reply(200, b"done"))
+        [answer] = answers(await reader.read())
+        assert (answer.body, answer.headers["connection"]) == (b"done", "close")
+        await closing
+        writer.close()
 
 
 class TestWaiting:

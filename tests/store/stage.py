@@ -307,12 +307,12 @@ class Stage:
 
     async def shown(self, xid: int, opposite: int) -> list[int]:
         """List the ids of a conversation as a user sees it, newest first."""
-        return [item.message.msg_id for item in (await self.history(xid, opposite)).items]
+        return [item.msg_id for item in (await self.history(xid, opposite)).items]
 
     async def statuses(self, xid: int, opposite: int) -> dict[int, str]:
         """Read the status of each message of a conversation, as a user sees it."""
         items = (await self.history(xid, opposite)).items
-        return {item.message.msg_id: item.status.name for item in items}
+        return {item.msg_id: item.status.name for item in items}
 
     async def recent(self, xid: int, group: int = 0) -> list[Recent]:
         """List the recent conversations of a user."""

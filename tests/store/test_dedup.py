@@ -34,6 +34,16 @@ async def test_a_repeat_in_one_batch_executes_once(stage: Stage) -> None:
     assert len(await stage.entries(2)) == 2
 
 
+async def test_keys_repeat_in_whatever_order_they_come(stage: Stage) -> None:
+    """Those before, between and behind what is stored, in the order of bytes, of code points or of neither."""
+    keys = ["5", "10", "9", "é", "\uffff", "\U00010000", "Z", "a", "~"]
+    drafts = [stage.text(1 + number % 3, 9, key=key, digest="d") for number, key in enumerate(keys)]
+    for number, draft in enumerate(drafts):
+        assert isinstance(await stage.append(draft), Appended)
+        for answer in await stage.store.append(drafts[: number + 1]):
+            assert isinstance(answer, Repeated)
+
+
 async def test_a_key_for_other_content_is_a_conflict(stage: Stage) -> None:
     """The same key with another digest is refused, in a later batch and in the same one."""
     first = stage.text(1, 2, key="7", digest="d")

@@ -55,7 +55,7 @@ async def test_history_shows_it_to_both_and_to_nobody_else(stage: Stage, group: 
     assert await stage.shown(4, group) == [three, one]
     page = await stage.history(1, group, limit=2)
     assert page.next_msg_id == two + 1
-    assert [i.message.msg_id for i in (await stage.history(1, group, page.next_msg_id, 2)).items] == [
+    assert [i.msg_id for i in (await stage.history(1, group, page.next_msg_id, 2)).items] == [
         two + 1,
         two,
     ]

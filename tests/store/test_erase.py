@@ -56,8 +56,8 @@ async def test_what_was_sent_is_gone_for_everybody(stage: Stage) -> None:
     assert pages[-1].job.done == 3
     assert await contents(stage, 2) == ["erased", "yours"]
     assert await contents(stage, group) == ["erased", "theirs"]
-    assert [item.message.content for item in (await stage.history(2, 1)).items] == ["yours"]
-    assert [item.message.content for item in (await stage.history(3, group)).items] == ["theirs"]
+    assert [item.content for item in (await stage.history(2, 1)).items] == ["yours"]
+    assert [item.content for item in (await stage.history(3, group)).items] == ["theirs"]
 
 
 async def test_a_text_that_went_to_many(stage: Stage) -> None:
@@ -206,6 +206,24 @@ async def test_transactions_are_forgotten(stage: Stage) -> None:
     await stage.send(2, 1, key="6", digest="d")
     await erase(stage, 1)
     assert await stage.ask("SELECT key FROM dedup") == [("6",)]
+
+
+async def test_transactions_are_forgotten_page_by_page(stage: Stage) -> None:
+    """Each with the page of its last message; those of many messages and of groups, and nobody else's."""
+    group = await stage.group(2, 1)
+    for number in range(6):
+        await stage.send(1, 2, 3, key=f"one-{number}", digest="d")
+        await stage.send(2, 1, key=f"two-{number}", digest="d")
+        await stage.append(await stage.group_text(1, group, key=f"all-{number}", digest="d"))
+    await stage.restart(Limits(erase_page_max=5))
+    started = await begin(stage, 1)
+    left = []
+    for _ in range(5):
+        await stage.append(StepDraft(app=started.job.app, job_id=started.job.id, at=NOW, rows=1, size=1))
+        left.append((await stage.ask("SELECT count(*) FROM dedup WHERE key NOT LIKE 'two%'"))[0][0])
+    await finish(stage, started)
+    assert left == sorted(set(left), reverse=True)
+    assert sorted(await stage.ask("SELECT key FROM dedup")) == [(f"two-{number}",) for number in range(6)]
 
 
 async def test_nobody_sends_to_the_erased(stage: Stage) -> None:

@@ -308,12 +308,12 @@ class Mix:
                 if isinstance(found, Kind) or not found.items:
                     continue
                 unread[other] = sum(
-                    item.message.sender_xid != one and item.status is not Status.READ for item in found.items
+                    item.sender_xid != one and item.status is not Status.READ for item in found.items
                 )
                 for item in found.items:
-                    if item.message.sender_xid == one:
-                        assert item.status >= self.statuses.get(item.message.msg_id, 0)
-                        self.statuses[item.message.msg_id] = item.status
+                    if item.sender_xid == one:
+                        assert item.status >= self.statuses.get(item.msg_id, 0)
+                        self.statuses[item.msg_id] = item.status
             recent = await self.stage.recent(one)
             listed = {item.conversation_xid: item.unread for item in recent}
             listed.pop(self.stage.app.system_xid, None)

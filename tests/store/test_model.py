@@ -218,7 +218,7 @@ class Run:
                 found = await store.history(asker, await self.stage.party(opposite), 0, 1000)
                 shown = None
                 if isinstance(found, History):
-                    shown = [(item.message.msg_id, item.status) for item in found.items]
+                    shown = [(item.msg_id, item.status) for item in found.items]
                 assert shown == model.history(user, opposite)
             recent = await self.stage.recent(user)
             assert [(one.conversation_xid, one.unread) for one in recent] == model.recent(user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -143,6 +144,39 @@ async def test_positions_are_of_the_newest(stage: Stage) -> None:
     assert (await stage.read(1, 2)).msg_id == second.first_msg_id + 1
 
 
+async def test_a_row_does_not_go_back(stage: Stage) -> None:
+    """Not where the batch that tells it has brought a newer message, and hidden all up to that."""
+    stage.limits = msgspec.structs.replace(BEHIND, conversations_behind_max=0)
+    await stage.send(1, 2)
+    await stage.restart()
+    for _ in range(3):
+        batch: list[Draft] = [stage.text(1, 2), await stage.deletion(2, 1), await stage.deletion(1, 2)]
+        await stage.store.append(batch)
+        assert stage.check() == []
+
+
+async def test_what_is_held_while_the_store_is_opened_anew(stage: Stage) -> None:
+    """Stays what it was until all of it is read: lists are read meanwhile, on connections of their own."""
+    await stage.send(1, 2)
+    store, user = lanes(stage), await stage.id(1)
+    before = store._newest.held(user)
+    seen: list[dict[int, int]] = []
+
+    def look() -> int:
+        seen.append(store._newest.held(user))
+        return 0
+
+    def load(conn: sqlite3.Connection) -> None:
+        conn.set_progress_handler(look, 1)
+        store._newest.load(conn)
+        conn.set_progress_handler(None, 1)
+
+    await store._writer.run(load)
+    assert before == store._newest.held(user) != {}
+    assert seen
+    assert all(held == before for held in seen)
+
+
 async def test_what_retention_removes_does_not_come_back(stage: Stage) -> None:
     """A conversation that was removed before it was told is not told."""
     await stage.send(1, 2, at=NOW - 10)
@@ -168,11 +202,11 @@ async def test_a_batch_that_is_undone_leaves_no_trace(stage: Stage) -> None:
     """Neither of what it brought nor of what it told."""
     newest = await talk(stage, random.Random(10), 60)
     store = lanes(stage)
-    held = {user: sorted(store._newest.held(await stage.id(user))) for user in USERS}
+    held = {user: sorted(store._newest.held(await stage.id(user)).items()) for user in USERS}
     await store._writer.run(lambda conn: conn.set_progress_handler(lambda: 1, 400))
     with pytest.raises(Problem):
         await store.append([stage.text(1, target) for target in range(2, 13)])
     await store.probe()
     assert await listed(stage) == ranked(newest)
     for user in USERS:
-        assert set(held[user]) <= set(store._newest.held(await stage.id(user)))
+        assert set(held[user]) <= set(store._newest.held(await stage.id(user)).items())

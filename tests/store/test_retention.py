@@ -275,7 +275,7 @@ class TestExpiry:
         ids = [(await stage.send(1, 2)).first_msg_id for _ in range(5)]
         await expire(stage, ids[1], ids[3])
         page = await stage.history(2, 1, limit=2)
-        assert [item.message.msg_id for item in page.items] == [ids[4], ids[2]]
+        assert [item.msg_id for item in page.items] == [ids[4], ids[2]]
         assert page.next_msg_id == ids[0]
         assert [item.unread for item in await stage.recent(2)] == [3]
 
@@ -357,7 +357,7 @@ async def shown(stage: Stage, xid: int, other: int) -> list[tuple[int, str]]:
     found = await stage.store.history(await stage.user(xid), party, 0, 1000)
     if isinstance(found, Kind):
         return []
-    return [(item.message.msg_id, item.status.name) for item in found.items]
+    return [(item.msg_id, item.status.name) for item in found.items]
 
 
 async def some_id(stage: Stage, chance: random.Random) -> int:

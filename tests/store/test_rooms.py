@@ -199,7 +199,7 @@ async def test_a_text_that_others_have_stays_for_them(stage: Stage) -> None:
     await stage.say(12, xid, group, content="both")
     await says(stage, xid, 3 * KEPT)
     [item] = (await stage.history(12, group)).items
-    assert item.message.content == "both"
+    assert item.content == "both"
 
 
 async def test_a_transaction_goes_with_the_last_of_its_messages(stage: Stage) -> None:
@@ -264,7 +264,7 @@ async def test_pages_go_on_inside_what_is_kept(stage: Stage) -> None:
     ids = await says(stage, xid, 12)
     assert await stage.history(12, xid, start=ids[2]) == History([], 0)
     page = await stage.history(12, xid, limit=2)
-    assert [item.message.msg_id for item in page.items] == [ids[11], ids[10]]
+    assert [item.msg_id for item in page.items] == [ids[11], ids[10]]
     assert page.next_msg_id == ids[9]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.model import Recalled
+from gateway.store.base import Remembered
 from gateway.store.schema import SQLITE_MIGRATIONS
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.check import check_store
@@ -107,6 +108,22 @@ async def test_a_store_of_schema_2(tmp_path: Path) -> None:
     store = await open_store("sqlite", folder, LIMITS)
     assert isinstance(store, SqliteStore)
     assert await store._read(lambda conn: conn.execute("SELECT told_to FROM meta").fetchall()) == [(4,)]
-    assert [store._newest.held(user_id) for user_id in (2, 3)] == [[], []]
+    assert [store._newest.held(user_id) for user_id in (2, 3)] == [{}, {}]
+    await store.close()
+    assert check_store(folder) == []
+
+
+async def test_a_store_of_schema_3(tmp_path: Path) -> None:
+    """Its transactions are answered as before, but for those of who is deleted."""
+    folder = old_store(tmp_path)
+    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+        conn.executescript(f"{SQLITE_MIGRATIONS[1]}; {SQLITE_MIGRATIONS[2]}; PRAGMA user_version = 3;")
+        conn.executescript(
+            "UPDATE timeline SET state = 2 WHERE id = 3;"
+            "INSERT INTO dedup VALUES (2, '9', 'd', 1, 1), (2, '10', 'e', 2, 3), (3, '9', 'f', 4, 4);"
+        )
+    store = await open_store("sqlite", folder, LIMITS)
+    found = [await store.transaction(1, xid, key) for xid, key in ((1, "9"), (1, "10"), (2, "9"))]
+    assert found == [Remembered("d", 1, 1), Remembered("e", 2, 3), None]
     await store.close()
     assert check_store(folder) == []

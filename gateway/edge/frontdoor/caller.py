@@ -22,11 +22,22 @@ _END = b"\r\n\r\n"
 class Caller(asyncio.Protocol):
     """Reads one request after the other and answers each before it looks at the next.
 
-    It lives per connection and works per call, hence the slots, the one task per call and nothing else, and the ways
-    past the general case for a request that arrives in one piece.
+    It lives per connection and works per call, hence the slots, the one task per call or none, and the ways past the
+    general case for a request that arrives in one piece.
     """
 
-    __slots__ = ("_door", "_full", "_held", "_kept", "_need", "_rest", "_task", "_transport", "due")
+    __slots__ = (
+        "_asking",
+        "_door",
+        "_full",
+        "_held",
+        "_kept",
+        "_need",
+        "_rest",
+        "_task",
+        "_transport",
+        "due",
+    )
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -35,6 +46,8 @@ class Caller(asyncio.Protocol):
         self._rest: bytes | bytearray | None = None
         # How many bytes the request has of which a part is there; 0 while its head is not.
         self._need = 0
+        # What is under way, and whether its answer is the last; the task that is at it, where it takes one.
+        self._asking: tuple[Route, Asked, bool] | None = None
         self._task: asyncio.Task[None] | None = None
         self._kept = self._full = self._held = False
         self.due = math.inf
@@ -43,7 +56,7 @@ class Caller(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether a request is under way."""
-        return self._task is not None
+        return self._asking is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has come in."""
@@ -58,14 +71,14 @@ class Caller(asyncio.Protocol):
         """The caller has gone: a request under way goes on all the same."""
         self._transport = self._rest = None
         self.due = math.inf
-        if self._task is None:
+        if self._asking is None:
             self._door.gone(self)
 
     def data_received(self, data: bytes) -> None:
         """Do what is asked, unless something is under way already or answers are not taken."""
         if self._rest is not None:
             self._add(data)
-        elif self._task is not None or self._full:
+        elif self._asking is not None or self._full:
             self._rest = data
             self._hold()
         else:
@@ -78,12 +91,12 @@ class Caller(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Answers are taken again: go on with what has come meanwhile."""
         self._full = False
-        if self._task is None:
+        if self._asking is None:
             self._next()
 
     def leave(self) -> None:
         """Take no more requests: close now, or after the answer to the one under way."""
-        if self._task is None and self._transport is not None:
+        if self._asking is None and self._transport is not None:
             self._transport.close()
 
     def cut(self) -> None:
@@ -100,7 +113,7 @@ class Caller(asyncio.Protocol):
             rest = self._rest = bytearray(cast("bytes", rest))
         seen = len(rest)
         rest += data
-        if self._task is not None or self._full:
+        if self._asking is not None or self._full:
             self._hold()
         elif self._need:
             if len(rest) >= self._need:
@@ -154,7 +167,10 @@ class Caller(asyncio.Protocol):
         if len(data) == need:
             self.due = math.inf
             asked = Asked(block.headers, route.query, data[end:])
-            self._task = door.loop.create_task(self._do(route, asked, block.last))
+            self._asking = route, asked, block.last
+            beginning = route.beginning
+            if beginning is None or not door.answering.begin(beginning, asked, self._tell):
+                self._task = door.loop.create_task(self._do(route, asked))
         elif len(data) < need:
             self._rest = data
             self._need = need
@@ -163,17 +179,33 @@ class Caller(asyncio.Protocol):
             # More in one piece than a request, by which aiohttp does none of it where any of it is malformed.
             self._hand_over(data)
 
-    async def _do(self, route: Route, asked: Asked, last: bool) -> None:  # noqa: FBT001 - said per call
+    def _tell(self, reply: Reply | None) -> None:
+        """Take the answer to a call that was begun; None: it is to be called after all, if anybody is there to hear."""
+        if reply is not None:
+            self._finish(reply)
+        elif self._transport is None or self._transport.is_closing():
+            self._end()
+        else:
+            assert self._asking is not None, "it is under way"
+            route, asked, _ = self._asking
+            self._task = self._door.loop.create_task(self._do(route, asked))
+
+    async def _do(self, route: Route, asked: Asked) -> None:
         try:
             reply = await self._door.answering.answer(route.call, asked)
         except BaseException:
             # The drain has run out of time, and it was cut.
             self._end()
             raise
+        self._finish(reply)
+
+    def _finish(self, reply: Reply) -> None:
+        """Answer what is under way, if anybody is there to hear."""
+        asking = self._asking
         self._end()
         transport = self._transport
-        if transport is not None and not transport.is_closing():
-            self._answer(transport, reply, last=last or self._door.ending)
+        if asking is not None and transport is not None and not transport.is_closing():
+            self._answer(transport, reply, last=asking[2] or self._door.ending)
 
     def _answer(self, transport: asyncio.Transport, reply: Reply, *, last: bool) -> None:
         door = self._door
@@ -189,7 +221,7 @@ class Caller(asyncio.Protocol):
 
     def _end(self) -> None:
         """The request is no longer under way."""
-        self._task = None
+        self._asking = self._task = None
         if self._transport is None:
             self._door.gone(self)
 

@@ -28,6 +28,7 @@ from gateway.wire.frames import bye_frame
 from gateway.wire.websocket import (
     BINARY,
     CLOSE,
+    CONTINUATION,
     PING,
     PONG,
     MalformedError,
@@ -44,6 +45,14 @@ UNREAD_BYTES_MAX = 64 * 1024
 ANSWER_WAITS_S = 0.1
 """So long the answer to a handshake waits for what is said first: nearly always `welcome`, and both are one write."""
 
+FRAMES_AT_ONCE = 128
+"""So many frames of one device are taken one after the other, then none for `REST_S`: others want to be heard too.
+
+A read has up to 256 kB and the loop reads a socket that has more 32 times before it looks at another: with nothing but
+pings, and without this, that is a million of them."""
+
+REST_S = 0.01
+
 _NORMAL = 1000
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _NOT_HERE = frozenset({"content-length", "expect", "proxy-connection", "transfer-encoding"})
@@ -52,6 +61,9 @@ _NOT_HERE = frozenset({"content-length", "expect", "proxy-connection", "transfer
 _ANSWER = (
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "
 )
+
+_SILENT = frozenset({CONTINUATION, PONG})
+"""Frames that say nothing, but that their sender lives."""
 
 _Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -194,7 +206,11 @@ class DeviceSocket(asyncio.Protocol):
     def _next(self) -> _Work | None:
         """Do what was said, up to what must be waited for: that is returned. Who does not take is not heard."""
         reader = self._reader
+        heard = 0
         while reader is not None and not (self._full or self._deaf):
+            if heard == FRAMES_AT_ONCE:
+                return _rest
+            heard += 1
             try:
                 said = reader.next()
                 if said is None:
@@ -231,7 +247,7 @@ class DeviceSocket(asyncio.Protocol):
         elif kind == PING:
             with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
                 self.write(pong_frame(payload))
-        elif kind != PONG:
+        elif kind not in _SILENT:
             return self._hear(asker, payload_json(self.encoding, payload, binary=kind == BINARY))
         return None
 
@@ -371,3 +387,8 @@ class DeviceSocket(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def _rest() -> None:
+    """What is done for a device that says very much at once."""
+    await asyncio.sleep(REST_S)

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from gateway.edge.facades.native.routes import ROUTES, Call
+from gateway.edge.facades.native.routes import BEGINNINGS, ROUTES, Beginning, Call
 from gateway.edge.frontdoor.head import Head, read_head
 from gateway.edge.frontdoor.query import read_query
 
@@ -33,11 +33,12 @@ _NO_QUERY: dict[str, str] = {}
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A call, what the query of its request says, and whether a body belongs to it."""
+    """A call, what the query of its request says, whether a body belongs to it, and how it is begun if it can be."""
 
     call: Call
     query: dict[str, str]
     bodiless: bool
+    beginning: Beginning | None = None
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ class Plain:
         self._lines: dict[bytes, Route] = {}
         self._starts: dict[bytes, Route] = {}
         for verb, path, call in ROUTES:
-            route = Route(call, _NO_QUERY, verb == "GET")
+            route = Route(call, _NO_QUERY, verb == "GET", BEGINNINGS.get(call))
             self._lines[f"{verb} {path} HTTP/1.1\r\n".encode()] = route
             self._starts[f"{verb} {path}".encode()] = route
         self._blocks: dict[bytes, Block] = {}
@@ -79,7 +80,7 @@ class Plain:
         query = _QUERY.fullmatch(rest)
         if query is None:
             return None
-        return Route(route.call, read_query(query[1].decode()), route.bodiless)
+        return Route(route.call, read_query(query[1].decode()), route.bodiless, route.beginning)
 
     def block(self, line: bytes, block: bytes) -> Block | None:
         """The headers after such a line, up to and with the empty line; None if they are not plain."""

@@ -31,7 +31,7 @@ from gateway.store.sqlite.texts import count
 
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
 _NEXT = f"""
-SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), {ANY_BLOCK},
+SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), (SELECT max(key) FROM dedup), {ANY_BLOCK},
     (SELECT json_group_array(json_array(a.id, a.storage_bytes_max - a.stored_bytes))
     FROM json_each(?) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0)
 FROM meta
@@ -47,7 +47,7 @@ _KEYS = Many(
     """SELECT json_group_array(json_array(d.sender, d.key, d.digest, d.first_msg_id, d.last_msg_id))
     FROM (VALUES""",
     "(?, ?)",
-    ") AS j CROSS JOIN dedup AS d ON d.sender = j.column1 AND d.key = j.column2",
+    ") AS j CROSS JOIN dedup AS d ON d.key = j.column2 AND d.sender = j.column1",
 )
 _MAKE_TIMELINES = Many("INSERT INTO timeline (id, app, xid, kind) VALUES", f"(?, ?, ?, {Scope.USER:d})")
 _MAKE_USERS = Many("INSERT INTO user (id, app, created_at) VALUES", "(?, ?, ?)")
@@ -66,7 +66,7 @@ _MESSAGES = Many(
 _ENTRIES = Many(
     "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
 )
-_DEDUP = Many("INSERT INTO dedup (sender, key, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
+_DEDUP = Many("INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
 
 
 def append_batch(
@@ -153,7 +153,7 @@ class _Run:
         self._drafts = drafts
         self._history_max = limits.room_history_max
         apps = list({draft.app for draft in drafts})
-        next_msg_id, next_body_id, any_block, room = one(conn, _NEXT, (rows(apps),))
+        next_msg_id, next_body_id, last_key, any_block, room = one(conn, _NEXT, (rows(apps),))
         parties = {
             (app, xid): Moving(*party) for app, xid, *party in _PARTIES.read(conn, list(named(drafts)))
         }
@@ -161,7 +161,7 @@ class _Run:
         self._related = Related(find_related(conn, drafts, limits.related_max), limits.related_max)
         self._run = Run(
             parties=parties,
-            known=self._read_keys(parties),
+            known=self._read_keys(parties, last_key or ""),
             members=members_among(conn, directed) if directed else (),
             blocked=blocked_pairs(conn, blockable(drafts, parties)) if any_block else (),
             room=dict(msgspec.json.decode(room)),
@@ -184,11 +184,15 @@ class _Run:
             self._write()
         return answers
 
-    def _read_keys(self, parties: Mapping[Named, Moving]) -> dict[tuple[int, str], tuple[str, int, int]]:
+    def _read_keys(
+        self, parties: Mapping[Named, Moving], last_key: str
+    ) -> dict[tuple[int, str], tuple[str, int, int]]:
+        """Read what keys were used for. None above the last of the table was: most that count or tell the time."""
+        # The table is in the order of UTF-8's bytes, which is that of code points, by which Python compares.
         wanted = [
             (sender.id, draft.key)
             for draft in self._drafts
-            if draft.key and (sender := parties.get((draft.app, draft.sender_xid)))
+            if draft.key and draft.key <= last_key and (sender := parties.get((draft.app, draft.sender_xid)))
         ]
         if not wanted:
             return {}
@@ -216,7 +220,8 @@ class _Run:
         mark(conn, self._related.marks)
         # In the order of the tree: the next place is mostly near the last one.
         _ENTRIES.run(conn, sorted(run.entries))
-        _DEDUP.run(conn, run.keys)
+        # In the order of the tree, too: by key.
+        _DEDUP.run(conn, sorted(run.keys))
         _HEADS.run(conn, [(party.id, party.head, party.last) for party in run.moved.values()])
         count(conn, run.stored)
         conn.execute("UPDATE meta SET next_msg_id = ?", (run.next_msg_id,))

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, SAFE_MAX, Message, Scope, User
-from gateway.store.base import History, HistoryItem, Party, Readers, Recent
-from gateway.store.rows import NOTICE, STATUSES, to_history, to_message
+from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, User
+from gateway.store.base import History, Party, Readers, Recent
+from gateway.store.rows import NOTICE, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
-from gateway.store.sqlite.messages import MESSAGE_COLUMNS, MESSAGE_JOINS, MESSAGE_JSON, TEXTS_AND_MORE
+from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 from gateway.store.sqlite.stays import others_reach
+
+# Of what SQLite puts together items are made in one step. It has no booleans: those are numbers, hence not strict.
+_items = msgspec.json.Decoder(list[HistoryItem], strict=False)
+_msg_id = attrgetter("msg_id")
 
 # A conversation's page is one statement, which is one snapshot, and its rows are sorted here, where it costs nothing:
 # SQL promises no order to an aggregate. What is the same for all of its messages is asked once for the page: SQLite
 # reads a subquery that names no column of theirs one time.
+
+_SHOWN = f"""m.ctype, ifnull(b.content, ''), ifnull(b.attachment, ''), ifnull(b.config, ''), ifnull(b.ext, ''), m.at,
+    m.flags & {NOTICE}, m.expires_at"""
+"""The columns of a `HistoryItem` between whom it concerns, which is known beforehand, and its status."""
 
 # The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice lies
 # in its receiver's history only. The reserved user `system` holds no conversations of its own, yet may look back at
 # what it sent.
 _P2P_BELOW = "coalesce((SELECT deleted FROM conversation WHERE usr = ?1 AND opp = ?2), 0)"
 _P2P = f"""
-SELECT json_group_array(json_array(m.msg_id, {Scope.USER:d}, iif(m.sender = ?1, ?5, ?6), m.device_sn,
-    iif(m.target = ?1, ?5, ?6), {TEXTS_AND_MORE}, 0,
+SELECT json_group_array(json_array(m.msg_id, iif(m.sender = ?1, ?5, ?6), m.device_sn, iif(m.target = ?1, ?5, ?6),
+    {_SHOWN},
     CASE WHEN m.sender = ?1 AND m.target <> ?1 THEN
             CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?2 AND opp = ?1), 0) THEN 2
                  WHEN m.seq <= (SELECT delivered FROM user WHERE id = ?2) THEN 1 ELSE 0 END
@@ -47,7 +57,8 @@ LEFT JOIN body AS b ON b.id = m.body
 # A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
 # receiver and with its sender, and has its status as between users.
 _GROUP = f"""
-SELECT json_group_array(json_array({MESSAGE_COLUMNS}, CASE
+SELECT json_group_array(json_array(m.msg_id, (SELECT xid FROM timeline WHERE id = m.sender), m.device_sn, ?8,
+    {_SHOWN}, CASE
         WHEN m.peer <> 0 THEN
             CASE WHEN CASE m.target WHEN ?1 THEN m.msg_id <= ?6
                       ELSE {directed_read("?2", "m.target", "m.msg_id")} END THEN 2
@@ -65,7 +76,7 @@ FROM (
         AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
     ORDER BY msg_id DESC LIMIT ?5) AS p
 CROSS JOIN message AS m ON m.msg_id = p.msg_id
-{MESSAGE_JOINS}
+LEFT JOIN body AS b ON b.id = m.body
 """
 # Own messages lie between others' in a group, so the count looks at a bounded number of the newest. Where something is
 # unread there is something to be seen; only else it is looked for, and NULL says that there is nothing.
@@ -87,10 +98,10 @@ SELECT json_group_array(json_array(r.last, x.xid, coalesce(nullif(
             AND shown = 1 AND msg_id > r.deleted) THEN 0 END)))
 FROM (
     SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
-        AND opp NOT IN (SELECT value ->> 0 FROM json_each(?6))
+        AND opp NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?6))
     UNION ALL
     SELECT held, max(newest, coalesce(c.last, 0)) AS last, coalesce(c.read, 0), coalesce(c.deleted, 0), 0
-    FROM (SELECT value ->> 0 AS held, value ->> 1 AS newest FROM json_each(?6)) AS j
+    FROM (SELECT CAST(key AS INTEGER) AS held, value AS newest FROM json_each(?6)) AS j
     LEFT JOIN conversation AS c ON c.usr = ?1 AND c.opp = j.held
     WHERE max(newest, coalesce(c.last, 0)) > coalesce(c.deleted, 0)
     UNION ALL
@@ -126,8 +137,7 @@ def history(conn: sqlite3.Connection, asker: User, opposite: Party, start: int, 
             return _group_history(conn, asker, opposite, top, limit)
         finally:
             conn.execute("COMMIT")
-    found = table(conn, _P2P, (asker.id, opposite.id, top, limit + 1, asker.xid, opposite.xid))
-    return _history(found, limit)
+    return _page(conn, _P2P, (asker.id, opposite.id, top, limit + 1, asker.xid, opposite.xid), limit)
 
 
 def _group_history(
@@ -142,9 +152,8 @@ def _group_history(
     if not stay:
         return _room_history(conn, asker, opposite, top, limit)
     below, read, delivered = stay
-    return _history(
-        table(conn, _GROUP, (asker.id, opposite.id, below, top, limit + 1, read, delivered)), limit
-    )
+    asked = (asker.id, opposite.id, below, top, limit + 1, read, delivered, opposite.xid)
+    return _page(conn, _GROUP, asked, limit)
 
 
 def _room_history(
@@ -164,20 +173,21 @@ def _room_history(
         return Kind.GROUP_UNKNOWN
     if blocked:
         return Kind.GROUP_BLOCKED
-    return _history(table(conn, _GROUP, (asker.id, opposite.id, 0, top, limit + 1, 0, 0)), limit)
+    return _page(conn, _GROUP, (asker.id, opposite.id, 0, top, limit + 1, 0, 0, opposite.xid), limit)
 
 
-def _history(found: list[Any], limit: int) -> History:
-    found.sort(reverse=True)
-    return to_history([HistoryItem(to_message(row), STATUSES[row[-1]]) for row in found], limit)
+def _page(conn: sqlite3.Connection, sql: str, asked: tuple[Any, ...], limit: int) -> History:
+    items = _items.decode(one(conn, sql, asked)[0])
+    items.sort(key=_msg_id, reverse=True)
+    return to_history(items, limit)
 
 
 def recent(
-    conn: sqlite3.Connection, user_id: int, group_id: int, held: list[tuple[int, int]], limits: Limits
+    conn: sqlite3.Connection, user_id: int, group_id: int, held: Mapping[int, int], limits: Limits
 ) -> list[Recent]:
     """Read the recent list in one statement, whatever the number of messages (lanying.md, unread).
 
-    `held` are conversations with other users whose newest messages the table need not know yet (`Newest`).
+    `held` are the newest messages of conversations with other users that the table need not know yet (`Newest`).
     """
     asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id, rows(held))
     found = table(conn, _RECENT, asked)

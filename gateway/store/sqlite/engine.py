@@ -301,7 +301,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List recent conversations."""
         # What the table is not told yet is taken before the snapshot: one that is told meanwhile is in both.
-        held = [] if group_id else self._newest.held(user_id)
+        held = {} if group_id else self._newest.held(user_id)
         return await self._read(
             lambda conn: conversations.recent(conn, user_id, group_id, held, self._limits)
         )

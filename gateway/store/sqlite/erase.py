@@ -42,6 +42,12 @@ _WINDOW = f"""
 SELECT msg_id, body IS NOT NULL AND (sender = ?1 OR (target = ?1 AND flags & {NOTICE})) FROM message
 WHERE msg_id > ?2 AND msg_id <= ?3 ORDER BY msg_id LIMIT ?4
 """
+# What the user's transactions were answered by, in the same window.
+_FORGET = """
+DELETE FROM dedup WHERE (key, sender) IN (
+    SELECT key, sender FROM dedup INDEXED BY dedup_last
+    WHERE last_msg_id > ?2 AND last_msg_id <= ?3 AND sender = ?1)
+"""
 
 
 def _begin(conn: sqlite3.Connection, draft: JobDraft) -> int:
@@ -70,9 +76,9 @@ def _page(conn: sqlite3.Connection, task: Task, limits: Limits) -> Page:
     if theirs:
         wipe(conn, theirs, ERASED)
     finished = len(window) < limits.erase_page_max
-    if finished:
-        conn.execute("DELETE FROM dedup WHERE sender = ?", (user_id,))
-    return Page(progress=window[-1][0] if window else task.progress, done=len(theirs), finished=finished)
+    progress = window[-1][0] if window else task.progress
+    conn.execute(_FORGET, (user_id, task.progress, task.ends_at if finished else progress))
+    return Page(progress=progress, done=len(theirs), finished=finished)
 
 
 def _leave(conn: sqlite3.Connection, user_id: int, at: int) -> list[Placed]:

@@ -121,7 +121,7 @@ _LINES = (
     """
     SELECT json_object('type', 'transaction', 'user_id', t.xid, 'transaction_id', d.key,
         'first_msg_id', d.first_msg_id, 'last_msg_id', d.last_msg_id)
-    FROM timeline AS t CROSS JOIN dedup AS d ON d.sender = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+    FROM dedup AS d CROSS JOIN timeline AS t ON t.id = d.sender WHERE t.app = ?1 AND (?2 = 0 OR d.sender = ?2)
     """,
     """
     SELECT json_object('type', 'job', 'kind', kind, 'transaction_id', key, 'progress', progress, 'ends_at', ends_at,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-TEXTS_AND_MORE = """m.ctype, b.content, b.attachment, b.config, b.ext, m.at, m.flags, m.seq, m.related,
-    m.expires_at"""
-"""The columns of a message but for its id and whom it concerns: those two sides may be known beforehand."""
-
 # The peer of a message to a user is its sender; where it is a group, the message went to some of its members only.
-MESSAGE_COLUMNS = f"""m.msg_id, tt.kind, st.xid, m.device_sn, tt.xid, {TEXTS_AND_MORE},
+MESSAGE_COLUMNS = """m.msg_id, tt.kind, st.xid, m.device_sn, tt.xid, m.ctype, b.content, b.attachment, b.config, b.ext,
+    m.at, m.flags, m.seq, m.related, m.expires_at,
     CASE WHEN m.peer IN (0, m.sender) THEN 0 ELSE (SELECT xid FROM timeline WHERE id = m.peer) END"""
 """The columns of a message, for queries that join by `MESSAGE_JOINS`."""
 

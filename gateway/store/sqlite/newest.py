@@ -72,15 +72,22 @@ class Newest:
         self._began_at = 0
 
     def load(self, conn: sqlite3.Connection) -> None:
-        """Read what the table is behind by."""
-        self._held, self._round, self._count = {}, [], 0
-        self._told_to, self._next_msg_id = one(conn, "SELECT told_to, next_msg_id FROM meta")
-        self._hold({(usr, opp): last for usr, opp, last in table(conn, _BEHIND)})
+        """Read what the table is behind by.
 
-    def held(self, user_id: int) -> list[tuple[int, int]]:
-        """List with whom a user has conversations that the table may be behind in, and their newest messages."""
+        What was held before is so until all is read: lists are read meanwhile, and where this fails, until it does not.
+        """
+        told_to, next_msg_id = one(conn, "SELECT told_to, next_msg_id FROM meta")
+        behind = table(conn, _BEHIND)
+        held: dict[int, dict[int, int]] = {}
+        for usr, opp, last in behind:
+            held.setdefault(usr, {})[opp] = last
+        self._held, self._round, self._count = held, [], len(behind)
+        self._told_to, self._next_msg_id = told_to, next_msg_id
+
+    def held(self, user_id: int) -> dict[int, int]:
+        """With whom a user has conversations that the table may be behind in, and their newest messages."""
         # One call that cannot be interrupted: the writer's thread changes what is copied.
-        return list(self._held.get(user_id, {}).copy().items())
+        return self._held.get(user_id, {}).copy()
 
     def settle(self, conn: sqlite3.Connection, pairs: Iterable[Pair], new: Mapping[Pair, int]) -> None:
         """Tell the table of these conversations; `new` is what this transaction has brought by itself."""
@@ -102,7 +109,7 @@ class Newest:
             self._round = sorted(self._held, reverse=True)
             # Not at this batch: what it brings is held only after it, and may come too late for the round.
             self._began_at = self._next_msg_id
-        return self._tell(conn, len(new) + LEAST, swept_to)
+        return self._tell(conn, len(new) + LEAST, swept_to, new)
 
     def tell_all(self, conn: sqlite3.Connection) -> None:
         """Tell the table all, in a transaction of its own: it is behind by nothing."""
@@ -113,7 +120,7 @@ class Newest:
         self._began_at = next_msg_id
         conn.execute("BEGIN IMMEDIATE")
         try:
-            told = self._tell(conn, self._count, swept_to)
+            told = self._tell(conn, self._count, swept_to, {})
             conn.execute("COMMIT")
         except BaseException:
             if conn.in_transaction:
@@ -121,11 +128,12 @@ class Newest:
             raise
         self.note(told, {}, next_msg_id)
 
-    def _tell(self, conn: sqlite3.Connection, count: int, swept_to: int) -> Told:
+    def _tell(self, conn: sqlite3.Connection, count: int, swept_to: int, new: Mapping[Pair, int]) -> Told:
         """Tell the table of the next conversations of the round, in its own order."""
         chosen: list[tuple[int, int, int]] = []
         for usr in reversed(self._round):
-            chosen += [(usr, opp, last) for opp, last in sorted(self._held[usr].items())]
+            # Of what this batch brings the table may know already (`settle`): it must not go back.
+            chosen += [(usr, opp, new.get((usr, opp), last)) for opp, last in sorted(self._held[usr].items())]
             if len(chosen) > count:
                 break
         told = Told(chosen[:count], len(chosen) <= count, self._began_at - 1)

@@ -26,15 +26,15 @@ SELECT json_group_array(msg_id) FROM entry WHERE t = ? AND seq <= ? AND kind = {
 """
 # Ids of one send lie side by side, and those of two sends apart, so that the next end of a send is the end of this one.
 _ANSWERED = """
-SELECT json_group_array(json_array(sender, key)) FROM (
-    SELECT DISTINCT d.sender AS sender, d.key AS key
+SELECT json_group_array(json_array(key, sender)) FROM (
+    SELECT DISTINCT d.key AS key, d.sender AS sender
     FROM (SELECT value AS msg_id, (SELECT min(last_msg_id) FROM dedup WHERE last_msg_id >= value) AS last
           FROM json_each(?)) AS p
     CROSS JOIN dedup AS d ON d.last_msg_id = p.last AND d.first_msg_id <= p.msg_id
     WHERE NOT EXISTS (SELECT 1 FROM message WHERE msg_id BETWEEN d.first_msg_id AND d.last_msg_id))
 """
 _FORGET = """
-DELETE FROM dedup WHERE (sender, key) IN (
+DELETE FROM dedup WHERE (key, sender) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))
 """
 

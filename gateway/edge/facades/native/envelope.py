@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -74,6 +74,10 @@ class Reply(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     retry_after_s: int = 0
+
+
+Tell = Callable[[bytes | Problem | None], None]
+"""Hears once what a call that was begun has come to: its envelope, its refusal, or None: call it after all."""
 
 
 class _Envelope(msgspec.Struct):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.service import Core
+from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import DEVICE_SN_MAX, INT64_MAX, SAFE_MAX, Ctype, Message, Status
+from gateway.domain.model import DEVICE_SN_MAX, INT64_MAX, SAFE_MAX, Ctype, HistoryItem, Status
 from gateway.edge.decode import Query
 from gateway.edge.facades.native.asking import principal_of, recognised
 from gateway.edge.facades.native.decode import decode_broadcast, decode_recall, decode_send
-from gateway.edge.facades.native.envelope import DONE, Asked, paged, sent, success
+from gateway.edge.facades.native.envelope import DONE, Asked, Tell, paged, sent, success
 
 # Looked up and not asked of the enums, for every message of a page: theirs costs as much as the rest of an item.
 _CTYPES = {int(ctype): ctype.name for ctype in Ctype}
@@ -93,6 +94,18 @@ async def send(core: Core, limits: Limits, asked: Asked) -> bytes:
     return sent(first, last)
 
 
+def begin_send(core: Core, limits: Limits, asked: Asked, tell: Tell) -> bool:
+    """Begin a send that waits for nothing but its commit; False: it is another one, and `send`'s."""
+    principal = recognised(core, asked)
+    if principal is None:
+        return False
+
+    def tell_sent(told: tuple[int, int] | Problem | None) -> None:
+        tell(sent(*told) if isinstance(told, tuple) else told)
+
+    return core.messaging.begin(principal, decode_send(asked.body, limits), tell_sent)
+
+
 async def notify(core: Core, limits: Limits, asked: Asked) -> bytes:
     """POST, PUT /message/notify."""
     principal = recognised(core, asked) or await principal_of(core, asked)
@@ -117,13 +130,13 @@ async def recall(core: Core, limits: Limits, asked: Asked) -> bytes:
 
 async def conversation(core: Core, limits: Limits, asked: Asked) -> bytes:
     """GET /message/conversation: a page, from the newest or `msg_id_start` towards older ones."""
-    principal = await principal_of(core, asked)
+    principal = recognised(core, asked) or await principal_of(core, asked)
     query = Query(asked.query)
     opposite_xid = query.number("opposite_id", 1, SAFE_MAX)
     start = query.number("msg_id_start", 0, SAFE_MAX, 0)
     limit = min(query.number("limit", 1, INT64_MAX, limits.page_default), limits.page_max)
     history = await core.conversations.page(principal, opposite_xid, start, limit)
-    items = [_item(item.message, _STATUSES[item.status]) for item in history.items]
+    items = [_item(item) for item in history.items]
     return success(_Page(not history.next_msg_id, items, len(items), history.next_msg_id))
 
 
@@ -136,7 +149,7 @@ async def delete(core: Core, _: Limits, asked: Asked) -> bytes:
 
 async def unread(core: Core, _: Limits, asked: Asked) -> bytes:
     """GET /message/unread: the recent conversations, newest first."""
-    principal = await principal_of(core, asked)
+    principal = recognised(core, asked) or await principal_of(core, asked)
     found = await core.conversations.unread(principal)
     return success([_Recent(_Xid(recent.conversation_xid, 0), recent.unread) for recent in found])
 
@@ -163,17 +176,17 @@ async def readers(core: Core, limits: Limits, asked: Asked) -> bytes:
     return paged(told, page.cursor, page.version)
 
 
-def _item(message: Message, status: str) -> _Item:
+def _item(item: HistoryItem) -> _Item:
     return _Item(
-        msg_id=message.msg_id,
-        from_xid=_Xid(message.sender_xid, message.sender_sn),
-        to_xid=_Xid(message.group_xid or message.target_xid, 0),
-        content=message.content,
-        ctype=_CTYPES[message.ctype],
-        attachment=message.attachment,
-        config=message.config,
-        ext=message.ext,
-        status=status,
-        timestamp=message.at,
-        expires_at=message.expires_at or msgspec.UNSET,
+        item.msg_id,
+        _Xid(item.sender_xid, item.sender_sn),
+        _Xid(item.target_xid, 0),
+        item.content,
+        _CTYPES[item.ctype],
+        item.attachment,
+        item.config,
+        item.ext,
+        _STATUSES[item.status],
+        item.at,
+        expires_at=item.expires_at or msgspec.UNSET,
     )

@@ -18,10 +18,16 @@ from gateway.edge.facades.native import (
     roster,
     users,
 )
-from gateway.edge.facades.native.envelope import Asked
+from gateway.edge.facades.native.envelope import Asked, Tell
 
 Call = Callable[[Core, Limits, Asked], Awaitable[bytes]]
 """A native call: the answer's envelope as bytes, or a `Problem`."""
+
+Beginning = Callable[[Core, Limits, Asked, Tell], bool]
+"""Begins a call that waits for one thing only, so that it needs no task; False: nothing is done, call it instead.
+
+It may raise a `Problem` at once, in place of telling it.
+"""
 
 ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
     (verb, path, call)
@@ -96,3 +102,6 @@ ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
     for verb in verbs.split()
 )
 """Verb, path and call of everything the native dialect has."""
+
+BEGINNINGS: dict[Call, Beginning] = {messages.send: messages.begin_send}
+"""The calls that there are so many of that a task for each counts."""

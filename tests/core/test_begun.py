@@ -1,0 +1,176 @@
+"""Sends that are begun and told of: the same answers as those that are awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.core.messaging import TellSent
+from gateway.core.order import Order
+from gateway.core.principal import Principal
+from gateway.domain.drafts import Appended, Refused
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.domain.model import Scope
+from tests.core.stage import Stage, open_stage, refused
+
+ORDER = Order(scope=Scope.USER, targets=(7,), ctype=0, content="hi")
+KEYED = msgspec.structs.replace(ORDER, transaction_id=4)
+WAIT_S = 10
+
+Sent = tuple[int, int] | Problem | None
+
+
+def telling() -> tuple[asyncio.Future[Sent], TellSent]:
+    """What is told, and what tells it."""
+    told: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
+    return told, told.set_result
+
+
+async def begun(stage: Stage, principal: Principal, order: Order) -> Sent:
+    told, tell = telling()
+    assert stage.core.messaging.begin(principal, order, tell)
+    return await asyncio.wait_for(told, WAIT_S)
+
+
+async def test_it_is_told_what_send_returns(stage: Stage) -> None:
+    """A send that is begun is committed, and one with its transaction id gets the same answer down either way."""
+    principal = await stage.user(5)
+    plain, keyed = await begun(stage, principal, ORDER), await begun(stage, principal, KEYED)
+    assert isinstance(plain, tuple)
+    assert plain != keyed == await begun(stage, principal, KEYED)
+    assert keyed == await stage.core.messaging.send(principal, KEYED)
+    found = await stage.store.message(principal.app.id, plain[0])
+    assert found is not None
+    assert (found.sender_xid, found.target_xid, found.content) == (5, 7, "hi")
+
+
+async def test_it_is_told_of_several_targets(stage: Stage) -> None:
+    """The first and the last id."""
+    told = await begun(stage, await stage.user(5), msgspec.structs.replace(ORDER, targets=(7, 8, 9)))
+    assert isinstance(told, tuple)
+    assert told[1] == told[0] + 2
+
+
+async def test_an_administrator_sends_for_anybody(stage: Stage) -> None:
+    """Whom it names is who sends."""
+    principal = await stage.admin()
+    told = await begun(stage, principal, msgspec.structs.replace(ORDER, from_xid=6))
+    assert isinstance(told, tuple)
+    found = await stage.store.message(principal.app.id, told[0])
+    assert found is not None
+    assert found.sender_xid == 6
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scope": Scope.GROUP},
+        {"online_only": True},
+        {"ctype": 9, "related": 1},
+        {"from_xid": 6},
+        {"content": ""},
+        {"only": (8,)},
+    ],
+    ids=str,
+)
+async def test_what_is_not_begun(stage: Stage, changes: dict[str, Any]) -> None:
+    """What has to wait for more than its commit, or is refused, is left to `send`: nothing is done."""
+    told, tell = telling()
+    order = msgspec.structs.replace(ORDER, **changes)
+    assert not stage.core.messaging.begin(await stage.user(5), order, tell)
+    assert not told.done()
+    assert not stage.writer.waiting.rows
+
+
+async def test_an_app_with_a_rate(stage: Stage) -> None:
+    """Whoever may have to wait for its turn is not begun."""
+    principal = await stage.user(5)
+    app = msgspec.structs.replace(
+        principal.app, limits=msgspec.structs.replace(principal.app.limits, sends_per_s=1)
+    )
+    told, tell = telling()
+    assert not stage.core.messaging.begin(msgspec.structs.replace(principal, app=app), ORDER, tell)
+    assert not told.done()
+
+
+async def test_an_id_that_was_handed_over(stage: Stage) -> None:
+    """A transaction id of an online-only message is a conflict, which `send` says."""
+    principal = await stage.user(5)
+    await stage.core.messaging.send(principal, msgspec.structs.replace(KEYED, online_only=True))
+    assert not stage.core.messaging.begin(principal, KEYED, telling()[1])
+    with refused(Kind.TRANSACTION_CONFLICT):
+        await stage.core.messaging.send(principal, KEYED)
+
+
+async def test_what_the_rules_refuse(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a transaction id may be a repeat, which `send` finds out; one without is refused at once."""
+    principal = await stage.user(5)
+
+    async def append(batch: list[object]) -> list[Refused]:
+        return [Refused(Kind.BLOCKED, "no") for _ in batch]
+
+    monkeypatch.setattr(stage.store, "append", append)
+    assert await begun(stage, principal, KEYED) is None
+    problem = await begun(stage, principal, ORDER)
+    assert isinstance(problem, Problem)
+    assert (problem.kind, problem.sentence) == (Kind.BLOCKED, "no")
+
+
+async def test_an_unknown_outcome(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may have been done is never tried again, whether the draft or its whole batch failed so."""
+    principal = await stage.user(5)
+    answers: list[list[Refused] | Problem] = [
+        [Refused(Kind.STORE_FAILED, "who knows")],
+        Problem(Kind.STORE_FAILED, "who knows"),
+    ]
+
+    async def append(_: list[object]) -> list[Refused]:
+        answer = answers.pop()
+        if isinstance(answer, Problem):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(stage.store, "append", append)
+    while answers:
+        problem = await begun(stage, principal, KEYED)
+        assert isinstance(problem, Problem)
+        assert problem.kind is Kind.STORE_FAILED
+
+
+async def test_a_full_queue(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds no room is told so at once, and who is told its answer finds the room of its batch free."""
+    async with open_stage(tmp_path, Limits(queue_rows_max=10)) as stage:
+        await stage.app()
+        principal = await stage.user(5)
+
+        async def append(batch: list[object]) -> list[Appended]:
+            return [Appended(1, [(1, 1)], 2, [1]) for _ in batch]
+
+        monkeypatch.setattr(stage.store, "append", append)
+        told, tell = telling()
+
+        def tell_first(_: Sent) -> None:
+            stage.core.messaging.begin(principal, ORDER, tell)
+
+        assert stage.core.messaging.begin(principal, ORDER, tell_first)
+        problem = await begun(stage, principal, ORDER)
+        assert isinstance(problem, Problem)
+        assert problem.kind is Kind.OVERLOADED
+        assert await asyncio.wait_for(told, WAIT_S) == (1, 1)
+        assert not stage.writer.waiting.rows
+
+
+async def test_an_answer_that_cannot_be_told(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and whoever shares the batch is told all the same."""
+    principal = await stage.user(5)
+
+    def broken(_: Sent) -> None:
+        raise RuntimeError("nobody hears")
+
+    assert stage.core.messaging.begin(principal, ORDER, broken)
+    assert isinstance(await begun(stage, principal, ORDER), tuple)
+    assert "nobody hears" in caplog.text
