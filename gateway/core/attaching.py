@@ -6,8 +6,8 @@ Devices come back all at once: the queries of those who attach at the same momen
 from __future__ import annotations
 
 import asyncio
-import itertools
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -123,15 +123,18 @@ class Attaching:
         # At once, so that the next one that attaches is counted and replaced with this one in mind.
         self._hub.admit(connection)
         try:
+            await self._receipts.settle(user.id, device_sn)
+            # Before anything is read of the device: from now on only this connection changes it. And before anything
+            # else is waited for: a bus that hangs must not make of who came first the newest.
+            await self._presence.attach(connection)
+            if connection.over:
+                raise EndedError
             # Registered before the heads are read, here and below: what is committed in between reaches us one way
             # or the other.
             await self._hub.register(connection, session.tracks[user.id], user.xid)
-            await self._receipts.settle(user.id, device_sn)
-            # Before anything is read of the device: from now on only this connection changes it.
-            await self._presence.attach(connection)
-            if session.ended:
-                raise EndedError
             standing = await self._standings.submit((user.id, device_sn))
+            if standing.head < 0:
+                raise _another_store()
             connection.kept = standing.kept
             await self._begin(connection, standing, claim)
             self._presence.hears(connection)
@@ -165,7 +168,8 @@ class Attaching:
         tracks = session.attach(standing.head, groups)
         if tracks:
             bearings += await self._follow(connection, tracks, standing.stays)
-        if session.ended:
+        # Of who has gone meanwhile nothing is stated: it may have come back elsewhere, and know better.
+        if connection.over:
             raise EndedError
         delivered = {stay.group_id: stay.delivered for stay in standing.stays} | {user.id: standing.delivered}
         floors = {stay.group_id: stay.from_seq - 1 for stay in standing.stays} | {user.id: 0}
@@ -205,14 +209,21 @@ class Attaching:
         for track, stay in zip(tracks, stays, strict=True):
             await self._hub.register(connection, track, stay.group_xid)
         user_id, device_sn = connection.user.id, connection.device_sn
-        return await self._bearings.submit([(user_id, device_sn, stay.group_id) for stay in stays])
+        found = await self._bearings.submit([(user_id, device_sn, stay.group_id) for stay in stays])
+        if len(found) != len(stays):
+            raise _another_store()
+        return found
 
     async def _read_standings(self, asked: list[tuple[int, int]]) -> list[Standing]:
         return await self._store.standings(asked)
 
     async def _read_bearings(self, asked: list[_Asked]) -> list[list[Bearing]]:
-        found = iter(await self._store.bearings([one for followed in asked for one in followed]))
-        return [list(itertools.islice(found, len(followed))) for followed in asked]
+        found = deque(await self._store.bearings([one for followed in asked for one in followed]))
+        # What is missing is missing in one device's alone: the others' follow in the order asked.
+        return [
+            [found.popleft() for _, _, one in followed if found and found[0].timeline_id == one]
+            for followed in asked
+        ]
 
     def _stated(self, connection: Connection, bearings: list[Bearing], claim: Claim) -> dict[int, int]:
         """Return the cursors of a `hello` that count: of this epoch, of followed timelines, not above the head."""
@@ -246,6 +257,14 @@ class Attaching:
             "cursors": connection.session.cursors,
         }
         return frame(connection.sink.encoding, "welcome", **told)
+
+
+def _another_store() -> Problem:
+    return Problem(
+        Kind.STORE_FAILED,
+        "the store does not know this user as this node does: come back",
+        retry_after_ms=_FULL_RETRY_MS,
+    )
 
 
 def _start(bearing: Bearing, *, kept: bool, stay: int, delivered: int) -> int:

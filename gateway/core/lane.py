@@ -72,6 +72,10 @@ class Lane(Generic[A, R]):
         futures = [future for _, future in taken]
         try:
             answers = await self._flush([asked for asked, _ in taken])
+            if len(answers) != len(taken):
+                # Nobody knows whose are missing: none may be told what is another's, or wait for ever.
+                message = f"{len(taken)} have asked, and {len(answers)} are answered"
+                raise RuntimeError(message)
         except Exception as error:
             if not isinstance(error, Problem):
                 log.exception("a flush failed")

@@ -89,15 +89,16 @@ class Presence:
         else:
             # A store of this process has it at hand: nothing is gained by waiting for others.
             [number] = await self._attach([connection])
-        if not number and not connection.session.ended:
+        if not number and not connection.over:
             most = self._limits.devices_per_user_max
             raise Problem(Kind.DEVICES_FULL, f"at most {most} devices of one user may be connected")
 
     async def _attach(self, connections: list[Connection]) -> Sequence[int]:
         # First those who went: their places are free.
         await self._part()
-        # Of a device only one is left, for the hub admits no second one.
-        asking = [connection for connection in connections if not connection.session.ended]
+        # Of a device only one is left, for the hub admits no second one. Who has gone takes nobody's place: a node that
+        # was stopped may hear of a device long after that has come back elsewhere.
+        asking = [connection for connection in connections if not connection.over]
         asked = [Attach(connection.user.id, connection.device_sn, self._node) for connection in asking]
         numbers = await self._store.attach(asked) if asked else []
         for connection, number in zip(asking, numbers, strict=True):

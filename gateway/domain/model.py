@@ -361,7 +361,7 @@ class Stay(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """What a device finds when it attaches: one snapshot of its user's stays and own timeline.
 
-    `cursor` is the device's of that timeline; -1 where none is stored.
+    `cursor` is the device's of that timeline; -1 where none is stored. `head` is -1 where there is no such user.
     """
 
     head: int

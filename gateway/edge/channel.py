@@ -61,10 +61,6 @@ class Line(Sink, Protocol):
     def closed(self) -> bool:
         """Whether it has had its `bye`."""
 
-    @property
-    def gone(self) -> bool:
-        """Whether the socket is closed, or about to be."""
-
 
 class Parting(Protocol):
     """A socket that is to end soon, and ends by itself where its peer does not keep it."""

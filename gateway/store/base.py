@@ -76,11 +76,16 @@ class History(msgspec.Struct, frozen=True):
     next_msg_id: int
 
 
-class Recent(msgspec.Struct, frozen=True):
-    """A conversation of the recent list with its count of unread messages (at most `unread_max`)."""
+class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A conversation of the recent list with its count of unread messages (at most `unread_max`).
+
+    `last` is its newest message, by which the list is ordered. Members are in the order of the columns that an engine
+    reads, as those of a `HistoryItem` are.
+    """
 
     conversation_xid: int
     unread: int
+    last: int
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -308,12 +313,16 @@ class Store(Accounts, Upkeep, Presence, Protocol):
         """
 
     async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
-        """Attach, first query, for many (user, device_sn): stays and the own timeline, all in one snapshot."""
+        """Attach, first query, for many (user, device_sn): stays and the own timeline, all in one snapshot.
+
+        Where there is no such user, for this store is not the one that it was known from, the head is -1.
+        """
 
     async def bearings(self, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
         """Attach, second query, for many (user, device_sn, timeline): heads, floors and the devices' cursors.
 
-        Also the sweep's question, of no device: there (0, 0, timeline) is asked.
+        In the order asked, without those of timelines that are not there. Also the sweep's question, of no device:
+        there (0, 0, timeline) is asked.
         """
 
     async def reserve(self, count: int) -> int:

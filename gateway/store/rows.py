@@ -116,11 +116,11 @@ def to_entry(seq: int, kind: int, data: str, message: Sequence[Any]) -> Entry | 
         return None
 
 
-def to_standings(rows: Iterable[Sequence[Any]]) -> list[Standing]:
-    """Build what devices find, in the order asked.
+def to_standings(rows: Iterable[Sequence[Any]], count: int) -> list[Standing]:
+    """Build what so many devices find, in the order asked; those that no row is of find nobody.
 
-    The columns are the place in that order, the members of a `Standing` before its stays, and those of one `Stay`:
-    one row for each, and one whose group is None for who has none.
+    The columns are the place in that order (from 0 on), the members of a `Standing` before its stays, and those of
+    one `Stay`: one row for each, and one whose group is None for who has none.
     """
     found: dict[int, Standing] = {}
     for place, head, delivered, kept, cursor, *stay in rows:
@@ -129,7 +129,7 @@ def to_standings(rows: Iterable[Sequence[Any]]) -> list[Standing]:
             standing = found[place] = Standing(head, delivered, bool(kept), cursor, [])
         if stay[0] is not None:
             standing.stays.append(Stay(*stay))
-    return [standing for _, standing in sorted(found.items())]
+    return [found.get(place) or Standing(-1, 0, kept=False, cursor=-1, stays=[]) for place in range(count)]
 
 
 def to_history(items: list[HistoryItem], limit: int) -> History:

@@ -13,6 +13,7 @@ import pytest
 from gateway.clock import now_ms
 from gateway.core.attaching import Claim, EndedError
 from gateway.core.connection import Connection
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Standing
 from gateway.wire.close import Close
 from gateway.wire.effects import Effect
@@ -123,6 +124,52 @@ async def test_devices_that_come_at_once_are_read_together(
         mine = groups if one.user.xid in (BOB, CAROL) else []
         assert set(welcome["cursors"]) == {"user", *(f"g:{group}" for group in mine)}
     for connection in connections:
+        stage.hub.detach(connection)
+
+
+@pytest.mark.one_node("it takes from what one process's store answers")
+@pytest.mark.parametrize("query", ["standings", "bearings"])
+async def test_who_is_not_there_harms_nobody_else(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """Of devices that attach together each gets its own, also where a restored store does not know one of them."""
+    [group], own = await join_groups(stage, BOB, 1), await stage.group(CAROL)
+    gateway = stage.gateway
+    directory, attaching, store = gateway.core.directory, gateway.channel._attaching, gateway.store
+    alice, carol, bob = [
+        (await directory.identify(APP, await stage.token(uid)))[0] for uid in (ALICE, CAROL, BOB)
+    ]
+    answer, [lost_group] = getattr(store, query), await store.parties(carol.app.id, (own,))
+    assert lost_group is not None
+    unknown = {carol.user.id, lost_group.id}
+
+    async def restored(asked: Sequence[tuple[int, ...]]) -> list[Any]:
+        known = [one for one in asked if one[-1 if query == "bearings" else 0] not in unknown]
+        found = iter(await answer(known))
+        nobody = Standing(-1, 0, kept=False, cursor=-1, stays=[])
+        if query == "bearings":
+            return list(found)
+        return [next(found) if one in known else nobody for one in asked]
+
+    monkeypatch.setattr(store, query, restored)
+    sinks = [Sink() for _ in range(3)]
+    first, lost, last = await asyncio.gather(
+        *(
+            attaching.attach(one.app, one.user, Claim(device_sn=1), sink, now_ms() + 60_000)
+            for one, sink in zip((alice, carol, bob), sinks, strict=True)
+        ),
+        return_exceptions=True,
+    )
+    assert isinstance(lost, Problem)
+    assert lost.kind is Kind.STORE_FAILED
+    assert sinks[1].frames == []
+    assert [(sink.frames[0]["uid"], set(sink.frames[0]["cursors"])) for sink in (sinks[0], sinks[2])] == [
+        (ALICE, {"user"}),
+        (BOB, {"user", f"g:{group}"}),
+    ]
+    assert carol.user.id not in stage.hub.followed
+    for connection in (first, last):
+        assert isinstance(connection, Connection)
         stage.hub.detach(connection)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 
 from gateway.bus.base import Shut
-from gateway.core.attaching import EndedError
+from gateway.clock import now_ms
+from gateway.core.attaching import Claim, EndedError
 from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Kind, Problem
 from gateway.store.sqlite import SqliteStore
@@ -50,7 +52,7 @@ class TestReplaced:
         assert newest.ended is None
 
     async def test_before_the_node_hears_of_the_user(self, nodes: Nodes) -> None:
-        """Who came while a node had not subscribed yet is older than the newcomer there, and is replaced by it."""
+        """Who came first is the older one, however long its node waits for the bus; it is asked for soon, by itself."""
         here, there = nodes
         subscribe = there.bus.subscribe
         sinks: list[Sink] = []
@@ -60,12 +62,64 @@ class TestReplaced:
             await subscribe(timeline_id)
 
         there.bus.subscribe = slow  # type: ignore[method-assign]
-        _, newer = await there.begin(BOB)
-        [older] = sinks
+        _, older = await there.begin(BOB)
         assert await end_of(older) == Close.REPLACED
+        [newer] = sinks
         assert newer.ended is None
-        [connection] = there.hub.connections
+        [connection] = here.hub.connections
         assert not connection.detached
+
+    async def test_what_the_older_one_states_meanwhile(self, nodes: Nodes) -> None:
+        """Counts no more: a device that was set up anew holds nothing, whatever it said before on another node."""
+        here, there = nodes
+        for text in ("one", "two"):
+            await here.send(ALICE, BOB, text)
+        subscribe = there.bus.subscribe
+
+        async def slow(timeline_id: int) -> None:
+            there.bus.subscribe = subscribe  # type: ignore[method-assign]
+            connection, _ = await here.attach(BOB, cursors={"user": 0})
+            here.hub.close(connection, Close.DRAINING, "")
+            await subscribe(timeline_id)
+
+        there.bus.subscribe = slow  # type: ignore[method-assign]
+        with suppress(EndedError):
+            await there.begin(BOB, cursors={"user": 2})
+        _, sink = await here.attach(BOB)
+        await told(sink, "one", "two")
+
+    async def test_who_is_gone_replaces_nobody(self, nodes: Nodes) -> None:
+        """A node that was stopped hears of a device long after that has come back elsewhere."""
+        here, there = nodes
+        _, sink = await here.attach(BOB)
+        principal, gone = await there.principal(BOB), Sink()
+        gone.gone = True
+        claim = Claim(device_sn=1, cursors={"user": 0})
+        with pytest.raises(EndedError):
+            await there.attaching.attach(principal.app, principal.user, claim, gone, now_ms() + 60_000)
+        await here.sweep.sweep()
+        assert sink.ended is None
+        assert gone.frames == []
+        assert there.hub.connections == []
+
+    async def test_who_goes_while_it_attaches_states_nothing(self, nodes: Nodes) -> None:
+        """It may have said something else elsewhere since."""
+        here, there = nodes
+        await here.send(ALICE, BOB, "one")
+        await here.attach(BOB, cursors={"user": 0})
+        principal, goes = await there.principal(BOB), Sink()
+        standings = there.view.standings
+
+        async def slow(asked: Any) -> Any:
+            goes.gone = True
+            return await standings(asked)
+
+        there.view.standings = slow
+        claim = Claim(device_sn=1, cursors={"user": 1})
+        with pytest.raises(EndedError):
+            await there.attaching.attach(principal.app, principal.user, claim, goes, now_ms() + 60_000)
+        _, sink = await here.attach(BOB)
+        await told(sink, "one")
 
     async def test_while_it_attaches(self, nodes: Nodes) -> None:
         """A newcomer whose note was lost meanwhile is asked for soon, by itself."""

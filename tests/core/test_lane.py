@@ -108,3 +108,17 @@ async def test_a_lane_that_has_drained_is_at_rest() -> None:
         gate.set()
     await draining
     assert [future.result() for future in asked] == [10, 20]
+
+
+async def test_answers_that_are_too_few_are_nobodys() -> None:
+    """Whose is missing is not known: all are told that it failed, and whoever comes next is served."""
+    asked: list[int] = []
+
+    async def flush(taken: list[int]) -> list[int]:
+        asked.extend(taken)
+        return taken[1:] if len(taken) > 1 else taken
+
+    lane: Lane[int, int] = Lane(flush, Line(10))
+    found = await asyncio.gather(*(lane.submit(one) for one in (1, 2, 3)), return_exceptions=True)
+    assert [one.kind for one in found if isinstance(one, Problem)] == [Kind.INTERNAL] * 3
+    assert await lane.submit(4) == 4

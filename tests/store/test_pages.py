@@ -121,6 +121,19 @@ async def test_standings_are_told_in_the_order_asked(stage: Stage) -> None:
     assert await stage.store.standings([]) == []
 
 
+async def test_who_is_not_there_is_nobody_else(stage: Stage) -> None:
+    """Users may be missing that a node still knows, of a store that was restored: the others get what is theirs."""
+    group = await stage.group(1, 2)
+    two, group_id = await stage.id(2), await stage.id(group)
+    nobody = Standing(-1, 0, kept=False, cursor=-1, stays=[])
+    found = await stage.store.standings([(10**9, 1), (two, 1), (10**9, 2), (10**9 + 1, 1)])
+    assert [one.head for one in found] == [-1, 1, -1, -1]
+    assert found[0] == nobody
+    assert [stay.group_xid for stay in found[1].stays] == [group]
+    asked = [(two, 1, 10**9), (two, 1, group_id), (two, 1, 10**9 + 1), (two, 2, two)]
+    assert [one.timeline_id for one in await stage.store.bearings(asked)] == [group_id, two]
+
+
 async def test_bearings_of_many_devices(stage: Stage) -> None:
     """Each has the cursor of the device it is asked for."""
     await stage.send(1, 2)

@@ -42,9 +42,6 @@ from gateway.wire.websocket import (
 UNREAD_BYTES_MAX = 64 * 1024
 """So much of what a device says may wait for a request before it; then its socket is not read, until that is done."""
 
-ANSWER_WAITS_S = 0.1
-"""So long the answer to a handshake waits for what is said first: nearly always `welcome`, and both are one write."""
-
 FRAMES_AT_ONCE = 128
 """So many frames of one device are taken one after the other, then none for `REST_S`: others want to be heard too.
 
@@ -52,6 +49,9 @@ A read has up to 256 kB and the loop reads a socket that has more 32 times befor
 pings, and without this, that is a million of them."""
 
 REST_S = 0.01
+
+ANSWER_WAITS_S = 0.1
+"""So long the answer to a handshake waits for what is said first: nearly always `welcome`, and both are one write."""
 
 _NORMAL = 1000
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")

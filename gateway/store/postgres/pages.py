@@ -27,7 +27,7 @@ LEFT JOIN LATERAL (
 ORDER BY j.place, p.seq_at
 """
 _STANDINGS = """
-SELECT j.place, t.head, u.delivered, d.usr IS NOT NULL,
+SELECT j.place - 1, t.head, u.delivered, d.usr IS NOT NULL,
     coalesce((SELECT seq FROM cursor WHERE usr = t.id AND sn = j.sn AND t = t.id), -1),
     s.grp, (SELECT xid FROM timeline WHERE id = s.grp), s.from_seq, s.delivered
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS j (usr, sn, place)
@@ -65,7 +65,8 @@ class Pages(Lanes):
     async def standings(self, asked: Sequence[tuple[int, int]]) -> list[Standing]:
         """Attach, first query: one statement."""
         users, sns = [user_id for user_id, _ in asked], [device_sn for _, device_sn in asked]
-        return to_standings(await self._look(lambda conn: conn.fetch(_STANDINGS, users, sns)))
+        found = await self._look(lambda conn: conn.fetch(_STANDINGS, users, sns))
+        return to_standings(found, len(asked))
 
     async def bearings(self, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
         """Attach, second query: one statement."""

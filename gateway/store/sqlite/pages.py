@@ -49,7 +49,7 @@ LEFT JOIN stay AS s ON s.usr = t.id AND s.to_seq IS NULL
 LEFT JOIN timeline AS g ON g.id = s.grp
 """
 _BEARINGS = """
-SELECT json_group_array(json_array(t.id, t.head, t.floor, coalesce(c.seq, -1)))
+SELECT json_group_array(json_array(j.key, t.id, t.head, t.floor, coalesce(c.seq, -1)))
 FROM json_each(?) AS j CROSS JOIN timeline AS t ON t.id = json_extract(j.value, '$[2]')
 LEFT JOIN cursor AS c ON c.usr = json_extract(j.value, '$[0]') AND c.sn = json_extract(j.value, '$[1]') AND c.t = t.id
 """
@@ -74,9 +74,10 @@ def _entries(told: str) -> list[Entry]:
 
 def standings(conn: sqlite3.Connection, asked: Sequence[tuple[int, int]]) -> list[Standing]:
     """Read open stays, own head and *delivered*, and whether the device is kept, in one statement for all."""
-    return to_standings(table(conn, _STANDINGS, (rows(asked),)))
+    return to_standings(table(conn, _STANDINGS, (rows(asked),)), len(asked))
 
 
 def bearings(conn: sqlite3.Connection, asked: Sequence[tuple[int, int, int]]) -> list[Bearing]:
     """Read heads, floors and devices' cursors of the timelines they follow, in one statement for all."""
-    return [Bearing(*row) for row in table(conn, _BEARINGS, (rows(asked),))]
+    # Sorted, for SQL promises no order to an aggregate, and by it a device would be taken for another.
+    return [Bearing(*row) for _, *row in sorted(table(conn, _BEARINGS, (rows(asked),)))]
