@@ -81,12 +81,13 @@ class Gateway:
         self.hub = Hub(store, self._bus, limits, ticks_ms)
         self.writer = Writer(store, limits, lambda batch, answers: announce(self.hub, batch, answers))
         notes = Notes(self._bus, self.hub)
-        self.receipts = Receipts(store, self.hub, notes, limits, now_ms)
         self.directory = Directory(
             store, limits, now_ms, secrets.token_bytes, publish=notes.publish, ticks_ms=ticks_ms
         )
-        notes.on(Forget, self.directory.known.forget)
-        notes.on(ForgetGroup, self.directory.known.forget_group)
+        known = self.directory.known
+        notes.on(Forget, known.forget)
+        notes.on(ForgetGroup, known.forget_group)
+        self.receipts = Receipts(store, self.hub, notes, limits, now_ms, known)
         self.presence = Presence(
             store,
             self.hub,
@@ -95,16 +96,14 @@ class Gateway:
             limits,
             ticks_ms,
             secrets.randbits(63),
-            self.directory.known.forget_all,
+            known.forget_all,
         )
         rooms = Rooms(store, self.hub, notes, lambda: self.presence.nodes, limits, now_ms)
         self.sweep = Sweep(store, self._bus, self.hub, self.presence, rooms, limits, ticks_ms)
         self._bus.listen(self.hub.hear, notes.hear, self.sweep.connected, lambda: store.epoch)
         pacing = Pacing(limits, ticks_ms)
         self._ephemeral = ephemeral = Ephemeral(store, notes, limits)
-        messaging = Messaging(
-            store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms, self.directory.known
-        )
+        messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms, known)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(
@@ -113,7 +112,7 @@ class Gateway:
             groups=Groups(store, self.writer.submit, limits, now_ms, rooms),
             rooms=rooms,
             messaging=messaging,
-            conversations=Conversations(store, self.writer, now_ms),
+            conversations=Conversations(store, self.writer, now_ms, known),
             receipts=self.receipts,
             signals=Signals(messaging, notes),
             erasing=self._erasing,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from gateway.domain.model import App, Entry, Page, User
@@ -12,7 +12,7 @@ from gateway.wire.effects import Run
 from gateway.wire.encoding import Encoding
 from gateway.wire.frames import entry_frame
 from gateway.wire.session import Session
-from gateway.wire.track import Track
+from gateway.wire.track import Front, Track
 
 
 class Sink(Protocol):
@@ -75,46 +75,103 @@ class Connection:
         return self.session.ended or self.sink.gone
 
 
+class Crowd:
+    """Followers who are more than one. Those who have all stand together, and are moved by one number (`Front`).
+
+    `writes`: how each of those is written to. `apart`: all others, each to be looked at. Both are made anew when
+    somebody has joined or parted, and not before they are needed.
+    """
+
+    __slots__ = ("_apart", "_writes", "front", "tracks")
+
+    def __init__(self) -> None:
+        self.tracks: dict[Connection, Track] = {}
+        self.front = Front()
+        self._writes: list[Callable[[bytes], None]] = []
+        self._apart: list[tuple[Connection, Track]] = []
+
+    def put(self, connection: Connection, track: Track) -> None:
+        """Take a follower in, or give one that is there another track."""
+        self.drop(connection)
+        self.tracks[connection] = track
+
+    def drop(self, connection: Connection) -> None:
+        """Forget a follower, if it is one."""
+        track = self.tracks.pop(connection, None)
+        if track is not None:
+            track.part()
+        self.front.changed = True
+
+    def take(self, run: Run) -> tuple[list[Callable[[bytes], None]], list[tuple[Connection, Track]]]:
+        """Move the front over a run; return who must be written it, and who must be offered it."""
+        front = self.front
+        took = front.take(run)
+        if not took and run.last > front.seq:
+            # Each for itself: it is no run that comes next, or a change that each obeys.
+            for track in self.tracks.values():
+                track.part()
+            front.seq = run.last
+        if front.changed:
+            self._sort()
+        return self._writes if took else [], self._apart
+
+    def _sort(self) -> None:
+        front = self.front
+        front.changed = False
+        followers = self.tracks.items()
+        self._writes = [connection.sink.write for connection, track in followers if track.front is front]
+        self._apart = [(connection, track) for connection, track in followers if track.front is not front]
+
+    def gather(self, followers: Iterable[tuple[Connection, Track]]) -> None:
+        """Have those stand together who have come to have all."""
+        for connection, track in followers:
+            if self.tracks.get(connection) is track and not connection.session.lagging:
+                track.join(self.front)
+
+
 class Audience:
     """The followers of one timeline that speak one encoding: they are written the very same bytes.
 
-    One alone, as a user's only device is, is held without a dict: there are as many such timelines as users.
+    One alone, as a user's only device is, is held without a crowd: there are as many such timelines as users.
     """
 
-    __slots__ = ("_lone", "_lone_track", "_many", "encoding")
+    __slots__ = ("_lone", "_lone_track", "crowd", "encoding")
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
         self._lone: Connection | None = None
         self._lone_track: Track | None = None
-        self._many: dict[Connection, Track] | None = None
+        self.crowd: Crowd | None = None
 
     def __bool__(self) -> bool:
-        return self._lone is not None or bool(self._many)
+        return self._lone is not None or (self.crowd is not None and bool(self.crowd.tracks))
 
     @property
     def followers(self) -> Collection[tuple[Connection, Track]]:
         """Return who follows, and each one's track."""
-        if self._many is not None:
-            return self._many.items()
+        if self.crowd is not None:
+            return self.crowd.tracks.items()
         if self._lone is None or self._lone_track is None:
             return ()
         return ((self._lone, self._lone_track),)
 
     def put(self, connection: Connection, track: Track) -> None:
         """Take a follower in, or give one that is there another track."""
-        if self._many is None and self._lone in {None, connection}:
+        if self.crowd is None and self._lone in {None, connection}:
             self._lone, self._lone_track = connection, track
             return
-        if self._many is None:
-            self._many = dict(self.followers)
+        if self.crowd is None:
+            crowd = Crowd()
+            for follower in self.followers:
+                crowd.put(*follower)
+            self.crowd = crowd
             self._lone = self._lone_track = None
-        self._many[connection] = track
+        self.crowd.put(connection, track)
 
     def drop(self, connection: Connection) -> None:
         """Forget a follower, if it is one."""
-        if self._many is not None:
-            self._many.pop(connection, None)
+        if self.crowd is not None:
+            self.crowd.drop(connection)
         elif self._lone is connection:
             self._lone = self._lone_track = None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.core.known import Known
 from gateway.core.principal import Principal
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -39,15 +40,16 @@ class ReadersPage(msgspec.Struct, frozen=True):
 class Conversations:
     """Reads and deletes conversations for a principal."""
 
-    def __init__(self, store: Store, writer: Writer, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, writer: Writer, clock_ms: Callable[[], int], known: Known) -> None:
         self._store = store
+        self._known = known
         self._writer = writer
         self._now = clock_ms
 
     async def page(self, principal: Principal, opposite_xid: int, start: int, limit: int) -> History:
         """Page a conversation towards older from `start` (0: newest, inclusive). An unknown one is empty."""
         principal.confine(opposite_xid, "opposite_id")
-        opposite = await self._store.party(principal.app.id, opposite_xid)
+        opposite = await self._known.party(principal.app, opposite_xid)
         if opposite is None:
             return History([], 0)
         page = await self._store.history(principal.user, opposite, start, limit)
@@ -59,7 +61,7 @@ class Conversations:
         """List recent conversations with their unread counts, newest first; a group's owner-by-header sees only it."""
         group_id = 0
         if principal.group_xid:
-            group = await self._store.party(principal.app.id, principal.group_xid)
+            group = await self._known.party(principal.app, principal.group_xid)
             if group is None:
                 return []
             group_id = group.id
@@ -107,7 +109,7 @@ class Conversations:
     async def delete(self, principal: Principal, conversation_xid: int) -> None:
         """Hide everything up to the newest at commit, on all devices of the asker. Marks nothing read."""
         principal.confine(conversation_xid, "conversation_id")
-        opposite = await self._store.party(principal.app.id, conversation_xid)
+        opposite = await self._known.party(principal.app, conversation_xid)
         if opposite is None:
             return
         answer = await self._writer.submit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -179,16 +179,38 @@ class Hub:
                 self._fan_out(audience, timeline_id, run)
 
     def _fan_out(self, audience: Audience, timeline_id: int, run: Run) -> None:
-        """Write one run to every follower. The common case stays in this loop: no call per session but its write."""
+        """Write one run to every follower. Who has all that came before it is not looked at, only written to."""
+        data, crowd = run.data, audience.crowd
+        followers = audience.followers
+        self.deliveries += len(followers) * len(run.frames)
+        if crowd is None:
+            self._write_each(followers, timeline_id, run)
+            return
+        writes, apart = crowd.take(run)
+        failed = []
+        # One object each, and their transports: the connection, its session, its track and its sink would each be a
+        # miss of the cache, which for a thousand followers is what a delivery costs beyond the kernel's part.
+        for write in writes:
+            try:
+                write(data)
+            except Exception:  # noqa: BLE001 - whatever it is: all were moved over the run, and the rest must get it
+                failed.append(write)
+        for connection in [one for one, _ in followers if one.sink.write in failed] if failed else ():
+            self.close(connection, Close.STORE_FAILED, "it could not be written to")
+        if apart:
+            self._write_each(apart, timeline_id, run)
+            crowd.gather(apart)
+
+    def _write_each(
+        self, followers: Collection[tuple[Connection, Track]], timeline_id: int, run: Run
+    ) -> None:
+        """Write a run to those who must be looked at, each for itself."""
         before, last, data = run.first - 1, run.last, run.data
-        self.deliveries += len(audience.followers) * len(run.frames)
         plain = run.fence is None
-        lagging = self._lagging
         slow: list[Connection] = []
         gone: list[Connection] = []
-        for connection, track in audience.followers:
-            # Who lags is asked of the few that do: to look into each session would be a miss of the cache for each.
-            if plain and track.settled and track.sent == before and not (lagging and connection in lagging):
+        for connection, track in followers:
+            if plain and track.settled and track.sent == before and connection not in self._lagging:
                 track.sent = track.head = last
                 try:
                     connection.sink.write(data)

@@ -14,7 +14,7 @@ from gateway.core.lane import Lane, Line
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import SYSTEM_NAME, App, User
-from gateway.store.base import Store
+from gateway.store.base import Party, Store
 
 USERS_MAX = 100
 """Users that the store is asked for at a time."""
@@ -33,7 +33,7 @@ class Tenant(msgspec.Struct, frozen=True):
 
 
 class Known:
-    """Remembers apps and users, at most `Limits.cached_principals_max` of each.
+    """Remembers apps and users, at most `Limits.cached_principals_max` of each, and what ids name.
 
     Whoever changes one says so by `app_changed` or `user_changed`, and `publish` carries it to the other nodes. As that
     may be lost, what others may write is believed for `sweep_ms` at most.
@@ -56,6 +56,8 @@ class Known:
         most = limits.cached_principals_max
         self._tenants: Cache[str, Tenant] = Cache(most, age_max=age_max, clock=ticks_ms)
         self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=ticks_ms)
+        # What an id names it names for as long as the store is the same one.
+        self._parties: Cache[tuple[int, int], Party] = self.cache()
         # How often something was forgotten: what was being read just then may be older than the change.
         self._forgotten = 0
         # Devices that come back come all at once: whoever waits at the same time is asked for together.
@@ -77,6 +79,17 @@ class Known:
     def known_user(self, app: App, xid: int) -> User | None:
         """The user with this id, if it is known."""
         return self._users.get((app.id, xid))
+
+    async def party(self, app: App, xid: int) -> Party | None:
+        """What an xid of an app names, if anything; who has been deleted and what was destroyed keep theirs."""
+        known = self._parties.get((app.id, xid))
+        if known is not None:
+            return known
+        forgotten = self._forgotten
+        found = await self._store.party(app.id, xid)
+        if found is not None and forgotten == self._forgotten:
+            self._parties.put((app.id, xid), found)
+        return found
 
     async def tenant(self, app_id: str | None) -> Tenant:
         """The app of this name; raises `APP_UNKNOWN`, and `BAD_PARAMETER` where none is named."""
@@ -161,6 +174,7 @@ class Known:
         self._forgotten += 1
         self._tenants.clear()
         self._users.clear()
+        self._parties.clear()
         self._tell(None)
 
     def _tell(self, forget: Change) -> None:

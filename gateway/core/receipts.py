@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
+from gateway.core.known import Known
 from gateway.core.lane import Lane, Line
 from gateway.core.notes import Notes
 from gateway.core.principal import Principal
@@ -31,13 +32,20 @@ class Receipts:
     """Commits acks every `ack_flush_ms` and reads as they come, and sends receipts after each commit."""
 
     def __init__(
-        self, store: Store, hub: Hub, notes: Notes, limits: Limits, clock_ms: Callable[[], int]
+        self,
+        store: Store,
+        hub: Hub,
+        notes: Notes,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        known: Known,
     ) -> None:
         self._store = store
         self._hub = hub
         self._notes = notes
         self._limits = limits
         self._now = clock_ms
+        self._known = known
         # By user, device and timeline: one entry each, however often a device comes back while the store fails.
         self._acks: dict[_Place, tuple[Connection, int]] = {}
         self._unsettled: set[tuple[int, int]] = set()
@@ -206,7 +214,7 @@ class Receipts:
             ):
                 raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
             conversation_xid = message.conversation_for(me.xid)
-        opposite = await self._store.party(app.id, conversation_xid)
+        opposite = await self._known.party(app, conversation_xid)
         if opposite is None:
             return
         if len(self._marks) >= self._limits.read_marks_queue_max:

@@ -22,7 +22,7 @@ from gateway.core.metrics import Reading, Spread
 
 Numbers = Callable[[], Awaitable[Sequence[Reading | Spread]]]
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 """What a proxy adds: who asks through one may be anybody."""
 
 
@@ -60,16 +60,20 @@ def _refusal(request: web.Request, token: str) -> web.Response | None:
         return web.Response(
             status=401, text="metrics want their token\n", headers={"WWW-Authenticate": "Bearer"}
         )
-    if _is_here(request.remote) and not any(header in request.headers for header in _FORWARDED):
+    if is_here(request.remote) and not any(header in request.headers for header in _FORWARDED):
         return None
     return web.Response(
         status=403, text="metrics are told on this machine only, unless metrics.token is set\n"
     )
 
 
-def _is_here(address: str | None) -> bool:
+def is_here(address: str | None) -> bool:
     """Whether an address is of this machine itself; a socket that has none of IP is."""
-    return not address or ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    if not address:
+        return True
+    found = ipaddress.ip_address(address.partition("%")[0])
+    # A listener for IPv6 that takes IPv4 too knows 127.0.0.1 as ::ffff:127.0.0.1.
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
 class _Told(Collector):

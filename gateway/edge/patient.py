@@ -8,6 +8,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.streams import StreamReader
 
+from gateway.edge.files import crowded
+
 
 class Patient(web.RequestHandler):
     """aiohttp's protocol, and what it takes to tell from outside how long half a request has been half.
@@ -31,6 +33,8 @@ class Patient(web.RequestHandler):
         """From here on a first request is awaited."""
         super().connection_made(transport)
         self.since = self._loop.time()
+        if crowded(transport):
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         """Let aiohttp read, and see whether that has begun a head or ended one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import WebSocketError, WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSMessage, WSMsgType, hdrs, web
 
 from gateway.core.attaching import EndedError
 from gateway.domain.errors import Kind, Problem
@@ -18,6 +18,9 @@ from gateway.edge.channel import MALFORMED, Asker, Channel, GoneError, payload_j
 from gateway.edge.sink import LAG_PAUSE_S, Laggards, Response, SocketSink
 from gateway.wire.close import Close, close_for
 from gateway.wire.encoding import ENCODINGS, JSON, Encoding, FrameError
+
+_HANDSHAKE = (hdrs.CONNECTION, hdrs.UPGRADE, hdrs.SEC_WEBSOCKET_KEY, hdrs.SEC_WEBSOCKET_VERSION)
+"""Headers that aiohttp reads, or quotes where it refuses them."""
 
 
 class SocketRoad:
@@ -39,6 +42,9 @@ class SocketRoad:
             # aiohttp would log what was offered, and a token may be among it.
             known = " and ".join(ENCODINGS)
             raise web.HTTPBadRequest(text=f"this channel speaks {known}: offer one, or no subprotocol")
+        if not all(request.headers.get(name, "").isascii() for name in _HANDSHAKE):
+            # aiohttp stumbles over it: a traceback in the log, of which anybody could make as many as they like.
+            raise web.HTTPBadRequest(text="the handshake is malformed")
         response = Response(
             protocols=tuple(ENCODINGS),
             autoping=False,

@@ -76,11 +76,16 @@ class History(msgspec.Struct, frozen=True):
     next_msg_id: int
 
 
-class Recent(msgspec.Struct, frozen=True):
-    """A conversation of the recent list with its count of unread messages (at most `unread_max`)."""
+class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A conversation of the recent list with its count of unread messages (at most `unread_max`).
+
+    `last` is its newest message, by which the list is ordered. Members are in the order of the columns that an engine
+    reads, as those of a `HistoryItem` are.
+    """
 
     conversation_xid: int
     unread: int
+    last: int
 
 
 class Remembered(msgspec.Struct, frozen=True):

@@ -152,8 +152,9 @@ class Run:
         return list(dict.fromkeys(named)) if named else named
 
     def add(self, party: Named, made: Moving) -> None:
-        """Note a user that was made."""
+        """Note a user that was made: it is to be written, with entries or without."""
         self._parties[party] = made
+        self.moved[made.id] = made
 
     def number(self, draft: MessageDraft) -> Appended:
         """Give a draft its ids and seqs, and note its rows."""
@@ -206,6 +207,15 @@ class Run:
             self.keys.append((draft.key, sender_id, draft.digest, first, last))
             self._known[sender_id, draft.key] = (draft.digest, first, last)
         return Appended(first, received, sender_id, copies, expires_at)
+
+    def heads(self) -> list[tuple[int, int, int, int, int, int]]:
+        """The timelines that were made or moved, in their order: id, app, xid, kind, head, last."""
+        moved = self.moved
+        return sorted(
+            (party.id, app, xid, party.kind, party.head, party.last)
+            for (app, xid), party in self._parties.items()
+            if party.id in moved
+        )
 
     def trimmable(self, keep: int) -> list[int]:
         """Name the groups whose heads have passed a multiple of `keep`: most batches name none."""

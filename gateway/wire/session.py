@@ -124,6 +124,7 @@ class Session:
         track = self.track(timeline_id)
         if track is None:
             return []
+        track.part()
         track.head = max(track.head, head)
         if not track.primed:
             track.primed = True
@@ -175,6 +176,7 @@ class Session:
         track = self.track(timeline_id)
         if track is None:
             return []
+        track.part()
         track.head = max(track.head, run.last)
         if not (track.primed and self.started) or self.lagging or run.first > track.sent + 1:
             return self._miss(track)
@@ -185,8 +187,9 @@ class Session:
         """Learn that a timeline reaches up to `head`, without its frames."""
         self._now = max(self._now, now)
         track = self.track(timeline_id)
-        if track is None or head <= track.head:
+        if track is None or head <= max(track.head, track.sent):
             return []
+        track.part()
         track.head = head
         return self._miss(track)
 
@@ -211,6 +214,7 @@ class Session:
             # Of a stay that has ended since; its place among the fetches is free again.
             return self._fetch_next()
         track.fetching = 0
+        track.part()
         track.head = max(track.head, head)
         effects: list[Effect] = []
         if floor > track.sent:
@@ -299,6 +303,7 @@ class Session:
         assert self._others is not None, "a session follows its user's timeline to its end"
         del self._others[track.timeline_id]
         self._names = None
+        track.part()
         self._catch_up(track)
         effects: list[Effect] = [Unfollow(track.timeline_id)]
         return effects + self._reached(track)
@@ -381,6 +386,8 @@ class Session:
     def lag(self) -> None:
         """Learn that the transport is full: no more live writes until it has drained."""
         self.lagging = True
+        for track in self.tracks.values():
+            track.part()
 
     def drained(self, now: int) -> list[Effect]:
         """Learn that the transport took everything: read on from the store."""

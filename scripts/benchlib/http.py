@@ -188,14 +188,15 @@ class _Load:
         """Come back when the next call is due.
 
         A timer of the loop is up to a millisecond late, and being woken takes long too, which is as much as what is
-        measured: the last of the wait is spent spinning, on a core that is the load's alone.
+        measured: the last of the wait, and all of it while a call is under way, is spent spinning, on a core that is
+        the load's alone.
         """
         now_ns = monotonic_ns()
         wait_ns = self._issue_due(now_ns) - now_ns
         if self._issued == self._count or self.finished.is_set():
             return
         loop = asyncio.get_running_loop()
-        if wait_ns > _SPIN_NS:
+        if wait_ns > _SPIN_NS and self.answered == self._issued:
             loop.call_later((wait_ns - _SPIN_NS) / _NS, self._tick)
         else:
             loop.call_soon(self._tick)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from scripts.benchlib.calls import FIRST_UID, Calls
+from scripts.benchlib.calls import FIRST_UID, NOBODY, Calls
 from scripts.benchlib.figures import Figure
 from scripts.benchlib.listening import listening, marked
 from scripts.benchlib.loading import TEXT_BYTES, calling, committing, load
@@ -26,7 +26,9 @@ _CALM_PUBLISHES = 1_000
 _SHARE_OF_DURABLE = 0.5
 _CALM_P50_MS = 0.25
 
-_GATEWAY, _COMMIT, _ONLINE, _DURABLE = "gateway", "commit", "online-only", "durable"
+_ANSWER_BYTES = 100
+
+_GATEWAY, _COMMIT, _ONLINE, _DURABLE, _BARE = "gateway", "commit", "online-only", "durable", "bare"
 
 
 async def _rated(programs: Programs) -> Measured:
@@ -84,6 +86,20 @@ async def _notified(programs: Programs, served: Served, more: bytes) -> Measured
         return measured | _under_way(arrivals.latency)
 
 
+async def _answered(programs: Programs) -> Measured:
+    """The bare aiohttp handler, as calmly: so long a call and its answer take here, whatever is done between."""
+    calls = Calls(NOBODY)
+    few = programs.count(_CALM_PUBLISHES, 10)
+
+    def request(_: int, due_ns: int) -> bytes:
+        return calls.notify(FIRST_UID, marked(due_ns, TEXT_BYTES), b"")
+
+    with programs.floor("aiohttp_handler", "POST", "/message/notify", _ANSWER_BYTES) as running:
+        async with calling(running.port, _DEVICES) as callers:
+            await callers.load(_DEVICES, request)
+            return await load(running, callers, few, request, _CALM_RATE)
+
+
 def _rated_figures(rounds: Rounds) -> list[Figure]:
     bare_p99 = column(rounds, _COMMIT, "p99_ms")
     return [
@@ -131,6 +147,7 @@ def _online_figures(rounds: Rounds) -> list[Figure]:
             name="online-only: p50, from due to the device",
             unit="ms",
             values=column(rounds, _ONLINE, "way_p50_ms"),
+            floors=column(rounds, _BARE, "p50_ms"),
             reach=f"≤ {_CALM_P50_MS} ms",
             most=_CALM_P50_MS,
         ),
@@ -138,6 +155,7 @@ def _online_figures(rounds: Rounds) -> list[Figure]:
             name="online-only: p99, from due to the device",
             unit="ms",
             values=column(rounds, _ONLINE, "way_p99_ms"),
+            floors=column(rounds, _BARE, "p99_ms"),
         ),
     ]
 
@@ -152,6 +170,6 @@ RATE_500 = Scenario(
 ONLINE_ONLY = Scenario(
     "online-only",
     "notifications that are stored nowhere, to a connected device each",
-    {_ONLINE: _notifying(b',"online_only":true'), _DURABLE: _notifying(b"")},
+    {_ONLINE: _notifying(b',"online_only":true'), _DURABLE: _notifying(b""), _BARE: _answered},
     _online_figures,
 )

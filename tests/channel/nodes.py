@@ -125,7 +125,7 @@ class Node:
         )
         notes.on(Forget, self.directory.known.forget)
         notes.on(ForgetGroup, self.directory.known.forget_group)
-        self.receipts = Receipts(view, hub, notes, limits, now_ms)
+        self.receipts = Receipts(view, hub, notes, limits, now_ms, self.directory.known)
         self.presence = Presence(
             view, hub, self.receipts, notes, limits, self.ticks, self.id, self.directory.known.forget_all
         )

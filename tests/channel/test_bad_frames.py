@@ -7,7 +7,7 @@ import pytest
 
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
-from tests.channel.raw import CLOSE, CONTINUATION, PING, PONG, TEXT, frame, text
+from tests.channel.raw import CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake, text
 from tests.channel.stage import ALICE, BOB, Stage, ops, until
 
 pytestmark = pytest.mark.one_node("what the edge refuses by itself")
@@ -224,3 +224,14 @@ async def test_compression_is_not_negotiated(stage: Stage) -> None:
     peer = await stage.connect(ALICE, compress=15)
     assert peer.ws.compress == 0
     assert isinstance(peer.ws, aiohttp.ClientWebSocketResponse)
+
+
+@pytest.mark.parametrize(
+    "header", [b"Connection: Upgrade", b"Upgrade: ", b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Version: "]
+)
+async def test_handshake_that_is_no_ascii(stage: Stage, header: bytes) -> None:
+    """It is refused, and the log has no word of it: anybody can make one."""
+    raw = await stage.socket()
+    raw.write(handshake(stage.port).replace(header, header + b", \xff"))
+    assert (await raw.head()).startswith(b"HTTP/1.1 400 ")
+    raw.cut()

@@ -12,6 +12,7 @@ from gateway.core.messaging import Messaging
 from gateway.domain.limits import Limits
 from gateway.edge.approach import Approach
 from gateway.edge.channel import Asker, Channel
+from gateway.edge.frontdoor import device as device_module
 from gateway.edge.frontdoor.device import FRAMES_AT_ONCE, UNREAD_BYTES_MAX, DeviceSocket
 from gateway.edge.sink import SocketSink
 from gateway.wire.close import Close
@@ -19,6 +20,7 @@ from tests import shapes
 from tests.channel.conftest import Start
 from tests.channel.raw import CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, frame, handshake, text
 from tests.channel.stage import ALICE, APP, BOB, Stage, Ticks, open_stage, ops, until
+from tests.channel.test_attaching import hold_standings
 
 pytestmark = [
     pytest.mark.one_node("a socket is its own node's"),
@@ -122,6 +124,49 @@ async def test_escaped_query_is_read_as_on_the_other_road(stage: Stage) -> None:
     )
     assert (await raw.hear())["device_sn"] == 8
     assert stage.connection(ALICE).platform == 5
+
+
+async def test_the_answer_to_a_handshake_goes_with_welcome(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written for itself while what is said first may come any moment, and then both are one write."""
+    monkeypatch.setattr(device_module, "ANSWER_WAITS_S", 3_600)
+    waits, may_go = await hold_standings(stage, monkeypatch)
+    raw = await stage.socket()
+    raw.write(handshake(stage.port, f"/ws?app_id={APP}", access_token=await stage.token(ALICE)))
+    await waits.wait()
+    assert device(stage, ALICE)._answer
+    may_go.set()
+    # A peer that reads nothing meanwhile finds all of it in what came first.
+    first = await raw.reader.read(READ_BYTES_MAX)
+    assert first.startswith(b"HTTP/1.1 101 ")
+    assert b'"welcome"' in first
+    assert b'"live"' in first
+
+
+async def test_the_answer_to_a_handshake_does_not_wait_for_the_store(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where attaching takes longer, the client is told at once that it has come to the right place."""
+    _, may_go = await hold_standings(stage, monkeypatch)
+    raw = await asked(stage, ALICE)
+    assert not device(stage, ALICE)._answer
+    may_go.set()
+    assert ops(await raw.until("live")) == ["welcome", "live"]
+
+
+async def test_who_sends_no_more_after_the_handshake_is_answered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The half that is open yet is told what was asked."""
+    monkeypatch.setattr(device_module, "ANSWER_WAITS_S", 3_600)
+    waits, may_go = await hold_standings(stage, monkeypatch)
+    raw = await stage.socket()
+    raw.write(handshake(stage.port, f"/ws?app_id={APP}", access_token=await stage.token(ALICE)))
+    await waits.wait()
+    raw.writer.write_eof()
+    assert (await raw.head()).startswith(b"HTTP/1.1 101 ")
+    may_go.set()
 
 
 # -- what is said behind a request -------------------------------------------------------------------------

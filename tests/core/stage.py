@@ -73,7 +73,7 @@ class Stage:
         self.rooms = Rooms(store, self.hub, notes, lambda: 1, limits, self.clock)
         self.groups = Groups(store, self.writer.submit, limits, self.clock, self.rooms)
         self.pacing = Pacing(limits, self.clock)
-        receipts = Receipts(store, self.hub, notes, limits, self.clock)
+        receipts = Receipts(store, self.hub, notes, limits, self.clock, self.directory.known)
         presence = Presence(
             store, self.hub, receipts, notes, limits, self.clock, 1, self.directory.known.forget_all
         )
@@ -89,7 +89,7 @@ class Stage:
             groups=self.groups,
             rooms=self.rooms,
             messaging=messaging,
-            conversations=Conversations(store, self.writer, self.clock),
+            conversations=Conversations(store, self.writer, self.clock, self.directory.known),
             receipts=receipts,
             signals=Signals(messaging, notes),
             users=Users(store, self.directory, self.hub, presence, receipts, limits, self.clock),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 from aiohttp import ClientSession
 
 from gateway.edge.facades.native.envelope import Reply
+from gateway.edge.files import allowed_files
 from gateway.edge.frontdoor.caller import READ_AHEAD_BYTES_MAX, Caller
 from gateway.edge.patient import Patient
 from gateway.edge.port import ACCEPTS
@@ -515,3 +518,28 @@ class TestDrain:
         roads.answering.switch.draining = True
         [found] = await roads.both(call("first"))
         assert found.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("road", ["door", "alone"])
+async def test_open_files_are_not_all_for_connections(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes when few are left is cut at once; who was there before is served, and later comers again."""
+    async with open_roads(limits=msgspec.structs.replace(LIMITS, header_timeout_ms=60_000)) as roads:
+        first = await roads.connect(road)
+        number = first[1].get_extra_info("socket").fileno()
+        monkeypatch.setattr("gateway.edge.files.KEPT", 10)
+        monkeypatch.setattr("gateway.edge.files.allowed_files", lambda: number + 40)
+        others = [await roads.connect(road) for _ in range(20)]
+        async with asyncio.timeout(WAIT_S):
+            assert await others[-1][0].read() == b""
+        first[1].write(LAST)
+        assert (await first[0].read()).startswith(b"HTTP/1.1 200 ")
+        for _, writer in (first, *others):
+            writer.close()
+        await until(lambda: not roads.ports[road].connections)
+        assert (await roads.spoken(road, LAST)).startswith(b"HTTP/1.1 200 ")
+
+
+def test_files_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has none, which it says by a number below all others, nobody is cut."""
+    monkeypatch.setattr("gateway.edge.files.resource.getrlimit", lambda _: (resource.RLIM_INFINITY, 0))
+    assert allowed_files() > 1 << 40

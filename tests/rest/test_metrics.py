@@ -12,6 +12,7 @@ from gateway.app import Gateway
 from gateway.config import Config, Metrics, Server
 from gateway.core import metrics
 from gateway.domain.limits import Limits
+from gateway.edge.metrics import is_here
 from tests.rest.stage import BOB, Caller, Node
 
 Numbers = dict[tuple[str, str], float]
@@ -93,7 +94,20 @@ class TestNumbers:
 class TestWhoMayRead:
     """It tells of all tenants, so that none of them may see it."""
 
-    @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+    @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "::1%lo", ""])
+    def test_from_here(self, address: str) -> None:
+        """A listener for IPv6 that takes IPv4 too knows 127.0.0.1 by a longer name."""
+        assert is_here(address)
+
+    @pytest.mark.parametrize("address", ["8.8.8.8", "::ffff:8.8.8.8", "2001:db8::1", "::", "::ffff:0.0.0.0"])
+    def test_not_from_elsewhere(self, address: str) -> None:
+        """An address of another machine is none of this one, however it is written."""
+        assert not is_here(address)
+
+    @pytest.mark.parametrize(
+        "header",
+        ["X-Forwarded-For", "X-Forwarded-Host", "x-forwarded-proto", "Forwarded", "Via", "X-Real-IP"],
+    )
     async def test_not_past_a_proxy(self, node: Node, header: str) -> None:
         """Who comes through a proxy may be anybody, though the proxy is on this machine."""
         status, text = await read(node, {header: "127.0.0.1"})

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -22,6 +23,7 @@ from gateway.domain.model import Scope
 from gateway.store.sqlite.check import check_store
 from gateway.store.sqlite.engine import SqliteStore
 from scripts import bench
+from scripts.benchlib import http
 from scripts.benchlib.figures import Figure
 from scripts.benchlib.http import Callers
 from scripts.benchlib.listening import Arrivals, marked
@@ -244,6 +246,30 @@ async def test_a_stall_counts_for_every_call_that_was_due_in_it() -> None:
         loaded = await callers.load(20, ask, rate=1_000.0)
     # The last of them was due 19 ms after the first.
     assert loaded.latency.quantile_ms(0.0) >= (stall_s - 0.019) * 1000 * 0.98
+
+
+async def test_the_load_stays_awake_while_a_call_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a rate that leaves it time to sleep, an answer finds it awake: to be woken takes as long as the answer."""
+    looks = 0
+    before: list[int] = []
+
+    def look() -> int:
+        nonlocal looks
+        looks += 1
+        return time.monotonic_ns()
+
+    def hesitate(transport: asyncio.Transport) -> None:
+        before.append(looks)
+        asyncio.get_running_loop().call_later(0.05, say, transport)
+
+    def say(transport: asyncio.Transport) -> None:
+        before.append(looks)
+        transport.write(answer())
+
+    monkeypatch.setattr(http, "monotonic_ns", look)
+    async with callers_of(hesitate) as callers:
+        await callers.load(2, ask, rate=4.0)
+    assert before[1] - before[0] > 20
 
 
 async def test_a_message_that_comes_twice_is_told() -> None:

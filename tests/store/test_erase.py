@@ -208,21 +208,15 @@ async def test_transactions_are_forgotten(stage: Stage) -> None:
     assert await stage.ask("SELECT key FROM dedup") == [("6",)]
 
 
-async def test_transactions_are_forgotten_page_by_page(stage: Stage) -> None:
-    """Each with the page of its last message; those of many messages and of groups, and nobody else's."""
+async def test_transactions_of_many_pages_are_forgotten(stage: Stage) -> None:
+    """Those of many messages and of groups, wherever a page ends, and nobody else's."""
     group = await stage.group(2, 1)
     for number in range(6):
         await stage.send(1, 2, 3, key=f"one-{number}", digest="d")
         await stage.send(2, 1, key=f"two-{number}", digest="d")
         await stage.append(await stage.group_text(1, group, key=f"all-{number}", digest="d"))
     await stage.restart(Limits(erase_page_max=5))
-    started = await begin(stage, 1)
-    left = []
-    for _ in range(5):
-        await stage.append(StepDraft(app=started.job.app, job_id=started.job.id, at=NOW, rows=1, size=1))
-        left.append((await stage.ask("SELECT count(*) FROM dedup WHERE key NOT LIKE 'two%'"))[0][0])
-    await finish(stage, started)
-    assert left == sorted(set(left), reverse=True)
+    assert len(await erase(stage, 1)) > 5
     assert sorted(await stage.ask("SELECT key FROM dedup")) == [(f"two-{number}",) for number in range(6)]
 
 

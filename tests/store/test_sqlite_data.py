@@ -159,3 +159,16 @@ async def test_removed_texts_leave_the_file(stage: Stage) -> None:
     assert (await stage.store.sweep(NOW, 10)).removed == 1
     await stage.store.close()
     assert b"a very secret text" not in (stage.folder / "gateway.db").read_bytes()
+
+
+async def test_a_send_takes_few_statements(stage: Stage) -> None:
+    """Each is a wait for whoever else has something to do: eleven with a key that is new, one more where it is not."""
+    asked: list[str] = []
+    await stage.send(1, 2, key="5", digest="d")
+    await lanes(stage)._writer.run(lambda conn: conn.set_trace_callback(asked.append))
+    counts = []
+    for key in ("6", "4"):
+        asked.clear()
+        await stage.send(1, 2, key=key, digest="d")
+        counts.append(len(asked))
+    assert counts == [11, 12]

@@ -13,7 +13,7 @@ from gateway.wire import session as subject
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.session import Pace, Session
-from gateway.wire.track import Track
+from gateway.wire.track import Front, Track
 from tests.wire.parts import Following, Joining, Reading, Seen, split, told
 from tests.wire.world import GROUPS, ROOMS, TIMELINE_NAMES, UID, USER, Commit, World, ends_following
 
@@ -46,6 +46,7 @@ class Node:
         self.tracks: list[Track] = []
         self.stays: dict[int, int] = {}
         self.followers: dict[int, Track] = dict(self.session.tracks)
+        self.fronts: dict[int, Front] = {}
         self.fetches: list[Reading] = []
         self.follows: list[Following] = []
         self.joins: list[Joining] = []
@@ -120,12 +121,26 @@ class Node:
                 self._fan_out(track, run)
 
     def _fan_out(self, track: Track, run: Run) -> None:
-        session = self.session
+        """Write a run as to one of many: the others, who have all, move the front on also without this one."""
+        session, timeline_id = self.session, track.timeline_id
+        front = self.fronts.setdefault(timeline_id, Front())
+        took = front.take(run)
+        if not took and run.last > front.seq:
+            track.part()
+            front.seq = run.last
+        if track.front is not None:
+            assert track.front is front, "one front of each timeline"
+            assert not session.lagging, "a full transport gets no live push"
+            if took:
+                self.perform([Write(run.data)], "offer")
+            return
         if run.fence is None and track.settled and track.sent == run.first - 1 and not session.lagging:
             track.sent = track.head = run.last
             self.perform([Write(run.data)], "offer")
         else:
-            self.perform(session.offer(track.timeline_id, run, self.now), "offer")
+            self.perform(session.offer(timeline_id, run, self.now), "offer")
+        if self.followers.get(timeline_id) is track and not session.lagging:
+            track.join(front)
 
     def hint(self, timeline_id: int, head: int) -> None:
         if timeline_id in self.followers:

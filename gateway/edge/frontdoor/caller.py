@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from gateway.edge.facades.native.envelope import Asked, Reply
+from gateway.edge.files import crowded
 from gateway.edge.frontdoor.head import HEAD_BYTES_MAX
 from gateway.edge.frontdoor.plain import Route
 
@@ -64,8 +65,8 @@ class Caller(asyncio.Protocol):
         door = self._door
         door.callers.add(self)
         self.due = door.time() + door.header_timeout_s
-        if door.closing:
-            transport.close()
+        if door.closing or crowded(transport):
+            self._transport.abort()
 
     def connection_lost(self, _: Exception | None) -> None:
         """The caller has gone: a request under way goes on all the same."""

@@ -50,6 +50,9 @@ pings, and without this, that is a million of them."""
 
 REST_S = 0.01
 
+ANSWER_WAITS_S = 0.1
+"""So long the answer to a handshake waits for what is said first: nearly always `welcome`, and both are one write."""
+
 _NORMAL = 1000
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _NOT_HERE = frozenset({"content-length", "expect", "proxy-connection", "transfer-encoding"})
@@ -88,13 +91,17 @@ class DeviceSocket(asyncio.Protocol):
     """One device: protocol, sink and line in one. `open` makes it of a handshake that `accepts` has let in."""
 
     __slots__ = (
-        "_approach", "_asker", "_busy", "_channel", "_deaf", "_full", "_left", "_lost", "_reader", "_timer",
-        "_transport", "closed", "encoding", "write",
+        "_answer", "_approach", "_asker", "_busy", "_channel", "_deaf", "_full", "_left", "_lost", "_reader",
+        "_timer", "_transport", "closed", "encoding", "write",
     )  # fmt: skip
 
-    def __init__(self, transport: asyncio.Transport, encoding: Encoding, channel: Channel) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, encoding: Encoding, channel: Channel, answer: bytes
+    ) -> None:
         self._transport = transport
         self._channel = channel
+        # To the handshake; empty once it is written.
+        self._answer = answer
         # Only while something lies here that was not taken.
         self._reader: Reader | None = None
         # One of both, but for the time in which it attaches.
@@ -104,12 +111,13 @@ class DeviceSocket(asyncio.Protocol):
         self._busy = self._full = self._deaf = False
         # The channel counts it no more; its socket is gone.
         self._left = self._lost = False
-        # Until when it must have said who it is, later until when it must have answered the close.
+        # How long the handshake's answer may wait, or until when it must have said who it is; later until when it
+        # must have answered the close.
         self._timer: asyncio.TimerHandle | None = None
         self.encoding = encoding
         self.closed = False
-        # The transport's own method, bound once: the fan-out calls it once per delivery.
-        self.write = transport.write
+        # Once the handshake is answered the transport's own method: the fan-out calls it once per delivery.
+        self.write = self._write_first
 
     @classmethod
     def open(cls, transport: asyncio.Transport, head: Head, unread: bytes, channel: Channel) -> DeviceSocket:
@@ -120,13 +128,11 @@ class DeviceSocket(asyncio.Protocol):
         protocols = head.headers.get("sec-websocket-protocol", "")
         encoding = channel.select(protocols)
         selected = f"\r\nSec-WebSocket-Protocol: {encoding.subprotocol}" if encoding else ""
-        device = cls(transport, encoding or JSON, channel)
+        answer = f"{_ANSWER}{accept_key(head.headers['sec-websocket-key'])}{selected}\r\n\r\n".encode()
+        device = cls(transport, encoding or JSON, channel, answer)
         transport.set_protocol(device)
         full = channel.limits.transport_buffer_bytes_max
         transport.set_write_buffer_limits(high=full, low=full // 4)
-        transport.write(
-            f"{_ANSWER}{accept_key(head.headers['sec-websocket-key'])}{selected}\r\n\r\n".encode()
-        )
         channel.enter(device)
         device._begin(head, protocols)
         if unread:
@@ -139,12 +145,27 @@ class DeviceSocket(asyncio.Protocol):
         except FrameError as error:
             self.close(Close.PROTOCOL, str(error), None)
             return
+        loop = asyncio.get_running_loop()
         if approach.token:
+            self._timer = loop.call_later(ANSWER_WAITS_S, self._answer_now)
             self._start(partial(self._attach, approach, None))
         else:
+            self._answer_now()
             self._approach = approach
             wait_s = self._channel.limits.auth_timeout_ms / 1000
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._give_up)
+            self._timer = loop.call_later(wait_s, self._give_up)
+
+    def _answer_now(self) -> None:
+        """Answer the handshake, if that has not been done."""
+        if self._answer and not self.gone:
+            self.write(b"")
+
+    def _write_first(self, data: bytes) -> None:
+        """Answer the handshake, and say the first thing with it."""
+        self._stop_timer()
+        answer, self._answer = self._answer, b""
+        self.write = self._transport.write
+        self.write(answer + data)
 
     def _give_up(self) -> None:
         self.close(Close.AUTH_TIMEOUT, "nothing said in time", None)
@@ -290,6 +311,7 @@ class DeviceSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """A client that says it sends no more is gone: the transport closes when its peer has taken the rest."""
+        self._answer_now()
         if self.buffered():
             self._cut_later()
         self._leave()

@@ -105,7 +105,7 @@ SELECT (SELECT xid FROM timeline WHERE id = r.xid_of),
             SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
                 AND msg_id > greatest(r.read, r.deleted) ORDER BY msg_id DESC LIMIT $4 + 1) AS c) + (
         SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.grp AND shown = 1
-            AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)) END
+            AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)) END, r.last
 FROM recent AS r
 WHERE (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted LIMIT 1) = 1
     OR (SELECT 1 FROM message WHERE target = r.xid_of AND shown = 1 AND msg_id > r.deleted

@@ -36,7 +36,10 @@ SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), (SELECT max(key
     FROM json_each(?) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0)
 FROM meta
 """
-_LAST_BATCH = "UPDATE meta SET last_batch = ? RETURNING next_msg_id, swept_to"
+_LAST_BATCH = """
+UPDATE meta SET last_batch = ?, next_msg_id = max(next_msg_id, ?) RETURNING next_msg_id, swept_to
+"""
+_NEXT_ID = "UPDATE meta SET next_msg_id = ?"
 _PARTIES = Many(
     """SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last, t.state))
     FROM (VALUES""",
@@ -49,12 +52,13 @@ _KEYS = Many(
     "(?, ?)",
     ") AS j CROSS JOIN dedup AS d ON d.key = j.column2 AND d.sender = j.column1",
 )
-_MAKE_TIMELINES = Many("INSERT INTO timeline (id, app, xid, kind) VALUES", f"(?, ?, ?, {Scope.USER:d})")
 _MAKE_USERS = Many("INSERT INTO user (id, app, created_at) VALUES", "(?, ?, ?)")
+# Makes new timelines and moves those that are there: as an `UPDATE … FROM` the rows would be laid out in a table of
+# their own first, which costs half as much again.
 _HEADS = Many(
-    "WITH j (id, head, last) AS (VALUES",
-    "(?, ?, ?)",
-    ") UPDATE timeline SET head = j.head, last = j.last FROM j WHERE timeline.id = j.id",
+    "INSERT INTO timeline (id, app, xid, kind, head, last) VALUES",
+    "(?, ?, ?, ?, ?, ?)",
+    "ON CONFLICT (id) DO UPDATE SET head = excluded.head, last = excluded.last",
 )
 _BODIES = Many(
     "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES", "(?, ?, ?, ?, ?, ?, ?)"
@@ -85,7 +89,7 @@ def append_batch(
     try:
         appending = _Batch(conn, limits, newest)
         answers += appending.append(batch)
-        next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key,))
+        next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
         conn.execute("COMMIT")
     except BaseException:
@@ -96,13 +100,18 @@ def append_batch(
 
 
 class _Batch:
-    """The drafts of one batch; `brought` are the newest messages of conversations by those appended so far."""
+    """The drafts of one batch.
+
+    `brought` are the newest messages of conversations by those appended so far. `next_msg_id` is kept in the table
+    only when somebody looks there (0: it is), which at the end of a batch goes with what else it notes.
+    """
 
     def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest) -> None:
         self._conn = conn
         self._limits = limits
         self._newest = newest
         self.brought: dict[Pair, int] = {}
+        self.next_msg_id = 0
 
     def append(self, batch: Sequence[Draft]) -> list[Answer]:
         """Append every draft, and answer per draft."""
@@ -121,13 +130,21 @@ class _Batch:
         return answers
 
     def _messages(self, drafts: Sequence[MessageDraft]) -> list[Answer]:
+        self._keep_next_id()
         run = _Run(self._conn, drafts, self._limits)
         answers = run.append()
+        self.next_msg_id = run.next_msg_id
         self.brought.update(run.conversations)
         return answers
 
+    def _keep_next_id(self) -> None:
+        if self.next_msg_id:
+            self._conn.execute(_NEXT_ID, (self.next_msg_id,))
+            self.next_msg_id = 0
+
     def _other(self, draft: Draft) -> Answer:
         conn, limits = self._conn, self._limits
+        self._keep_next_id()
         match draft:
             case MessageDraft():
                 return self._messages([draft])[0]
@@ -177,6 +194,11 @@ class _Run:
         """The conversations of two users that messages were appended to, with the newest of them."""
         return self._run.conversations
 
+    @property
+    def next_msg_id(self) -> int:
+        """The id of the message after those that were appended."""
+        return self._run.next_msg_id
+
     def append(self) -> list[Answer]:
         """Judge and number every draft, write all rows, and answer per draft."""
         answers = [self._run.judge(draft) or self._number(draft) for draft in self._drafts]
@@ -213,7 +235,6 @@ class _Run:
     def _write(self) -> None:
         conn, run = self._conn, self._run
         if self._made:
-            _MAKE_TIMELINES.run(conn, [(made, *party) for made, party, _ in self._made])
             _MAKE_USERS.run(conn, [(made, app, at) for made, (app, _), at in self._made])
         _BODIES.run(conn, run.bodies)
         _MESSAGES.run(conn, run.messages)
@@ -222,9 +243,8 @@ class _Run:
         _ENTRIES.run(conn, sorted(run.entries))
         # In the order of the tree, too: by key.
         _DEDUP.run(conn, sorted(run.keys))
-        _HEADS.run(conn, [(party.id, party.head, party.last) for party in run.moved.values()])
+        _HEADS.run(conn, run.heads())
         count(conn, run.stored)
-        conn.execute("UPDATE meta SET next_msg_id = ?", (run.next_msg_id,))
         passed = run.trimmable(self._history_max)
         if passed:
             trim(conn, passed, self._history_max)

@@ -15,13 +15,15 @@ from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, Us
 from gateway.store.base import History, Party, Readers, Recent
 from gateway.store.rows import NOTICE, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
-from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.lane import one, rows
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 from gateway.store.sqlite.stays import others_reach
 
 # Of what SQLite puts together items are made in one step. It has no booleans: those are numbers, hence not strict.
 _items = msgspec.json.Decoder(list[HistoryItem], strict=False)
+_recents = msgspec.json.Decoder(list[Recent])
 _msg_id = attrgetter("msg_id")
+_last = attrgetter("last")
 
 # A conversation's page is one statement, which is one snapshot, and its rows are sorted here, where it costs nothing:
 # SQL promises no order to an aggregate. What is the same for all of its messages is asked once for the page: SQLite
@@ -79,9 +81,9 @@ CROSS JOIN message AS m ON m.msg_id = p.msg_id
 LEFT JOIN body AS b ON b.id = m.body
 """
 # Own messages lie between others' in a group, so the count looks at a bounded number of the newest. Where something is
-# unread there is something to be seen; only else it is looked for, and NULL says that there is nothing.
+# unread there is something to be seen; only else it is looked for, and -1 says that there is nothing.
 _RECENT = f"""
-SELECT json_group_array(json_array(r.last, x.xid, coalesce(nullif(
+SELECT json_group_array(json_array(x.xid, coalesce(nullif(
     CASE WHEN r.grp = 0 THEN (
         SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp
             AND shown = 1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))
@@ -95,7 +97,7 @@ SELECT json_group_array(json_array(r.last, x.xid, coalesce(nullif(
         OR EXISTS (SELECT 1 FROM message WHERE target = r.opp AND shown = 1 AND msg_id > r.deleted
             AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
         OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
-            AND shown = 1 AND msg_id > r.deleted) THEN 0 END)))
+            AND shown = 1 AND msg_id > r.deleted) THEN 0 ELSE -1 END), r.last))
 FROM (
     SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
         AND opp NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?6))
@@ -190,9 +192,9 @@ def recent(
     `held` are the newest messages of conversations with other users that the table need not know yet (`Newest`).
     """
     asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id, rows(held))
-    found = table(conn, _RECENT, asked)
-    found.sort(reverse=True)
-    return [Recent(xid, unread) for _, xid, unread in found if unread is not None]
+    found = _recents.decode(one(conn, _RECENT, asked)[0])
+    found.sort(key=_last, reverse=True)
+    return [recent for recent in found if recent.unread >= 0]
 
 
 def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:

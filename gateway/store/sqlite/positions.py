@@ -43,11 +43,11 @@ _OWN_BEFORE = Many(
     "(?)",
     ") AS j CROSS JOIN user AS u ON u.id = j.column1",
 )
-_STAYS_BEFORE = """
-SELECT json_group_array(json_array(s.grp, s.usr, s.id, s.delivered)) FROM json_each(?) AS j
-CROSS JOIN stay AS s ON s.usr = json_extract(j.value, '$[0]') AND s.grp = json_extract(j.value, '$[1]')
-    AND s.to_seq IS NULL
-"""
+_STAYS_BEFORE = Many(
+    "SELECT json_group_array(json_array(s.grp, s.usr, s.id, s.delivered)) FROM (VALUES",
+    "(?, ?)",
+    ") AS j CROSS JOIN stay AS s ON s.usr = j.column1 AND s.grp = j.column2 AND s.to_seq IS NULL",
+)
 # Newest message per sender among the entries that came to be delivered, unless it was read before that. A notice lies
 # in its receiver's history only, so its sender is not told of it.
 _OWN_CHANGES = Many(
@@ -82,11 +82,9 @@ SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
 _MOVE_OWN = Many(
     "WITH j (id, seq) AS (VALUES", "(?, ?)", ") UPDATE user SET delivered = j.seq FROM j WHERE user.id = j.id"
 )
-_MOVE_STAYS = """
-UPDATE stay SET delivered = j.seq
-FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS seq FROM json_each(?)) AS j
-WHERE stay.id = j.id
-"""
+_MOVE_STAYS = Many(
+    "WITH j (id, seq) AS (VALUES", "(?, ?)", ") UPDATE stay SET delivered = j.seq FROM j WHERE stay.id = j.id"
+)
 
 
 def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
@@ -122,7 +120,7 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
         return []
     stays: list[tuple[int, int]] = []
     moves: dict[int, list[Move]] = {}
-    for grp, usr, stay_id, delivered in table(conn, _STAYS_BEFORE, (rows([(u, g) for g, u in acks]),)):
+    for grp, usr, stay_id, delivered in _STAYS_BEFORE.read(conn, [(u, g) for g, u in acks]):
         ack = acks[grp, usr]
         if ack.seq > delivered:
             stays.append((stay_id, ack.seq))
@@ -132,7 +130,7 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
     asked = [(grp, *told) for grp, moved in moves.items() for told in ranges(moved)]
     found = table(conn, _GROUP_CHANGES, (rows(asked),))
     changes = [delivered_in_group(moves[grp], *told) for grp, *told in found]
-    conn.execute(_MOVE_STAYS, (rows(stays),))
+    _MOVE_STAYS.run(conn, stays)
     return changes
 
 

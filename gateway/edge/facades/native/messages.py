@@ -18,14 +18,15 @@ _CTYPES = {int(ctype): ctype.name for ctype in Ctype}
 _STATUSES = {status: status.name for status in Status}
 
 
-class _Xid(msgspec.Struct):
+# There are hundreds of these three to an answer, and none is ever in a cycle: the collector need not look at them.
+class _Xid(msgspec.Struct, gc=False):
     uid: int
     device_sn: int
     set_uid: bool = True
     set_device_sn: bool = True
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     """A message of a page, with the members that seed 001 names and the ones that only seed 000 has.
 
     `expires_at` (ms) is ours, and there only where the text goes at a time of its own.
@@ -75,7 +76,7 @@ class _Readers(msgspec.Struct):
     readers: list[_Reader]
 
 
-class _Recent(msgspec.Struct):
+class _Recent(msgspec.Struct, gc=False):
     conversation_id: _Xid
     num: int
     set_conversation_id: bool = True
