@@ -18,6 +18,10 @@ from tests.servers import COMMAND, Program, eventually, gateway, sentence
 
 SERVES = re.compile(r"worker (\d+) \(pid (\d+)\) serves")
 
+pytestmark = pytest.mark.timeout(240)
+STARTS_S = 60.0
+"""Two processes start one after the other, and each imports the gateway: on a busy machine that takes its time."""
+
 
 class Workers:
     """`gateway serve --workers 2` on a database of its own."""
@@ -29,7 +33,7 @@ class Workers:
             "GATEWAY_SERVER_DATA": str(folder / "none"),
         }
         self.program = Program(*COMMAND, "serve", "--workers", "2", "--port", "0", env=self.env)
-        self.program.expect("2 workers serve")
+        self.program.expect("2 workers serve", within_s=STARTS_S)
         [self.url] = {
             found[1] for line in self.program.lines if (found := re.search(r"listening on (\S+),", line))
         }
@@ -80,7 +84,7 @@ def test_a_killed_worker_is_replaced_and_its_devices_come_back(workers: Workers)
         for pid in before.values():
             os.kill(pid, signal.SIGKILL)
         workers.program.expect("worker", "ended: SIGKILL")
-        eventually(lambda: not set(workers.pids.values()) & set(before.values()), "two new workers")
+        eventually(lambda: not set(workers.pids.values()) & set(before.values()), "two new workers", STARTS_S)
         workers.send("after the kill")
         bob.expect("after the kill")
     assert workers.ready()
@@ -104,6 +108,7 @@ def test_sighup_replaces_one_after_the_other(workers: Workers) -> None:
         eventually(
             lambda: workers.ready() and any("rolling restart done" in line for line in workers.program.lines),
             "a rolling restart that is done",
+            STARTS_S,
         )
         workers.send("after the roll")
         bob.expect("after the roll")
