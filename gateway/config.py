@@ -113,7 +113,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may read `/metrics`: whoever bears the token; without one, who asks on this machine itself."""
+    """Who may read `/metrics`: whoever bears the token, nobody where there is none."""
 
     token: _Secret = ""
 

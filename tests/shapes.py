@@ -24,13 +24,15 @@ import pytest
 from gateway.app import Gateway
 from gateway.bus.base import Note, TheyAreIn
 from gateway.bus.redis import RedisBus
-from gateway.config import Bus, Config, Edge, Server, Store
+from gateway.config import Bus, Config, Edge, Metrics, Server, Store
 from gateway.domain.limits import Limits
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
 from tests.sqlite import inside
 
 ONE, TWO = "one", "two"
+
+METRICS_TOKEN = "fake-token"
 
 _MARK = 1 << 40
 """Above all questions that nodes ask each other."""
@@ -108,7 +110,12 @@ def shaped(nodes: str) -> Iterator[None]:
 @asynccontextmanager
 async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterator[tuple[Gateway, Gateway]]:
     """The gateway that requests go to, and the one that devices are on: the same where there is one."""
-    config = Config(server=Server(port=0, data=str(folder)), limits=limits, edge=edge)
+    config = Config(
+        server=Server(port=0, data=str(folder)),
+        limits=limits,
+        edge=edge,
+        metrics=Metrics(token=METRICS_TOKEN),
+    )
     near, far = await start(config)
     try:
         yield near, far
