@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
+from yarl import URL
 
 from gateway.edge.files import crowded
+
+_NOWHERE = URL("/")
 
 
 class Patient(web.RequestHandler):
@@ -22,6 +27,7 @@ class Patient(web.RequestHandler):
 
     def __init__(self, server: web.Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own, each another type
         super().__init__(server, **options)
+        self._request_factory = _with_target(server.request_factory)
         self.since: float | None = None
         """Since when the head of a request is awaited; None while none is, or the first byte of it."""
         # The body of the newest request, and the one that was found unfinished when last asked, and when first.
@@ -64,3 +70,13 @@ class Patient(web.RequestHandler):
         if body is not self._awaited:
             self._awaited, self._awaited_from = body, now
         return now - self._awaited_from > body_timeout_s
+
+
+def _with_target(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Make requests as `make` does, also of "CONNECT" without a target, which aiohttp reads and then fails at."""
+
+    def make_any(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:  # noqa: ANN401 - aiohttp's own
+        target: URL | None = message.url
+        return make(message if target is not None else message._replace(url=_NOWHERE), *rest)
+
+    return make_any

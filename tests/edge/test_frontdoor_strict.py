@@ -198,3 +198,10 @@ async def test_byte_by_byte(roads: Roads) -> None:
     """And where it cuts it at every byte."""
     said = PLAIN["names in any case"] + PLAIN["no body"] + LAST
     assert len(await roads.both(*(said[at : at + 1] for at in range(len(said))))) == 3
+
+
+async def test_a_tunnel_to_nowhere(roads: Roads, caplog: pytest.LogCaptureFixture) -> None:
+    """A verb without a target, which aiohttp reads and then fails at, is answered, and nothing is logged for it."""
+    [answer] = await roads.both(b"CONNECT \r\n\r\n")
+    assert answer.status in {404, 405}
+    assert caplog.records == []
