@@ -179,11 +179,11 @@ class TestTheEnd:
         """On a connection that is still open they are 503, code 20000, with the time to come back."""
         async with open_node(tmp_path) as node:
             alice = await node.user(ALICE)
-            # Two connections are open from here on: one waits for its answer, the other asks again.
+            # Three connections are open from here on: one waits for its answer, the others ask again, once each.
             gate = Gate(node, monkeypatch)
             waiting = asyncio.create_task(alice.ask_send([BOB]))
             await gate.reached.wait()
-            assert await alice.unread() == []
+            assert await asyncio.gather(alice.unread(), alice.unread()) == [[], []]
             stopping = asyncio.create_task(node.gateway.stop())
             # One turn of the loop, in which the stopping begins.
             await asyncio.sleep(0)
