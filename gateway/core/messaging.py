@@ -12,6 +12,7 @@ from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
+from gateway.core.recalls import JUDGE_TRIES, Recalls, restless, unknown
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -20,7 +21,6 @@ from gateway.domain.drafts import (
     Appended,
     Changed,
     MessageDraft,
-    RecallDraft,
     Refused,
     Repeated,
     Stale,
@@ -34,9 +34,6 @@ from gateway.store.base import Party, Remembered, Store
 
 TellSent = Callable[[tuple[int, int] | Problem | None], None]
 """Hears what has become of a send: its first and last `msg_id`, why it failed, or None: nothing is done, ask `send`."""
-
-JUDGE_TRIES = 5
-"""How often a draft may be judged again because a group changed meanwhile, before the caller is told to come back."""
 
 _REQUESTS = frozenset(map(int, Request))
 _USER = Scope.USER
@@ -71,6 +68,7 @@ class Messaging:
         self._now = clock_ms
         self._facts = FactsBook(store, limits, known)
         self._reach = Reach(known)
+        self._recalls = Recalls(store, writer, clock_ms)
         writer.on_change = self._facts.heed
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
@@ -154,7 +152,7 @@ class Messaging:
                         raise Problem(kind, sentence)
                     case Stale() | Changed() | Started() | Stepped():
                         self._facts.forget(principal.app, order.targets, sender)
-            raise _restless()
+            raise restless()
         except Problem as problem:
             refusal = problem
         # A repeat must get its first answer even where the rules would refuse it today (design §4).
@@ -349,61 +347,18 @@ class Messaging:
         message = await self._store.message(app.id, order.related)
         in_group = message is not None and (message.scope is Scope.GROUP or message.group_xid > 0)
         if message is None or in_group != (order.scope is Scope.GROUP):
-            raise _unknown(order.related, target)
+            raise unknown(order.related, target)
         if order.ctype == Request.RECALL:
             await self.recall(principal, target, order.related)
             return
         party = message.scope is Scope.GROUP or sender in (message.sender_xid, message.target_xid)
         if not party or message.conversation_for(sender) != target:
-            raise _unknown(order.related, target)
+            raise unknown(order.related, target)
         await self._receipts.read(principal, target, order.related, device_sn)
 
     async def recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> None:
-        """Take a message back (lanying.md, recall). Again: nothing more happens. The text is gone when this returns."""
-        principal.confine(conversation_xid, "conversation_id")
-        for _ in range(JUDGE_TRIES):
-            answer = await self._writer.submit(await self._judge_recall(principal, conversation_xid, msg_id))
-            if isinstance(answer, Refused):
-                raise Problem(answer.kind, answer.sentence)
-            if not isinstance(answer, Stale):
-                return
-        raise _restless()
-
-    async def _judge_recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> RecallDraft:
-        """Judge a recall, in a group by its facts: it holds for as long as their version."""
-        app, me = principal.app, principal.user.xid
-        message = await self._store.message(app.id, msg_id)
-        if message is None:
-            raise _unknown(msg_id, conversation_xid)
-        unbounded, judged = principal.admin_alone, -1
-        if message.scope is Scope.GROUP or message.group_xid:
-            if conversation_xid != message.conversation_for(me):
-                raise _unknown(msg_id, conversation_xid)
-            [facts] = await self._store.facts(app.id, [conversation_xid], me)
-            if facts is None:
-                raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {conversation_xid}")
-            if not principal.admin_alone:
-                if not facts.member:
-                    raise rules.stranger(facts, conversation_xid)
-                unbounded, judged = facts.owner or facts.admin, facts.version
-        else:
-            ends = (message.sender_xid, message.target_xid)
-            party = me in ends and not principal.admin_alone
-            # A stranger who names a party is told below that it may not, not that there is no message.
-            if conversation_xid not in ((message.conversation_for(me),) if party else ends):
-                raise _unknown(msg_id, conversation_xid)
-        now = self._now()
-        rules.check_recall(message, me, now, app.recall_window_ms, unbounded=unbounded)
-        parties = frozenset((message.sender_xid, message.target_xid, conversation_xid))
-        return RecallDraft(app=app.id, msg_id=msg_id, at=now, judged=judged, parties=parties)
-
-
-def _unknown(msg_id: int, conversation_xid: int) -> Problem:
-    return Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id} in conversation {conversation_xid}")
-
-
-def _restless() -> Problem:
-    return Problem(Kind.OVERLOADED, "the group changes too fast; try again", retry_after_ms=200)
+        """Take a message back; see `Recalls`."""
+        await self._recalls.recall(principal, conversation_xid, msg_id)
 
 
 def _conflict(key: str) -> Problem:

@@ -43,6 +43,6 @@ def test_nothing_is_lost_whatever_breaks() -> None:
 )
 def test_a_broken_gateway_is_found_out(sabotage: str, said: str) -> None:
     """Gaps that are skipped, answers before the commit, acks of replaced connections: the checker sees each."""
-    ended = run("--seconds", "15", "--rate", "60", "--sabotage", sabotage)
+    ended = run("--seconds", "20", "--rate", "60", "--sabotage", sabotage)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert said in ended.stdout

@@ -21,8 +21,8 @@ async def window(node: Node, ms: int) -> None:
 def later(node: Node, monkeypatch: pytest.MonkeyPatch, ms: int) -> None:
     """Let time pass for whoever judges."""
     messaging = node.gateway.core.messaging
-    now = messaging._now
-    monkeypatch.setattr(messaging, "_now", lambda: now() + ms)
+    now = messaging._recalls._now
+    monkeypatch.setattr(messaging._recalls, "_now", lambda: now() + ms)
 
 
 class TestToAUser:
@@ -117,9 +117,9 @@ class TestWhen:
         messaging = alice.node.gateway.core.messaging
         monkeypatch.setattr(messaging, "_now", lambda: 1_790_000_000_000)
         first, second = await alice.send(BOB), await alice.send(BOB)
-        monkeypatch.setattr(messaging, "_now", lambda: 1_790_000_000_000 + day)
+        monkeypatch.setattr(messaging._recalls, "_now", lambda: 1_790_000_000_000 + day)
         assert (await alice.recall(BOB, first)).done
-        monkeypatch.setattr(messaging, "_now", lambda: 1_790_000_000_001 + day)
+        monkeypatch.setattr(messaging._recalls, "_now", lambda: 1_790_000_000_001 + day)
         assert (await alice.recall(BOB, second)).refused(60002)
         assert await alice.history(BOB) == ["hi"]
 

@@ -114,7 +114,7 @@ async def use(store: PostgresStore) -> None:
     await store.keep([Keep(usr, 4, NOW, {usr: 0, group: 0}, ()) for usr in users])
     await store.keep([Keep(1, sn, NOW, {1: 0}, ()) for sn in range(5, 40)])
     await store.read(
-        [ReadMark(usr, usr, opp, opp, Scope.USER, 0) for usr in range(1, 51) for opp in range(1, 4)]
+        [ReadMark(usr, usr, opp, opp, Scope.USER, 0) for usr in range(1, 21) for opp in range(1, 4)]
         + [ReadMark(usr, usr, group, group, Scope.GROUP, 0) for usr in users]
     )
     await store.read([ReadMark(1, 1, 10_100, 10_100, Scope.GROUP, 0)])
