@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.core.messaging import JUDGE_TRIES
 from gateway.core.order import Order
+from gateway.core.recalls import JUDGE_TRIES
 from gateway.domain.drafts import Answer, Draft, RecallDraft, Stale
 from gateway.domain.errors import Kind
 from gateway.domain.model import Group, Scope
