@@ -22,8 +22,8 @@ APPS_MAX = 100
 """Apps that have numbers of their own: the first that come. All others are told as one, by the name `other`."""
 
 OTHER = "other"
-DELAY_PAUSE_S = 0.1
-"""How often the loop's delay is measured."""
+DELAY_PAUSE_S = 0.5
+"""How often the loop's delay is measured: each time wakes a node that may have nothing else to do."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -97,15 +97,13 @@ class Metrics:
             _gauge("gateway_acks", "Acks that wait to be committed.", self._receipts.waiting),
             Reading("gateway_connections", "Devices attached to this node.", "gauge", connected, "app"),
             _gauge("gateway_lagging", "Devices that read from the store, being slow.", hub.lagging),
-            _counter("gateway_deliveries", "Entries written to devices.", hub.deliveries),
+            _counter("gateway_deliveries", "Entries dispatched to connected devices.", hub.deliveries),
             _counter("gateway_pages", "Pages of timelines read for devices that were behind.", hub.pages),
             _counter("gateway_handed_over", "Messages handed over and not stored.", self._ephemeral.handed),
             _gauge("gateway_nodes", "Nodes that live, this one among them.", self._presence.nodes),
             _gauge("gateway_bus_connected", "1 where the bus is there.", int(self._bus.connected)),
             *_of_bus(self._bus),
-            Spread(
-                "gateway_loop_delay_seconds", "How late the event loop was, ten times a second.", self._delay
-            ),
+            Spread("gateway_loop_delay_seconds", "How late the event loop was, twice a second.", self._delay),
         ]
 
     async def _learn_names(self, apps: set[int]) -> None:
