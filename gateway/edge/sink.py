@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
-from gateway.core.connection import Connection
+from gateway.core.connection import Connection, Sink
 from gateway.core.hub import Hub
 from gateway.wire.close import Close
 from gateway.wire.encoding import Encoding
@@ -27,6 +27,12 @@ _MALFORMED = frozenset({1002, 1003, 1007, 1009})
 """Codes by which aiohttp closes, by itself, for what is no WebSocket frame or too large a one."""
 
 _ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
+
+
+def say_bye(sink: Sink, code: Close, reason: str, retry_after_ms: int | None) -> None:
+    """Write `bye` and the close that follows it, if anybody is there."""
+    with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
+        sink.write(bye_frame(sink.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
 
 
 def abort_later(transport: asyncio.Transport) -> asyncio.TimerHandle:
@@ -125,8 +131,7 @@ class SocketSink:
         """Say `bye` and close, once; the socket is cut where the peer does not answer in time."""
         if not self.closed:
             self.closed = True
-            with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
-                self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
+            say_bye(self, code, reason, retry_after_ms)
             abort_later(self._transport)
 
     async def answered(self, response: Response) -> None:

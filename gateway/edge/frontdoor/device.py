@@ -21,10 +21,9 @@ from gateway.edge.approach import Approach, read_approach
 from gateway.edge.channel import MALFORMED, Asker, Channel, GoneError, payload_json
 from gateway.edge.frontdoor.head import Head
 from gateway.edge.frontdoor.query import read_query
-from gateway.edge.sink import abort_later
+from gateway.edge.sink import abort_later, say_bye
 from gateway.wire.close import Close, close_for
 from gateway.wire.encoding import JSON, Encoding, FrameError
-from gateway.wire.frames import bye_frame
 from gateway.wire.websocket import (
     BINARY,
     CLOSE,
@@ -350,8 +349,7 @@ class DeviceSocket(asyncio.Protocol):
         """Say `bye` and close, once; the socket is cut where the peer does not answer in time."""
         if not self.closed:
             self.closed = True
-            with suppress(RuntimeError):  # The socket is gone, and there is nobody to tell.
-                self.write(bye_frame(self.encoding, code, reason, retry_after_ms) + close_frame(code, reason))
+            say_bye(self, code, reason, retry_after_ms)
             self._cut_later()
             self._leave()
 
