@@ -46,6 +46,9 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
 from gateway.edge.answering import Answering, Switch
 from gateway.edge.channel import Channel
+from gateway.edge.facades.agora.dispatch import Dialect
+from gateway.edge.facades.agora.routes import ROUTES
+from gateway.edge.facades.agora.settings import Settings
 from gateway.edge.metrics import metrics_route
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
@@ -179,7 +182,10 @@ class Gateway:
             remarks=self.remarks,
             channel=SocketRoad(self.channel).handle,
             cors_origins=edge.cors_origins,
-            extra=[metrics_route(self._metrics.read, self._config.metrics.token, self._worker)],
+            extra=[
+                metrics_route(self._metrics.read, self._config.metrics.token, self._worker),
+                self._agora().route(),
+            ],
         )
         self._port = Port(app, self._config.limits)
         await self._port.open(
@@ -204,6 +210,20 @@ class Gateway:
             self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
+
+    def _agora(self) -> Dialect:
+        config = self._config
+        return Dialect(
+            self.core,
+            config.limits,
+            Settings(
+                public_url=config.edge.public_url,
+                **{name: getattr(config.agora, name) for name in config.agora.__struct_fields__},
+            ),
+            self._answering.switch,
+            ROUTES,
+            now_ms,
+        )
 
     async def _erase(self, app: App, user: User) -> Job:
         """Erase a user for the operator, and tell after a while how far it has got."""
