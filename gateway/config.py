@@ -72,6 +72,7 @@ _PublicUrl = Annotated[
     ),
 ]
 _MessageBytes = Annotated[int, Meta(ge=1, le=65_536, description="a whole number from 1 to 65536")]
+_RecallWindow = Annotated[int, Meta(ge=0, le=604_800, description="a whole number from 0 to 604800")]
 _Yes = Annotated[bool, Meta(description="true or false")]
 
 
@@ -131,9 +132,13 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Agora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The dialect of Agora Chat and Easemob. `message_bytes_max` is of a message's `body` and `ext` together."""
+    """The dialect of Agora Chat and Easemob.
+
+    `message_bytes_max` is of a message's `body` and `ext` together; `recall_window_s` 0 lets nothing be recalled.
+    """
 
     message_bytes_max: _MessageBytes = 5_120
+    recall_window_s: _RecallWindow = 120
     open_registration: _Yes = False
     open_downloads: _Yes = False
     import_download: _Yes = False

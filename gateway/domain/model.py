@@ -134,7 +134,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A user of an app. `password` is a scrypt record, empty where none was set.
 
-    Tokens issued before `valid_from_ms` are no longer good.
+    Tokens issued before `valid_from_ms` are no longer good; `created_at` is ms since 1970.
     """
 
     id: int
@@ -143,6 +143,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     state: State = State.NORMAL
     valid_from_ms: int = 0
+    created_at: int = 0
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

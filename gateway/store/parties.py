@@ -36,9 +36,15 @@ def to_limits(row: Sequence[int]) -> AppLimits:
 
 
 def to_user(row: Sequence[Any]) -> User:
-    """Build a user of its id, xid, name, password, state and valid_from_ms."""
+    """Build a user of its id, xid, name, password, state, valid_from_ms and created_at."""
     return User(
-        id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
+        id=row[0],
+        xid=row[1],
+        name=row[2],
+        password=row[3],
+        state=State(row[4]),
+        valid_from_ms=row[5],
+        created_at=row[6],
     )
 
 

@@ -11,7 +11,7 @@ from gateway.store.parties import found_users, to_user
 from gateway.store.postgres.lane import Conn
 from gateway.store.refusals import judge_state
 
-_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM timeline AS t LEFT JOIN "user" AS u ON u.id = t.id"""
 _XIDS = "SELECT xid, id, kind, state FROM timeline WHERE app = $1 AND xid = ANY($2::bigint[])"
 # What is read of locked heads stays as it is until the end of the transaction.
@@ -51,7 +51,7 @@ WHERE id = $1 RETURNING next_xid - 1
 """
 # Through the index of (app, xid): the page costs what it skips, which is why that is bounded.
 _LIST = f"""
-SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM app AS a JOIN timeline AS t ON t.app = a.id JOIN "user" AS u ON u.id = t.id
 WHERE a.id = $1 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
 ORDER BY t.xid LIMIT $2 OFFSET $3

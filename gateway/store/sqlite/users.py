@@ -12,10 +12,10 @@ from gateway.store.parties import found_users, to_user
 from gateway.store.refusals import judge_state
 from gateway.store.sqlite.lane import one, rows, table
 
-_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM user AS u JOIN timeline AS t ON t.id = u.id"""
 _USERS = """
-SELECT json_group_array(json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms))
+SELECT json_group_array(json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at))
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value LEFT JOIN user AS u ON u.id = t.id
 """
 _XIDS = """
@@ -24,7 +24,7 @@ FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.val
 """
 # Through the index of (app, xid): the page costs what it skips, which is why that is bounded.
 _LIST = f"""
-SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM (
     SELECT t.id FROM app AS a JOIN timeline AS t ON t.app = a.id
     WHERE a.id = ?1 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
@@ -65,7 +65,7 @@ def make_users(conn: sqlite3.Connection, app: int, xids: Sequence[int], at: int)
     found = find_users(conn, app, xids)
     for xid in xids:
         if xid not in found:
-            found[xid] = User(id=make_user(conn, app, xid, at), xid=xid, name="", password="")
+            found[xid] = User(id=make_user(conn, app, xid, at), xid=xid, name="", password="", created_at=at)
     return found
 
 
