@@ -47,7 +47,7 @@ from gateway.domain.drafts import Answer, CreateDraft, Draft
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, Action, Facts, Group, Member, Scope
+from gateway.domain.model import ROOM, Action, App, Facts, Group, Member, Scope
 from gateway.store.base import Store
 
 
@@ -118,6 +118,10 @@ class Groups:
         ]
         # At once: each chatroom may have to wait for other nodes.
         return await asyncio.gather(*(self._counted(group) for group in seen))
+
+    async def types(self, app: App, group_xids: Sequence[int]) -> dict[int, int]:
+        """Which of these are groups, by their ids, and of what type each is; the others are left out."""
+        return {xid: group.type for xid, group in (await self._store.groups(app.id, group_xids)).items()}
 
     async def public_list(self, principal: Principal, cursor: str, limit: int) -> tuple[list[int], str]:
         """A page of the app's public groups, oldest first, and the cursor of the next; empty after the last.

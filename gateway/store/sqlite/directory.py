@@ -142,7 +142,9 @@ def register(conn: sqlite3.Connection, app: int, name: str, password: str, at: i
     if find_user_named(conn, app, name):
         return None
     xid = next_xid(conn, app)
-    return User(id=make_user(conn, app, xid, at, name, password), xid=xid, name=name, password=password, created_at=at)
+    return User(
+        id=make_user(conn, app, xid, at, name, password), xid=xid, name=name, password=password, created_at=at
+    )
 
 
 def find_group(conn: sqlite3.Connection, app: int, xid: int) -> Group | None:

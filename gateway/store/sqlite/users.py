@@ -15,7 +15,8 @@ from gateway.store.sqlite.lane import one, rows, table
 _USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM user AS u JOIN timeline AS t ON t.id = u.id"""
 _USERS = """
-SELECT json_group_array(json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at))
+SELECT json_group_array(
+    json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at))
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value LEFT JOIN user AS u ON u.id = t.id
 """
 _XIDS = """

@@ -22,6 +22,8 @@ _YES, _NO = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _values = msgspec.json.Decoder()
+_lists = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_encode = msgspec.json.Encoder().encode
 
 
 class Members:
@@ -44,6 +46,14 @@ class Members:
             return None
         raw = bytes(found)
         return None if raw == _ABSENT else raw
+
+    def given(self, name: str) -> msgspec.Raw | None:
+        """A member to be put among others; None where it is not there."""
+        return self._raw.get(name)
+
+    def without(self, name: str) -> msgspec.Raw:
+        """The object as JSON, without one member."""
+        return msgspec.Raw(_encode({other: raw for other, raw in self._raw.items() if other != name}))
 
     def value(self, name: str) -> object:
         """A member whatever it is; None where it is absent."""
@@ -80,6 +90,15 @@ class Members:
             return int(value)
         raise illegal(name, "it must be an integer")
 
+    def identifier(self, name: str) -> str | None:
+        """What is told as a string, or as an integer; None where it is absent or empty."""
+        value = self.value(name)
+        if type(value) is int:
+            return str(value)
+        if value is None or isinstance(value, str):
+            return value or None
+        raise illegal(name, "it must be a string")
+
     def strings(self, name: str) -> list[str] | None:
         """A list of strings, or of integers as such; None where it is absent."""
         value = self.value(name)
@@ -98,6 +117,21 @@ class Members:
         if raw is None or not raw.startswith(b"{"):
             return None
         return Members(_decoder.decode(raw))
+
+    def objects(self, name: str) -> list[Members] | None:
+        """A list of objects; None where it is absent or something else."""
+        raw = self.raw(name)
+        if raw is None:
+            return None
+        try:
+            return [Members(each) for each in _lists.decode(raw)]
+        except msgspec.ValidationError:
+            return None
+
+
+def read_query(query: Mapping[str, str]) -> Members:
+    """The parameters of a query, as if they were the members of a body."""
+    return Members({name: msgspec.Raw(_encode(value)) for name, value in query.items()})
 
 
 def read_members(body: bytes, limits: Limits) -> Members:
@@ -123,11 +157,7 @@ def read_many(body: bytes, limits: Limits) -> list[Members]:
     if not body.lstrip().startswith(b"["):
         return [read_members(body, limits)]
     # A list is read as the one member of an object, so that there is one way to read.
-    [listed] = [read_members(b'{"list":' + body + b"}", limits)]
-    try:
-        return [Members(raw) for raw in _lists.decode(listed.raw("list") or b"[]")]
-    except msgspec.ValidationError:
-        raise Fault(BAD_REQUEST, "invalid_request_body", INVALID_BODY) from None
-
-
-_lists = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+    listed = read_members(b'{"list":' + body + b"}", limits).objects("list")
+    if listed is None:
+        raise Fault(BAD_REQUEST, "invalid_request_body", INVALID_BODY)
+    return listed

@@ -28,7 +28,23 @@ _TRANSACTION_ID = "X-Transaction-Id"
 async def to_users(at: At) -> bytes:
     """POST /messages/users."""
     await at.administrator()
-    asked = await at.members()
+    return at.told(data=await send_to_users(at, await at.members()))
+
+
+async def to_groups(at: At) -> bytes:
+    """POST /messages/chatgroups."""
+    await at.administrator()
+    return at.told(data=await send_to_groups(at, await at.members(), GROUPS_MAX, rooms=False))
+
+
+async def to_rooms(at: At) -> bytes:
+    """POST /messages/chatrooms."""
+    await at.administrator()
+    return at.told(data=await send_to_groups(at, await at.members(), ROOMS_MAX, rooms=True))
+
+
+async def send_to_users(at: At, asked: Members) -> dict[str, str]:
+    """Send to users; return the message's id by each that there is, as it was named."""
     targets = check_send(asked, USERS_MAX)
     body = body_of(at, asked)
     sender = await sender_of(at, asked)
@@ -41,19 +57,8 @@ async def to_users(at: At) -> bytes:
     return await _send(at, order, named)
 
 
-async def to_groups(at: At) -> bytes:
-    """POST /messages/chatgroups."""
-    return await _to_groups(at, GROUPS_MAX, rooms=False)
-
-
-async def to_rooms(at: At) -> bytes:
-    """POST /messages/chatrooms."""
-    return await _to_groups(at, ROOMS_MAX, rooms=True)
-
-
-async def _to_groups(at: At, most: int, *, rooms: bool) -> bytes:
-    await at.administrator()
-    asked = await at.members()
+async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> dict[str, str]:
+    """Send to groups, or to chatrooms; return the message's id by each that there is."""
     targets = check_send(asked, most)
     body = body_of(at, asked)
     level = asked.value("chatroom_msg_level")
@@ -76,13 +81,12 @@ async def _ignored(at: At, asked: Members) -> tuple[int, ...]:
     return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
 
 
-async def _send(at: At, order: Order, named: dict[int, str]) -> bytes:
-    """Send to whom there is, and answer per target as it was named; nobody there: 404."""
+async def _send(at: At, order: Order, named: dict[int, str]) -> dict[str, str]:
+    """Send to whom there is, and tell per target as it was named; nobody there: 404."""
     if not named:
         raise not_found()
     placed = await at.core.messaging.send_each(await at.administrator(), order)
-    data = {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
-    return at.told(data=data)
+    return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
 
 
 def check_send(asked: Members, most: int) -> Sequence[str]:
