@@ -161,11 +161,50 @@ class Readers(msgspec.Struct, frozen=True):
     xids: list[int]
 
 
+class Account(msgspec.Struct, frozen=True):
+    """A user that is to be made: its name, the record of its password, and what it is called among people."""
+
+    name: str
+    password: str
+    nickname: str = ""
+
+
 class Accounts(Protocol):
     """The part of the port that is about users, their devices and their blocks."""
 
     async def users(self, app: int, offset: int, limit: int) -> list[User]:
         """List users by rising id, after the first `offset`; not the reserved one, not the deleted."""
+
+    async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
+        """List users by rising id, after the one given; not the reserved one, not the deleted."""
+
+    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+        """Make users that have a password, all or none: the name of one that is taken, and nothing is done.
+
+        A name of digits that may be an id is that id. Who is there already without a password, by having been named,
+        is taken for the one that is made.
+        """
+
+    async def add_contact(self, user_id: int, other_id: int, at: int) -> bool:
+        """Put two users into each other's address book; False where one holds `Limits.contacts_max` others.
+
+        Again: nothing more happens. A deleted user has none.
+        """
+
+    async def drop_contact(self, user_id: int, other_id: int) -> None:
+        """Take two users out of each other's address book, if they are there."""
+
+    async def contacts(self, user_id: int, after_xid: int, limit: int) -> list[int]:
+        """List the xids of a user's contacts by rising id, after the one given; not the deleted."""
+
+    async def metadata(self, user_id: int) -> str:
+        """Read what apps keep with a user: a JSON object of strings."""
+
+    async def set_metadata(self, user_id: int, changes: Mapping[str, str] | None) -> bool:
+        """Change members of what apps keep with a user, or take all away (None).
+
+        False where it would be more than `Limits.metadata_bytes_max`, and nothing is changed. A deleted user has none.
+        """
 
     async def set_state(
         self, app: int, xids: Sequence[int], state: State, at: int, *, create: bool

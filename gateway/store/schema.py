@@ -285,4 +285,14 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE dedup_by_key RENAME TO dedup;
     CREATE INDEX dedup_last ON dedup (last_msg_id);
     """,
+    """
+    -- Who is in whose address book; a contact stands both ways. metadata: what apps keep with a user, as one object.
+    CREATE TABLE contact (
+        usr INTEGER NOT NULL,
+        contact INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (usr, contact)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE user ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    """,
 )

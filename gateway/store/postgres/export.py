@@ -23,7 +23,7 @@ _GROUP = int(Scope.GROUP)
 _PAGE = 200
 """Rows read at a time."""
 
-_JSON = {"device": "cursors", "entry": "data"}
+_JSON = {"device": "cursors", "entry": "data", "user": "metadata"}
 """Members that are kept as JSON, by the type of the line. Whatever is none stays the text it is."""
 
 
@@ -46,7 +46,8 @@ _LINES = (
     """,
     f"""
     SELECT 'user' AS type, t.xid AS user_id, coalesce(u.name, '') AS username, t.state, u.nickname, u.avatar,
-        u.description, u.public_info, u.private_info, u.password <> '' AS has_password, u.created_at, t.head, t.floor,
+        u.description, u.public_info, u.private_info, u.metadata,
+        u.password <> '' AS has_password, u.created_at, t.head, t.floor,
         u.delivered
     FROM timeline AS t JOIN "user" AS u ON u.id = t.id WHERE {_OF}
     """,
@@ -61,6 +62,10 @@ _LINES = (
     FROM timeline AS t JOIN block AS b ON b.usr = t.id WHERE {_OF}
     UNION ALL
     SELECT 'block', {_xid("b.usr")}, {_xid("b.blocked")}, b.at FROM block AS b WHERE b.blocked = $2
+    """,
+    f"""
+    SELECT 'contact' AS type, t.xid AS user_id, {_xid("c.contact")} AS contact_user_id, c.at
+    FROM timeline AS t JOIN contact AS c ON c.usr = t.id WHERE {_OF}
     """,
     f"""
     SELECT 'group' AS type, t.xid AS group_id, {_xid("g.owner")} AS owner_id, g.name, g.description, g.avatar, g.ext,

@@ -279,4 +279,14 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX job_open ON job (id) WHERE finished = 0;
     CREATE UNIQUE INDEX job_key ON job (app, kind, key) WHERE key <> '';
     """,
+    """
+    -- Who is in whose address book; a contact stands both ways. metadata: what apps keep with a user, as one object.
+    CREATE TABLE contact (
+        usr BIGINT NOT NULL,
+        contact BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (usr, contact)
+    );
+    ALTER TABLE "user" ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    """,
 )

@@ -56,6 +56,12 @@ FROM app AS a JOIN timeline AS t ON t.app = a.id JOIN "user" AS u ON u.id = t.id
 WHERE a.id = $1 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
 ORDER BY t.xid LIMIT $2 OFFSET $3
 """
+_AFTER = f"""
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
+FROM app AS a JOIN timeline AS t ON t.app = a.id JOIN "user" AS u ON u.id = t.id
+WHERE a.id = $1 AND t.xid > $2 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
+ORDER BY t.xid LIMIT $3
+"""
 _PROFILE = 'SELECT nickname, avatar, description, public_info, private_info FROM "user" WHERE id = $1'
 # Who is deleted stays nobody, also by what was under way then: the head is locked first.
 _STANDS = f"SELECT 1 FROM timeline WHERE id = $1 AND state <> {State.DELETED:d} FOR NO KEY UPDATE"
@@ -133,6 +139,11 @@ def _named(found: Sequence[Sequence[int]]) -> dict[int, tuple[int, int, int]]:
 async def list_users(conn: Conn, app: int, offset: int, limit: int) -> list[User]:
     """List users by rising id, without the reserved one and those who are deleted."""
     return [to_user(row) for row in await conn.fetch(_LIST, app, limit, offset)]
+
+
+async def list_after(conn: Conn, app: int, after_xid: int, limit: int) -> list[User]:
+    """List users by rising id after the one given, without the reserved one and those who are deleted."""
+    return [to_user(row) for row in await conn.fetch(_AFTER, app, after_xid, limit)]
 
 
 async def find_profile(conn: Conn, user_id: int) -> Profile:

@@ -43,6 +43,7 @@ _LINES = (
     SELECT json_object('type', 'user', 'user_id', t.xid, 'username', coalesce(u.name, ''), 'state', t.state,
         'nickname', u.nickname, 'avatar', u.avatar, 'description', u.description,
         'public_info', u.public_info, 'private_info', u.private_info,
+        'metadata', json(u.metadata),
         'has_password', {_yes("u.password <> ''")}, 'created_at', u.created_at, 'head', t.head, 'floor', t.floor,
         'delivered', u.delivered)
     FROM timeline AS t CROSS JOIN user AS u ON u.id = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
@@ -60,6 +61,10 @@ _LINES = (
     UNION ALL
     SELECT json_object('type', 'block', 'user_id', {_xid("b.usr")}, 'blocked_user_id', {_xid("b.blocked")}, 'at', b.at)
     FROM block AS b WHERE b.blocked = ?2
+    """,
+    f"""
+    SELECT json_object('type', 'contact', 'user_id', t.xid, 'contact_user_id', {_xid("c.contact")}, 'at', c.at)
+    FROM timeline AS t CROSS JOIN contact AS c ON c.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
     f"""
     SELECT json_object('type', 'group', 'group_id', t.xid, 'owner_id', {_xid("g.owner")}, 'name', g.name,

@@ -32,6 +32,11 @@ FROM (
     ORDER BY t.xid LIMIT ?2 OFFSET ?3) AS p
 CROSS JOIN timeline AS t ON t.id = p.id CROSS JOIN user AS u ON u.id = t.id ORDER BY t.xid
 """
+_AFTER = f"""
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
+FROM app AS a CROSS JOIN timeline AS t ON t.app = a.id CROSS JOIN user AS u ON u.id = t.id
+WHERE a.id = ? AND t.xid > ? AND t.state <> {State.DELETED:d} AND t.id <> a.system ORDER BY t.xid LIMIT ?
+"""
 _PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
 # Who is deleted stays nobody, also by what was under way then.
 _STANDS = f"(SELECT state FROM timeline AS t WHERE t.id = user.id) <> {State.DELETED:d}"
@@ -109,6 +114,11 @@ def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[
 def list_users(conn: sqlite3.Connection, app: int, offset: int, limit: int) -> list[User]:
     """List users by rising id, without the reserved one and those who are deleted."""
     return [to_user(row) for row in conn.execute(_LIST, (app, limit, offset)).fetchall()]
+
+
+def list_after(conn: sqlite3.Connection, app: int, after_xid: int, limit: int) -> list[User]:
+    """List users by rising id after the one given, without the reserved one and those who are deleted."""
+    return [to_user(row) for row in conn.execute(_AFTER, (app, after_xid, limit)).fetchall()]
 
 
 def find_profile(conn: sqlite3.Connection, user_id: int) -> Profile:
