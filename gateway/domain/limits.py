@@ -42,6 +42,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     devices_per_user_max: int = 20
     related_max: int = 100
     blocks_max: int = 1_000
+    credentials_max: int = 100
 
     # Pages and counts of answers.
     page_default: int = 20

@@ -285,4 +285,23 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE dedup_by_key RENAME TO dedup;
     CREATE INDEX dedup_last ON dedup (last_msg_id);
     """,
+    """
+    -- What a dialect calls an app, and by what a backend of that dialect proves to be the app's. A name has several
+    -- secrets while they are changed.
+    CREATE TABLE alias (
+        dialect TEXT NOT NULL,
+        name TEXT NOT NULL,
+        app INTEGER NOT NULL REFERENCES app (id),
+        PRIMARY KEY (dialect, name),
+        UNIQUE (app, dialect)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credential (
+        app INTEGER NOT NULL REFERENCES app (id),
+        dialect TEXT NOT NULL,
+        name TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (app, dialect, name, secret)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

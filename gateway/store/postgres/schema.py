@@ -279,4 +279,21 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX job_open ON job (id) WHERE finished = 0;
     CREATE UNIQUE INDEX job_key ON job (app, kind, key) WHERE key <> '';
     """,
+    """
+    CREATE TABLE alias (
+        dialect TEXT COLLATE "C" NOT NULL,
+        name TEXT COLLATE "C" NOT NULL,
+        app BIGINT NOT NULL REFERENCES app (id),
+        PRIMARY KEY (dialect, name),
+        UNIQUE (app, dialect)
+    );
+    CREATE TABLE credential (
+        app BIGINT NOT NULL REFERENCES app (id),
+        dialect TEXT COLLATE "C" NOT NULL,
+        name TEXT COLLATE "C" NOT NULL,
+        secret TEXT COLLATE "C" NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (app, dialect, name, secret)
+    );
+    """,
 )
