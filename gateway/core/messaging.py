@@ -12,7 +12,7 @@ from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
-from gateway.core.recalls import JUDGE_TRIES, Recalls, restless, unknown
+from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -359,6 +359,14 @@ class Messaging:
     async def recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> None:
         """Take a message back; see `Recalls`."""
         await self._recalls.recall(principal, conversation_xid, msg_id)
+
+    async def take_back(
+        self, principal: Principal, conversation_xid: int, msg_id: int, *, window_ms: int, force: bool = False
+    ) -> TakenBack:
+        """Take a message back for the app, and tell what came of it; see `Recalls`."""
+        return await self._recalls.take_back(
+            principal, conversation_xid, msg_id, window_ms=window_ms, force=force
+        )
 
 
 def _conflict(key: str) -> Problem:

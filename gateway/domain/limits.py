@@ -44,6 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     blocks_max: int = 1_000
     contacts_max: int = 3_000
     metadata_bytes_max: int = 4 * 1024
+    credentials_max: int = 100
 
     # Pages and counts of answers.
     page_default: int = 20

@@ -131,6 +131,14 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     limits: AppLimits = AppLimits()
 
 
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """That a backend of a dialect can prove by this name to be an app's, since `at` (ms); its secret is not told."""
+
+    dialect: str
+    name: str
+    at: int
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A user of an app. `password` is a scrypt record, empty where none was set.
 

@@ -294,5 +294,22 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (usr, contact)
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE user ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    -- What a dialect calls an app, and by what a backend of that dialect proves to be the app's. A name has several
+    -- secrets while they are changed.
+    CREATE TABLE alias (
+        dialect TEXT NOT NULL,
+        name TEXT NOT NULL,
+        app INTEGER NOT NULL REFERENCES app (id),
+        PRIMARY KEY (dialect, name),
+        UNIQUE (app, dialect)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credential (
+        app INTEGER NOT NULL REFERENCES app (id),
+        dialect TEXT NOT NULL,
+        name TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (app, dialect, name, secret)
+    ) STRICT, WITHOUT ROWID;
     """,
 )

@@ -13,6 +13,8 @@ from gateway.store.sqlite.newest import BEHIND
 
 _SAME = (
     "app_key",
+    "alias",
+    "credential",
     "user",
     "grp",
     "stay",

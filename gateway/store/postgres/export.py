@@ -1,7 +1,7 @@
 """`gateway export` on PostgreSQL: the same lines as on SQLite (`store/sqlite/export.py`), in the same order of kinds.
 
 Reads only, in one snapshot, beside running nodes or without any; page by page, so that memory is bounded whatever the
-size. What opens doors is left out: keys that sign tokens, and records of passwords.
+size. What opens doors is left out: keys that sign tokens, secrets of backends, and records of passwords.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _LINES = (
         {_xid("system")} AS system_id
     FROM app WHERE id = $1 AND $2::bigint = 0
     """,
+    "SELECT 'alias' AS type, dialect, name FROM alias WHERE app = $1 AND $2::bigint = 0",
+    "SELECT 'credential' AS type, dialect, name, at FROM credential WHERE app = $1 AND $2::bigint = 0",
     f"""
     SELECT 'user' AS type, t.xid AS user_id, coalesce(u.name, '') AS username, t.state, u.nickname, u.avatar,
         u.description, u.public_info, u.private_info, u.metadata,

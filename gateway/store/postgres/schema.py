@@ -288,5 +288,20 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (usr, contact)
     );
     ALTER TABLE "user" ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE alias (
+        dialect TEXT COLLATE "C" NOT NULL,
+        name TEXT COLLATE "C" NOT NULL,
+        app BIGINT NOT NULL REFERENCES app (id),
+        PRIMARY KEY (dialect, name),
+        UNIQUE (app, dialect)
+    );
+    CREATE TABLE credential (
+        app BIGINT NOT NULL REFERENCES app (id),
+        dialect TEXT COLLATE "C" NOT NULL,
+        name TEXT COLLATE "C" NOT NULL,
+        secret TEXT COLLATE "C" NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (app, dialect, name, secret)
+    );
     """,
 )

@@ -1,7 +1,7 @@
 """`gateway export`: all that a store holds of an app, or of one of its users, as lines of JSON.
 
 Reads only, in one snapshot, beside a running gateway or without one; row by row, so that memory is bounded whatever the
-size. What opens doors is left out: keys that sign tokens, and records of passwords.
+size. What opens doors is left out: keys that sign tokens, secrets of backends, and records of passwords.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ _LINES = (
         'message_bytes_max', message_bytes_max, 'storage_bytes_max', storage_bytes_max,
         'stored_bytes', stored_bytes, 'created_at', created_at, 'system_id', {_xid("system")})
     FROM app WHERE id = ?1 AND ?2 = 0
+    """,
+    "SELECT json_object('type', 'alias', 'dialect', dialect, 'name', name) FROM alias WHERE app = ?1 AND ?2 = 0",
+    """
+    SELECT json_object('type', 'credential', 'dialect', dialect, 'name', name, 'at', at) FROM credential
+    WHERE app = ?1 AND ?2 = 0
     """,
     f"""
     SELECT json_object('type', 'user', 'user_id', t.xid, 'username', coalesce(u.name, ''), 'state', t.state,
