@@ -285,4 +285,24 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE dedup_by_key RENAME TO dedup;
     CREATE INDEX dedup_last ON dedup (last_msg_id);
     """,
+    """
+    -- at: when it was uploaded; 0: it is to be removed. thumb is Thumb, its bytes are not counted.
+    CREATE TABLE file (
+        uuid TEXT PRIMARY KEY,
+        app INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        secret_digest BLOB NOT NULL,
+        restricted INTEGER NOT NULL,
+        thumb_width INTEGER NOT NULL,
+        thumb_height INTEGER NOT NULL,
+        uploader INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        thumb INTEGER NOT NULL DEFAULT 0,
+        thumb_size INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX file_at ON file (at);
+    CREATE INDEX file_by ON file (uploader) WHERE uploader > 0;
+    """,
 )

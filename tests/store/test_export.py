@@ -22,6 +22,7 @@ from gateway.store.sqlite import export as sqlite
 from tests.postgres import database_of, drop_database, server_url
 from tests.store.carried import CONVERSATIONS, carry
 from tests.store.stage import NOW, Stage
+from tests.store.test_files import a_file
 
 ODD = 'quotes " and \\ and \u2028 and \U0001f600 and \x01'
 TABLES = {
@@ -37,6 +38,7 @@ TABLES = {
     "entry": "entry",
     "transaction": "dedup",
     "job": "job",
+    "file": "file",
 }
 """The type of a line, and the table whose every row has one."""
 
@@ -76,6 +78,8 @@ async def furnish(stage: Stage) -> int:
             VALUES (1, 'broadcast', '', '', 'to all', 0, 0, 0, 0, 5)""",
     ):
         await stage.alter(statement)
+    assert await stage.store.add_file(a_file(stage, 1, uploader=a))
+    assert await stage.store.add_file(a_file(stage, 2, restricted=False))
     assert await stage.store.create_app("other", "k", b"y" * 64, registered=False, at=NOW)
     return group
 
