@@ -56,6 +56,20 @@ _BusUrl = Annotated[
         description="empty (no other nodes), or a URL such as redis://user:password@host:6379/0",
     ),
 ]
+_BlobsUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_PRINTED}(s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[^?#]*)?|file:///[^?#]+)?$",
+        description="empty (a folder in server.data), or a URL such as s3://bucket/prefix or file:///mnt/files",
+    ),
+]
+_Endpoint = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_PRINTED}(https?://(\[[0-9A-Fa-f:.]+\]|[^\[\]@/?#:,]+)(:\d{{1,5}})?/?)?$",
+        description="empty (AWS), or where another S3 is, such as https://minio.example.org:9000",
+    ),
+]
 _File = Annotated[str, Meta(pattern=r"^[^\x00]*$", description="a path, or empty")]
 _Prefix = Annotated[
     str,
@@ -118,6 +132,25 @@ class Bus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     prefix: _Prefix = "gateway"
 
 
+class Blobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the bytes of files are kept: a folder, or a bucket whose keys are the environment's (`AWS_…`)."""
+
+    url: _BlobsUrl = ""
+    endpoint: _Endpoint = ""
+
+
+class Files(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be done with files. `days`: how long they are kept; 0: as long as messages.
+
+    `open_downloads`: unrestricted ones are given to who has no token. `import_download`: what an imported message
+    names is fetched.
+    """
+
+    days: _Days = 0
+    open_downloads: _Yes = False
+    import_download: _Yes = False
+
+
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long messages are kept (0 days: for ever), and from what jump on the clock is not believed."""
 
@@ -158,6 +191,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     edge: Edge = Edge()
     store: Store = Store()
     bus: Bus = Bus()
+    blobs: Blobs = Blobs()
+    files: Files = Files()
     limits: Limits = Limits()
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
@@ -170,6 +205,8 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "edge": Edge,
     "store": Store,
     "bus": Bus,
+    "blobs": Blobs,
+    "files": Files,
     "limits": Limits,
     "retention": Retention,
     "metrics": Metrics,
@@ -220,6 +257,8 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         edge=Edge(**sections["edge"]),
         store=Store(**sections["store"]),
         bus=Bus(**sections["bus"]),
+        blobs=Blobs(**sections["blobs"]),
+        files=Files(**sections["files"]),
         limits=limits,
         retention=Retention(**sections["retention"]),
         metrics=Metrics(**sections["metrics"]),

@@ -36,6 +36,7 @@ from gateway.domain.drafts import (
     Refused,
 )
 from gateway.domain.errors import Kind
+from gateway.domain.files import File, Thumb
 from gateway.domain.model import (
     App,
     AppLimits,
@@ -106,10 +107,11 @@ class Sweeping(msgspec.Struct, frozen=True):
 
 
 class Oldest(msgspec.Struct, frozen=True):
-    """What goes first: when the oldest message was sent, and the earliest time of a text that has one; 0: none."""
+    """When the first message was sent, when the next text expires, and when the first file came; 0: none."""
 
     sent_at: int
     expires_at: int
+    filed_at: int = 0
 
 
 class Swept(msgspec.Struct, frozen=True):
@@ -321,7 +323,29 @@ class Presence(Protocol):
         """
 
 
-class Store(Accounts, Credentials, Upkeep, Presence, Protocol):
+class Filing(Protocol):
+    """The part of the port that knows files; their bytes are elsewhere."""
+
+    async def add_file(self, file: File) -> bool:
+        """Keep a file's row, which counts its bytes with its app; False where the app stores as much as it may."""
+
+    async def file(self, app: int, uuid: str) -> File | None:
+        """Find a file of an app."""
+
+    async def set_thumbnail(self, uuid: str, thumb: Thumb, size: int) -> None:
+        """Note what has become of a file's thumbnail."""
+
+    async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
+        """Forget files that were uploaded before a time, at most so many, oldest first: their apps and uuids.
+
+        Those of users that were erased go whatever the time.
+        """
+
+    async def files_among(self, uuids: Sequence[str]) -> set[str]:
+        """Which of these are files that are kept."""
+
+
+class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property

@@ -311,5 +311,23 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         at INTEGER NOT NULL,
         PRIMARY KEY (app, dialect, name, secret)
     ) STRICT, WITHOUT ROWID;
+    -- at: when it was uploaded; 0: it is to be removed. thumb is Thumb, its bytes are not counted.
+    CREATE TABLE file (
+        uuid TEXT PRIMARY KEY,
+        app INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        secret_digest BLOB NOT NULL,
+        restricted INTEGER NOT NULL,
+        thumb_width INTEGER NOT NULL,
+        thumb_height INTEGER NOT NULL,
+        uploader INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        thumb INTEGER NOT NULL DEFAULT 0,
+        thumb_size INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX file_at ON file (at);
+    CREATE INDEX file_by ON file (uploader) WHERE uploader > 0;
     """,
 )

@@ -16,6 +16,10 @@ NAMES = {
     "s": "user 1000000000000 of app demo",
 }
 
+FILE = """
+INSERT INTO file SELECT 'f', {app}, 'a', 'b', {size}, secret, 0, 1, 1, {uploader}, 1, {thumb}, 0 FROM app_key
+"""
+
 # What is done to the store, and what is told of it; timelines are named by the letters of NAMES.
 BREACHES: dict[str, tuple[str, ...]] = {
     "floor above head": (
@@ -487,5 +491,17 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a job below its start": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '', -1, 0, 0, 0, 0)",
         "job 1 has got to -1, where no job can be",
+    ),
+    "a file of no app": (
+        FILE.format(app=9, size=0, uploader=0, thumb=0),
+        "file f is of app 9, which does not exist",
+    ),
+    "a thumbnail of an unknown kind": (
+        FILE.format(app=1, size=0, uploader=0, thumb=9),
+        "file f has a thumbnail that there cannot be",
+    ),
+    "a file of nobody": (
+        FILE.format(app=1, size=0, uploader=99, thumb=0),
+        "file f is uploaded by who is no user of its app",
     ),
 }

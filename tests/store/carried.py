@@ -28,6 +28,7 @@ _SAME = (
     "grp_block",
     "request",
     "job",
+    "file",
 )
 """Tables that hold the same columns in both."""
 

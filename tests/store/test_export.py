@@ -22,12 +22,14 @@ from gateway.store.sqlite import export as sqlite
 from tests.postgres import database_of, drop_database, server_url
 from tests.store.carried import CONVERSATIONS, carry
 from tests.store.stage import NOW, Stage
+from tests.store.test_files import a_file
 
 ODD = 'quotes " and \\ and \u2028 and \U0001f600 and \x01'
 TABLES = {
     "user": "user",
     "device": "device",
     "block": "block",
+    "contact": "contact",
     "group": "grp",
     "stay": "stay",
     "ban": "ban",
@@ -39,6 +41,7 @@ TABLES = {
     "job": "job",
     "alias": "alias",
     "credential": "credential",
+    "file": "file",
 }
 """The type of a line, and the table whose every row has one."""
 
@@ -80,6 +83,8 @@ async def furnish(stage: Stage) -> int:
         "INSERT INTO credential VALUES (1, 'agora', 'id', 'sesame', 5), (1, 'agora', 'id', 'xxxx', 6)",
     ):
         await stage.alter(statement)
+    assert await stage.store.add_file(a_file(stage, 1, uploader=a))
+    assert await stage.store.add_file(a_file(stage, 2, restricted=False))
     assert await stage.store.create_app("other", "k", b"y" * 64, registered=False, at=NOW)
     return group
 

@@ -36,6 +36,8 @@ _FORGOTTEN = (
     "DELETE FROM ban WHERE usr = $1",
     "DELETE FROM grp_block WHERE usr = $1",
     "DELETE FROM request WHERE usr = $1 OR (inviter = $1 AND kind = 2)",
+    # Their bytes are elsewhere: rows and bytes go with the next run of what removes old ones.
+    "UPDATE file SET at = 0 WHERE uploader = $1 AND uploader > 0",
 )
 _STAYS = f"SELECT grp FROM stay WHERE usr = $1 AND to_seq IS NULL ORDER BY grp LIMIT {GROUPS_PAGE}"
 _OWN = """

@@ -118,6 +118,11 @@ _LINES = (
     FROM timeline AS t JOIN dedup AS d ON d.app = t.app AND d.sender_xid = t.xid
     LEFT JOIN answer AS a ON a.draft = d.draft WHERE {_OF}
     """,
+    f"""
+    SELECT 'file' AS type, f.uuid, {_xid("f.uploader")} AS user_id, f.name, f.type AS media_type, f.size,
+        f.restricted <> 0 AS restricted, f.at
+    FROM file AS f WHERE f.app = $1 AND ($2::bigint = 0 OR f.uploader = $2) ORDER BY f.at, f.uuid
+    """,
     """
     SELECT 'job' AS type, kind, key AS transaction_id, progress, ends_at, done, finished, at, data
     FROM job WHERE app = $1 AND $2::bigint = 0

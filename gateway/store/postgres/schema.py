@@ -303,5 +303,22 @@ MIGRATIONS: tuple[str, ...] = (
         at BIGINT NOT NULL,
         PRIMARY KEY (app, dialect, name, secret)
     );
+    CREATE TABLE file (
+        uuid TEXT COLLATE "C" PRIMARY KEY,
+        app BIGINT NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        size BIGINT NOT NULL,
+        secret_digest BYTEA NOT NULL,
+        restricted INTEGER NOT NULL,
+        thumb_width INTEGER NOT NULL,
+        thumb_height INTEGER NOT NULL,
+        uploader BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        thumb INTEGER NOT NULL DEFAULT 0,
+        thumb_size BIGINT NOT NULL DEFAULT 0
+    );
+    CREATE INDEX file_at ON file (at);
+    CREATE INDEX file_by ON file (uploader) WHERE uploader > 0;
     """,
 )

@@ -32,6 +32,7 @@ from gateway.store.sqlite import conversations, directory, jobs, pages, position
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.credentials import Credentials
+from gateway.store.sqlite.files import Filing
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
@@ -51,7 +52,7 @@ _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowEr
 _DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
-class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence):
+class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, Filing):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:

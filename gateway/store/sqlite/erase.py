@@ -33,6 +33,8 @@ _FORGOTTEN = (
     "DELETE FROM grp_block WHERE usr = ?1",
     "DELETE FROM request WHERE usr = ?1",
     "DELETE FROM request WHERE inviter = ?1 AND kind = 2",
+    # Their bytes are elsewhere: rows and bytes go with the next run of what removes old ones.
+    "UPDATE file SET at = 0 WHERE uploader = ?1 AND uploader > 0",
 )
 # The longest in the group, an administrator first.
 _HEIR = """

@@ -133,6 +133,11 @@ _LINES = (
         'first_msg_id', d.first_msg_id, 'last_msg_id', d.last_msg_id)
     FROM dedup AS d CROSS JOIN timeline AS t ON t.id = d.sender WHERE t.app = ?1 AND (?2 = 0 OR d.sender = ?2)
     """,
+    f"""
+    SELECT json_object('type', 'file', 'uuid', f.uuid, 'user_id', {_xid("f.uploader")}, 'name', f.name,
+        'media_type', f.type, 'size', f.size, 'restricted', {_yes("f.restricted")}, 'at', f.at)
+    FROM file AS f WHERE f.app = ?1 AND (?2 = 0 OR f.uploader = ?2) ORDER BY f.at, f.uuid
+    """,
     """
     SELECT json_object('type', 'job', 'kind', kind, 'transaction_id', key, 'progress', progress, 'ends_at', ends_at,
         'done', done, 'finished', finished, 'at', at, 'data', data)
