@@ -15,6 +15,7 @@ from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
+from gateway.core.accounts import Accounts
 from gateway.core.announcing import announce
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
@@ -110,6 +111,7 @@ class Gateway:
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         self.core = Core(
+            accounts=Accounts(store, self.directory, self.presence, limits, now_ms),
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms, rooms),

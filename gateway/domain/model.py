@@ -154,6 +154,14 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int = 0
 
 
+class Account(msgspec.Struct, frozen=True):
+    """A user that is to be made: its name, its password (for the store: the record of it), and its nickname."""
+
+    name: str
+    password: str
+    nickname: str = ""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What a user tells of itself. `private_info` is for the user and for administrators."""
 

@@ -38,6 +38,7 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind
 from gateway.domain.files import File, Thumb
 from gateway.domain.model import (
+    Account,
     App,
     AppLimits,
     Banned,
@@ -187,14 +188,6 @@ class Readers(msgspec.Struct, frozen=True):
     read: int
     unread: int
     xids: list[int]
-
-
-class Account(msgspec.Struct, frozen=True):
-    """A user that is to be made: its name, the record of its password, and what it is called among people."""
-
-    name: str
-    password: str
-    nickname: str = ""
 
 
 class Accounts(Protocol):

@@ -9,6 +9,7 @@ from random import Random
 from typing import Self
 
 from gateway.bus.memory import MemoryBus
+from gateway.core.accounts import Accounts
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
@@ -83,6 +84,7 @@ class Stage:
             store, self.writer, receipts, ephemeral, self.pacing, limits, self.clock, self.directory.known
         )
         self.core = Core(
+            accounts=Accounts(store, self.directory, presence, limits, self.clock),
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             erasing=Erasing(store, self.jobs, self.directory, presence, self.clock),

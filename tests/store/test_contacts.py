@@ -7,8 +7,7 @@ import pytest
 
 from gateway.domain.drafts import JobDraft, JobKind
 from gateway.domain.limits import Limits
-from gateway.domain.model import State, User
-from gateway.store.base import Account
+from gateway.domain.model import Account, State, User
 from tests.store.stage import NOW, Stage
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.domain.errors import Kind
-from gateway.domain.model import State, User
-from gateway.store.base import Account
+from gateway.domain.model import Account, State, User
 from gateway.store.naming import xid_in
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.users import find_user, find_user_named, make_user, take_xid

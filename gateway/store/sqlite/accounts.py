@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.drafts import Refused
-from gateway.domain.model import Device, Profile, State, User
-from gateway.store.base import Account
+from gateway.domain.model import Account, Device, Profile, State, User
 from gateway.store.sqlite import blocks, contacts, enrolling, users
 from gateway.store.sqlite.blocks import may_message as users_may
 from gateway.store.sqlite.lane import Lanes

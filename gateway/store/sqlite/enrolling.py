@@ -6,8 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from gateway.domain.errors import Kind
-from gateway.domain.model import State, User
-from gateway.store.base import Account
+from gateway.domain.model import Account, State, User
 from gateway.store.naming import xid_in
 from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
 

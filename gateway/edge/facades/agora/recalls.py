@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.principal import Principal
-from gateway.core.recalls import Recalled
+from gateway.core.recalls import TakenBack
 from gateway.domain.model import ROOM
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal
@@ -18,12 +18,12 @@ MANY_MAX = 100
 
 _TYPES = ("chat", "groupchat", "chatroom")
 _YES = "yes"
-_TOLD: dict[Recalled, str] = {
-    Recalled.DONE: _YES,
-    Recalled.ALREADY: "not_found msg",
-    Recalled.TOO_LATE: "exceed recall time limit",
-    Recalled.ELSEWHERE: "can't find msg to",
-    Recalled.UNKNOWN: "not_found msg",
+_TOLD: dict[TakenBack, str] = {
+    TakenBack.DONE: _YES,
+    TakenBack.ALREADY: "not_found msg",
+    TakenBack.TOO_LATE: "exceed recall time limit",
+    TakenBack.ELSEWHERE: "can't find msg to",
+    TakenBack.UNKNOWN: "not_found msg",
 }
 
 
@@ -103,12 +103,12 @@ def _want_open(at: At) -> None:
 
 async def _recall(at: At, principal: Principal, one: _One) -> None:
     """Recall one, and note what came of it; what the store cannot do now is the whole call's."""
-    one.recalled = _TOLD[Recalled.UNKNOWN]
+    one.recalled = _TOLD[TakenBack.UNKNOWN]
     if not is_id(one.msg_id):
         return
     conversation_xid = await _conversation(at, one)
     if not conversation_xid:
-        one.recalled = _TOLD[Recalled.ELSEWHERE]
+        one.recalled = _TOLD[TakenBack.ELSEWHERE]
         return
     done = await at.core.messaging.take_back(
         principal,

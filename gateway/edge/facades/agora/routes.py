@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.edge.facades.agora import channels, imports, legacy, messages, recalls, tokens
+from gateway.edge.facades.agora import channels, contacts, imports, legacy, messages, recalls, tokens, users
 from gateway.edge.facades.agora.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -16,5 +16,30 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "messages/recall", recalls.recall_many),
     ("POST", "messages/users/import", imports.import_to_user),
     ("POST", "messages/chatgroups/import", imports.import_to_group),
+    ("POST", "users", users.create),
+    ("GET", "users", users.listed),
+    ("DELETE", "users", users.delete_many),
+    ("GET", "users/*", users.one),
+    ("PUT", "users/*", users.change),
+    ("DELETE", "users/*", users.delete),
+    ("PUT", "users/*/password", users.change_password),
+    ("GET", "users/*/status", users.status),
+    ("POST", "users/batch/status", users.statuses),
+    ("POST", "users/*/activate", users.activate),
+    ("POST", "users/*/deactivate", users.deactivate),
+    ("GET", "users/*/disconnect", users.disconnect),
+    ("POST", "users/*/disconnect", users.disconnect),
+    ("GET", "users/*/offline_msg_count", users.offline_count),
+    ("GET", "users/*/offline_msg_status/*", users.offline_status),
     ("DELETE", "users/*/user_channel", channels.delete_channel),
+    ("GET", "users/*/contacts/users", contacts.contacts),
+    ("POST", "users/*/contacts/users/*", contacts.add_contact),
+    ("DELETE", "users/*/contacts/users/*", contacts.drop_contact),
+    ("GET", "users/*/blocks/users", contacts.blocks),
+    ("POST", "users/*/blocks/users", contacts.block),
+    ("DELETE", "users/*/blocks/users/*", contacts.unblock),
+    ("GET", "metadata/user/*", contacts.metadata),
+    ("PUT", "metadata/user/*", contacts.set_metadata),
+    ("DELETE", "metadata/user/*", contacts.drop_metadata),
+    ("POST", "metadata/user/get", contacts.metadata_of_many),
 )
