@@ -41,7 +41,8 @@ _USER = Scope.USER
 
 _SILENCED = {
     Kind.BANNED: "{} is banned",
-    Kind.ALL_BANNED: "only the owner and administrators may speak",
+    Kind.ALL_BANNED: "only the owner, administrators and who is trusted may speak",
+    Kind.GROUP_DISABLED: "nobody may speak",
 }
 
 

@@ -496,6 +496,9 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
     async def group_admins(self, group_id: int) -> list[Member]:
         """List a group's administrators in the order of their ids; the owner is none of them."""
 
+    async def group_trusted(self, group_id: int) -> list[Member]:
+        """List who is trusted in a group, in the order of their ids: some of its members."""
+
     async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
         """List who may not speak in a group at `now`, in the order of their ids, after the one given."""
 

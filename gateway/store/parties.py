@@ -60,8 +60,19 @@ def to_group(row: Sequence[Any]) -> Group:
 
 def to_facts(row: Sequence[Any]) -> Facts:
     """Build what judging needs of its columns, in the order of its members."""
-    group_id, version, owner, member, admin, *rest = row
-    return Facts(group_id, version, bool(owner), bool(member), bool(admin), *rest)
+    group_id, version, owner, member, admin, kind, until, all_until, trusted, disabled = row
+    return Facts(
+        group_id,
+        version,
+        bool(owner),
+        bool(member),
+        bool(admin),
+        kind,
+        until,
+        all_until,
+        bool(trusted),
+        bool(disabled),
+    )
 
 
 def as_xid(user: str) -> int | None:

@@ -294,6 +294,12 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (usr, contact)
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE user ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    -- members_max 0: as many as any group may have. Whoever is trusted speaks also where all are banned.
+    ALTER TABLE grp ADD COLUMN announcement TEXT NOT NULL DEFAULT '';
+    ALTER TABLE grp ADD COLUMN members_max INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX stay_trusted ON stay (grp, usr) WHERE trusted = 1;
     -- What a dialect calls an app, and by what a backend of that dialect proves to be the app's. A name has several
     -- secrets while they are changed.
     CREATE TABLE alias (

@@ -72,11 +72,13 @@ _LINES = (
     f"""
     SELECT 'group' AS type, t.xid AS group_id, {_xid("g.owner")} AS owner_id, g.name, g.description, g.avatar, g.ext,
         g.type AS group_type, g.members, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until,
-        g.history_visible, g.read_ack, g.created_at, g.updated_at, g.destroyed_at, t.head, t.floor
+        g.history_visible, g.read_ack, g.created_at, g.updated_at, g.announcement,
+        g.members_max, g.disabled, g.destroyed_at, t.head, t.floor
     FROM timeline AS t JOIN grp AS g ON g.id = t.id WHERE t.app = $1 AND ($2::bigint = 0 OR g.owner = $2)
     """,
     f"""
-    SELECT 'stay' AS type, {_xid("s.grp")} AS group_id, t.xid AS user_id, s.admin <> 0 AS admin, s.joined_at,
+    SELECT 'stay' AS type, {_xid("s.grp")} AS group_id, t.xid AS user_id, s.admin <> 0 AS admin,
+        s.trusted <> 0 AS trusted, s.joined_at,
         s.from_seq, s.to_seq, s.from_msg AS from_msg_id, s.to_msg AS to_msg_id, s.read AS read_msg_id,
         s.deleted AS deleted_msg_id, s.delivered
     FROM timeline AS t JOIN stay AS s ON s.usr = t.id WHERE {_OF}

@@ -288,6 +288,12 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (usr, contact)
     );
     ALTER TABLE "user" ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    -- members_max 0: as many as any group may have. Whoever is trusted speaks also where all are banned.
+    ALTER TABLE grp ADD COLUMN announcement TEXT NOT NULL DEFAULT '';
+    ALTER TABLE grp ADD COLUMN members_max BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX stay_trusted ON stay (grp, usr) WHERE trusted = 1;
     CREATE TABLE alias (
         dialect TEXT COLLATE "C" NOT NULL,
         name TEXT COLLATE "C" NOT NULL,

@@ -77,11 +77,13 @@ _LINES = (
         'apply_approval', g.apply_approval, 'invite_confirm', g.invite_confirm,
         'member_invitation', g.member_invitation, 'ban_all_until', g.ban_all_until,
         'history_visible', g.history_visible, 'read_ack', g.read_ack, 'created_at', g.created_at,
-        'updated_at', g.updated_at, 'destroyed_at', g.destroyed_at, 'head', t.head, 'floor', t.floor)
+        'updated_at', g.updated_at, 'announcement', g.announcement, 'members_max', g.members_max,
+        'disabled', g.disabled, 'destroyed_at', g.destroyed_at, 'head', t.head, 'floor', t.floor)
     FROM timeline AS t CROSS JOIN grp AS g ON g.id = t.id WHERE t.app = ?1 AND (?2 = 0 OR g.owner = ?2)
     """,
     f"""
     SELECT json_object('type', 'stay', 'group_id', {_xid("s.grp")}, 'user_id', t.xid, 'admin', {_yes("s.admin")},
+        'trusted', {_yes("s.trusted")},
         'joined_at', s.joined_at, 'from_seq', s.from_seq, 'to_seq', s.to_seq, 'from_msg_id', s.from_msg,
         'to_msg_id', s.to_msg, 'read_msg_id', s.read, 'deleted_msg_id', s.deleted, 'delivered', s.delivered)
     FROM timeline AS t CROSS JOIN stay AS s ON s.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)

@@ -77,6 +77,7 @@ TABLE: dict[Kind, Told] = {
     Kind.BLOCKED: _FORBIDDEN,
     Kind.BANNED: _FORBIDDEN,
     Kind.ALL_BANNED: _FORBIDDEN,
+    Kind.GROUP_DISABLED: _FORBIDDEN,
     Kind.USER_UNKNOWN: _RESOURCE,
     Kind.USER_EXISTS: Told(BAD_REQUEST, "duplicate_unique_property_exists"),
     Kind.GROUP_UNKNOWN: _RESOURCE,
