@@ -285,4 +285,12 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE dedup_by_key RENAME TO dedup;
     CREATE INDEX dedup_last ON dedup (last_msg_id);
     """,
+    """
+    -- Whose history pages leave out a message of a group; `message.flags` says where to look.
+    CREATE TABLE hidden (
+        msg_id INTEGER NOT NULL,
+        usr INTEGER NOT NULL,
+        PRIMARY KEY (msg_id, usr)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

@@ -26,6 +26,7 @@ _SAME = (
     "grp_block",
     "request",
     "job",
+    "hidden",
 )
 """Tables that hold the same columns in both."""
 

@@ -279,4 +279,12 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX job_open ON job (id) WHERE finished = 0;
     CREATE UNIQUE INDEX job_key ON job (app, kind, key) WHERE key <> '';
     """,
+    """
+    -- Whose history pages leave out a message of a group; `message.flags` says where to look.
+    CREATE TABLE hidden (
+        msg_id BIGINT NOT NULL,
+        usr BIGINT NOT NULL,
+        PRIMARY KEY (msg_id, usr)
+    );
+    """,
 )

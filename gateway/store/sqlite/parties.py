@@ -58,6 +58,10 @@ class Parties(Lanes):
         """Find a user."""
         return await self._look(lambda conn: users.find_user(conn, app, xid))
 
+    async def find_users(self, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
+        """Find users."""
+        return await self._read(lambda conn: users.find_users(conn, app, xids))
+
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by name."""
         return await self._look(lambda conn: users.find_user_named(conn, app, name))
