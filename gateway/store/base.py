@@ -399,6 +399,12 @@ class Store(Accounts, Upkeep, Presence, Protocol):
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by its unique name."""
 
+    async def users_named(self, app: int, names: Sequence[str]) -> dict[str, User]:
+        """Find users by their unique names; nothing where nobody is called so."""
+
+    async def ensure_named(self, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+        """Find users by their unique names or make them, all in one transaction, with ids of the server's."""
+
     async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
         """Find users or make them; `BAD_PARAMETER` where a group has this id."""
 
