@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_bytes_max: int = 16 * 1024
     json_depth_max: int = 32
     targets_max: int = 1_000
+    hide_from_max: int = 20
     expire_max_s: int = 10 * 365 * 24 * 3600
     group_call_users_max: int = 1_000
     user_call_users_max: int = 1_000

@@ -261,11 +261,19 @@ class Accounts(Protocol):
         """List the xids of those whom a user has blocked, by rising id."""
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
+        self,
+        app: int,
+        sender_xid: int,
+        target_xids: Sequence[int],
+        *,
+        create: bool,
+        blocks: bool = True,
+        frozen: bool = False,
     ) -> Refused | None:
         """Judge what a user would send to users and nobody stores, as a batch judges a message; None: it may.
 
-        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice.
+        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice. `frozen`:
+        that its sender is stops it neither.
         """
 
 
@@ -424,6 +432,9 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
 
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+        """Name whom the messages of one draft went to, of those that are still kept: their ids by xid."""
+
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
 
@@ -464,8 +475,17 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user; `USER_UNKNOWN` where nothing has this id, `BAD_PARAMETER` where a group has it."""
 
+    async def find_users(self, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
+        """Find users by their xids; `BAD_PARAMETER` where a group has one, and nothing where nothing has it."""
+
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by its unique name."""
+
+    async def users_named(self, app: int, names: Sequence[str]) -> dict[str, User]:
+        """Find users by their unique names; nothing where nobody is called so."""
+
+    async def ensure_named(self, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+        """Find users by their unique names or make them, all in one transaction, with ids of the server's."""
 
     async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
         """Find users or make them; `BAD_PARAMETER` where a group has this id."""

@@ -335,5 +335,11 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX file_at ON file (at);
     CREATE INDEX file_by ON file (uploader) WHERE uploader > 0;
+    -- Whose history pages leave out a message of a group; `message.flags` says where to look.
+    CREATE TABLE hidden (
+        msg_id INTEGER NOT NULL,
+        usr INTEGER NOT NULL,
+        PRIMARY KEY (msg_id, usr)
+    ) STRICT, WITHOUT ROWID;
     """,
 )

@@ -475,6 +475,22 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE block SET usr = 99",
         "nobody (timeline 99) cannot have blocked {b}",
     ),
+    "hidden and not there": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (99, 3)",
+        "message 99 is hidden from {b}, and does not exist",
+    ),
+    "hidden and not said to be": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (8, 3)",
+        "message 8 is hidden from {b}, and does not say so",
+    ),
+    "hidden between two": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 2; INSERT INTO hidden (msg_id, usr) VALUES (2, 3)",
+        "message 2 is hidden from {b}, which cannot be",
+    ),
+    "hidden from a group": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 8; INSERT INTO hidden (msg_id, usr) VALUES (8, 5)",
+        "message 8 is hidden from {g}, which cannot be",
+    ),
     **GROUP_BREACHES,
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",

@@ -29,6 +29,7 @@ _SAME = (
     "request",
     "job",
     "file",
+    "hidden",
 )
 """Tables that hold the same columns in both."""
 

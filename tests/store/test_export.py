@@ -36,6 +36,7 @@ TABLES = {
     "group_block": "grp_block",
     "conversation": f"({CONVERSATIONS})",
     "message": "message",
+    "hidden": "hidden",
     "entry": "entry",
     "transaction": "dedup",
     "job": "job",
@@ -65,6 +66,7 @@ async def furnish(stage: Stage) -> int:
     await stage.recall(recalled)
     group = await stage.group(11, 12, 13)
     await stage.say(12, group, content="in the group")
+    await stage.say(11, group, hide_from=(12,))
     await stage.change(group, Action.KICKED, 13)
     await stage.delete(11, 12)
     await stage.store.keep(
@@ -146,7 +148,7 @@ async def test_the_engine_cannot_be_told_by_the_lines(stage: Stage, export: Expo
 async def test_texts_are_as_they_were_sent(export: Export) -> None:
     """Whatever they hold; those that are gone are null."""
     contents = [line["content"] for line in told(await read(export), "message")]
-    assert contents == [ODD, "between others", None, "in the group"]
+    assert contents == [ODD, "between others", None, "in the group", "hello"]
 
 
 async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> None:

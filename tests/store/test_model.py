@@ -37,6 +37,8 @@ drafts = st.one_of(
     ),
     st.tuples(st.just("text"), users, some, st.just(""), st.just(""), st.just(False)),
     st.tuples(st.just("say"), users, groups, keys),
+    st.tuples(st.just("quietly"), users, some),
+    st.tuples(st.just("hide"), users, groups, some),
     st.tuples(st.just("whisper"), users, groups, some),
     st.tuples(st.just("fold"), back, st.sampled_from([False, False, True])),
     st.tuples(st.just("recall"), back),
@@ -90,6 +92,9 @@ class Run:
                     return None
                 draft = await stage.group_text(sender, group, key=key, digest="g")
                 return draft, model.text(sender, (group,), key, "g", notice=False, judged=versions[group])
+            case "quietly", sender, targets:
+                draft = stage.text(sender, *targets, copied=False, listed=True, unjudged=True)
+                return draft, model.text(sender, targets, "", "", notice=False, copied=False)
             case "recall", ago:
                 msg_id = max(model.next_msg_id - 1 - ago, 1)
                 return RecallDraft(app=stage.app.id, msg_id=msg_id, at=NOW), model.recall(msg_id)
@@ -101,6 +106,15 @@ class Run:
 
     async def group_draft(self, asked: tuple[Any, ...], versions: dict[int, int]) -> tuple[Draft, str] | None:
         match asked:
+            case "hide", sender, index, who:
+                group = self.groups[index]
+                if await self.stage.store.group(self.stage.app.id, group) is None:
+                    return None
+                draft = await self.stage.group_text(sender, group, hide_from=who)
+                told = self.model.text(
+                    sender, (group,), "", "", notice=False, judged=versions[group], hidden=who
+                )
+                return draft, told
             case "whisper", sender, index, only:
                 return await self.whisper(sender, self.groups[index], only, versions, 0)
             case "fold", ago, lie:

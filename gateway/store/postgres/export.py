@@ -111,6 +111,9 @@ _LINES = (
     WHERE t.app = $1 AND ($2::bigint = 0 OR m.sender = $2 OR m.target = $2) ORDER BY m.msg_id
     """,
     f"""
+    SELECT 'hidden' AS type, t.xid AS user_id, h.msg_id FROM timeline AS t JOIN hidden AS h ON h.usr = t.id WHERE {_OF}
+    """,
+    f"""
     SELECT 'entry' AS type, CASE t.kind WHEN {_GROUP} THEN 'g:' ELSE 'u:' END || t.xid AS timeline, e.seq, e.kind,
         e.msg_id, e.data
     FROM timeline AS t JOIN entry AS e ON e.t = t.id WHERE {_OF}

@@ -326,5 +326,11 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX file_at ON file (at);
     CREATE INDEX file_by ON file (uploader) WHERE uploader > 0;
+    -- Whose history pages leave out a message of a group; `message.flags` says where to look.
+    CREATE TABLE hidden (
+        msg_id BIGINT NOT NULL,
+        usr BIGINT NOT NULL,
+        PRIMARY KEY (msg_id, usr)
+    );
     """,
 )

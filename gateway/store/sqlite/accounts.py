@@ -88,9 +88,18 @@ class Accounts(Lanes):
         return await self._read(lambda conn: blocks.list_blocked(conn, user_id, after_xid, limit))
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
+        self,
+        app: int,
+        sender_xid: int,
+        target_xids: Sequence[int],
+        *,
+        create: bool,
+        blocks: bool = True,
+        frozen: bool = False,
     ) -> Refused | None:
         """Judge what is not stored."""
         return await self._read(
-            lambda conn: users_may(conn, app, sender_xid, target_xids, create=create, blocks=blocks)
+            lambda conn: users_may(
+                conn, app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
+            )
         )

@@ -312,6 +312,10 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         """Find a message."""
         return await self._read(lambda conn: conversations.message(conn, app, msg_id))
 
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+        """Name the targets of messages."""
+        return await self._read(lambda conn: conversations.targets(conn, app, first_msg_id, last_msg_id))
+
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message."""
         return await self._read(lambda conn: conversations.readers(conn, app, msg_id, after_xid, limit))

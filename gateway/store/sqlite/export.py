@@ -125,6 +125,10 @@ _LINES = (
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target LEFT JOIN body AS b ON b.id = m.body
     WHERE t.app = ?1 AND (?2 = 0 OR m.sender = ?2 OR m.target = ?2) ORDER BY m.msg_id
     """,
+    """
+    SELECT json_object('type', 'hidden', 'user_id', t.xid, 'msg_id', h.msg_id)
+    FROM timeline AS t CROSS JOIN hidden AS h ON h.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+    """,
     f"""
     SELECT json_object('type', 'entry', 'timeline', iif(t.kind = {_GROUP}, 'g:', 'u:') || t.xid, 'seq', e.seq,
         'kind', e.kind, 'msg_id', e.msg_id, 'data', iif(json_valid(e.data), json(e.data), e.data))

@@ -19,6 +19,10 @@ SELECT json_group_array(
     json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at))
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value LEFT JOIN user AS u ON u.id = t.id
 """
+_NAMED = """
+SELECT json_group_array(json_array(u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms))
+FROM json_each(?2) AS j CROSS JOIN user AS u ON u.app = ?1 AND u.name = j.value CROSS JOIN timeline AS t ON t.id = u.id
+"""
 _XIDS = """
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state))
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
@@ -102,6 +106,21 @@ def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | Non
     """Find a user by name."""
     found = one(conn, f"{_USER} WHERE u.app = ? AND u.name = ?", (app, name))
     return to_user(found) if found else None
+
+
+def find_users_named(conn: sqlite3.Connection, app: int, names: Sequence[str]) -> dict[str, User]:
+    """Find users by their names."""
+    return {row[2]: to_user(row) for row in table(conn, _NAMED, (app, rows(list(names))))}
+
+
+def make_named(conn: sqlite3.Connection, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+    """Make users with names, or find those that somebody else has made by now."""
+    found = find_users_named(conn, app, names)
+    for name in names:
+        if name not in found:
+            xid = next_xid(conn, app)
+            found[name] = User(id=make_user(conn, app, xid, at, name), xid=xid, name=name, password="")
+    return found
 
 
 def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
