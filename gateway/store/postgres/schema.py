@@ -295,5 +295,9 @@ MIGRATIONS: tuple[str, ...] = (
         at BIGINT NOT NULL,
         PRIMARY KEY (app, dialect, name, secret)
     );
+    ALTER TABLE conversation ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
+    DROP INDEX conversation_recent;
+    CREATE INDEX conversation_recent ON conversation (usr, last DESC) WHERE last > deleted AND last > off;
     """,
 )
