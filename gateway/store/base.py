@@ -391,6 +391,12 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up, cumulatively; a `Kind` where the mark is refused (not a member any more)."""
 
+    async def put_off(self, user_id: int, opposite: Party) -> bool:
+        """Keep a conversation off a user's recent list until there is something newer in it.
+
+        Its history and its count of unread messages are as they were. False for a group that the user is not in.
+        """
+
     async def jobs(self) -> list[Job]:
         """List the jobs that are not finished, oldest first: `StepDraft`s do them, page by page."""
 

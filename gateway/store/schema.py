@@ -341,5 +341,10 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         usr INTEGER NOT NULL,
         PRIMARY KEY (msg_id, usr)
     ) STRICT, WITHOUT ROWID;
+    -- A conversation whose newest message is not above `off` is not on the recent list; its history is as it was.
+    ALTER TABLE conversation ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX conversation_recent;
+    CREATE INDEX conversation_recent ON conversation (usr, last DESC) WHERE last > deleted AND last > off;
     """,
 )

@@ -80,7 +80,7 @@ _LINES = (
     SELECT 'stay' AS type, {_xid("s.grp")} AS group_id, t.xid AS user_id, s.admin <> 0 AS admin,
         s.trusted <> 0 AS trusted, s.joined_at,
         s.from_seq, s.to_seq, s.from_msg AS from_msg_id, s.to_msg AS to_msg_id, s.read AS read_msg_id,
-        s.deleted AS deleted_msg_id, s.delivered
+        s.deleted AS deleted_msg_id, s.off AS off_msg_id, s.delivered
     FROM timeline AS t JOIN stay AS s ON s.usr = t.id WHERE {_OF}
     """,
     f"""
@@ -99,7 +99,7 @@ _LINES = (
     """,
     f"""
     SELECT 'conversation' AS type, t.xid AS user_id, {_xid("c.opp")} AS opposite_id, c.last AS newest_msg_id,
-        c.read AS read_msg_id, c.deleted AS deleted_msg_id
+        c.read AS read_msg_id, c.deleted AS deleted_msg_id, c.off AS off_msg_id
     FROM timeline AS t JOIN conversation AS c ON c.usr = t.id WHERE {_OF}
     """,
     f"""

@@ -332,5 +332,9 @@ MIGRATIONS: tuple[str, ...] = (
         usr BIGINT NOT NULL,
         PRIMARY KEY (msg_id, usr)
     );
+    ALTER TABLE conversation ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
+    DROP INDEX conversation_recent;
+    CREATE INDEX conversation_recent ON conversation (usr, last DESC) WHERE last > deleted AND last > off;
     """,
 )

@@ -253,6 +253,15 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
 
         return await self._write(work)
 
+    async def put_off(self, user_id: int, opposite: Party) -> bool:
+        """Keep a conversation off the recent list."""
+
+        def work(conn: sqlite3.Connection) -> bool:
+            self._newest.settle(conn, [(user_id, opposite.id)], {})
+            return positions.put_off(conn, user_id, opposite)
+
+        return await self._write(work)
+
     async def reserve(self, count: int) -> int:
         """Take message ids."""
         sql = "UPDATE meta SET next_msg_id = next_msg_id + ?1 RETURNING next_msg_id - ?1"

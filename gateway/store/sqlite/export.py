@@ -85,7 +85,8 @@ _LINES = (
     SELECT json_object('type', 'stay', 'group_id', {_xid("s.grp")}, 'user_id', t.xid, 'admin', {_yes("s.admin")},
         'trusted', {_yes("s.trusted")},
         'joined_at', s.joined_at, 'from_seq', s.from_seq, 'to_seq', s.to_seq, 'from_msg_id', s.from_msg,
-        'to_msg_id', s.to_msg, 'read_msg_id', s.read, 'deleted_msg_id', s.deleted, 'delivered', s.delivered)
+        'to_msg_id', s.to_msg, 'read_msg_id', s.read, 'deleted_msg_id', s.deleted, 'off_msg_id', s.off,
+        'delivered', s.delivered)
     FROM timeline AS t CROSS JOIN stay AS s ON s.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
     f"""
@@ -105,13 +106,14 @@ _LINES = (
     """,
     f"""
     SELECT json_object('type', 'conversation', 'user_id', t.xid, 'opposite_id', {_xid("c.opp")},
-        'newest_msg_id', max(c.last, coalesce(b.last, 0)), 'read_msg_id', c.read, 'deleted_msg_id', c.deleted)
+        'newest_msg_id', max(c.last, coalesce(b.last, 0)), 'read_msg_id', c.read, 'deleted_msg_id', c.deleted,
+        'off_msg_id', c.off)
     FROM timeline AS t CROSS JOIN conversation AS c ON c.usr = t.id
     LEFT JOIN ({BEHIND}) AS b ON b.usr = c.usr AND b.opp = c.opp WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
     f"""
     SELECT json_object('type', 'conversation', 'user_id', t.xid, 'opposite_id', {_xid("b.opp")},
-        'newest_msg_id', b.last, 'read_msg_id', 0, 'deleted_msg_id', 0)
+        'newest_msg_id', b.last, 'read_msg_id', 0, 'deleted_msg_id', 0, 'off_msg_id', 0)
     FROM ({BEHIND}) AS b CROSS JOIN timeline AS t ON t.id = b.usr
     WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
         AND NOT EXISTS (SELECT 1 FROM conversation AS c WHERE c.usr = b.usr AND c.opp = b.opp)

@@ -134,12 +134,15 @@ _PARTIES = (
             ' has delivered seq ' || s.delivered || ' of ' || {who("s.grp")} || ', outside the stay'
         WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {who("s.grp")} || ' up to ' || s.read
             || ', and its newest message is ' || t.last
-        ELSE ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last
+        WHEN s.deleted NOT BETWEEN 0 AND {_NEWEST} THEN ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted
+            || ', and its newest message is ' || t.last
+        ELSE ' has ' || {who("s.grp")} || ' off the list up to ' || s.off || ', and its newest message is ' || t.last
         END
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
     WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
         OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
+        OR s.off NOT BETWEEN 0 AND {_NEWEST}
     """,
     # Two open ones are told above.
     f"""
