@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.domain.errors import Kind
 from gateway.domain.model import Account, State, User
-from gateway.store.naming import xid_in
+from gateway.domain.naming import number_of
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.users import find_user, find_user_named, make_user, take_xid
 
@@ -34,7 +34,7 @@ async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int) -> 
     """
     await conn.fetchval(_LOCK, app)
     # In the order of heads, as everybody locks them: those of numbers by number, then those that are given one.
-    order = sorted(range(len(accounts)), key=lambda place: xid_in(accounts[place].name) or float("inf"))
+    order = sorted(range(len(accounts)), key=lambda place: number_of(accounts[place].name) or float("inf"))
     made: dict[int, User] = {}
     named: set[str] = set()
     for place in order:
@@ -47,7 +47,7 @@ async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int) -> 
 
 
 async def _made(conn: Conn, app: int, account: Account, at: int) -> User:
-    xid = xid_in(account.name)
+    xid = number_of(account.name)
     holder = await _holder(conn, app, account.name, xid)
     if holder is None:
         user_id = None

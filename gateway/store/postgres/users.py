@@ -14,7 +14,7 @@ from gateway.store.refusals import judge_state
 _USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM timeline AS t LEFT JOIN "user" AS u ON u.id = t.id"""
 _NAMED = """
-SELECT u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms
+SELECT u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms, u.created_at
 FROM unnest($2::text[]) AS j (name)
 CROSS JOIN LATERAL (SELECT * FROM "user" WHERE app = $1 AND name = j.name LIMIT 1) AS u
 CROSS JOIN LATERAL (SELECT xid, state FROM timeline WHERE id = u.id LIMIT 1) AS t

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gateway.domain.errors import Kind
 from gateway.domain.model import Account, State, User
-from gateway.store.naming import xid_in
+from gateway.domain.naming import number_of
 from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
 
 _CLAIM = "UPDATE user SET password = ?2, nickname = ?3 WHERE id = ?1"
@@ -25,7 +25,7 @@ def enroll(conn: sqlite3.Connection, app: int, accounts: Sequence[Account], at: 
 
 def _holder(conn: sqlite3.Connection, app: int, name: str) -> User | Kind | None:
     """Who has a name, or what has the id that it is."""
-    xid = xid_in(name)
+    xid = number_of(name)
     return find_user(conn, app, xid) if xid else find_user_named(conn, app, name)
 
 
@@ -37,7 +37,7 @@ def _free(holder: User | Kind | None) -> bool:
 
 
 def _made(conn: sqlite3.Connection, app: int, account: Account, at: int) -> User:
-    holder, xid = _holder(conn, app, account.name), xid_in(account.name)
+    holder, xid = _holder(conn, app, account.name), number_of(account.name)
     if isinstance(holder, User):
         user_id = holder.id
     else:

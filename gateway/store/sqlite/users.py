@@ -20,7 +20,7 @@ SELECT json_group_array(
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value LEFT JOIN user AS u ON u.id = t.id
 """
 _NAMED = """
-SELECT json_group_array(json_array(u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms))
+SELECT json_group_array(json_array(u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms, u.created_at))
 FROM json_each(?2) AS j CROSS JOIN user AS u ON u.app = ?1 AND u.name = j.value CROSS JOIN timeline AS t ON t.id = u.id
 """
 _XIDS = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.edge.facades.agora import channels, contacts, imports, legacy, messages, recalls, tokens, users
+from gateway.edge.facades.agora import channels, contacts, legacy, messages, recalls, tokens, users
 from gateway.edge.facades.agora.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -14,8 +14,6 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "messages", legacy.send),
     ("POST", "messages/msg_recall", recalls.recall),
     ("POST", "messages/recall", recalls.recall_many),
-    ("POST", "messages/users/import", imports.import_to_user),
-    ("POST", "messages/chatgroups/import", imports.import_to_group),
     ("POST", "users", users.create),
     ("GET", "users", users.listed),
     ("DELETE", "users", users.delete_many),

@@ -9,6 +9,6 @@ from gateway.domain.model import SAFE_MAX
 _NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 
 
-def xid_in(name: str) -> int:
+def number_of(name: str) -> int:
     """The id that a name is; 0 where it is a name like any other."""
     return int(name) if _NUMBER.fullmatch(name) and int(name) <= SAFE_MAX else 0
