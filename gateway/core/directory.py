@@ -187,6 +187,11 @@ class Directory:
         """Users by what they are called, a name or the digits of an id; see `Names.find`."""
         return await self._names.find(app, names, make=make)
 
+    async def users(self, app: App, xids: Sequence[int]) -> dict[int, User]:
+        """The users of some ids, whoever they are; ids that are no user's are left out."""
+        found = await self._store.find_users(app.id, xids)
+        return {xid: user for xid, user in found.items() if isinstance(user, User)}
+
     # -- accounts ---------------------------------------------------------------------------------------
 
     async def register(self, app_id: str | None, username: str, password: str) -> User:

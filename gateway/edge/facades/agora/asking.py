@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
@@ -14,9 +15,9 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import App, State, User
 from gateway.edge.facades.agora import access_token
 from gateway.edge.facades.agora.envelope import Around, success
-from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, not_found, unauthorized
+from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
 from gateway.edge.facades.agora.members import Members, read_members
-from gateway.edge.facades.agora.names import name_of, xid_of
+from gateway.edge.facades.agora.names import ADMIN, called_by, name_of, xid_of
 from gateway.edge.facades.agora.settings import Settings
 
 ALIAS = "agora"
@@ -25,7 +26,10 @@ ALIAS = "agora"
 CERTIFICATE = "agora-certificate"
 """Under this one the vendor's ids of an app, with the certificates that sign its tokens."""
 
+PAGE_DEFAULT, PAGE_MAX = 10, 1_000
+
 _BEARER = "bearer "
+_PAGE_NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 
 
 class At:
@@ -152,7 +156,41 @@ class At:
 
     def _core_name(self, text: str) -> str | None:
         xid = xid_of(self.app, text)
-        return str(xid) if xid else name_of(text)
+        name = str(xid) if xid else name_of(text)
+        return None if name == ADMIN else name
+
+    async def named_user(self, asked: Members, member: str) -> User:
+        """The user that a member of a body names; 400 where it names none, 404 where there is none."""
+        name = asked.identifier(member)
+        if not name:
+            raise illegal(member, "it is required")
+        user = await self.user_called(name, make=True)
+        if user is None:
+            raise not_found()
+        return user
+
+    async def names_of(self, xids: Sequence[int]) -> dict[int, str]:
+        """What users are called, by their ids in the order given; whoever is no more is called by the id."""
+        users = await self.core.directory.users(self.app, list(dict.fromkeys(xids)))
+        return {xid: called_by(self.app, xid, users[xid].name if xid in users else "") for xid in xids}
+
+    # -- pages ------------------------------------------------------------------------------------------
+
+    def page(self) -> tuple[int, int]:
+        """`limit` and `cursor` of the query: after what id a page begins, and how much it holds."""
+        return self._number("cursor", 0), min(self._number("limit", PAGE_DEFAULT), PAGE_MAX)
+
+    def numbered_page(self) -> tuple[int, int]:
+        """`pagenum` (from 1) and `pagesize` of the query."""
+        return self._number("pagenum", 1), min(self._number("pagesize", PAGE_DEFAULT), PAGE_MAX)
+
+    def _number(self, name: str, default: int) -> int:
+        told = self.query.get(name, "")
+        if not told:
+            return default
+        if not _PAGE_NUMBER.fullmatch(told):
+            raise illegal(name, "it must be a number from 1 on")
+        return int(told)
 
     async def user_of_path(self, text: str) -> User:
         """The user that a segment of the path names; 404 where there is none."""

@@ -10,7 +10,6 @@ from gateway.domain.model import Account, State, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import BAD_REQUEST, FORBIDDEN, UNAUTHORIZED, Fault, illegal, not_found
 from gateway.edge.facades.agora.members import Members, read_many
-from gateway.edge.facades.agora.messages import is_id
 from gateway.edge.facades.agora.names import ADMIN, called, name_of, xid_of
 from gateway.edge.facades.agora.shapes import user_shape
 
@@ -19,8 +18,6 @@ CREATED_MAX = 60
 
 STATUSES_MAX = 100
 """Users of one POST /users/batch/status."""
-
-PAGE_DEFAULT = 10
 
 _CLOSED = "Open registration doesn't allow, so register user need token"
 
@@ -76,10 +73,7 @@ async def one(at: At) -> bytes:
 async def listed(at: At) -> bytes:
     """GET /users: a page by rising number; with a `cursor` where there are more."""
     principal = await at.administrator()
-    limit, cursor = at.query.get("limit", ""), at.query.get("cursor", "")
-    if (limit and not is_id(limit)) or (cursor and not is_id(cursor)):
-        raise illegal("limit" if limit and not is_id(limit) else "cursor", "it is not one of this call's")
-    users, more = await at.core.accounts.after(principal, int(cursor or 0), int(limit or PAGE_DEFAULT))
+    users, more = await at.core.accounts.after(principal, *at.page())
     told: dict[str, object] = {"entities": await _shapes(at, users), "count": len(users)}
     if more:
         told["cursor"] = str(more)
@@ -175,22 +169,6 @@ async def disconnect(at: At) -> bytes:
     user = await _there(at)
     await at.core.users.kick(principal, user.xid, 0)
     return at.told(data={"result": True})
-
-
-async def offline_count(at: At) -> bytes:
-    """GET /users/{username}/offline_msg_count: messages that no device of it has got yet."""
-    await at.administrator()
-    user = await _there(at)
-    return at.told(data={called(at.app, user): await at.core.conversations.undelivered(user)})
-
-
-async def offline_status(at: At) -> bytes:
-    """GET /users/{username}/offline_msg_status/{msg_id}."""
-    await at.administrator()
-    user = await _there(at)
-    msg_id = at.given[1]
-    waits = is_id(msg_id) and await at.core.conversations.waits(at.app, user, int(msg_id))
-    return at.told(data={msg_id: "undelivered" if waits else "delivered"})
 
 
 async def _there(at: At) -> User:
