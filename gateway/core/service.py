@@ -7,6 +7,7 @@ import dataclasses
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.erasing import Erasing
+from gateway.core.files import Files
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
@@ -24,6 +25,7 @@ class Core:
     broadcasts: Broadcasts
     directory: Directory
     erasing: Erasing
+    files: Files
     groups: Groups
     rooms: Rooms
     messaging: Messaging
