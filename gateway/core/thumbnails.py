@@ -58,6 +58,7 @@ class Thumbnails:
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._worker: Process | None = None
+        self._fresh = True
 
     async def make(
         self, depicts: Depicts, box: Box, size: int, chunks: AsyncGenerator[bytes, None]
@@ -67,7 +68,8 @@ class Thumbnails:
         None too where the worker takes too long over it, or dies of it. What `chunks` raises comes out of here.
 
         Raises:
-            Problem: `OVERLOADED` where `thumbnails_waiting_max` are asked for already, or no process can be started.
+            Problem: `OVERLOADED` where `thumbnails_waiting_max` are asked for already, where no process can be started,
+                and where one died that had made others before: who knows of what.
         """
         if self._waiting >= self._limits.thumbnails_waiting_max:
             raise Problem(Kind.OVERLOADED, "too many thumbnails at once", retry_after_ms=_RETRY_AFTER_MS)
@@ -85,13 +87,17 @@ class Thumbnails:
             worker = await self._living()
             async with asyncio.timeout(self._limits.thumbnail_timeout_ms / 1000):
                 made = await _asked(worker, head, chunks)
-            whole = True
+            whole, self._fresh = True, False
             return made
         except (_DeadError, TimeoutError) as error:
             log.warning(
                 "a thumbnail could not be made, and its worker is replaced: %s",
                 str(error) or "it took too long",
             )
+            if isinstance(error, _DeadError) and not self._fresh:
+                raise Problem(
+                    Kind.OVERLOADED, "the thumbnail could not be made now", retry_after_ms=_RETRY_AFTER_MS
+                ) from error
             return None
         finally:
             if not whole:
@@ -106,6 +112,8 @@ class Thumbnails:
         try:
             worker = await asyncio.create_subprocess_exec(
                 sys.executable,
+                # Whatever lies in the folder that the gateway was started in is none of its modules.
+                "-P",
                 "-m",
                 "gateway.core.thumbnailer",
                 str(limits.thumbnail_memory_bytes_max),
@@ -123,7 +131,7 @@ class Thumbnails:
             raise Problem(
                 Kind.OVERLOADED, "thumbnails cannot be made now", retry_after_ms=_RETRY_AFTER_MS
             ) from error
-        self._worker = worker
+        self._worker, self._fresh = worker, True
         return worker
 
     async def _kill(self) -> None:

@@ -18,7 +18,8 @@ def picture(
     shape: str = "JPEG", mode: str = "RGB", size: tuple[int, int] = (400, 200), **options: Any
 ) -> bytes:
     """A picture of one colour."""
-    made = Image.new("RGBA", size, (*RED, 255)).convert("RGBA" if "A" in mode else "RGB").convert(mode)
+    made = Image.new("RGBA", size, (*RED, 128)) if "A" in mode else Image.new("RGB", size, RED)
+    made = made.convert(mode)
     out = io.BytesIO()
     made.save(out, shape, **options)
     return out.getvalue()
