@@ -10,6 +10,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from gateway.blobs.base import Blobs
+from gateway.blobstores import make_blobs
 from gateway.bus.base import Bus, Forget, ForgetGroup
 from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
@@ -22,6 +24,7 @@ from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.erasing import Erasing
+from gateway.core.files import Files
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -40,6 +43,7 @@ from gateway.core.service import Core
 from gateway.core.signals import Signals
 from gateway.core.sweep import Sweep
 from gateway.core.tasks import Tasks
+from gateway.core.thumbnails import Thumbnails
 from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.drafts import Job
@@ -74,7 +78,7 @@ PROBE_MS = 1_000
 class Gateway:
     """One running node. Made by `start`; `stop` drains it."""
 
-    def __init__(self, config: Config, store: Store, bus: Bus, worker: int = 0) -> None:
+    def __init__(self, config: Config, store: Store, bus: Bus, blobs: Blobs, worker: int = 0) -> None:
         limits = config.limits
         self._config = config
         self._tasks = Tasks()
@@ -110,6 +114,8 @@ class Gateway:
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms, known)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
+        files_days = config.files.days or config.retention.days
+        self._files = Files(store, blobs, Thumbnails(limits), limits, now_ms, days=files_days)
         self.core = Core(
             accounts=Accounts(store, self.directory, self.presence, limits, now_ms),
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
@@ -121,6 +127,7 @@ class Gateway:
             receipts=self.receipts,
             signals=Signals(messaging, notes),
             erasing=self._erasing,
+            files=self._files,
             users=Users(store, self.directory, self.hub, self.presence, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
@@ -133,6 +140,8 @@ class Gateway:
             ticks_ms,
             days=config.retention.days,
             clock_step_max_s=config.retention.clock_step_max_s,
+            files_days=files_days,
+            sweep_files=self._files.sweep,
         )
         self.operator = Operator(
             store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
@@ -162,13 +171,20 @@ class Gateway:
         except BaseException:
             listener.close()
             raise
-        gateway = cls(config, store, bus, worker)
+        try:
+            blobs = make_blobs(config)
+        except BaseException:
+            listener.close()
+            await store.close()
+            raise
+        gateway = cls(config, store, bus, blobs, worker)
         try:
             await gateway._serve(listener)
         except BaseException:
             listener.close()
             await bus.close()
             await store.close()
+            blobs.close()
             raise
         return gateway
 
@@ -299,6 +315,7 @@ class Gateway:
         if self._control is not None:
             await self._control.stop()
         await self._tasks.stop()
+        await self._files.close()
         await self._ephemeral.close()
         await self.sweep.stop()
         await self.hub.stop()

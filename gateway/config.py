@@ -233,6 +233,8 @@ _GIB = 1 << 30
 _COUNT_MAX = 10_000_000
 # Above these the process would fail in ways that no limit explains: a stack too deep, a thread too many.
 _TIGHT = {"json_depth_max": 200, "readers": 64}
+# A picture has more pixels than there are of anything else.
+_WIDE = {"thumbnail_pixels_max": 1_000_000_000}
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -326,7 +328,7 @@ def _judged(section: str, key: str, value: object, *, name: str, strict: bool) -
     except msgspec.ValidationError:
         expected = get_args(kind)[1].description
         # A URL may hold a password, and one that is wrong may hold it anywhere.
-        told = "" if key in {"url", "token"} else f", not {value!r}"
+        told = "" if key in {"url", "endpoint", "token"} else f", not {value!r}"
         raise ConfigError(f"{name} must be {expected}{told}") from None
 
 
@@ -342,7 +344,7 @@ def _kind(section: str, key: str) -> Any:  # noqa: ANN401 - an annotation has no
     elif key.endswith("_s"):
         greatest = _CENTURY_S
     else:
-        greatest = _TIGHT.get(key, _COUNT_MAX)
+        greatest = {**_TIGHT, **_WIDE}.get(key, _COUNT_MAX)
     return Annotated[int, Meta(ge=1, le=greatest, description=f"a whole number from 1 to {greatest}")]
 
 

@@ -6,7 +6,7 @@ Promises of every engine:
   A put that fails, is cut or is cancelled leaves no blob behind.
 - **Durable.** What `put` has returned from survives `kill -9` and power loss.
 - **Streams.** No call holds a blob in memory: of each that is put or read there are some hundred KiB.
-- **Fixed.** A key is put once; what it holds never changes until it is deleted.
+- **Fixed.** A key is put once, or again with the same bytes; what it holds never changes until it is deleted.
 
 A key is a path of letters, digits, dots and slashes. Errors: `Problem(STORE_FAILED)` where the bytes cannot be kept or
 read now (disk full, I/O error, server away): a later call may succeed.
@@ -14,7 +14,7 @@ read now (disk full, I/O error, server away): a later call may succeed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -34,7 +34,7 @@ class Blobs(Protocol):
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         """Keep what `chunks` yields. What the iterator raises comes out of here, and nothing is kept."""
 
-    async def get(self, key: str, start: int, length: int) -> AsyncIterator[bytes] | None:
+    async def get(self, key: str, start: int, length: int) -> AsyncGenerator[bytes, None] | None:
         """Read a part of a blob, at least one byte long and inside it; None where there is no such blob."""
 
     async def size(self, key: str) -> int | None:

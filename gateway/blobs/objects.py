@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
 import obstore
@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 256 * 1024
 """What is handed over at once. Larger chunks gain little, and of each blob that moves there are two or three."""
 
-_PAGE = 1_000
+PAGE = 1_000
+"""Blobs of one page of a listing."""
 _RETRY_AFTER_MS = 1_000
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 
@@ -30,7 +31,7 @@ class Objects:
         self._store = store
         self._failing = False
 
-    async def get(self, key: str, start: int, length: int) -> AsyncIterator[bytes] | None:
+    async def get(self, key: str, start: int, length: int) -> AsyncGenerator[bytes, None] | None:
         """Read a part of a blob."""
         with self._telling("be read"):
             try:
@@ -39,7 +40,7 @@ class Objects:
                 return None
         return self._chunks(found)
 
-    async def _chunks(self, found: obstore.GetResult) -> AsyncIterator[bytes]:
+    async def _chunks(self, found: obstore.GetResult) -> AsyncGenerator[bytes, None]:
         with self._telling("be read"):
             async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
@@ -64,7 +65,7 @@ class Objects:
     async def pages(self) -> AsyncIterator[list[Blob]]:
         """List all blobs."""
         with self._telling("be listed"):
-            async for page in obstore.list(self._store, chunk_size=_PAGE):
+            async for page in obstore.list(self._store, chunk_size=PAGE):
                 yield [
                     Blob(found["path"], found["size"], int(found["last_modified"].timestamp() * 1000))
                     for found in page

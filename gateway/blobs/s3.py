@@ -19,6 +19,9 @@ from gateway.blobs.objects import CHUNK_BYTES, Objects
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
+RETRIES = 3
+"""How often a call is repeated where the server fails."""
+
 _AT_ONCE = 4
 _WHOLE_BYTES = 16 * 1024 * 1024
 _PART_BYTES = 8 * 1024 * 1024
@@ -49,7 +52,7 @@ class S3Blobs(Objects, Blobs):
                 prefix=options.prefix or None,
                 config=where,
                 client_options={"allow_http": options.endpoint.startswith("http:"), "timeout": _TIMEOUT},
-                retry_config={"max_retries": 3, "retry_timeout": _TIMEOUT},
+                retry_config={"max_retries": RETRIES, "retry_timeout": _TIMEOUT},
             )
         )
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)

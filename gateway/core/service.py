@@ -8,6 +8,7 @@ from gateway.core.accounts import Accounts
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.erasing import Erasing
+from gateway.core.files import Files
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
@@ -26,6 +27,7 @@ class Core:
     broadcasts: Broadcasts
     directory: Directory
     erasing: Erasing
+    files: Files
     groups: Groups
     rooms: Rooms
     messaging: Messaging

@@ -43,6 +43,7 @@ class Kind(enum.Enum):
     TRANSACTION_CONFLICT = "transaction_conflict"
     RECALL_TOO_LATE = "recall_too_late"
     MESSAGE_UNKNOWN = "message_unknown"
+    FILE_UNKNOWN = "file_unknown"
     PATH_UNKNOWN = "path_unknown"
     METHOD_UNKNOWN = "method_unknown"
     TOO_LARGE = "too_large"

@@ -46,6 +46,7 @@ CODES: dict[Kind, tuple[int, int]] = {
     Kind.MESSAGE_UNKNOWN: (60003, OK),
     Kind.RATE_LIMITED: (60004, TOO_MANY),
     Kind.STORAGE_FULL: (60005, OK),
+    Kind.FILE_UNKNOWN: (60006, OK),
     Kind.PATH_UNKNOWN: (404, 404),
     Kind.METHOD_UNKNOWN: (405, 405),
     Kind.TOO_LARGE: (413, 413),
