@@ -42,5 +42,12 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits most: its waiting is filled by all others, and the end is short ones for everybody."""
+    """Begin with what waits most: its waiting is filled by all others, and the end is short ones for everybody.
+
+    What tries hundreds of examples is not measured: counting the lines takes two thirds of its time, and a line
+    should be reached by a test that says what it is for.
+    """
     items.sort(key=lambda item: not item.nodeid.startswith(_STORIES))
+    for item in items:
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker("no_cover")
