@@ -23,7 +23,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Bearing, Entry, Page
 from gateway.store.base import Store
 from gateway.wire.close import Close
-from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
+from gateway.wire.effects import Acked, Effect, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.frames import Told
 from gateway.wire.track import ROOM_PREFIX, Track
 
@@ -276,25 +276,25 @@ class Hub:
     def perform(self, connection: Connection, effects: Iterable[Effect]) -> None:
         """Carry out what a session asks for, in order."""
         for effect in effects:
-            match effect:
-                case Write(data):
-                    self.write(connection, data)
-                case Fetch(timeline_id, from_seq):
-                    self._fetch(connection, timeline_id, from_seq)
-                case Acked(timeline_id, seq):
-                    self.on_ack(connection, timeline_id, seq)
-                case Follow():
-                    self._tasks.start(self._follow(connection, effect), "follow")
-                case Unfollow(timeline_id):
-                    self._unregister(connection, timeline_id)
-                case Wake(at):
-                    if not connection.session.ended:
-                        self._wheel.set(connection, min(at, connection.session.due))
-                case Ping():
-                    with suppress(RuntimeError):
-                        connection.sink.ping()
-                case End(code, reason):
-                    self.close(connection, code, reason)
+            # The frequent ones first, and without `match`, which takes three times as long: this runs for every ack.
+            if isinstance(effect, Write):
+                self.write(connection, effect.data)
+            elif isinstance(effect, Acked):
+                self.on_ack(connection, effect.timeline_id, effect.seq)
+            elif isinstance(effect, Fetch):
+                self._fetch(connection, effect.timeline_id, effect.from_seq)
+            elif isinstance(effect, Wake):
+                if not connection.session.ended:
+                    self._wheel.set(connection, min(effect.at, connection.session.due))
+            elif isinstance(effect, Ping):
+                with suppress(RuntimeError):
+                    connection.sink.ping()
+            elif isinstance(effect, Follow):
+                self._tasks.start(self._follow(connection, effect), "follow")
+            elif isinstance(effect, Unfollow):
+                self._unregister(connection, effect.timeline_id)
+            else:
+                self.close(connection, effect.code, effect.reason)
 
     def write(self, connection: Connection, data: bytes) -> None:
         """Write finished frames to one connection."""

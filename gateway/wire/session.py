@@ -374,8 +374,10 @@ class Session:
         if seq <= track.acked:
             return []
         track.acked = seq
-        track.gaps = tuple(gap for gap in track.gaps if gap[1] > seq)
-        return [Acked(track.timeline_id, seq), *self._fetch_next()]
+        if track.gaps:
+            track.gaps = tuple(gap for gap in track.gaps if gap[1] > seq)
+        acked = Acked(track.timeline_id, seq)
+        return [acked] if self._behind is None else [acked, *self._fetch_next()]
 
     def _named(self, name: str) -> Track | None:
         """Find a group by its name. What may be acked has one here: chatrooms have not."""
