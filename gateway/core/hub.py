@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 
 from gateway.bus.base import Bus, Hint
@@ -249,7 +248,14 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is not None:
             now = self._now()
-            for connection in topic.connections:
+            # To those who have that much it is nothing new: nearly always all.
+            behind = [
+                connection
+                for audience in topic.audiences
+                for connection, track in audience.followers
+                if track.sent < head
+            ]
+            for connection in behind:
                 self.perform(connection, connection.session.hint(timeline_id, head, now))
 
     def tell(self, user_id: int, told: Told, *, but: int = 0) -> None:
@@ -287,8 +293,7 @@ class Hub:
                 if not connection.session.ended:
                     self._wheel.set(connection, min(effect.at, connection.session.due))
             elif isinstance(effect, Ping):
-                with suppress(RuntimeError):
-                    connection.sink.ping()
+                self._ping(connection)
             elif isinstance(effect, Follow):
                 self._tasks.start(self._follow(connection, effect), "follow")
             elif isinstance(effect, Unfollow):
@@ -302,6 +307,12 @@ class Hub:
             return
         try:
             connection.sink.write(data)
+        except RuntimeError:
+            self.detach(connection)
+
+    def _ping(self, connection: Connection) -> None:
+        try:
+            connection.sink.ping()
         except RuntimeError:
             self.detach(connection)
 
@@ -417,10 +428,16 @@ class Hub:
         if not session.ended:
             self._wheel.set(connection, session.due)
 
-    @property
-    def followed(self) -> dict[int, int]:
-        """Return the timelines that somebody here follows, each with the greatest seq that was dispatched."""
-        return {timeline_id: topic.dispatched for timeline_id, topic in self._topics.items()}
+    def followed(self, part: int = 0, parts: int = 1) -> dict[int, int]:
+        """Return the timelines that somebody here follows, each with the greatest seq that was dispatched.
+
+        `parts`: into so many parts they are divided, of which only one is returned.
+        """
+        return {
+            timeline_id: topic.dispatched
+            for timeline_id, topic in self._topics.items()
+            if timeline_id % parts == part
+        }
 
     def know(self, bearings: Iterable[Bearing]) -> None:
         """Learn from the store how far timelines reach: whoever is behind reads on."""
