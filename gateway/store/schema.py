@@ -292,5 +292,12 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         usr INTEGER NOT NULL,
         PRIMARY KEY (msg_id, usr)
     ) STRICT, WITHOUT ROWID;
+    -- Messages that were sent elsewhere: when, and where the head of their group's timeline was when they came (0: to a
+    -- user). They have no seq of their own; `message.at` is when they came.
+    CREATE TABLE imported (
+        msg_id INTEGER PRIMARY KEY,
+        shown_at INTEGER NOT NULL,
+        place INTEGER NOT NULL
+    ) STRICT;
     """,
 )

@@ -27,6 +27,7 @@ _SAME = (
     "request",
     "job",
     "hidden",
+    "imported",
 )
 """Tables that hold the same columns in both."""
 
