@@ -16,7 +16,7 @@ from gateway.core.pacing import Pacing
 from gateway.core.placing import Placement, Placing, Sent
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
-from gateway.core.recalls import JUDGE_TRIES, Recalls, restless, unknown
+from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -46,7 +46,8 @@ _USER = Scope.USER
 
 _SILENCED = {
     Kind.BANNED: "{} is banned",
-    Kind.ALL_BANNED: "only the owner and administrators may speak",
+    Kind.ALL_BANNED: "only the owner, administrators and who is trusted may speak",
+    Kind.GROUP_DISABLED: "nobody may speak",
 }
 
 
@@ -423,6 +424,14 @@ class Messaging:
     async def recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> None:
         """Take a message back; see `Recalls`."""
         await self._recalls.recall(principal, conversation_xid, msg_id)
+
+    async def take_back(
+        self, principal: Principal, conversation_xid: int, msg_id: int, *, window_ms: int, force: bool = False
+    ) -> TakenBack:
+        """Take a message back for the app, and tell what came of it; see `Recalls`."""
+        return await self._recalls.take_back(
+            principal, conversation_xid, msg_id, window_ms=window_ms, force=force
+        )
 
 
 def _conflict(key: str) -> Problem:

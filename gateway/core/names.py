@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from gateway.core.cache import Cache
 from gateway.core.known import Change, Known
 from gateway.domain.limits import Limits
-from gateway.domain.model import SAFE_MAX, SYSTEM_NAME, App, State, User
+from gateway.domain.model import SYSTEM_NAME, App, State, User
+from gateway.domain.naming import number_of
 from gateway.store.base import Store
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 
 
 class Names:
@@ -91,9 +91,3 @@ class Names:
     def _forget(self, forget: Change) -> None:
         if forget is None:
             self._xids.clear()
-
-
-def number_of(name: str) -> int:
-    """The id that a name is the digits of; 0: it is none."""
-    xid = int(name) if _NUMBER.fullmatch(name) else 0
-    return xid if xid <= SAFE_MAX else 0

@@ -125,10 +125,11 @@ COMMON_LAWS: tuple[str, ...] = (
     """,
     f"""
     SELECT 'the conversation of ' || {who("usr")} || ' with ' || {who("opp")} || ' is '
-        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted
-        END
+        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read
+           WHEN deleted NOT BETWEEN 0 AND last THEN 'deleted up to ' || deleted ELSE 'off the list up to ' || off END
         || ', and its newest message is ' || last
-    FROM conversation WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last
+    FROM conversation
+    WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last OR off NOT BETWEEN 0 AND last
     """,
     f"""
     SELECT {who("s.usr")} || ' cannot have a stay in ' || {who("s.grp")} FROM stay AS s

@@ -43,6 +43,7 @@ class Stay:
     read: int
     deleted: int
     delivered: int
+    off: int = 0
     to_seq: int = 0
     to_msg: int = 0
 
@@ -78,6 +79,7 @@ class Model:
     delivered: dict[int, int] = field(default_factory=dict)
     read: dict[tuple[int, int], int] = field(default_factory=dict)
     deleted: dict[tuple[int, int], int] = field(default_factory=dict)
+    off: dict[tuple[int, int], int] = field(default_factory=dict)
     keys: dict[tuple[int, str], tuple[str, int, int]] = field(default_factory=dict)
     next_msg_id: int = 1
 
@@ -233,6 +235,17 @@ class Model:
         self.read[user, opposite] = max(self.read.get((user, opposite), 0), position)
         return self.read[user, opposite]
 
+    def put_off(self, user: int, opposite: int) -> bool:
+        """Keep a conversation off the recent list; False where it is refused."""
+        if opposite in self.versions:
+            stay = self.stay(opposite, user)
+            if stay is None:
+                return False
+            stay.off = self.last(user, opposite)
+        else:
+            self.off[user, opposite] = self.last(user, opposite)
+        return True
+
     # -- what is seen of it -----------------------------------------------------------------------------
 
     def stay(self, group: int, user: int) -> Stay | None:
@@ -339,10 +352,11 @@ class Model:
         found = []
         for opposite in self.timelines:
             if shown := self.history(user, opposite, everything=True):
-                read = self.read.get((user, opposite), 0)
+                read, off = self.read.get((user, opposite), 0), self.off.get((user, opposite), 0)
                 if (stay := self.stay(opposite, user)) is not None:
-                    read = stay.read
+                    read, off = stay.read, stay.off
                 others = [msg_id for msg_id, _ in shown if self.messages[msg_id].sender != user]
                 unread = sum(msg_id > read and not self.messages[msg_id].settled for msg_id in others)
-                found.append((self.last(user, opposite), opposite, unread))
+                if (last := self.last(user, opposite)) > off:
+                    found.append((last, opposite, unread))
         return [(opposite, unread) for _, opposite, unread in sorted(found, reverse=True)]

@@ -22,12 +22,14 @@ from gateway.store.sqlite import export as sqlite
 from tests.postgres import database_of, drop_database, server_url
 from tests.store.carried import CONVERSATIONS, carry
 from tests.store.stage import NOW, THEN, Stage
+from tests.store.test_files import a_file
 
 ODD = 'quotes " and \\ and \u2028 and \U0001f600 and \x01'
 TABLES = {
     "user": "user",
     "device": "device",
     "block": "block",
+    "contact": "contact",
     "group": "grp",
     "stay": "stay",
     "ban": "ban",
@@ -38,6 +40,9 @@ TABLES = {
     "entry": "entry",
     "transaction": "dedup",
     "job": "job",
+    "alias": "alias",
+    "credential": "credential",
+    "file": "file",
 }
 """The type of a line, and the table whose every row has one."""
 
@@ -77,8 +82,12 @@ async def furnish(stage: Stage) -> int:
             VALUES ({g}, {d}, 1, 0, 'please', 0, 5, 6), ({g}, {d}, 2, {a}, '', 0, 5, 6)""",
         """INSERT INTO job (app, kind, key, digest, data, progress, ends_at, done, finished, at)
             VALUES (1, 'broadcast', '', '', 'to all', 0, 0, 0, 0, 5)""",
+        "INSERT INTO alias VALUES ('agora', 'org/app', 1)",
+        "INSERT INTO credential VALUES (1, 'agora', 'id', 'sesame', 5), (1, 'agora', 'id', 'xxxx', 6)",
     ):
         await stage.alter(statement)
+    assert await stage.store.add_file(a_file(stage, 1, uploader=a))
+    assert await stage.store.add_file(a_file(stage, 2, restricted=False))
     assert await stage.store.create_app("other", "k", b"y" * 64, registered=False, at=NOW)
     return group
 
@@ -159,7 +168,14 @@ async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> No
     assert [(line["user_id"], line["blocked_user_id"]) for line in told(found, "block")] == [(11, 12)]
     assert [line["group_id"] for line in told(found, "stay")] == [group]
     assert {line["timeline"] for line in told(found, "entry")} == {"u:12"}
-    assert told(found, "app") == told(found, "job") == told(found, "group") == []
+    assert (
+        told(found, "app")
+        == told(found, "job")
+        == told(found, "group")
+        == told(found, "alias")
+        == told(found, "credential")
+        == []
+    )
     owner = await read(export, "11")
     assert [line["group_id"] for line in told(owner, "group")] == [group]
     assert [line["cursors"] for line in told(owner, "device")] == [{"user": 1, f"g:{group}": 1}]
@@ -168,7 +184,7 @@ async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> No
 
 
 async def test_what_opens_doors_is_left_out(export: Export) -> None:
-    """Neither the keys that sign tokens nor the records of passwords; only that there is one."""
+    """Neither the keys that sign tokens, nor secrets of backends, nor records of passwords; only that there is one."""
     text = json.dumps(await read(export))
     assert "sesame" not in text
     assert "xxxx" not in text

@@ -53,6 +53,7 @@ steps = st.one_of(
     st.tuples(st.just("batch"), st.lists(drafts, min_size=1, max_size=8)),
     st.tuples(st.just("acks"), acks),
     st.tuples(st.just("read"), users, anyone, back),
+    st.tuples(st.just("put_off"), users, anyone),
     st.tuples(st.just("restart")),
     st.tuples(st.just("crash")),
 )
@@ -213,6 +214,10 @@ class Run:
         else:
             assert done.msg_id == position
             await self.compare_changes(done.changes, before, Status.READ)
+
+    async def put_off(self, user: int, index: int) -> None:
+        opposite = self.opposite(index)
+        assert await self.stage.put_off(user, opposite) == self.model.put_off(user, opposite)
 
     async def compare_changes(self, changes: list[Any], before: dict[int, Status], status: Status) -> None:
         xids = {await self.stage.id(user): user for user in USERS}

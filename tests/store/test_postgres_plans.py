@@ -105,6 +105,8 @@ async def use(store: PostgresStore) -> None:
         await store.history(asker, opposite, 0, 100)
     # One who is in that group.
     await store.history(User(id=35, xid=35, name="", password=""), Party(group, group, Scope.GROUP), 0, 100)
+    for opposite in (user, Party(group, group, Scope.GROUP)):
+        await store.put_off(35, opposite)
     await store.recent(1)
     await store.recent(1, group)
     await store.message(1, 5)

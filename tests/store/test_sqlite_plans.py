@@ -57,6 +57,14 @@ async def use_everything(stage: Stage) -> None:
     """Go through every call of the port."""
     store, app = stage.store, stage.app.id
     await store.set_limits("demo", {"storage_bytes_max": MIB})
+    await store.set_alias(app, "agora", "a/b")
+    await store.set_alias(app, "agora", "c/d")
+    await store.alias("agora", "c/d")
+    await store.aliases(app)
+    await store.add_credential(app, "agora", "id", "secret", NOW)
+    await store.secrets(app, "agora", "id")
+    await store.credentials(app)
+    await store.drop_credentials(app, "agora", "id")
     await store.stored_bytes(app)
     await stage.send(11, 12, key="7", digest="d")
     await stage.send(11, 12, 13, key="8", digest="d")
@@ -86,6 +94,8 @@ async def use_everything(stage: Stage) -> None:
     await stage.read(12, group)
     for opposite in (11, group):
         await stage.history(12, opposite)
+    for opposite in (11, group):
+        await stage.put_off(12, opposite)
     await stage.recent(12)
     await stage.recent(12, group)
     await stage.recall(1)

@@ -95,13 +95,13 @@ _ROOM = (
 _RECENT = f"""
 WITH recent AS MATERIALIZED (
     SELECT * FROM (
-        (SELECT opp AS xid_of, last, read, deleted, 0::bigint AS grp FROM conversation
-        WHERE usr = $1 AND last > deleted AND $5::bigint = 0 ORDER BY last DESC LIMIT $2)
+        (SELECT opp AS xid_of, last, read, deleted, 0::bigint AS grp, off FROM conversation
+        WHERE usr = $1 AND last > deleted AND last > off AND $5::bigint = 0 ORDER BY last DESC LIMIT $2)
         UNION ALL
         SELECT s.grp, greatest((SELECT msg_id FROM newest WHERE grp = s.grp), {newest_directed("$1", "s.grp")}),
-            s.read, greatest(s.deleted, s.from_msg - 1), s.grp
+            s.read, greatest(s.deleted, s.from_msg - 1), s.grp, s.off
         FROM stay AS s WHERE s.usr = $1 AND s.to_seq IS NULL AND ($5 = 0 OR s.grp = $5)) AS r
-    WHERE last > deleted
+    WHERE last > deleted AND last > off
     ORDER BY last DESC LIMIT $2)
 SELECT (SELECT xid FROM timeline WHERE id = r.xid_of),
     CASE WHEN r.grp = 0 THEN (

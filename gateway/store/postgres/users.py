@@ -11,10 +11,10 @@ from gateway.store.parties import found_users, to_user
 from gateway.store.postgres.lane import Conn, OvertakenError
 from gateway.store.refusals import judge_state
 
-_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM timeline AS t LEFT JOIN "user" AS u ON u.id = t.id"""
 _NAMED = """
-SELECT u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms
+SELECT u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms, u.created_at
 FROM unnest($2::text[]) AS j (name)
 CROSS JOIN LATERAL (SELECT * FROM "user" WHERE app = $1 AND name = j.name LIMIT 1) AS u
 CROSS JOIN LATERAL (SELECT xid, state FROM timeline WHERE id = u.id LIMIT 1) AS t
@@ -72,10 +72,16 @@ SELECT count(*) FROM users
 """
 # Through the index of (app, xid): the page costs what it skips, which is why that is bounded.
 _LIST = f"""
-SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM app AS a JOIN timeline AS t ON t.app = a.id JOIN "user" AS u ON u.id = t.id
 WHERE a.id = $1 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
 ORDER BY t.xid LIMIT $2 OFFSET $3
+"""
+_AFTER = f"""
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
+FROM app AS a JOIN timeline AS t ON t.app = a.id JOIN "user" AS u ON u.id = t.id
+WHERE a.id = $1 AND t.xid > $2 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
+ORDER BY t.xid LIMIT $3
 """
 _PROFILE = 'SELECT nickname, avatar, description, public_info, private_info FROM "user" WHERE id = $1'
 # Who is deleted stays nobody, also by what was under way then: the head is locked first.
@@ -181,6 +187,11 @@ def _named(found: Sequence[Sequence[int]]) -> dict[int, tuple[int, int, int]]:
 async def list_users(conn: Conn, app: int, offset: int, limit: int) -> list[User]:
     """List users by rising id, without the reserved one and those who are deleted."""
     return [to_user(row) for row in await conn.fetch(_LIST, app, limit, offset)]
+
+
+async def list_after(conn: Conn, app: int, after_xid: int, limit: int) -> list[User]:
+    """List users by rising id after the one given, without the reserved one and those who are deleted."""
+    return [to_user(row) for row in await conn.fetch(_AFTER, app, after_xid, limit)]
 
 
 async def find_profile(conn: Conn, user_id: int) -> Profile:

@@ -103,20 +103,21 @@ SELECT json_group_array(json_array(x.xid, coalesce(nullif(
         OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
             AND shown = 1 AND msg_id > r.deleted) THEN 0 ELSE -1 END), r.last))
 FROM (
-    SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
+    SELECT opp, last, read, deleted, 0 AS grp FROM conversation
+    WHERE usr = ?1 AND last > deleted AND last > off AND ?5 = 0
         AND opp NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?6))
     UNION ALL
     SELECT held, max(newest, coalesce(c.last, 0)) AS last, coalesce(c.read, 0), coalesce(c.deleted, 0), 0
     FROM (SELECT CAST(key AS INTEGER) AS held, value AS newest FROM json_each(?6)) AS j
     LEFT JOIN conversation AS c ON c.usr = ?1 AND c.opp = j.held
-    WHERE max(newest, coalesce(c.last, 0)) > coalesce(c.deleted, 0)
+    WHERE max(newest, coalesce(c.last, 0)) > max(coalesce(c.deleted, 0), coalesce(c.off, 0))
     UNION ALL
-    SELECT * FROM (
-        SELECT s.grp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
-            max(s.deleted, s.from_msg - 1) AS deleted, s.grp
+    SELECT opp, last, read, deleted, opp FROM (
+        SELECT s.grp AS opp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
+            max(s.deleted, s.from_msg - 1) AS deleted, s.off
         FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
         WHERE s.usr = ?1 AND s.to_seq IS NULL AND (?5 = 0 OR s.grp = ?5))
-    WHERE last > deleted
+    WHERE last > deleted AND last > off
     ORDER BY last DESC LIMIT ?2) AS r
 CROSS JOIN timeline AS x ON x.id = r.opp
 """

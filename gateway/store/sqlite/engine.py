@@ -31,6 +31,8 @@ from gateway.store.errors import StoreError
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.credentials import Credentials
+from gateway.store.sqlite.files import Filing
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
@@ -50,7 +52,7 @@ _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowEr
 _DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
-class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
+class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, Filing):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
@@ -248,6 +250,15 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         def work(conn: sqlite3.Connection) -> list[ReadDone | Kind]:
             self._newest.settle(conn, pairs, {})
             return [positions.read(conn, mark) for mark in marks]
+
+        return await self._write(work)
+
+    async def put_off(self, user_id: int, opposite: Party) -> bool:
+        """Keep a conversation off the recent list."""
+
+        def work(conn: sqlite3.Connection) -> bool:
+            self._newest.settle(conn, [(user_id, opposite.id)], {})
+            return positions.put_off(conn, user_id, opposite)
 
         return await self._write(work)
 

@@ -7,6 +7,7 @@ What retention has removed is told by a timeline's floor, and is no breach.
 from __future__ import annotations
 
 from gateway.domain.model import FOLDED, EntryKind, Scope
+from gateway.store.files import FILE_LAWS
 from gateway.store.group_laws import GROUP_LAWS
 from gateway.store.laws import ACCOUNT_LAWS, COMMON_LAWS, JOB_LAWS, trimmed, who
 from gateway.store.rows import GONE, IN_SENDERS_LIST, RECALLED, ROW_BYTES
@@ -133,12 +134,15 @@ _PARTIES = (
             ' has delivered seq ' || s.delivered || ' of ' || {who("s.grp")} || ', outside the stay'
         WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {who("s.grp")} || ' up to ' || s.read
             || ', and its newest message is ' || t.last
-        ELSE ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last
+        WHEN s.deleted NOT BETWEEN 0 AND {_NEWEST} THEN ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted
+            || ', and its newest message is ' || t.last
+        ELSE ' has ' || {who("s.grp")} || ' off the list up to ' || s.off || ', and its newest message is ' || t.last
         END
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
     WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
         OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
+        OR s.off NOT BETWEEN 0 AND {_NEWEST}
     """,
     # Two open ones are told above.
     f"""
@@ -167,7 +171,9 @@ _PARTIES = (
         UNION ALL
         SELECT app, sum(size) FROM (
             SELECT t.app AS app, max(b.size) AS size FROM message AS m JOIN body AS b ON b.id = m.body
-            JOIN timeline AS t ON t.id = m.target GROUP BY m.body) GROUP BY app)
+            JOIN timeline AS t ON t.id = m.target GROUP BY m.body) GROUP BY app
+        UNION ALL
+        SELECT app, sum(size) FROM file GROUP BY app)
     SELECT 'app ' || a.app_id || ' counts ' || a.stored_bytes || ' bytes, and ' || coalesce(sum(h.size), 0)
         || ' are stored'
     FROM app AS a LEFT JOIN held AS h ON h.app = a.id GROUP BY a.id
@@ -184,5 +190,6 @@ LAWS: tuple[str, ...] = (
     *ACCOUNT_LAWS,
     *JOB_LAWS,
     *GROUP_LAWS,
+    *FILE_LAWS,
 )
 """Every law; a store that keeps them all answers each with nothing."""
