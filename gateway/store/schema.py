@@ -349,6 +349,13 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         usr INTEGER NOT NULL,
         PRIMARY KEY (msg_id, usr)
     ) STRICT, WITHOUT ROWID;
+    -- Messages that were sent elsewhere: when, and where the head of their group's timeline was when they came (0: to a
+    -- user). They have no seq of their own; `message.at` is when they came.
+    CREATE TABLE imported (
+        msg_id INTEGER PRIMARY KEY,
+        shown_at INTEGER NOT NULL,
+        place INTEGER NOT NULL
+    ) STRICT;
     -- A conversation whose newest message is not above `off` is not on the recent list; its history is as it was.
     ALTER TABLE conversation ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE stay ADD COLUMN off INTEGER NOT NULL DEFAULT 0;

@@ -340,6 +340,13 @@ MIGRATIONS: tuple[str, ...] = (
         usr BIGINT NOT NULL,
         PRIMARY KEY (msg_id, usr)
     );
+    -- Messages that were sent elsewhere: when, and where the head of their group's timeline was when they came (0: to a
+    -- user). They have no seq of their own; `message.at` is when they came.
+    CREATE TABLE imported (
+        msg_id BIGINT PRIMARY KEY,
+        shown_at BIGINT NOT NULL,
+        place BIGINT NOT NULL
+    );
     ALTER TABLE conversation ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
     ALTER TABLE stay ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
     DROP INDEX conversation_recent;
