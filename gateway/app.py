@@ -17,6 +17,7 @@ from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
+from gateway.core.accounts import Accounts
 from gateway.core.announcing import announce
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
@@ -50,6 +51,9 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
 from gateway.edge.answering import Answering, Switch
 from gateway.edge.channel import Channel
+from gateway.edge.facades.agora.dispatch import Dialect
+from gateway.edge.facades.agora.routes import ROUTES
+from gateway.edge.facades.agora.settings import Settings
 from gateway.edge.metrics import metrics_route
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
@@ -113,6 +117,7 @@ class Gateway:
         files_days = config.files.days or config.retention.days
         self._files = Files(store, blobs, Thumbnails(limits), limits, now_ms, days=files_days)
         self.core = Core(
+            accounts=Accounts(store, self.directory, self.presence, limits, now_ms),
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms, rooms),
@@ -195,7 +200,10 @@ class Gateway:
             remarks=self.remarks,
             channel=SocketRoad(self.channel).handle,
             cors_origins=edge.cors_origins,
-            extra=[metrics_route(self._metrics.read, self._config.metrics.token, self._worker)],
+            extra=[
+                metrics_route(self._metrics.read, self._config.metrics.token, self._worker),
+                self._agora().route(),
+            ],
         )
         self._port = Port(app, self._config.limits)
         await self._port.open(
@@ -220,6 +228,20 @@ class Gateway:
             self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
+
+    def _agora(self) -> Dialect:
+        config = self._config
+        return Dialect(
+            self.core,
+            config.limits,
+            Settings(
+                public_url=config.edge.public_url,
+                **{name: getattr(config.agora, name) for name in config.agora.__struct_fields__},
+            ),
+            self._answering.switch,
+            ROUTES,
+            now_ms,
+        )
 
     async def _erase(self, app: App, user: User) -> Job:
         """Erase a user for the operator, and tell after a while how far it has got."""

@@ -78,6 +78,15 @@ _Prefix = Annotated[
 _Secret = Annotated[
     str, Meta(pattern=r"^[\x21-\x7e]{0,256}$", description="empty, or up to 256 characters without spaces")
 ]
+_PublicUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?)?$",
+        description="empty, or an http:// or https:// URL without a slash at its end",
+    ),
+]
+_MessageBytes = Annotated[int, Meta(ge=1, le=65_536, description="a whole number from 1 to 65536")]
+_RecallWindow = Annotated[int, Meta(ge=0, le=604_800, description="a whole number from 0 to 604800")]
 _Yes = Annotated[bool, Meta(description="true or false")]
 
 
@@ -94,9 +103,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who serves HTTP, and which web pages may talk to the gateway; without `ws_origins` any may open the channel."""
+    """Who serves HTTP, and which web pages may talk to the gateway; without `ws_origins` any may open the channel.
+
+    `public_url` is how the world calls it, where an answer names a URL of its own.
+    """
 
     front_door: _Yes = True
+    public_url: _PublicUrl = ""
     cors_origins: _CorsOrigins = ()
     ws_origins: _WsOrigins = ()
 
@@ -151,6 +164,20 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     token: _Secret = ""
 
 
+class Agora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The dialect of Agora Chat and Easemob.
+
+    `message_bytes_max` is of a message's `body` and `ext` together; `recall_window_s` 0 lets nothing be recalled.
+    """
+
+    message_bytes_max: _MessageBytes = 5_120
+    recall_window_s: _RecallWindow = 120
+    open_registration: _Yes = False
+    open_downloads: _Yes = False
+    import_download: _Yes = False
+    vendor_rates: _Yes = False
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the gateway says."""
 
@@ -169,6 +196,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: Limits = Limits()
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
+    agora: Agora = Agora()
     log: Log = Log()
 
 
@@ -182,6 +210,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "limits": Limits,
     "retention": Retention,
     "metrics": Metrics,
+    "agora": Agora,
     "log": Log,
 }
 
@@ -235,6 +264,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         limits=limits,
         retention=Retention(**sections["retention"]),
         metrics=Metrics(**sections["metrics"]),
+        agora=Agora(**sections["agora"]),
         log=Log(**sections["log"]),
     )
 

@@ -13,7 +13,7 @@ from gateway.bus.options import BusOptions
 from gateway.config import Blobs, Bus, Config, ConfigError, Log, Server, Store, load_config
 from gateway.domain.limits import Limits
 
-SECTIONS = "server, edge, store, bus, blobs, files, limits, retention, metrics, log"
+SECTIONS = "server, edge, store, bus, blobs, files, limits, retention, metrics, agora, log"
 SHIPPED = Path(__file__).parent.parent / "config.toml"
 
 

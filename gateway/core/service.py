@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.accounts import Accounts
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.erasing import Erasing
@@ -22,6 +23,7 @@ from gateway.core.users import Users
 class Core:
     """The services that every dialect calls."""
 
+    accounts: Accounts
     broadcasts: Broadcasts
     directory: Directory
     erasing: Erasing

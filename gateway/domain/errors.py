@@ -23,6 +23,7 @@ class Kind(enum.Enum):
     BLOCKED = "blocked"
     BANNED = "banned"
     ALL_BANNED = "all_banned"
+    GROUP_DISABLED = "group_disabled"
     USER_UNKNOWN = "user_unknown"
     USER_EXISTS = "user_exists"
     GROUP_UNKNOWN = "group_unknown"

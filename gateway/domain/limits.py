@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_bytes_max: int = 16 * 1024
     json_depth_max: int = 32
     targets_max: int = 1_000
+    hide_from_max: int = 20
     expire_max_s: int = 10 * 365 * 24 * 3600
     group_call_users_max: int = 1_000
     user_call_users_max: int = 1_000
@@ -42,6 +43,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     devices_per_user_max: int = 20
     related_max: int = 100
     blocks_max: int = 1_000
+    contacts_max: int = 3_000
+    metadata_bytes_max: int = 4 * 1024
+    credentials_max: int = 100
 
     # Pages and counts of answers.
     page_default: int = 20

@@ -10,6 +10,7 @@ from typing import Self
 
 from gateway.blobs.local import LocalBlobs
 from gateway.bus.memory import MemoryBus
+from gateway.core.accounts import Accounts
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
@@ -89,6 +90,7 @@ class Stage:
         self.thumbnails = Thumbnails(limits)
         self.files = Files(store, blobs, self.thumbnails, limits, self.clock, days=30)
         self.core = Core(
+            accounts=Accounts(store, self.directory, presence, limits, self.clock),
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             erasing=Erasing(store, self.jobs, self.directory, presence, self.clock),

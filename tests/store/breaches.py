@@ -254,7 +254,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "the conversation of {c} with {a} ends with message 3 and has no row",
     ),
     "a conversation without messages": (
-        "INSERT INTO conversation VALUES(3,4,4,0,0)",
+        "INSERT INTO conversation VALUES(3,4,4,0,0,0)",
         "the conversation of {b} with {c} has no message",
     ),
     "a conversation read too far": (
@@ -264,6 +264,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a conversation deleted below zero": (
         "UPDATE conversation SET deleted = -1 WHERE usr = 2 AND opp = 3",
         "the conversation of {a} with {b} is deleted up to -1, and its newest message is 4",
+    ),
+    "a conversation off the list too far": (
+        "UPDATE conversation SET off = 99 WHERE usr = 2 AND opp = 3",
+        "the conversation of {a} with {b} is off the list up to 99, and its newest message is 4",
     ),
     "group last": (
         "UPDATE timeline SET last = 10 WHERE id = 5",
@@ -339,6 +343,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "stay deleted": (
         "UPDATE stay SET deleted=10 WHERE grp = 5 AND usr=3",
         "{b} has deleted {g} up to 10, and its newest message is 9",
+    ),
+    "stay off": (
+        "UPDATE stay SET off=10 WHERE grp = 5 AND usr=3",
+        "{b} has {g} off the list up to 10, and its newest message is 9",
     ),
     "two open": (
         """
@@ -474,6 +482,22 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a block of nobody": (
         "UPDATE block SET usr = 99",
         "nobody (timeline 99) cannot have blocked {b}",
+    ),
+    "hidden and not there": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (99, 3)",
+        "message 99 is hidden from {b}, and does not exist",
+    ),
+    "hidden and not said to be": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (8, 3)",
+        "message 8 is hidden from {b}, and does not say so",
+    ),
+    "hidden between two": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 2; INSERT INTO hidden (msg_id, usr) VALUES (2, 3)",
+        "message 2 is hidden from {b}, which cannot be",
+    ),
+    "hidden from a group": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 8; INSERT INTO hidden (msg_id, usr) VALUES (8, 5)",
+        "message 8 is hidden from {g}, which cannot be",
     ),
     **GROUP_BREACHES,
     "a finished job with its text": (

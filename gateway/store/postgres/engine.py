@@ -21,6 +21,7 @@ from gateway.store.errors import StoreError
 from gateway.store.postgres.accounts import Accounts
 from gateway.store.postgres.append import Appending
 from gateway.store.postgres.conversations import Conversations
+from gateway.store.postgres.credentials import Credentials
 from gateway.store.postgres.devices import Devices
 from gateway.store.postgres.files import Filing
 from gateway.store.postgres.group_lists import GroupLists
@@ -70,6 +71,7 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
 class PostgresStore(
     Appending,
     Parties,
+    Credentials,
     Accounts,
     GroupLists,
     Pages,

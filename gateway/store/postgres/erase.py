@@ -23,7 +23,7 @@ GROUPS_PAGE = 20
 
 _NOBODY = """
 UPDATE "user" SET name = NULL, password = '', nickname = '', avatar = '', description = '', public_info = '',
-    private_info = '', valid_from_ms = $2 WHERE id = $1
+    private_info = '', metadata = '{}', valid_from_ms = $2 WHERE id = $1
 """
 # Connections first, as whoever writes for one locks them: what is under way then is kept before this, or not at all.
 _FORGOTTEN = (
@@ -31,6 +31,8 @@ _FORGOTTEN = (
     "DELETE FROM device WHERE usr = $1",
     "DELETE FROM cursor WHERE usr = $1",
     "DELETE FROM block WHERE usr = $1 OR blocked = $1",
+    "DELETE FROM contact WHERE (usr, contact) IN (SELECT contact, usr FROM contact WHERE usr = $1)",
+    "DELETE FROM contact WHERE usr = $1",
     "DELETE FROM ban WHERE usr = $1",
     "DELETE FROM grp_block WHERE usr = $1",
     "DELETE FROM request WHERE usr = $1 OR (inviter = $1 AND kind = 2)",

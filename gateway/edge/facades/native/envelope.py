@@ -23,6 +23,7 @@ CODES: dict[Kind, tuple[int, int]] = {
     Kind.FROZEN: (10010, OK),
     Kind.BANNED: (10010, OK),
     Kind.ALL_BANNED: (10010, OK),
+    Kind.GROUP_DISABLED: (10010, OK),
     Kind.BLOCKED: (10006, OK),
     Kind.DEVICES_FULL: (10010, OK),
     Kind.USER_UNKNOWN: (10000, OK),
