@@ -37,7 +37,7 @@ METRICS_TOKEN = "fake-token"
 _MARK = 1 << 40
 """Above all questions that nodes ask each other."""
 
-_HEARD_S = 10.0
+_HEARD_S = 50.0
 
 
 class Ears:

@@ -353,7 +353,8 @@ class Attachment(msgspec.Struct, frozen=True):
 class Ack(msgspec.Struct, frozen=True):
     """A device holds every entry of a timeline up to `seq`.
 
-    `attach_no` is its connection's (0: of no connection, which is always believed).
+    `at` is when that was said, 0 where the device was noted as seen shortly before. `attach_no` is its connection's (0:
+    of no connection, which is always believed).
     """
 
     user_id: int

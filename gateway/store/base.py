@@ -60,6 +60,9 @@ from gateway.domain.model import (
     User,
 )
 
+SEEN_STEP_MS = 60_000
+"""How exactly it is kept when a device was last seen: an ack within it need not say when it came."""
+
 EPOCH_STEP = 2**32
 """How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
 

@@ -22,7 +22,7 @@ from tests import shapes
 Json = dict[str, Any]
 
 ALICE, BOB, CAROL = 118, 119, 120
-WAIT_S = 20.0
+WAIT_S = 50.0
 
 
 class Answer:

@@ -360,6 +360,7 @@ class Mix:
                 assert 0 <= count - unread.get(other, 0) <= extra[other]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_comes_upon_whatever(tmp_path: Path, seed: int) -> None:
     """Timelines stay dense, what a seq holds stays, no text comes back, no status falls, no law is broken."""

@@ -13,14 +13,13 @@ from typing import Any
 from gateway.domain.drafts import Ack, Advanced, Attachment, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, EntryKind, Scope, Status
-from gateway.store.base import Party
+from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.presence import columns_of
 from gateway.store.postgres.stays import locked_stays, others_reach
 from gateway.store.receipts import (
     RECEIPT_RANGE,
-    SEEN_STEP_MS,
     Move,
     delivered_by,
     delivered_in_group,
@@ -216,7 +215,7 @@ async def _move(
             moves.setdefault(grp, []).append((before, ack.seq, ack))
     told = await conn.fetch(
         _ADVANCE,
-        *_columns(sorted(_latest(((a.user_id, a.device_sn), a.at) for a in acks)), 3),
+        *_columns(sorted(_latest(((a.user_id, a.device_sn), a.at) for a in acks if a.at)), 3),
         *_columns(sorted(_latest(((a.user_id, a.device_sn, a.timeline_id), a.seq) for a in acks)), 4),
         *_columns(own_moves, 3),
         *_columns(stay_moves, 2),
