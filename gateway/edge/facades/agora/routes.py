@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.edge.facades.agora import (
     channels,
+    chatfiles,
     contacts,
     group_users,
     groups,
@@ -25,6 +26,8 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "messages", legacy.send),
     ("POST", "messages/msg_recall", recalls.recall),
     ("POST", "messages/recall", recalls.recall_many),
+    ("POST", "chatfiles", chatfiles.upload),
+    ("GET", "chatfiles/*", chatfiles.download),
     ("POST", "chatgroups", groups.create),
     ("GET", "chatgroups", groups.listed),
     ("GET", "chatgroups/*", groups.shown),
