@@ -265,10 +265,10 @@ def order(targets: object, content: object = "hi", /, **members: object) -> Json
 
 @asynccontextmanager
 async def open_node(
-    folder: Path, limits: Limits | None = None, edge: Edge | None = None
+    folder: Path, limits: Limits | None = None, edge: Edge | None = None, **sections: Any
 ) -> AsyncIterator[Node]:
     """Start a gateway on a folder, with an app `demo` where there is none."""
-    async with shapes.open_gateways(folder, limits or Limits(), edge or Edge()) as (gateway, far):
+    async with shapes.open_gateways(folder, limits or Limits(), edge or Edge(), **sections) as (gateway, far):
         if await gateway.store.app("demo") is None:
             await gateway.directory.create_app("demo")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as http:
