@@ -139,7 +139,8 @@ async def test_acks_are_committed_within_the_flush_time(start: Start) -> None:
     began = time.monotonic()
     await bob.ack(1)
     await alice.until("receipt")
-    assert 0.04 < time.monotonic() - began < 1
+    # Before the sweep, which would find it too, however busy the machine is.
+    assert 0.04 < time.monotonic() - began < 5
     assert await stage.cursors(BOB) == [1]
 
 

@@ -9,7 +9,7 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
-from gateway.store.base import SEEN_STEP_MS
+from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.receipts import (
     RECEIPT_RANGE,
     Move,
@@ -78,6 +78,11 @@ SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
         AND NOT {others_reach("delivered", "e.t", "e.seq", "e.seq", "m.sender")}
         AND NOT {others_reach("read", "e.t", "m.msg_id", "e.seq", "m.sender")}
     GROUP BY e.t, m.sender)
+"""
+_PUT_GROUP_OFF = f"""
+UPDATE stay SET off =
+    max(off, (SELECT last FROM timeline WHERE id = stay.grp), {newest_directed("stay.usr", "stay.grp")})
+WHERE usr = ? AND grp = ? AND to_seq IS NULL RETURNING 1
 """
 _MOVE_OWN = Many(
     "WITH j (id, seq) AS (VALUES", "(?, ?)", ") UPDATE user SET delivered = j.seq FROM j WHERE user.id = j.id"
@@ -197,6 +202,16 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
             StatusChange(mark.opposite_id, mark.user_xid, newest, Status.READ, mark.user_xid, mark.device_sn)
         )
     return ReadDone(position, moved=True, changes=changes)
+
+
+def put_off(conn: sqlite3.Connection, user_id: int, opposite: Party) -> bool:
+    """Keep a conversation off the recent list until something newer; False for a group that the user is not in."""
+    if opposite.scope is Scope.GROUP:
+        return bool(one(conn, _PUT_GROUP_OFF, (user_id, opposite.id)))
+    conn.execute(
+        "UPDATE conversation SET off = last WHERE usr = ? AND opp = ? AND off < last", (user_id, opposite.id)
+    )
+    return True
 
 
 def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
