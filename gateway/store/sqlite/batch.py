@@ -69,19 +69,26 @@ _HEADS = Many(
     "(?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (id) DO UPDATE SET head = excluded.head, last = excluded.last",
 )
+# ROLLBACK: a row that is refused undoes the whole transaction, as its batch is then undone anyway. Of a statement that
+# may have to be undone by itself SQLite first copies each page that it is going to change to a file.
 _BODIES = Many(
-    "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES", "(?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR ROLLBACK INTO body (id, refs, size, content, attachment, config, ext) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?)",
 )
 _MESSAGES = Many(
-    "INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown) VALUES",
+    """INSERT OR ROLLBACK INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
+    VALUES""",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
 )
 _ENTRIES = Many(
-    "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
+    "INSERT OR ROLLBACK INTO entry (t, seq, kind, msg_id, data) VALUES",
+    f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')",
+)
+_DEDUP = Many(
+    "INSERT OR ROLLBACK INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)"
 )
 _HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
 _IMPORTED = Many("INSERT INTO imported (msg_id, shown_at, place) VALUES", "(?, ?, ?)")
-_DEDUP = Many("INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
 
 
 def append_batch(
