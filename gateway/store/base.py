@@ -337,7 +337,10 @@ class Store(Accounts, Upkeep, Presence, Protocol):
         """
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
-        """List a user's conversations that have a visible message, newest first; of one group only where named."""
+        """List a user's conversations that have a visible message, newest first; of one group only where named.
+
+        The list may be told again: it is not to be changed.
+        """
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""

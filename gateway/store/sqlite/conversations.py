@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -12,16 +12,18 @@ import msgspec
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, User
-from gateway.store.base import History, Party, Readers, Recent
+from gateway.store.base import History, Party, Readers
 from gateway.store.rows import NOTICE, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
+from gateway.store.sqlite.recents import Found, Row
 from gateway.store.sqlite.stays import others_reach
 
 # Of what SQLite puts together items are made in one step. It has no booleans: those are numbers, hence not strict.
 _items = msgspec.json.Decoder(list[HistoryItem], strict=False)
-_recents = msgspec.json.Decoder(list[Recent])
+_recents = msgspec.json.Decoder(list[Row])
+_groups = msgspec.json.Decoder(list[int])
 _msg_id = attrgetter("msg_id")
 _last = attrgetter("last")
 
@@ -82,7 +84,7 @@ LEFT JOIN body AS b ON b.id = m.body
 """
 # Own messages lie between others' in a group, so the count looks at a bounded number of the newest. Where something is
 # unread there is something to be seen; only else it is looked for, and -1 says that there is nothing.
-_RECENT = f"""
+_COUNTED = f"""
 SELECT json_group_array(json_array(x.xid, coalesce(nullif(
     CASE WHEN r.grp = 0 THEN (
         SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp
@@ -97,21 +99,44 @@ SELECT json_group_array(json_array(x.xid, coalesce(nullif(
         OR EXISTS (SELECT 1 FROM message WHERE target = r.opp AND shown = 1 AND msg_id > r.deleted
             AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
         OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
-            AND shown = 1 AND msg_id > r.deleted) THEN 0 ELSE -1 END), r.last))
-FROM (
-    SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
-        AND opp NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?6))
-    UNION ALL
+            AND shown = 1 AND msg_id > r.deleted) THEN 0 ELSE -1 END), r.last, r.opp))"""
+# The rows of a list: conversations with users, those of them that the table need not know yet, and groups.
+_HELD = """
     SELECT held, max(newest, coalesce(c.last, 0)) AS last, coalesce(c.read, 0), coalesce(c.deleted, 0), 0
     FROM (SELECT CAST(key AS INTEGER) AS held, value AS newest FROM json_each(?6)) AS j
     LEFT JOIN conversation AS c ON c.usr = ?1 AND c.opp = j.held
-    WHERE max(newest, coalesce(c.last, 0)) > coalesce(c.deleted, 0)
+    WHERE max(newest, coalesce(c.last, 0)) > coalesce(c.deleted, 0)"""
+_STAY = f"""s.grp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
+            max(s.deleted, s.from_msg - 1) AS deleted, s.grp"""
+_RECENT = f"""{_COUNTED},
+    (SELECT json_group_array(grp) FROM stay WHERE usr = ?1 AND to_seq IS NULL)
+FROM (
+    SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
+        AND opp NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?6))
+    UNION ALL {_HELD}
     UNION ALL
     SELECT * FROM (
-        SELECT s.grp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
-            max(s.deleted, s.from_msg - 1) AS deleted, s.grp
+        SELECT {_STAY}
         FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
         WHERE s.usr = ?1 AND s.to_seq IS NULL AND (?5 = 0 OR s.grp = ?5))
+    WHERE last > deleted
+    ORDER BY last DESC LIMIT ?2) AS r
+CROSS JOIN timeline AS x ON x.id = r.opp
+"""
+# The same of some conversations (?5).
+_OUTDATED = f"""{_COUNTED},
+    (SELECT json_group_array(s.grp) FROM json_each(?5) AS w
+        CROSS JOIN stay AS s ON s.usr = ?1 AND s.grp = w.value AND s.to_seq IS NULL)
+FROM (
+    SELECT c.opp, c.last, c.read, c.deleted, 0 AS grp FROM json_each(?5) AS w
+    CROSS JOIN conversation AS c ON c.usr = ?1 AND c.opp = w.value WHERE c.last > c.deleted
+        AND c.opp NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?6))
+    UNION ALL {_HELD}
+    UNION ALL
+    SELECT * FROM (
+        SELECT {_STAY}
+        FROM json_each(?5) AS w CROSS JOIN stay AS s ON s.usr = ?1 AND s.grp = w.value AND s.to_seq IS NULL
+        CROSS JOIN timeline AS t ON t.id = s.grp)
     WHERE last > deleted
     ORDER BY last DESC LIMIT ?2) AS r
 CROSS JOIN timeline AS x ON x.id = r.opp
@@ -186,15 +211,35 @@ def _page(conn: sqlite3.Connection, sql: str, asked: tuple[Any, ...], limit: int
 
 def recent(
     conn: sqlite3.Connection, user_id: int, group_id: int, held: Mapping[int, int], limits: Limits
-) -> list[Recent]:
+) -> Found:
     """Read the recent list in one statement, whatever the number of messages (lanying.md, unread).
 
     `held` are the newest messages of conversations with other users that the table need not know yet (`Newest`).
     """
-    asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id, rows(held))
-    found = _recents.decode(one(conn, _RECENT, asked)[0])
-    found.sort(key=_last, reverse=True)
-    return [recent for recent in found if recent.unread >= 0]
+    return _found(conn, _RECENT, user_id, group_id, held, limits)
+
+
+def outdated(
+    conn: sqlite3.Connection, user_id: int, only: Collection[int], held: Mapping[int, int], limits: Limits
+) -> Found:
+    """Read some conversations of the recent list, as `recent` reads all of them; `held` may be of others, too."""
+    theirs = {one: held[one] for one in only if one in held}
+    return _found(conn, _OUTDATED, user_id, rows(list(only)), theirs, limits)
+
+
+def _found(
+    conn: sqlite3.Connection,
+    sql: str,
+    user_id: int,
+    which: int | str,
+    held: Mapping[int, int],
+    limits: Limits,
+) -> Found:
+    asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, which, rows(held))
+    found, groups = one(conn, sql, asked)
+    counted = _recents.decode(found)
+    counted.sort(key=_last, reverse=True)
+    return Found(counted, _groups.decode(groups))
 
 
 def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:
