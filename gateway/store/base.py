@@ -334,6 +334,7 @@ class Store(Accounts, Upkeep, Presence, Protocol):
         """Page a conversation towards older from `start` (0: newest); `NOT_A_MEMBER` for a group one is not in.
 
         Of a chatroom anybody sees what it keeps; `GROUP_BLOCKED` for who is kept out, `GROUP_UNKNOWN` once it ended.
+        The page may be told again: it is not to be changed.
         """
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:

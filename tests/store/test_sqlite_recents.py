@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from gateway.store.base import Recent
 from gateway.store.sqlite import conversations
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.recents import OUTDATED_MAX, Found, Recents, Row
 from gateway.store.sqlite.touched import Touched
 from tests.sqlite import inside
 from tests.store.stage import Stage
-from tests.store.test_mix import LIMITS, Mix
 
 
 @pytest.fixture
 def engine() -> str:
     return "sqlite"
-
-
-async def fresh(stage: Stage, xid: int) -> list[Recent]:
-    """The list as SQLite has it now."""
-    store, user_id = inside(stage.store), await stage.id(xid)
-    held, limits = store._newest.held(user_id), store._limits
-    return (await store._look(lambda conn: conversations.recent(conn, user_id, 0, held, limits))).listed
 
 
 @pytest.fixture
@@ -43,35 +32,6 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(conversations, name, noted)
     return read
-
-
-class Lasting(Mix):
-    """Steps upon a store that stays open, for what it remembers goes with it."""
-
-    async def restart(self) -> None:
-        pass
-
-
-# -- whatever happens -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("seed", "members"), [(0, {}), (1, {"recent_max": 3}), (2, {"cached_recents_max": 12})]
-)
-async def test_what_is_remembered_is_what_would_be_read(
-    tmp_path: Path, seed: int, members: dict[str, int]
-) -> None:
-    """After every step of any kind, and where lists are read while it is done."""
-    limits = msgspec.structs.replace(LIMITS, **members)
-    async with Stage("sqlite", tmp_path / "data", limits) as stage:
-        mix = Lasting(stage, seed)
-        await mix.begin()
-        for number in range(200):
-            users = [*mix.users, stage.app.system_xid]
-            asks = [stage.recent(xid) for xid in users] if number % 2 else []
-            await asyncio.gather(mix.step(), *asks)
-            for xid in users:
-                assert await stage.recent(xid) == await fresh(stage, xid)
 
 
 # -- what is read, and what is not ----------------------------------------------------------------------
@@ -163,16 +123,21 @@ def found(*rows: Row, groups: tuple[int, ...] = ()) -> Found:
 
 
 @pytest.fixture
-def recents() -> Recents:
+def changing() -> Changing:
+    return Changing()
+
+
+@pytest.fixture
+def recents(changing: Changing) -> Recents:
     """User 1 has conversations with 2 and 3, and is in group 7, where nothing was said."""
-    made = Recents(ROWS_MAX, RECENT_MAX)
+    made = Recents(changing, ROWS_MAX, RECENT_MAX)
     with made.looking(1) as look:
         made.settle(look, found(row(2, 22), row(3, 21), groups=(7,)))
     return made
 
 
-def commit(recents: Recents, touched: Touched) -> None:
-    with recents.committing(touched):
+def commit(changing: Changing, touched: Touched) -> None:
+    with changing.committing(touched):
         pass
 
 
@@ -181,70 +146,74 @@ CHANGES = [Touched([(1, 5)]), Touched(everything=True)]
 
 
 @pytest.mark.parametrize("touched", CHANGES)
-def test_what_was_read_while_it_changed_is_not_remembered(touched: Touched) -> None:
+def test_what_was_read_while_it_changed_is_not_remembered(changing: Changing, touched: Touched) -> None:
     """It is told: who asked before the change may hear of what was before it."""
-    recents = Recents(ROWS_MAX, RECENT_MAX)
+    recents = Recents(changing, ROWS_MAX, RECENT_MAX)
     with recents.looking(1) as look:
-        commit(recents, touched)
+        commit(changing, touched)
         assert recents.settle(look, found(row(2, 22))) == [row(2, 22)]
     assert recents.known(1) is None
 
 
 @pytest.mark.parametrize("touched", CHANGES)
-def test_what_was_read_while_a_change_commits_is_not_remembered(touched: Touched) -> None:
+def test_what_was_read_while_a_change_commits_is_not_remembered(changing: Changing, touched: Touched) -> None:
     """Whether it was read before that or after it, nobody can say."""
-    recents = Recents(ROWS_MAX, RECENT_MAX)
-    with recents.committing(touched):
+    recents = Recents(changing, ROWS_MAX, RECENT_MAX)
+    with changing.committing(touched):
         with recents.looking(1) as look:
             recents.settle(look, found(row(2, 22)))
         assert recents.known(1) is None
 
 
-def test_a_change_of_a_silent_group_is_one_of_the_list() -> None:
+def test_a_change_of_a_silent_group_is_one_of_the_list(changing: Changing) -> None:
     """It may be listed from then on."""
-    recents = Recents(ROWS_MAX, RECENT_MAX)
+    recents = Recents(changing, ROWS_MAX, RECENT_MAX)
     said = Touched()
     said.messages.append((30, 7, 0, 5))
     with recents.looking(1) as look:
-        commit(recents, said)
+        commit(changing, said)
         recents.settle(look, found(groups=(7,)))
     assert recents.known(1) is None
 
 
-def test_a_group_that_was_left_is_of_the_list_no_more(recents: Recents) -> None:
+def test_a_group_that_was_left_is_of_the_list_no_more(changing: Changing, recents: Recents) -> None:
     """What is said there has nothing read anew."""
-    commit(recents, Touched([(1, 7)]))
+    commit(changing, Touched([(1, 7)]))
     with recents.looking(1) as look:
         recents.settle(look, found())
     said = Touched()
     said.messages.append((30, 7, 0, 5))
-    commit(recents, said)
+    commit(changing, said)
     assert recents.known(1) == [row(2, 22), row(3, 21)]
 
 
-def test_changes_of_others_are_none_of_the_list(recents: Recents) -> None:
+def test_changes_of_others_are_none_of_the_list(changing: Changing, recents: Recents) -> None:
     """Before, while and after it is read."""
     with recents.looking(1, whole=True) as look:
-        commit(recents, OF_ANOTHER)
+        commit(changing, OF_ANOTHER)
         recents.settle(look, found(row(2, 22)))
-    commit(recents, OF_ANOTHER)
+    commit(changing, OF_ANOTHER)
     assert recents.known(1) == [row(2, 22)]
 
 
-def test_a_part_that_goes_with_another_state_of_the_rest_is_not_taken(recents: Recents) -> None:
+def test_a_part_that_goes_with_another_state_of_the_rest_is_not_taken(
+    changing: Changing, recents: Recents
+) -> None:
     """All is to be read then, as it was at one moment."""
-    commit(recents, Touched([(1, 2)]))
+    commit(changing, Touched([(1, 2)]))
     with recents.looking(1) as look:
         assert look.only == (2,)
-        commit(recents, Touched([(1, 3)]))
+        commit(changing, Touched([(1, 3)]))
         assert recents.settle(look, found(row(2, 30))) is None
     with recents.looking(1, whole=True) as look:
         assert look.only is None
 
 
-def test_a_part_of_a_list_that_was_read_as_a_whole_meanwhile_is_not_taken(recents: Recents) -> None:
+def test_a_part_of_a_list_that_was_read_as_a_whole_meanwhile_is_not_taken(
+    changing: Changing, recents: Recents
+) -> None:
     """It may be older than that."""
-    commit(recents, Touched([(1, 2)]))
+    commit(changing, Touched([(1, 2)]))
     with recents.looking(1) as part:
         with recents.looking(1, whole=True) as whole:
             recents.settle(whole, found(row(2, 30), row(3, 21)))
@@ -252,35 +221,35 @@ def test_a_part_of_a_list_that_was_read_as_a_whole_meanwhile_is_not_taken(recent
     assert recents.known(1) == [row(2, 30), row(3, 21)]
 
 
-def test_what_comes_after_the_end_of_a_list_is_not_made_up(recents: Recents) -> None:
+def test_what_comes_after_the_end_of_a_list_is_not_made_up(changing: Changing, recents: Recents) -> None:
     """A conversation that leaves a list that was cut makes room for one that is not known."""
     with recents.looking(1, whole=True) as look:
         recents.settle(look, found(*(row(one, 30 - one) for one in range(2, 2 + RECENT_MAX))))
-    commit(recents, Touched([(1, 3)]))
+    commit(changing, Touched([(1, 3)]))
     with recents.looking(1) as look:
         assert recents.settle(look, found()) is None
     assert recents.known(1) is None
 
 
-def test_changes_that_nobody_waits_for_are_not_noted(recents: Recents) -> None:
+def test_changes_that_nobody_waits_for_are_not_noted(changing: Changing, recents: Recents) -> None:
     """What is noted while something is read goes when nothing is read any more."""
     with recents.looking(1, whole=True):
-        commit(recents, OF_ANOTHER)
-        assert recents._changed
-    assert not recents._changed
-    commit(recents, OF_ANOTHER)
-    assert not recents._changed
+        commit(changing, OF_ANOTHER)
+        assert changing._changed
+    assert not changing._changed
+    commit(changing, OF_ANOTHER)
+    assert not changing._changed
 
 
-def test_who_asked_longest_ago_is_forgotten_first() -> None:
+def test_who_asked_longest_ago_is_forgotten_first(changing: Changing) -> None:
     """Lists count by their rows and by their groups; nothing is left of one that goes."""
-    recents = Recents(10, RECENT_MAX)
+    recents = Recents(changing, 10, RECENT_MAX)
     for user_id in (1, 2, 3):
         with recents.looking(user_id) as look:
             recents.settle(look, found(row(5, 20), groups=(7, user_id)))
         recents.known(1)
     assert [bool(recents.known(user_id)) for user_id in (1, 2, 3)] == [True, False, True]
     assert len(recents) == 8
-    commit(recents, Touched(everything=True))
+    commit(changing, Touched(everything=True))
     assert len(recents) == 0
     assert not recents._watching

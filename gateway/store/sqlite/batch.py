@@ -20,12 +20,12 @@ from gateway.store.run import Moving, Named, Run, blockable, named, receiving
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows
 from gateway.store.sqlite.many import Many
 from gateway.store.sqlite.newest import Newest, Pair
-from gateway.store.sqlite.recents import Recents
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
@@ -81,7 +81,7 @@ def append_batch(
     batch_key: str,
     limits: Limits,
     newest: Newest,
-    recents: Recents,
+    changing: Changing,
     answers: list[Answer],
 ) -> None:
     """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
@@ -94,7 +94,7 @@ def append_batch(
         answers += appending.append(batch)
         next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
-        with recents.committing(appending.touched):
+        with changing.committing(appending.touched):
             conn.execute("COMMIT")
             # With it: what is newest of a list is read there.
             newest.note(told, appending.brought, next_msg_id)

@@ -164,7 +164,16 @@ def history(conn: sqlite3.Connection, asker: User, opposite: Party, start: int, 
             return _group_history(conn, asker, opposite, top, limit)
         finally:
             conn.execute("COMMIT")
-    return _page(conn, _P2P, (asker.id, opposite.id, top, limit + 1, asker.xid, opposite.xid), limit)
+    return between(conn, asker, opposite, start, limit)[0]
+
+
+def between(
+    conn: sqlite3.Connection, asker: User, opposite: Party, start: int, limit: int
+) -> tuple[History, int]:
+    """Read one page of a conversation of two users, as `history` does, and how many characters it is of."""
+    asked = (asker.id, opposite.id, start or SAFE_MAX, limit + 1, asker.xid, opposite.xid)
+    found = one(conn, _P2P, asked)[0]
+    return _to_page(found, limit), len(found)
 
 
 def _group_history(
@@ -204,7 +213,11 @@ def _room_history(
 
 
 def _page(conn: sqlite3.Connection, sql: str, asked: tuple[Any, ...], limit: int) -> History:
-    items = _items.decode(one(conn, sql, asked)[0])
+    return _to_page(one(conn, sql, asked)[0], limit)
+
+
+def _to_page(found: str, limit: int) -> History:
+    items = _items.decode(found)
     items.sort(key=_msg_id, reverse=True)
     return to_history(items, limit)
 

@@ -31,8 +31,10 @@ from gateway.store.errors import StoreError
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
+from gateway.store.sqlite.histories import Histories
 from gateway.store.sqlite.lane import Lane, one, open_lane
 from gateway.store.sqlite.lookups import Lookups
 from gateway.store.sqlite.newest import Newest
@@ -63,7 +65,9 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         self._writer = writer
         self._readers = Lookups(readers)
         self._newest = Newest(limits.conversations_behind_max)
-        self._recents = Recents(limits.cached_recents_max, limits.recent_max)
+        self._changing = Changing()
+        self._recents = Recents(self._changing, limits.cached_recents_max, limits.recent_max)
+        self._histories = Histories(self._changing, limits.cached_history_bytes_max)
         self._reading = 0
         self._doubtful = False
         self._failing = False
@@ -131,7 +135,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
             conn.execute("BEGIN IMMEDIATE")
             try:
                 result = work(conn)
-                with self._recents.committing(touched):
+                with self._changing.committing(touched):
                     conn.execute("COMMIT")
             except BaseException:
                 if conn.in_transaction:
@@ -187,7 +191,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         try:
             self._writer = await open_lane(self._path, readonly=False)
             # A commit that failed may yet turn out to be one.
-            with self._recents.committing(Touched(everything=True)):
+            with self._changing.committing(Touched(everything=True)):
                 await self._writer.run(lambda conn: one(conn, "PRAGMA wal_checkpoint(PASSIVE)"))
                 await self._writer.run(self._newest.load)
         except sqlite3.Error as error:
@@ -202,7 +206,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         try:
             await self._writer.run(
                 lambda conn: append_batch(
-                    conn, batch, key, self._limits, self._newest, self._recents, answers
+                    conn, batch, key, self._limits, self._newest, self._changing, answers
                 )
             )
             self._works()
@@ -242,7 +246,8 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
     async def advance(self, acks: Sequence[Ack]) -> Advanced:
         """Move cursors and *delivered* up."""
         held, replaced = self._sort(acks)
-        changes = await self._write(lambda conn: positions.advance(conn, held), Touched())
+        touched = Touched(delivered=(ack.user_id for ack in held if ack.timeline_id == ack.user_id))
+        changes = await self._write(lambda conn: positions.advance(conn, held), touched)
         return Advanced(changes, replaced)
 
     async def keep(self, devices: Sequence[Keep]) -> list[Attachment]:
@@ -306,7 +311,19 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
         """Page a conversation."""
-        return await self._read(lambda conn: conversations.history(conn, asker, opposite, start, limit))
+        if opposite.scope is Scope.GROUP:
+            # What others in it have got and read is of its pages, and changes all the time.
+            return await self._read(lambda conn: conversations.history(conn, asker, opposite, start, limit))
+        asked = (asker.id, opposite.id, start, limit)
+        known = self._histories.known(asked)
+        if known is not None:
+            return known
+        with self._changing.reading() as since:
+            page, chars = await self._read(
+                lambda conn: conversations.between(conn, asker, opposite, start, limit)
+            )
+            self._histories.settle(asked, since, page, chars)
+        return page
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List recent conversations."""

@@ -1,9 +1,7 @@
 """Recent lists as they were last read, so that only what has changed since is read again.
 
 A list of 100 conversations takes SQLite 200 µs, and between two questions of a user mostly nothing of it changes, or
-one conversation. What is remembered here is what the tables say, exactly: one process owns the store, every transaction
-of its one writer says what it touches (`Touched`), and one that says nothing counts as touching everything. From before
-its COMMIT on, nothing that it touches is believed; and what was read while it committed is told, but not remembered.
+one conversation. How what is remembered stays what the tables say, `Changing` tells.
 """
 
 from __future__ import annotations
@@ -12,18 +10,15 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
-from threading import Lock
 
 import msgspec
 
 from gateway.store.base import Recent
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.touched import Touched
 
 OUTDATED_MAX = 64
 """So many conversations of a list are read anew by themselves; past it all of it is."""
-
-CHANGED_MAX = 10_000
-"""So many changed timelines are told apart while lists are being read; past it everything counts as changed."""
 
 _last = attrgetter("last")
 
@@ -76,25 +71,18 @@ class Look(msgspec.Struct):
 
 
 class Recents:
-    """Remembers lists of at most `rows_max` conversations in all; each list has at most `recent_max`.
+    """Remembers lists of at most `rows_max` conversations in all; each list has at most `recent_max`."""
 
-    `committing` is for the writer's thread, the rest for the loop's.
-    """
-
-    def __init__(self, rows_max: int, recent_max: int) -> None:
+    def __init__(self, changing: Changing, rows_max: int, recent_max: int) -> None:
+        self._changing = changing
+        self._lock = changing.lock
         self._rows_max = rows_max
         self._recent_max = recent_max
-        self._lock = Lock()
         self._lists: OrderedDict[int, _List] = OrderedDict()
         self._rows = 0
         # Whose lists hold a group and believe what they know of it.
         self._watching: dict[int, set[int]] = {}
-        # The transaction that is about to commit; when timelines were changed while anything was being read.
-        self._pending: Touched | None = None
-        self._looks = 0
-        self._now = 0
-        self._changed: dict[int, int] = {}
-        self._everything_at = 0
+        changing.memories.append(self)
 
     def __len__(self) -> int:
         return self._rows
@@ -113,19 +101,11 @@ class Recents:
     @contextmanager
     def looking(self, user_id: int, *, whole: bool = False) -> Iterator[Look]:
         """Begin to read a list: all of it, or, unless the `whole` is wanted, what is believed no more."""
-        with self._lock:
-            self._looks += 1
-            look = Look(user_id, self._now)
-            known = None if whole else self._lists.get(user_id)
-            if known is not None:
-                look.known, look.only = known, tuple(known.outdated)
-        try:
-            yield look
-        finally:
+        with self._changing.reading() as since:
             with self._lock:
-                self._looks -= 1
-                if not self._looks:
-                    self._changed.clear()
+                known = None if whole else self._lists.get(user_id)
+                only = None if known is None else tuple(known.outdated)
+            yield Look(user_id, since, known, only)
 
     def settle(self, look: Look, found: Found) -> list[Recent] | None:
         """Take what was read, remember it if nothing of it has changed meanwhile, and return the list.
@@ -135,26 +115,15 @@ class Recents:
         with self._lock:
             known = look.known
             if known is None:
-                if self._unchanged(look, found.groups):
+                if self._changing.stands(look.since, (look.user_id, *found.groups)):
                     self._keep(look.user_id, _List(found), found.groups)
                 return found.listed
-            if self._lists.get(look.user_id) is not known or not self._unchanged(look, known.groups):
+            if self._lists.get(look.user_id) is not known:
+                return None
+            if not self._changing.stands(look.since, (look.user_id, *known.groups)):
                 return None
             assert look.only is not None, "it goes with what is known"
             return self._merge(look.user_id, known, look.only, found)
-
-    def _unchanged(self, look: Look, groups: Collection[int]) -> bool:
-        """Whether nothing of a list has changed since it began to be read, or is about to."""
-        if self._everything_at > look.since:
-            return False
-        changed, since = self._changed, look.since
-        if changed and any(changed.get(one, 0) > since for one in (look.user_id, *groups)):
-            return False
-        pending = self._pending
-        if pending is None:
-            return True
-        touched = pending.resolved()[2]
-        return not pending.everything and look.user_id not in touched and touched.isdisjoint(groups)
 
     def _merge(self, user_id: int, known: _List, only: Collection[int], found: Found) -> list[Recent] | None:
         """Put some conversations in the places of what was known of them."""
@@ -216,49 +185,21 @@ class Recents:
 
     # -- the writer -------------------------------------------------------------------------------------
 
-    @contextmanager
-    def committing(self, touched: Touched) -> Iterator[None]:
-        """Commit a transaction in here: what it touches is believed no more, and what is read meanwhile not at all."""
-        self._begin(touched)
-        try:
-            yield
-        finally:
-            self._end()
-
-    def _begin(self, touched: Touched) -> None:
-        with self._lock:
-            self._pending = touched
-            if touched.everything:
-                self._lists.clear()
-                self._watching.clear()
-                self._rows = 0
-            elif self._lists:
-                self._outdate(touched)
-
-    def _outdate(self, touched: Touched) -> None:
-        pairs, groups, _ = touched.resolved()
-        # Whoever reads a group anew watches it anew: those who do not need not be told again.
-        told = [(user_id, group) for group in groups for user_id in self._watching.pop(group, ())]
-        for user_id, opposite_id in (*pairs, *told):
-            found = self._lists.get(user_id)
-            if found is not None:
-                found.outdated.add(opposite_id)
-                if len(found.outdated) > OUTDATED_MAX:
-                    self._forget(user_id)
-
-    def _end(self) -> None:
-        """It has committed, or has not: whoever begins to read now sees all that there is to see of it."""
-        with self._lock:
-            touched, self._pending = self._pending, None
-            if touched is None or not self._looks:
-                return
-            self._now += 1
-            ids = touched.resolved()[2]
-            if touched.everything or len(self._changed) + len(ids) > CHANGED_MAX:
-                self._changed.clear()
-                self._everything_at = self._now
-            else:
-                self._changed.update(dict.fromkeys(ids, self._now))
+    def outdate(self, touched: Touched) -> None:
+        """Have what a transaction touches read anew."""
+        if touched.everything:
+            self._lists.clear()
+            self._watching.clear()
+            self._rows = 0
+        elif self._lists:
+            # Whoever reads a group anew watches it anew: those who do not need not be told again.
+            told = [(user, group) for group in touched.groups for user in self._watching.pop(group, ())]
+            for user_id, opposite_id in (*touched.pairs, *told):
+                found = self._lists.get(user_id)
+                if found is not None:
+                    found.outdated.add(opposite_id)
+                    if len(found.outdated) > OUTDATED_MAX:
+                        self._forget(user_id)
 
 
 def _shown(rows: Iterable[Row]) -> list[Recent]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from gateway.domain.drafts import (
@@ -31,32 +32,50 @@ Pair = tuple[int, int]
 class Touched:
     """What a transaction changes of conversations. It is filled while the transaction is made, and final at its COMMIT.
 
-    `messages` have in their places 1 to 3 a target, a peer and a sender, as rows of the table have.
+    `messages` have in their places 1 to 3 a target, a peer and a sender, as rows of the table have. `delivered` are the
+    users whose *delivered* may move.
     """
 
-    __slots__ = ("_resolved", "everything", "messages", "pairs")
-
-    def __init__(self, pairs: Iterable[Pair] = (), *, everything: bool = False) -> None:
+    def __init__(
+        self, pairs: Iterable[Pair] = (), *, delivered: Iterable[int] = (), everything: bool = False
+    ) -> None:
         self.everything = everything
         self.messages: list[Sequence[Any]] = []
-        self.pairs = list(pairs)
-        self._resolved: tuple[set[Pair], set[int], set[int]] | None = None
+        self.noted = list(pairs)
+        self.delivered = set(delivered)
 
-    def resolved(self) -> tuple[set[Pair], set[int], set[int]]:
-        """The conversations of one user, the groups, and the timelines of either, that are touched."""
-        if self._resolved is None:
-            pairs, groups = set(self.pairs), set()
-            for _, target, peer, sender, *_ in self.messages:
-                if not peer:
-                    groups.add(target)
-                elif peer == sender:
-                    pairs.add((target, sender))
-                    pairs.add((sender, target))
-                else:
-                    pairs.add((target, peer))
-                    pairs.add((sender, peer))
-            self._resolved = pairs, groups, {usr for usr, _ in pairs} | groups
-        return self._resolved
+    @cached_property
+    def _resolved(self) -> tuple[set[Pair], set[int]]:
+        pairs, groups = set(self.noted), set()
+        for _, target, peer, sender, *_ in self.messages:
+            if not peer:
+                groups.add(target)
+            elif peer == sender:
+                pairs.add((target, sender))
+                pairs.add((sender, target))
+            else:
+                pairs.add((target, peer))
+                pairs.add((sender, peer))
+        return pairs, groups
+
+    @property
+    def pairs(self) -> set[Pair]:
+        """The conversations, as one user has them, that are touched."""
+        return self._resolved[0]
+
+    @property
+    def groups(self) -> set[int]:
+        """The groups whose conversation is touched for everybody who is in them."""
+        return self._resolved[1]
+
+    @cached_property
+    def timeline_ids(self) -> set[int]:
+        """The users and groups of whom anything is touched."""
+        return {usr for usr, _ in self.pairs} | self.groups | self.delivered
+
+    def touches(self, timeline_ids: Collection[int]) -> bool:
+        """Whether any of these users and groups is touched."""
+        return not self.timeline_ids.isdisjoint(timeline_ids)
 
     def note_messages(self, conn: sqlite3.Connection, msg_ids: Sequence[int]) -> None:
         """Add messages that are in the table: their texts go."""
@@ -75,10 +94,10 @@ class Touched:
             case RecallDraft(), Changed():
                 self.note_messages(conn, [draft.msg_id])
             case DeleteDraft(), Changed():
-                self.pairs.append((draft.user_id, draft.opposite_id))
+                self.noted.append((draft.user_id, draft.opposite_id))
             case CreateDraft() | MembershipDraft() | GroupChange(), Changed():
                 # Whoever comes or goes is told in its own timeline; nothing else of a group is seen in a list.
-                self.pairs += [
+                self.noted += [
                     (placed.timeline_id, placed.entry.membership.group_id)
                     for placed in answer.placed
                     if placed.scope is Scope.USER and placed.entry.membership is not None
