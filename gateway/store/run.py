@@ -24,7 +24,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
+from gateway.store.rows import ROW_BYTES, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""
@@ -77,6 +77,7 @@ class Run:
         self.entries: list[tuple[int, int, int]] = []
         self.conversations: dict[Pair, int] = {}
         self.keys: list[tuple[str, int, str, int, int]] = []
+        self.hidden: list[Pair] = []
         self.stored: dict[int, int] = {}
 
     def judge(self, draft: MessageDraft) -> Answer | None:
@@ -90,7 +91,7 @@ class Run:
             return sender_not_user(draft.sender_xid)
         if not sender and not draft.create:
             return sender_refused(State.DELETED, draft.sender_xid)
-        if sender and sender.state:
+        if sender and sender.state and not (draft.unjudged and sender.state == State.FROZEN):
             return sender_refused(sender.state, draft.sender_xid)
         for index, xid in enumerate(draft.targets):
             if (answer := self._judge_target(draft, index, xid)) is not None:
@@ -109,7 +110,7 @@ class Run:
                 return target_not_user(xid)
             if (party and party.state == State.DELETED) or (not party and not draft.create):
                 return target_unknown(xid)
-            if self._blocked and party and draft.copied:
+            if self._blocked and party and draft.stoppable:
                 sender = self._parties.get((draft.app, draft.sender_xid))
                 if sender and (sender.id, party.id) in self._blocked:
                     return between(draft.sender_xid, xid)
@@ -170,7 +171,8 @@ class Run:
         if draft.app in self._room:
             self._room[draft.app] -= stored
         first = self.next_msg_id
-        flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
+        plain = draft.copied and not (draft.notice or draft.hide_from)
+        flags = 0 if plain else flags_of(draft)
         peer = self._peer(draft, sender_id)
         told = draft.scope is Scope.USER and draft.copied
         received: list[Pair] = []
@@ -199,14 +201,25 @@ class Run:
                 self.entries.append((sender_id, copy, msg_id))
                 if peer == sender_id:
                     self.conversations[sender_id, target_id] = msg_id
+            elif draft.listed and peer == sender_id:
+                self.conversations[sender_id, target_id] = msg_id
         self.next_msg_id = first + len(draft.targets)
-        plain = not (draft.related or draft.expires_at)
-        expires_at = 0 if plain else self._related.number(draft, first)
+        if draft.hide_from:
+            self._hide(draft, range(first, self.next_msg_id))
+        lasting = not (draft.related or draft.expires_at)
+        expires_at = 0 if lasting else self._related.number(draft, first)
         if draft.key:
             last = self.next_msg_id - 1
             self.keys.append((draft.key, sender_id, draft.digest, first, last))
             self._known[sender_id, draft.key] = (draft.digest, first, last)
         return Appended(first, received, sender_id, copies, expires_at)
+
+    def _hide(self, draft: MessageDraft, msg_ids: range) -> None:
+        """Note from whose history pages messages are kept; of who is not there nothing is noted."""
+        for xid in draft.hide_from:
+            user = self._parties.get((draft.app, xid))
+            if user and user.kind == Scope.USER:
+                self.hidden += [(msg_id, user.id) for msg_id in msg_ids]
 
     def heads(self) -> list[tuple[int, int, int, int, int, int]]:
         """The timelines that were made or moved, in their order: id, app, xid, kind, head, last."""
@@ -230,16 +243,18 @@ def named(drafts: Sequence[MessageDraft]) -> set[Named]:
     """Whom drafts name."""
     found = {(draft.app, draft.sender_xid) for draft in drafts}
     found.update([(draft.app, xid) for draft in drafts for xid in draft.targets])
-    found.update([(draft.app, draft.group_xid) for draft in drafts if draft.group_xid])
+    for draft in drafts:
+        if draft.group_xid or draft.hide_from:
+            found.update([(draft.app, xid) for xid in (draft.group_xid, *draft.hide_from) if xid])
     return found
 
 
 def blockable(drafts: Sequence[MessageDraft], parties: Mapping[Named, Moving]) -> set[Pair]:
-    """The pairs of users a block between whom would stop a draft. Notices pass, and what `system` sends."""
+    """The pairs of users a block between whom would stop a draft."""
     return {
         (sender.id, target.id)
         for draft in drafts
-        if draft.scope is Scope.USER and draft.copied
+        if draft.scope is Scope.USER and draft.stoppable
         if (sender := parties.get((draft.app, draft.sender_xid)))
         for xid in draft.targets
         if (target := parties.get((draft.app, xid)))
