@@ -63,6 +63,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     file_bytes_max: int = 10 * 1024 * 1024
     file_name_bytes_max: int = 255
     uploads_max: int = 256
+    upload_bytes_per_s_max: int = 32 * 1024 * 1024
     downloads_max: int = 1_000
     form_parts_max: int = 16
     form_part_bytes_max: int = 4 * 1024
