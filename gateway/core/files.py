@@ -36,12 +36,15 @@ _MEDIA_TYPES = {Thumb.JPEG: "image/jpeg", Thumb.PNG: "image/png"}
 
 
 class FileOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A file to be kept, as its uploader tells of it. `uploader`: a user's id, 0: the app's own."""
+    """A file to be kept, as its uploader tells of it. `uploader`: a user's id, 0: the app's own.
+
+    `box` is asked for when the last byte has come: it may be told behind them. What it raises comes out of `upload`.
+    """
 
     name: str
     type: str
     restricted: bool
-    box: Box
+    box: Callable[[], Box]
     uploader: int
 
 
@@ -103,16 +106,11 @@ class Files:
         name = file_name(order.name, limits.file_name_bytes_max)
         if not name:
             raise Problem(Kind.BAD_PARAMETER, "file: it has no name")
-        sides = (order.box.width, order.box.height)
-        if not all(0 < side <= limits.thumbnail_side_max for side in sides):
-            raise Problem(
-                Kind.BAD_PARAMETER, f"thumbnail: its sides are 1 to {limits.thumbnail_side_max} pixels"
-            )
         if self._uploads >= limits.uploads_max:
             raise Problem(Kind.OVERLOADED, "too many uploads at once", retry_after_ms=_RETRY_AFTER_MS)
         self._uploads += 1
         try:
-            return await self._keep(app, order, name, _Counted(chunks, limits.file_bytes_max))
+            return await self._keep(app, order, name, _Counted(chunks, order.box, limits))
         finally:
             self._uploads -= 1
 
@@ -129,7 +127,7 @@ class Files:
             size=counted.size,
             secret_digest=_digest(secret),
             restricted=order.restricted,
-            box=order.box,
+            box=counted.box,
             uploader=order.uploader,
             at=self._now(),
         )
@@ -267,19 +265,26 @@ class Files:
 
 
 class _Counted:
-    """Chunks on their way in, which may not be more bytes than so many."""
+    """Chunks on their way in, which may not be more bytes than so many; and the box that is told with them."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], bytes_max: int) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], box: Callable[[], Box], limits: Limits) -> None:
         self._chunks = chunks
-        self._max = bytes_max
+        self._find_box = box
+        self._limits = limits
+        self.box = Box(0, 0)
         self.size = 0
 
     async def stream(self) -> AsyncIterator[bytes]:
+        most, side_max = self._limits.file_bytes_max, self._limits.thumbnail_side_max
         async for chunk in self._chunks:
             self.size += len(chunk)
-            if self.size > self._max:
-                raise Problem(Kind.TOO_LARGE, f"file: it may have {self._max} bytes")
+            if self.size > most:
+                raise Problem(Kind.TOO_LARGE, f"file: it may have {most} bytes")
             yield chunk
+        # Judged here, so that with what is refused nothing is kept.
+        self.box = self._find_box()
+        if not all(0 < side <= side_max for side in (self.box.width, self.box.height)):
+            raise Problem(Kind.BAD_PARAMETER, f"thumbnail: its sides are 1 to {side_max} pixels")
 
 
 async def _whole(data: bytes) -> AsyncGenerator[bytes, None]:

@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.core.ephemeral import Answered, Ephemeral
 from gateway.core.facts import FactsBook
+from gateway.core.imports import ImportOrder, Imports
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
@@ -23,6 +24,7 @@ from gateway.domain.drafts import (
     Answer,
     Appended,
     Changed,
+    Imported,
     MessageDraft,
     Refused,
     Repeated,
@@ -74,6 +76,7 @@ class Messaging:
         self._reach = Reach(known)
         self._placing = Placing(store)
         self._recalls = Recalls(store, writer, clock_ms)
+        self._imports = Imports(store, writer, limits, clock_ms)
         writer.on_change = self._facts.heed
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
@@ -184,7 +187,7 @@ class Messaging:
                 return Sent(first, last, None)
             case Refused(kind, sentence):
                 raise Problem(kind, sentence)
-            case Stale() | Changed() | Started() | Stepped():
+            case Stale() | Imported() | Changed() | Started() | Stepped():
                 self._facts.forget(principal.app, order.targets, sender)
                 return None
 
@@ -413,6 +416,10 @@ class Messaging:
         if not party or message.conversation_for(sender) != target:
             raise unknown(order.related, target)
         await self._receipts.read(principal, target, order.related, device_sn)
+
+    async def import_one(self, principal: Principal, order: ImportOrder) -> int:
+        """Bring a message that was sent elsewhere into the history of its conversation; see `Imports`."""
+        return await self._imports.import_one(principal, order)
 
     async def recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> None:
         """Take a message back; see `Recalls`."""

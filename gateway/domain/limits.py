@@ -141,6 +141,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # Times.
     header_timeout_ms: int = 10_000
     body_timeout_ms: int = 30_000
+    body_bytes_per_s_min: int = 16 * 1024
     heartbeat_ms: int = 30_000
     auth_timeout_ms: int = 10_000
     ack_flush_ms: int = 200

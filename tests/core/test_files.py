@@ -38,7 +38,7 @@ async def upload(stage: Stage, data: bytes = b"hello", **members: Any) -> Upload
         "name": "a.txt",
         "type": "text/plain",
         "restricted": False,
-        "box": Box(100, 100),
+        "box": lambda: Box(100, 100),
         "uploader": 0,
     }
     return await stage.files.upload(await app_of(stage), FileOrder(**{**told, **members}), chunks(data))
@@ -93,7 +93,7 @@ class TestIn:
         with refused(Kind.TOO_LARGE):
             await stage.files.upload(
                 await app_of(stage),
-                FileOrder(name="a", type="", restricted=False, box=Box(1, 1), uploader=0),
+                FileOrder(name="a", type="", restricted=False, box=lambda: Box(1, 1), uploader=0),
                 endless(),
             )
         assert asked == 4
@@ -108,7 +108,7 @@ class TestIn:
         with pytest.raises(ConnectionResetError):
             await stage.files.upload(
                 await app_of(stage),
-                FileOrder(name="a", type="", restricted=False, box=Box(1, 1), uploader=0),
+                FileOrder(name="a", type="", restricted=False, box=lambda: Box(1, 1), uploader=0),
                 cut(),
             )
         assert held(stage) == []
@@ -124,7 +124,8 @@ class TestIn:
     async def test_its_thumbnail_has_bounds(self, stage: Stage, box: Box) -> None:
         """Sides of 1 to 1,024 pixels."""
         with refused(Kind.BAD_PARAMETER):
-            await upload(stage, box=box)
+            await upload(stage, box=lambda: box)
+        assert held(stage) == []
 
     async def test_an_app_that_is_full(self, stage: Stage) -> None:
         """Files count with its texts; what does not fit leaves nothing."""
@@ -143,7 +144,7 @@ class TestIn:
             await go.wait()
             yield b"x"
 
-        order = FileOrder(name="a", type="", restricted=False, box=Box(1, 1), uploader=0)
+        order = FileOrder(name="a", type="", restricted=False, box=lambda: Box(1, 1), uploader=0)
         app = await app_of(stage)
         async with asyncio.TaskGroup() as group:
             for _ in range(3):

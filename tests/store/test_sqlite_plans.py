@@ -75,6 +75,10 @@ async def use_everything(stage: Stage) -> None:
     await stage.say(12, group)
     await stage.say(11, group, hide_from=(12, 13))
     await store.targets(app, 1, 3)
+    await store.ensure_named(app, ["bob", "cid"], NOW)
+    await stage.bring(11, 12, settled=True)
+    await stage.bring(12, group)
+    await store.readers(app, await stage.bring(12, group), 0, 10)
     await store.find_users(app, [11, 12])
     first = (await stage.whisper(11, group, 12, 13)).first_msg_id
     await stage.send(11, 12, ctype=11, related=1, expires_at=NOW)

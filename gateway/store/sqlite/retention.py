@@ -75,6 +75,7 @@ def sweep(conn: sqlite3.Connection, before: int, most: int, newest: Newest) -> S
     release(conn, [row.msg_id for row in old])
     count(conn, freed([row.app for row in old]))
     conn.execute("DELETE FROM message WHERE msg_id <= ?", (last,))
+    conn.execute("DELETE FROM imported WHERE msg_id <= ?", (last,))
     conn.execute("DELETE FROM dedup WHERE last_msg_id <= ?", (last,))
     pairs = list(conversations(old))
     newest.settle(conn, pairs, {})
