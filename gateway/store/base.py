@@ -89,6 +89,21 @@ class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last: int
 
 
+class Record(msgspec.Struct, frozen=True):
+    """A message with the names that its sender and target have, empty where none or a group."""
+
+    message: Message
+    sender_name: str
+    target_name: str
+
+
+class Records(msgspec.Struct, frozen=True):
+    """A page of messages by rising id. `after`: the next page begins after this id; 0: there is none."""
+
+    records: list[Record]
+    after: int
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """What a transaction key was first used for."""
 
@@ -370,6 +385,15 @@ class Store(Accounts, Credentials, Upkeep, Presence, Protocol):
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List a user's conversations that have a visible message, newest first; of one group only where named."""
+
+    async def hour(
+        self, app: int, from_ms: int, to_ms: int, after_msg_id: int, limit: int, bytes_max: int
+    ) -> Records:
+        """Page through the messages of an app that were sent from one time on and before another, by rising id.
+
+        What is gone is left out, and what was folded into others, sent to chatrooms, or imported. At most `limit` and
+        about `bytes_max`, at least one where the page has any; a page may be empty and not the last.
+        """
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""

@@ -11,7 +11,8 @@ from typing import Any
 
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, Status, User
-from gateway.store.base import History, Party, Readers, Recent, Remembered
+from gateway.store.base import History, Party, Readers, Recent, Records, Remembered
+from gateway.store.postgres import hours
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
@@ -161,6 +162,13 @@ class Conversations(Lanes):
         limits = self._limits
         asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id)
         return [Recent(*row) for row in await self._read(lambda conn: conn.fetch(_RECENT, *asked))]
+
+    async def hour(
+        self, app: int, from_ms: int, to_ms: int, after_msg_id: int, limit: int, bytes_max: int
+    ) -> Records:
+        """Page through the messages of an app that were sent in a span of time."""
+        span = (from_ms, to_ms)
+        return await self._read(lambda conn: hours.page(conn, app, span, after_msg_id, limit, bytes_max))
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app."""

@@ -15,6 +15,7 @@ from gateway.domain.model import EntryKind
 from gateway.store.postgres.blocks import blocked_pairs
 from gateway.store.postgres.directed import members_among
 from gateway.store.postgres.heads import keep_made, lock_named
+from gateway.store.postgres.hours import cover
 from gateway.store.postgres.keys import find_keys
 from gateway.store.postgres.lane import Conn, OvertakenError
 from gateway.store.postgres.related import find_related, mark
@@ -97,6 +98,7 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
     run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
     answer = run.number(draft)
     await _write(conn, run, draft_id, related)
+    await cover(conn, draft.at, answer.first_msg_id, run.next_msg_id - 1)
     passed = run.trimmable(limits.room_history_max)
     if passed:
         await trim(conn, passed, limits.room_history_max)

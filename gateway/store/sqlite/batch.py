@@ -15,6 +15,7 @@ from gateway.domain.drafts import Answer, Appended, DeleteDraft, Draft, JobDraft
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State
+from gateway.store.hours import HOUR_MS
 from gateway.store.related import Related
 from gateway.store.run import Moving, Named, Run, blockable, named, receiving
 from gateway.store.sqlite import jobs
@@ -22,6 +23,7 @@ from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
+from gateway.store.sqlite.hours import cover
 from gateway.store.sqlite.lane import one, rows
 from gateway.store.sqlite.many import Many
 from gateway.store.sqlite.newest import Newest, Pair
@@ -33,7 +35,8 @@ from gateway.store.sqlite.texts import count
 _NEXT = f"""
 SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), (SELECT max(key) FROM dedup), {ANY_BLOCK},
     (SELECT json_group_array(json_array(a.id, a.storage_bytes_max - a.stored_bytes))
-    FROM json_each(?) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0)
+    FROM json_each(?1) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0),
+    (SELECT last FROM hour WHERE hour = ?2)
 FROM meta
 """
 _LAST_BATCH = """
@@ -170,7 +173,11 @@ class _Run:
         self._drafts = drafts
         self._history_max = limits.room_history_max
         apps = list({draft.app for draft in drafts})
-        next_msg_id, next_body_id, last_key, any_block, room = one(conn, _NEXT, (rows(apps),))
+        # Mostly one, and what is of it is known to lie where it does.
+        self._hours = {draft.at // HOUR_MS for draft in drafts}
+        next_msg_id, next_body_id, last_key, any_block, room, self._covered = one(
+            conn, _NEXT, (rows(apps), max(self._hours))
+        )
         parties = {
             (app, xid): Moving(*party) for app, xid, *party in _PARTIES.read(conn, list(named(drafts)))
         }
@@ -238,6 +245,9 @@ class _Run:
             _MAKE_USERS.run(conn, [(made, app, at) for made, (app, _), at in self._made])
         _BODIES.run(conn, run.bodies)
         _MESSAGES.run(conn, run.messages)
+        last = run.next_msg_id - 1
+        if len(self._hours) > 1 or self._covered is None or self._covered < last:
+            cover(conn, self._hours, run.messages[0][0], last)
         mark(conn, self._related.marks)
         # In the order of the tree: the next place is mostly near the last one.
         _ENTRIES.run(conn, sorted(run.entries))

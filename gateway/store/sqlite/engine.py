@@ -26,9 +26,9 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Bearing, Message, Page, Scope, Standing, User
-from gateway.store.base import History, Party, Readers, Recent, Remembered
+from gateway.store.base import History, Party, Readers, Recent, Records, Remembered
 from gateway.store.errors import StoreError
-from gateway.store.sqlite import conversations, directory, jobs, pages, positions
+from gateway.store.sqlite import conversations, directory, hours, jobs, pages, positions
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.credentials import Credentials
@@ -315,6 +315,13 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence):
         return await self._read(
             lambda conn: conversations.recent(conn, user_id, group_id, held, self._limits)
         )
+
+    async def hour(
+        self, app: int, from_ms: int, to_ms: int, after_msg_id: int, limit: int, bytes_max: int
+    ) -> Records:
+        """Page through the messages of an app that were sent in a span of time."""
+        span = (from_ms, to_ms)
+        return await self._read(lambda conn: hours.page(conn, app, span, after_msg_id, limit, bytes_max))
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""
