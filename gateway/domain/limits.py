@@ -55,6 +55,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recent_max: int = 500
     unread_max: int = 999
     unread_scan_max: int = 3_000
+    undelivered_max: int = 10_000
     record_page_max: int = 1_000
     record_page_bytes_max: int = 1024 * 1024
 

@@ -401,6 +401,15 @@ class Store(Accounts, Credentials, Upkeep, Presence, Protocol):
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
 
+    async def undelivered(self, user_id: int) -> int:
+        """Count the messages for a user that lie above *delivered*: sent to it, or to groups while it is in them.
+
+        Its own do not count, nor those that are gone. `undelivered_max` entries are looked at.
+        """
+
+    async def awaits(self, user_id: int, msg_id: int) -> bool | None:
+        """Say whether a message for a user is UNREAD, as that user sees it; None: there is no such message for it."""
+
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up what a transaction key of a sender was used for."""
 

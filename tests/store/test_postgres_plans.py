@@ -107,6 +107,8 @@ async def use(store: PostgresStore) -> None:
     await store.recent(1)
     await store.recent(1, group)
     await store.message(1, 5)
+    await store.undelivered(35)
+    await store.awaits(35, 5)
     await store.hour(1, 0, 3_600_000, 0, 1000, MIB)
     await store.readers(1, MESSAGES + 5, 0, 100)
     await store.transaction(1, 5, "5")

@@ -98,6 +98,8 @@ async def use_everything(stage: Stage) -> None:
     await store.standings([(user.id, 1)])
     await store.bearings([(user.id, 1, user.id), (user.id, 1, in_group.id)])
     await store.message(app, 1)
+    await store.undelivered(user.id)
+    await store.awaits(user.id, 1)
     await store.hour(app, NOW, NOW + 1, 0, 10, MIB)
     await store.transaction(app, 11, "7")
     await store.add_key("demo", "k2", b"y", NOW)

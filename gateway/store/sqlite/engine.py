@@ -28,7 +28,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Bearing, Message, Page, Scope, Standing, User
 from gateway.store.base import History, Party, Readers, Recent, Records, Remembered
 from gateway.store.errors import StoreError
-from gateway.store.sqlite import conversations, directory, hours, jobs, pages, positions
+from gateway.store.sqlite import conversations, directory, hours, jobs, pages, positions, undelivered
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.credentials import Credentials
@@ -330,6 +330,15 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence):
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message."""
         return await self._read(lambda conn: conversations.readers(conn, app, msg_id, after_xid, limit))
+
+    async def undelivered(self, user_id: int) -> int:
+        """Count what no device of a user has got yet."""
+        most = self._limits.undelivered_max
+        return await self._read(lambda conn: undelivered.undelivered(conn, user_id, most))
+
+    async def awaits(self, user_id: int, msg_id: int) -> bool | None:
+        """Say whether a message for a user is UNREAD."""
+        return await self._read(lambda conn: undelivered.awaits(conn, user_id, msg_id))
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up a transaction key."""
