@@ -162,9 +162,11 @@ def test_listen_comes_back_after_a_kill_and_resumes(tmp_path: Path) -> None:
             assert [frame["message"]["content"] for frame in seen("message")] == ["before", "after"]
 
 
-def test_listen_ends_quietly_by_ctrl_c(server: ServerProcess) -> None:
-    """No traceback, exit code 0."""
-    with Program(*COMMAND, "listen", "--app", "demo", "--user", "erin", "--data", server.data) as listener:
+@pytest.mark.parametrize("started", ["", "trap '' INT;"], ids=["from a terminal", "in a script's background"])
+def test_listen_ends_quietly_by_ctrl_c(server: ServerProcess, started: str) -> None:
+    """No traceback, exit code 0; also where a script's & has it start with the signal ignored."""
+    listen = f"{started} exec {' '.join(COMMAND)} listen --app demo --user erin --data {server.data}"
+    with Program("sh", "-c", listen) as listener:
         listener.expect('"live"')
         listener.signal(signal.SIGINT)
         assert listener.wait() == 0

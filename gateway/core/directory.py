@@ -10,6 +10,7 @@ import msgspec
 from gateway.bus.base import Forget, ForgetGroup
 from gateway.core.credentials import Credentials
 from gateway.core.known import APP_ID, CALLED, Known, Tenant
+from gateway.core.names import Names
 from gateway.core.passwords import Passwords
 from gateway.core.principal import Principal
 from gateway.core.principals import Principals
@@ -67,6 +68,7 @@ class Directory:
         self.known = Known(store, limits, clock_ms, ticks_ms or clock_ms, publish)
         self.credentials = Credentials(store, self.known, clock_ms, randomness)
         self._principals = Principals(self.known, limits)
+        self._names = Names(store, limits, clock_ms, self.known)
 
     @property
     def passwords(self) -> Passwords:
@@ -180,6 +182,15 @@ class Directory:
         if found is Kind.BAD_PARAMETER:
             raise bad("user_id", f"{xid} is a group")
         return _alive(found, xid)
+
+    async def named(self, app: App, names: Sequence[str], *, make: bool) -> list[User | None]:
+        """Users by what they are called, a name or the digits of an id; see `Names.find`."""
+        return await self._names.find(app, names, make=make)
+
+    async def users(self, app: App, xids: Sequence[int]) -> dict[int, User]:
+        """The users of some ids, whoever they are; ids that are no user's are left out."""
+        found = await self._store.find_users(app.id, xids)
+        return {xid: user for xid, user in found.items() if isinstance(user, User)}
 
     # -- accounts ---------------------------------------------------------------------------------------
 

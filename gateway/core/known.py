@@ -86,6 +86,15 @@ class Known:
         """The user with this id, if it is known."""
         return self._users.get((app.id, xid))
 
+    @property
+    def changes(self) -> int:
+        """How often something was forgotten: what was being read just then may be older than the change."""
+        return self._forgotten
+
+    def note_user(self, app: App, user: User) -> None:
+        """Remember a user who was read when nothing had been forgotten since."""
+        self._users.put((app.id, user.xid), user)
+
     async def party(self, app: App, xid: int) -> Party | None:
         """What an xid of an app names, if anything; who has been deleted and what was destroyed keep theirs."""
         known = self._parties.get((app.id, xid))

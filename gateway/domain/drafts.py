@@ -23,9 +23,11 @@ class MessageDraft(msgspec.Struct, frozen=True):
     `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
-    (not for notices, and not where `system` sends). `related` is the sender's own message of the same conversation that
-    this one appends to or replaces. `group_xid`: it goes to these users alone, members of that group, and lies in the
-    group's conversation; `judged` holds the group's version then.
+    (not for notices, and not where `system` sends); `listed`: it gets none, yet the conversation is in its list like
+    any other. `related` is the sender's own message of the same conversation that this one appends to or replaces.
+    `group_xid`: it goes to these users alone, members of that group, and lies in the group's conversation; `judged`
+    holds the group's version then. `unjudged`: neither a block stops it nor that its sender is frozen. `hide_from`: it
+    goes to groups, and is on no history page of these users.
     """
 
     app: int
@@ -48,6 +50,14 @@ class MessageDraft(msgspec.Struct, frozen=True):
     related: int = 0
     expires_at: int = 0
     group_xid: int = 0
+    listed: bool = False
+    unjudged: bool = False
+    hide_from: tuple[int, ...] = ()
+
+    @property
+    def stoppable(self) -> bool:
+        """Whether a block between its sender and a target stops it: none stops a notice, or what `system` sends."""
+        return (self.copied or self.listed) and not self.unjudged
 
     @property
     def rows(self) -> int:
@@ -65,6 +75,43 @@ class MessageDraft(msgspec.Struct, frozen=True):
     def parties(self) -> set[int]:
         """Its sender and targets, and the group in whose conversation it lies."""
         return {self.sender_xid, self.group_xid or self.sender_xid, *self.targets}
+
+
+class ImportDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was sent elsewhere comes into the history of its conversation; nobody is sent it.
+
+    `message` says what was sent by whom to one target: to a user or, judged, to a group. `shown_at` is when (ms);
+    `settled`: whoever it went to has read it.
+    """
+
+    message: MessageDraft
+    shown_at: int
+    settled: bool = False
+
+    @property
+    def app(self) -> int:
+        """The app that it is of."""
+        return self.message.app
+
+    @property
+    def at(self) -> int:
+        """When it was asked for."""
+        return self.message.at
+
+    @property
+    def rows(self) -> int:
+        """How many rows this adds at the most."""
+        return self.message.rows
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes this adds."""
+        return self.message.size
+
+    @property
+    def parties(self) -> set[int]:
+        """Its sender and target."""
+        return self.message.parties
 
 
 class RecallDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +277,7 @@ class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 Draft = (
     MessageDraft
+    | ImportDraft
     | RecallDraft
     | DeleteDraft
     | CreateDraft
@@ -262,6 +310,12 @@ class Appended(msgspec.Struct, frozen=True):
     sender_id: int
     copies: list[int]
     expires_at: int = 0
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """An import is committed."""
+
+    msg_id: int
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -321,7 +375,7 @@ class Refused(msgspec.Struct, frozen=True):
     sentence: str
 
 
-Answer = Appended | Changed | Started | Stepped | Repeated | Stale | Refused
+Answer = Appended | Imported | Changed | Started | Stepped | Repeated | Stale | Refused
 
 
 class Attach(msgspec.Struct, frozen=True):
@@ -343,7 +397,8 @@ class Attachment(msgspec.Struct, frozen=True):
 class Ack(msgspec.Struct, frozen=True):
     """A device holds every entry of a timeline up to `seq`.
 
-    `attach_no` is its connection's (0: of no connection, which is always believed).
+    `at` is when that was said, 0 where the device was noted as seen shortly before. `attach_no` is its connection's (0:
+    of no connection, which is always believed).
     """
 
     user_id: int

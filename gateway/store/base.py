@@ -36,7 +36,9 @@ from gateway.domain.drafts import (
     Refused,
 )
 from gateway.domain.errors import Kind
+from gateway.domain.files import File, Thumb
 from gateway.domain.model import (
+    Account,
     App,
     AppLimits,
     Banned,
@@ -57,6 +59,9 @@ from gateway.domain.model import (
     State,
     User,
 )
+
+SEEN_STEP_MS = 60_000
+"""How exactly it is kept when a device was last seen: an ack within it need not say when it came."""
 
 EPOCH_STEP = 2**32
 """How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
@@ -121,10 +126,11 @@ class Sweeping(msgspec.Struct, frozen=True):
 
 
 class Oldest(msgspec.Struct, frozen=True):
-    """What goes first: when the oldest message was sent, and the earliest time of a text that has one; 0: none."""
+    """When the first message was sent, when the next text expires, and when the first file came; 0: none."""
 
     sent_at: int
     expires_at: int
+    filed_at: int = 0
 
 
 class Swept(msgspec.Struct, frozen=True):
@@ -208,6 +214,37 @@ class Accounts(Protocol):
     async def users(self, app: int, offset: int, limit: int) -> list[User]:
         """List users by rising id, after the first `offset`; not the reserved one, not the deleted."""
 
+    async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
+        """List users by rising id, after the one given; not the reserved one, not the deleted."""
+
+    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+        """Make users that have a password, all or none: the name of one that is taken, and nothing is done.
+
+        A name of digits that may be an id is that id. Who is there already without a password, by having been named,
+        is taken for the one that is made.
+        """
+
+    async def add_contact(self, user_id: int, other_id: int, at: int) -> bool:
+        """Put two users into each other's address book; False where one holds `Limits.contacts_max` others.
+
+        Again: nothing more happens. A deleted user has none.
+        """
+
+    async def drop_contact(self, user_id: int, other_id: int) -> None:
+        """Take two users out of each other's address book, if they are there."""
+
+    async def contacts(self, user_id: int, after_xid: int, limit: int) -> list[int]:
+        """List the xids of a user's contacts by rising id, after the one given; not the deleted."""
+
+    async def metadata(self, user_id: int) -> str:
+        """Read what apps keep with a user: a JSON object of strings."""
+
+    async def set_metadata(self, user_id: int, changes: Mapping[str, str] | None) -> bool:
+        """Change members of what apps keep with a user, or take all away (None).
+
+        False where it would be more than `Limits.metadata_bytes_max`, and nothing is changed. A deleted user has none.
+        """
+
     async def set_state(
         self, app: int, xids: Sequence[int], state: State, at: int, *, create: bool
     ) -> list[tuple[int, int]] | Refused:
@@ -242,11 +279,19 @@ class Accounts(Protocol):
         """List the xids of those whom a user has blocked, by rising id."""
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
+        self,
+        app: int,
+        sender_xid: int,
+        target_xids: Sequence[int],
+        *,
+        create: bool,
+        blocks: bool = True,
+        frozen: bool = False,
     ) -> Refused | None:
         """Judge what a user would send to users and nobody stores, as a batch judges a message; None: it may.
 
-        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice.
+        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice. `frozen`:
+        that its sender is stops it neither.
         """
 
 
@@ -297,7 +342,29 @@ class Presence(Protocol):
         """
 
 
-class Store(Accounts, Credentials, Upkeep, Presence, Protocol):
+class Filing(Protocol):
+    """The part of the port that knows files; their bytes are elsewhere."""
+
+    async def add_file(self, file: File) -> bool:
+        """Keep a file's row, which counts its bytes with its app; False where the app stores as much as it may."""
+
+    async def file(self, app: int, uuid: str) -> File | None:
+        """Find a file of an app."""
+
+    async def set_thumbnail(self, uuid: str, thumb: Thumb, size: int) -> None:
+        """Note what has become of a file's thumbnail."""
+
+    async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
+        """Forget files that were uploaded before a time, at most so many, oldest first: their apps and uuids.
+
+        Those of users that were erased go whatever the time.
+        """
+
+    async def files_among(self, uuids: Sequence[str]) -> set[str]:
+        """Which of these are files that are kept."""
+
+
+class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property
@@ -398,6 +465,9 @@ class Store(Accounts, Credentials, Upkeep, Presence, Protocol):
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
 
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+        """Name whom the messages of one draft went to, of those that are still kept: their ids by xid."""
+
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
 
@@ -447,8 +517,17 @@ class Store(Accounts, Credentials, Upkeep, Presence, Protocol):
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user; `USER_UNKNOWN` where nothing has this id, `BAD_PARAMETER` where a group has it."""
 
+    async def find_users(self, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
+        """Find users by their xids; `BAD_PARAMETER` where a group has one, and nothing where nothing has it."""
+
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by its unique name."""
+
+    async def users_named(self, app: int, names: Sequence[str]) -> dict[str, User]:
+        """Find users by their unique names; nothing where nobody is called so."""
+
+    async def ensure_named(self, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+        """Find users by their unique names or make them, all in one transaction, with ids of the server's."""
 
     async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
         """Find users or make them; `BAD_PARAMETER` where a group has this id."""
@@ -478,6 +557,24 @@ class Store(Accounts, Credentials, Upkeep, Presence, Protocol):
 
     async def group_admins(self, group_id: int) -> list[Member]:
         """List a group's administrators in the order of their ids; the owner is none of them."""
+
+    async def group_trusted(self, group_id: int) -> list[Member]:
+        """List who is trusted in a group, in the order of their ids: some of its members."""
+
+    async def list_in(self, group_id: int, user_ids: Sequence[int], at: int) -> bool:
+        """List users as members of a chatroom; False where it would list more than `Limits.group_members_max`.
+
+        Who is listed already stays as they are; who is deleted, and a chatroom that has ended, are left out.
+        """
+
+    async def unlist(self, group_id: int, user_ids: Sequence[int]) -> set[int]:
+        """List users no longer as members of a chatroom; return which of them were."""
+
+    async def listed(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List whom a chatroom lists as members, in the order of their ids, after the one given."""
+
+    async def listing(self, user_id: int) -> list[int]:
+        """List the xids of the chatrooms that list a user."""
 
     async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
         """List who may not speak in a group at `now`, in the order of their ids, after the one given."""

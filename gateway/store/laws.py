@@ -9,6 +9,7 @@ from __future__ import annotations
 from gateway.domain.drafts import JobKind
 from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
 from gateway.store.hours import HOUR_MS
+from gateway.store.rows import GONE, HIDING, IMPORTED, SETTLED
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE = int(EntryKind.MESSAGE)
@@ -99,6 +100,30 @@ COMMON_LAWS: tuple[str, ...] = (
     SELECT 'message ' || m.msg_id || ' does not lie where those of its hour do' FROM message AS m
     LEFT JOIN hour AS h ON h.hour = m.at / {HOUR_MS}
     WHERE m.seq > 0 AND NOT coalesce(m.msg_id BETWEEN h.first AND h.last, false)
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || CASE
+        WHEN m.flags & {IMPORTED} = 0 THEN CASE WHEN m.flags & {SETTLED} <> 0 THEN ' is read by everybody'
+            WHEN i.msg_id IS NOT NULL THEN ' was sent elsewhere' ELSE ' has no seq' END || ', and was not imported'
+        WHEN m.seq <> 0 THEN ' was imported, and has the seq ' || m.seq
+        WHEN i.msg_id IS NULL THEN ' was imported, and nothing says when it was sent'
+        ELSE ' was imported at a place of ' || {who("m.target")} || ' that there is not: ' || i.place END
+    FROM message AS m LEFT JOIN imported AS i ON i.msg_id = m.msg_id LEFT JOIN timeline AS t ON t.id = m.target
+    WHERE CASE WHEN m.flags & {IMPORTED} = 0 THEN m.seq < 1 OR i.msg_id IS NOT NULL OR m.flags & {SETTLED} <> 0
+        ELSE NOT coalesce(m.seq = 0 AND i.place BETWEEN 0 AND t.head AND (i.place > 0) = (t.kind = {_GROUP}), false) END
+    UNION ALL
+    SELECT 'message ' || i.msg_id || ' was imported, and does not exist' FROM imported AS i
+    WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = i.msg_id)
+    """,
+    f"""
+    SELECT 'message ' || h.msg_id || ' is hidden from ' || {who("h.usr")} || CASE
+        WHEN m.msg_id IS NULL THEN ', and does not exist'
+        WHEN m.flags & {HIDING} = 0 THEN ', and does not say so'
+        ELSE ', which cannot be' END
+    FROM hidden AS h LEFT JOIN message AS m ON m.msg_id = h.msg_id LEFT JOIN timeline AS t ON t.id = m.target
+    LEFT JOIN timeline AS u ON u.id = h.usr
+    WHERE NOT coalesce(m.flags & {HIDING} <> 0 AND m.flags & {GONE} = 0 AND m.peer = 0 AND u.kind = {_USER}
+        AND u.app = t.app, false)
     """,
     """
     SELECT 'message ' || m.msg_id || ' names text ' || m.body || ', which does not exist' FROM message AS m

@@ -13,9 +13,6 @@ Written = TypeVar("Written", Ack, Keep)
 RECEIPT_RANGE = 1_000
 """Receipts are looked for in this many newest entries of a range (design §4); older ones are implied or left out."""
 
-SEEN_STEP_MS = 60_000
-"""How exactly it is kept when a device was last seen."""
-
 Move = tuple[int, int, Ack]
 """(*delivered* before, after, by which ack) of one member of a group."""
 
@@ -56,11 +53,15 @@ def ranges(moves: Sequence[Move]) -> list[tuple[int, int, int]]:
     `alone` is the only member who came to have the range, whose own messages it does not count for; 0: several did.
     However many acked, what they have in common is one range.
     """
+    least = max(to for _, to, _ in moves) - RECEIPT_RANGE
+    first, last, by = moves[0]
+    if all(before == first and to == last for before, to, _ in moves):
+        # Nearly always: who got the same messages together acks them together.
+        return [(max(first, least), last, 0 if len(moves) > 1 else by.user_id)]
     edges: dict[int, list[int]] = {}
     for before, to, ack in moves:
         edges.setdefault(before, []).append(ack.user_id)
         edges.setdefault(to, []).append(-ack.user_id)
-    least = max(to for _, to, _ in moves) - RECEIPT_RANGE
     inside: set[int] = set()
     cut: list[tuple[int, int, int]] = []
     after = 0

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from gateway.domain.drafts import Answer, Appended, MessageDraft, Repeated, Stale
+from gateway.domain.drafts import Answer, Appended, ImportDraft, Imported, MessageDraft, Repeated, Stale
 from gateway.domain.model import INT64_MAX, Scope, State
 from gateway.store.refusals import (
     between,
@@ -24,7 +24,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
+from gateway.store.rows import IMPORTED, ROW_BYTES, SETTLED, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""
@@ -68,7 +68,7 @@ class Run:
         self._members = members
         self._blocked = blocked
         self._room = room
-        self._related = related
+        self.related = related
         self.next_msg_id = next_msg_id
         self._next_body_id = next_body_id
         self.moved: dict[int, Moving] = {}
@@ -77,6 +77,8 @@ class Run:
         self.entries: list[tuple[int, int, int]] = []
         self.conversations: dict[Pair, int] = {}
         self.keys: list[tuple[str, int, str, int, int]] = []
+        self.hidden: list[Pair] = []
+        self.imported: list[tuple[int, int, int]] = []
         self.stored: dict[int, int] = {}
 
     def judge(self, draft: MessageDraft) -> Answer | None:
@@ -90,7 +92,7 @@ class Run:
             return sender_not_user(draft.sender_xid)
         if not sender and not draft.create:
             return sender_refused(State.DELETED, draft.sender_xid)
-        if sender and sender.state:
+        if sender and sender.state and not (draft.unjudged and sender.state == State.FROZEN):
             return sender_refused(sender.state, draft.sender_xid)
         for index, xid in enumerate(draft.targets):
             if (answer := self._judge_target(draft, index, xid)) is not None:
@@ -98,7 +100,7 @@ class Run:
         if self._room and stored_bytes(draft) > self._room.get(draft.app, INT64_MAX):
             return storage_full()
         # Last, for it counts what it lets pass.
-        return self._related.judge(draft, self._place(draft)) if draft.related else None
+        return self.related.judge(draft, self._place(draft)) if draft.related else None
 
     def _judge_target(self, draft: MessageDraft, index: int, xid: int) -> Answer | None:
         if draft.group_xid:
@@ -109,7 +111,7 @@ class Run:
                 return target_not_user(xid)
             if (party and party.state == State.DELETED) or (not party and not draft.create):
                 return target_unknown(xid)
-            if self._blocked and party and draft.copied:
+            if self._blocked and party and draft.stoppable:
                 sender = self._parties.get((draft.app, draft.sender_xid))
                 if sender and (sender.id, party.id) in self._blocked:
                     return between(draft.sender_xid, xid)
@@ -170,7 +172,8 @@ class Run:
         if draft.app in self._room:
             self._room[draft.app] -= stored
         first = self.next_msg_id
-        flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
+        plain = draft.copied and not (draft.notice or draft.hide_from)
+        flags = 0 if plain else flags_of(draft)
         peer = self._peer(draft, sender_id)
         told = draft.scope is Scope.USER and draft.copied
         received: list[Pair] = []
@@ -199,14 +202,60 @@ class Run:
                 self.entries.append((sender_id, copy, msg_id))
                 if peer == sender_id:
                     self.conversations[sender_id, target_id] = msg_id
+            elif draft.listed and peer == sender_id:
+                self.conversations[sender_id, target_id] = msg_id
         self.next_msg_id = first + len(draft.targets)
-        plain = not (draft.related or draft.expires_at)
-        expires_at = 0 if plain else self._related.number(draft, first)
+        if draft.hide_from:
+            self._hide(draft, range(first, self.next_msg_id))
+        lasting = not (draft.related or draft.expires_at)
+        expires_at = 0 if lasting else self.related.number(draft, first)
         if draft.key:
             last = self.next_msg_id - 1
             self.keys.append((draft.key, sender_id, draft.digest, first, last))
             self._known[sender_id, draft.key] = (draft.digest, first, last)
         return Appended(first, received, sender_id, copies, expires_at)
+
+    def bring(self, draft: ImportDraft) -> Imported:
+        """Give an imported message its id, and note its rows. It stands in no timeline: no head moves."""
+        message = draft.message
+        sender, target = (self._parties[message.app, xid] for xid in (message.sender_xid, message.targets[0]))
+        msg_id, body_id, stored = self.next_msg_id, self._next_body_id, stored_bytes(message)
+        self.next_msg_id += 1
+        self._next_body_id += 1
+        texts = (message.content, message.attachment, message.config, message.ext)
+        self.bodies.append((body_id, 1, stored - ROW_BYTES, *texts))
+        self.stored[message.app] = stored
+        peer = self._peer(message, sender.id)
+        flags = flags_of(message) | IMPORTED | (SETTLED if draft.settled else 0)
+        self.messages.append(
+            (
+                msg_id,
+                target.id,
+                peer,
+                sender.id,
+                message.sender_sn,
+                0,
+                message.ctype,
+                flags,
+                message.at,
+                body_id,
+            )
+        )
+        self.imported.append((msg_id, draft.shown_at, 0 if peer else target.head))
+        target.last = msg_id
+        self.moved[target.id] = target
+        if peer:
+            self.conversations[target.id, sender.id] = msg_id
+            if message.copied:
+                self.conversations[sender.id, target.id] = msg_id
+        return Imported(msg_id)
+
+    def _hide(self, draft: MessageDraft, msg_ids: range) -> None:
+        """Note from whose history pages messages are kept; of who is not there nothing is noted."""
+        for xid in draft.hide_from:
+            user = self._parties.get((draft.app, xid))
+            if user and user.kind == Scope.USER:
+                self.hidden += [(msg_id, user.id) for msg_id in msg_ids]
 
     def heads(self) -> list[tuple[int, int, int, int, int, int]]:
         """The timelines that were made or moved, in their order: id, app, xid, kind, head, last."""
@@ -230,16 +279,18 @@ def named(drafts: Sequence[MessageDraft]) -> set[Named]:
     """Whom drafts name."""
     found = {(draft.app, draft.sender_xid) for draft in drafts}
     found.update([(draft.app, xid) for draft in drafts for xid in draft.targets])
-    found.update([(draft.app, draft.group_xid) for draft in drafts if draft.group_xid])
+    for draft in drafts:
+        if draft.group_xid or draft.hide_from:
+            found.update([(draft.app, xid) for xid in (draft.group_xid, *draft.hide_from) if xid])
     return found
 
 
 def blockable(drafts: Sequence[MessageDraft], parties: Mapping[Named, Moving]) -> set[Pair]:
-    """The pairs of users a block between whom would stop a draft. Notices pass, and what `system` sends."""
+    """The pairs of users a block between whom would stop a draft."""
     return {
         (sender.id, target.id)
         for draft in drafts
-        if draft.scope is Scope.USER and draft.copied
+        if draft.scope is Scope.USER and draft.stoppable
         if (sender := parties.get((draft.app, draft.sender_xid)))
         for xid in draft.targets
         if (target := parties.get((draft.app, xid)))

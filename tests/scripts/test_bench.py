@@ -30,6 +30,7 @@ from scripts.benchlib.listening import Arrivals, marked
 from scripts.benchlib.programs import Programs
 from scripts.benchlib.scenario import LeftOut, Measured, Rounds, Scenario, column
 from scripts.benchlib.stuffing import settle, stuff
+from tests.servers import unmeasured
 
 ROOT = Path(__file__).resolve().parents[2]
 SUCCESS = b'{"code":200,"message":"ok","data":null}'
@@ -355,6 +356,9 @@ def test_a_store_made_in_bulk_keeps_all_laws(tmp_path: Path) -> None:
     assert check_store(data) == []
     rows = rows_of(data)
     assert (rows["message"], rows["entry"], rows["dedup"]) == (1_300, 2_600, 1_300)
+    with closing(sqlite3.connect(data / "gateway.db")) as conn:
+        # Nothing is left to be told with the first sends that are measured.
+        assert conn.execute("SELECT told_to = next_msg_id - 1 FROM meta").fetchone() == (1,)
 
 
 # -- all of it
@@ -368,7 +372,12 @@ def test_a_tiny_round_is_measured(tmp_path: Path) -> None:
     words = ["send-1", "--rounds", "1", "--scale", "0.01", "--core", core, "--json", str(told)]
     program = [sys.executable, str(ROOT / "scripts/bench.py")]
     ran = subprocess.run(
-        [*program, *words, "--folder", str(tmp_path)], capture_output=True, text=True, timeout=50, check=False
+        [*program, *words, "--folder", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=unmeasured(),
     )
     assert ran.returncode in (0, 1), ran.stderr
     found = msgspec.json.decode(told.read_bytes(), type=dict[str, dict[str, Any]])

@@ -16,6 +16,10 @@ NAMES = {
     "s": "user 1000000000000 of app demo",
 }
 
+FILE = """
+INSERT INTO file SELECT 'f', {app}, 'a', 'b', {size}, secret, 0, 1, 1, {uploader}, 1, {thumb}, 0 FROM app_key
+"""
+
 # What is done to the store, and what is told of it; timelines are named by the letters of NAMES.
 BREACHES: dict[str, tuple[str, ...]] = {
     "floor above head": (
@@ -483,6 +487,57 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE block SET usr = 99",
         "nobody (timeline 99) cannot have blocked {b}",
     ),
+    "hidden and not there": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (99, 3)",
+        "message 99 is hidden from {b}, and does not exist",
+    ),
+    "hidden and not said to be": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (8, 3)",
+        "message 8 is hidden from {b}, and does not say so",
+    ),
+    "hidden between two": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 2; INSERT INTO hidden (msg_id, usr) VALUES (2, 3)",
+        "message 2 is hidden from {b}, which cannot be",
+    ),
+    "hidden from a group": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 8; INSERT INTO hidden (msg_id, usr) VALUES (8, 5)",
+        "message 8 is hidden from {g}, which cannot be",
+    ),
+    "no seq": (
+        "UPDATE message SET seq = 0 WHERE msg_id = 9",
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 has no seq, and was not imported",
+    ),
+    "sent elsewhere and not imported": (
+        "INSERT INTO imported (msg_id, shown_at, place) VALUES (9, 1, 5)",
+        "message 9 was sent elsewhere, and was not imported",
+    ),
+    "read by everybody and not imported": (
+        "UPDATE message SET flags = flags | 256 WHERE msg_id = 9",
+        "message 9 is read by everybody, and was not imported",
+    ),
+    "an import with a seq": (
+        "UPDATE message SET flags = flags | 128 WHERE msg_id = 9",
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 was imported, and has the seq 5",
+    ),
+    "an import of no time": (
+        "UPDATE message SET flags = 128, seq = 0 WHERE msg_id = 9",
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 was imported, and nothing says when it was sent",
+    ),
+    "an import at no place": (
+        """
+        UPDATE message SET flags = 128, seq = 0 WHERE msg_id = 9;
+        INSERT INTO imported (msg_id, shown_at, place) VALUES (9, 1, 7)
+        """,
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 was imported at a place of {g} that there is not: 7",
+    ),
+    "an import of nothing": (
+        "INSERT INTO imported (msg_id, shown_at, place) VALUES (99, 1, 0)",
+        "message 99 was imported, and does not exist",
+    ),
     **GROUP_BREACHES,
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
@@ -499,5 +554,17 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a job below its start": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '', -1, 0, 0, 0, 0)",
         "job 1 has got to -1, where no job can be",
+    ),
+    "a file of no app": (
+        FILE.format(app=9, size=0, uploader=0, thumb=0),
+        "file f is of app 9, which does not exist",
+    ),
+    "a thumbnail of an unknown kind": (
+        FILE.format(app=1, size=0, uploader=0, thumb=9),
+        "file f has a thumbnail that there cannot be",
+    ),
+    "a file of nobody": (
+        FILE.format(app=1, size=0, uploader=99, thumb=0),
+        "file f is uploaded by who is no user of its app",
     ),
 }

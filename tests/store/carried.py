@@ -29,6 +29,9 @@ _SAME = (
     "grp_block",
     "request",
     "job",
+    "file",
+    "hidden",
+    "imported",
 )
 """Tables that hold the same columns in both."""
 

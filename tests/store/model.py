@@ -9,17 +9,24 @@ from gateway.domain.model import Action, Status
 
 @dataclass
 class Sent:
-    """A message. `group`: it went to one member of this group only. `related`: what it is folded into."""
+    """A message. `group`: it went to one member of this group only. `related`: what it is folded into.
+
+    One that was imported lies between two seqs, and is never delivered.
+    """
 
     msg_id: int
     sender: int
     target: int
     in_group: bool
-    seq: int
+    seq: float
     notice: bool
     recalled: bool = False
     group: int = 0
+    copied: bool = True
+    hidden: tuple[int, ...] = ()
     related: int = 0
+    imported: bool = False
+    settled: bool = False
 
     @property
     def conversation(self) -> int:
@@ -96,6 +103,8 @@ class Model:
         judged: int = -1,
         group: int = 0,
         related: int = 0,
+        copied: bool = True,
+        hidden: tuple[int, ...] = (),
     ) -> str:
         """Append a message; `judged` is a group's version, where it is to a group or to some in it (`group`)."""
         known = self.keys.get((sender, key)) if key else None
@@ -116,13 +125,42 @@ class Model:
             self.next_msg_id += 1
             seq = self.add(target, "MESSAGE", msg_id)
             self.messages[msg_id] = Sent(
-                msg_id, sender, target, in_group, seq, notice, group=group, related=related
+                msg_id,
+                sender,
+                target,
+                in_group,
+                seq,
+                notice,
+                group=group,
+                related=related,
+                copied=copied,
+                hidden=hidden,
             )
-            if not in_group and not notice and sender != target:
+            if not in_group and not notice and copied and sender != target:
                 self.add(sender, "MESSAGE", msg_id)
         if key:
             self.keys[sender, key] = (digest, first, self.next_msg_id - 1)
         return "Appended"
+
+    def bring(self, sender: int, target: int, *, settled: bool, judged: int = -1) -> str:
+        """Import a message, to a user or (`judged`, its version) to a group."""
+        if judged >= 0 and self.versions[target] != judged:
+            return "Stale"
+        msg_id = self.next_msg_id
+        self.next_msg_id += 1
+        for party in (sender, target):
+            self.timelines.setdefault(party, [])
+        self.messages[msg_id] = Sent(
+            msg_id,
+            sender,
+            target,
+            judged >= 0,
+            self.head(target) + 0.5,
+            notice=False,
+            imported=True,
+            settled=settled,
+        )
+        return "Imported"
 
     def recall(self, msg_id: int) -> str:
         message = self.messages.get(msg_id)
@@ -133,7 +171,8 @@ class Model:
             for folded in self.messages.values():
                 folded.recalled = folded.recalled or folded.related == msg_id
             self.add(message.target, "RECALLED", msg_id)
-            if not message.in_group and not message.notice and message.sender != message.target:
+            told = message.copied and not message.in_group and not message.notice
+            if told and message.sender != message.target:
                 self.add(message.sender, "RECALLED", msg_id)
         return "Changed"
 
@@ -239,6 +278,13 @@ class Model:
 
     def status(self, message: Sent, asker: int) -> Status:
         """As the asker sees it."""
+        if message.settled:
+            return Status.READ
+        status = self.reached(message, asker)
+        return Status.UNREAD if message.imported and status is Status.DELIVERED else status
+
+    def reached(self, message: Sent, asker: int) -> Status:
+        """How far positions say that a message has got."""
         if message.group:
             stays = [stay for stay in self.stays if stay.around(message)]
             if message.target == asker:
@@ -286,14 +332,20 @@ class Model:
             return max(stay.deleted, stay.from_msg - 1)
         return self.deleted.get((user, opposite), 0)
 
-    def history(self, user: int, opposite: int) -> list[tuple[int, Status]] | None:
-        """Newest first, with status; None where it is refused."""
+    def history(
+        self, user: int, opposite: int, *, everything: bool = False
+    ) -> list[tuple[int, Status]] | None:
+        """Newest first, with status; None where it is refused. `everything`: also what is hidden from the user."""
         if opposite in self.versions and self.stay(opposite, user) is None:
             return None
         below = self.hidden(user, opposite)
         lying = [m for m in self.conversation(user, opposite) if m.msg_id > below]
         shown = [m for m in lying if not (m.recalled or m.related)]
-        return [(message.msg_id, self.status(message, user)) for message in reversed(shown)]
+        return [
+            (message.msg_id, self.status(message, user))
+            for message in reversed(shown)
+            if everything or user not in message.hidden
+        ]
 
     def undelivered(self, user: int) -> list[int]:
         """The messages of others above *delivered* that are still to be seen."""
@@ -304,7 +356,8 @@ class Model:
                 above = message.seq > self.delivered.get(user, 0)
             else:
                 above = stay is not None and message.seq > stay.delivered
-            if above and message.sender != user and not (message.recalled or message.related):
+            gone = message.recalled or message.related or message.imported
+            if above and message.sender != user and not gone:
                 found.append(message.msg_id)
         return found
 
@@ -325,12 +378,12 @@ class Model:
         """Conversations with something to see, newest first, with the number of unread messages."""
         found = []
         for opposite in self.timelines:
-            if shown := self.history(user, opposite):
+            if shown := self.history(user, opposite, everything=True):
                 read, off = self.read.get((user, opposite), 0), self.off.get((user, opposite), 0)
                 if (stay := self.stay(opposite, user)) is not None:
                     read, off = stay.read, stay.off
                 others = [msg_id for msg_id, _ in shown if self.messages[msg_id].sender != user]
-                unread = sum(msg_id > read for msg_id in others)
+                unread = sum(msg_id > read and not self.messages[msg_id].settled for msg_id in others)
                 if (last := self.last(user, opposite)) > off:
                     found.append((last, opposite, unread))
         return [(opposite, unread) for _, opposite, unread in sorted(found, reverse=True)]

@@ -80,7 +80,7 @@ async def test_a_message_is_told_whole(stage: Stage) -> None:
 
 
 async def test_what_does_not_leave(stage: Stage) -> None:
-    """What was recalled, what expired, what was folded into another, and what a chatroom heard."""
+    """What was recalled, what expired, what was folded into another, what a chatroom heard, and what was imported."""
     kept = (await stage.send(1, 2)).first_msg_id
     await stage.recall((await stage.send(1, 2)).first_msg_id)
     await stage.send(1, 2, expires_at=NOW)
@@ -89,6 +89,7 @@ async def test_what_does_not_leave(stage: Stage) -> None:
     room = await stage.append(stage.creation(1, type=ROOM))
     assert isinstance(room, Changed)
     await stage.say(1, room.xid)
+    await stage.bring(1, 2, shown_at=NOW)
     assert await ids(stage) == [kept]
 
 

@@ -37,6 +37,9 @@ drafts = st.one_of(
     ),
     st.tuples(st.just("text"), users, some, st.just(""), st.just(""), st.just(False)),
     st.tuples(st.just("say"), users, groups, keys),
+    st.tuples(st.just("quietly"), users, some),
+    st.tuples(st.just("hide"), users, groups, some),
+    st.tuples(st.just("bring"), users, anyone, st.booleans()),
     st.tuples(st.just("whisper"), users, groups, some),
     st.tuples(st.just("fold"), back, st.sampled_from([False, False, True])),
     st.tuples(st.just("recall"), back),
@@ -110,6 +113,33 @@ class Run:
                 return await self.membership(index, action, who, versions)
             case "end", index, 0:
                 return await self.membership(index, Action.DESTROYED, (), versions)
+            case _:
+                return await self.admins_draft(asked, versions)
+
+    async def admins_draft(
+        self, asked: tuple[Any, ...], versions: dict[int, int]
+    ) -> tuple[Draft, str] | None:
+        match asked:
+            case "quietly", sender, targets:
+                draft: Draft = self.stage.text(sender, *targets, copied=False, listed=True, unjudged=True)
+                return draft, self.model.text(sender, targets, "", "", notice=False, copied=False)
+            case "hide", sender, index, who:
+                group = self.groups[index]
+                if await self.stage.store.group(self.stage.app.id, group) is None:
+                    return None
+                draft = await self.stage.group_text(sender, group, hide_from=who)
+                told = self.model.text(
+                    sender, (group,), "", "", notice=False, judged=versions[group], hidden=who
+                )
+                return draft, told
+            case "bring", sender, index, settled:
+                target, judged = self.opposite(index), -1
+                if target in self.groups:
+                    judged = versions[target]
+                    if await self.stage.store.group(self.stage.app.id, target) is None:
+                        return None
+                told = self.model.bring(sender, target, settled=settled, judged=judged)
+                return await self.stage.imported(sender, target, settled=settled), told
             case _:
                 return None
 

@@ -93,3 +93,14 @@ async def test_what_is_no_message_for_the_user(stage: Stage) -> None:
     others = [own, recalled, await stage.say(1, group), await stage.send(1, 2)]
     found = [await awaits(stage, 9, msg_id) for msg_id in [*(one.first_msg_id for one in others), 4711]]
     assert found == [None] * 5
+
+
+async def test_what_was_imported_is_awaited_until_it_is_read(stage: Stage) -> None:
+    """Nothing of it is ever delivered, nor counted; one that came as read by everybody is awaited by nobody."""
+    group = await stage.group(1, 9)
+    for target, opposite in ((9, 1), (group, group)):
+        unread, settled = await stage.bring(1, target), await stage.bring(1, target, settled=True)
+        assert [await awaits(stage, 9, msg_id) for msg_id in (unread, settled)] == [True, False]
+        assert await count(stage, 9) == 0
+        await stage.read(9, opposite)
+        assert await awaits(stage, 9, unread) is False

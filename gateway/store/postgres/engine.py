@@ -23,6 +23,7 @@ from gateway.store.postgres.append import Appending
 from gateway.store.postgres.conversations import Conversations
 from gateway.store.postgres.credentials import Credentials
 from gateway.store.postgres.devices import Devices
+from gateway.store.postgres.files import Filing
 from gateway.store.postgres.group_lists import GroupLists
 from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers, refuse
 from gateway.store.postgres.migrate import migrate
@@ -79,6 +80,7 @@ class PostgresStore(
     Devices,
     Presence,
     Upkeep,
+    Filing,
 ):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 

@@ -23,7 +23,7 @@ _GROUP = int(Scope.GROUP)
 _PAGE = 200
 """Rows read at a time."""
 
-_JSON = {"device": "cursors", "entry": "data"}
+_JSON = {"device": "cursors", "entry": "data", "user": "metadata"}
 """Members that are kept as JSON, by the type of the line. Whatever is none stays the text it is."""
 
 
@@ -48,7 +48,8 @@ _LINES = (
     "SELECT 'credential' AS type, dialect, name, at FROM credential WHERE app = $1 AND $2::bigint = 0",
     f"""
     SELECT 'user' AS type, t.xid AS user_id, coalesce(u.name, '') AS username, t.state, u.nickname, u.avatar,
-        u.description, u.public_info, u.private_info, u.password <> '' AS has_password, u.created_at, t.head, t.floor,
+        u.description, u.public_info, u.private_info, u.metadata,
+        u.password <> '' AS has_password, u.created_at, t.head, t.floor,
         u.delivered
     FROM timeline AS t JOIN "user" AS u ON u.id = t.id WHERE {_OF}
     """,
@@ -65,16 +66,26 @@ _LINES = (
     SELECT 'block', {_xid("b.usr")}, {_xid("b.blocked")}, b.at FROM block AS b WHERE b.blocked = $2
     """,
     f"""
+    SELECT 'contact' AS type, t.xid AS user_id, {_xid("c.contact")} AS contact_user_id, c.at
+    FROM timeline AS t JOIN contact AS c ON c.usr = t.id WHERE {_OF}
+    """,
+    f"""
     SELECT 'group' AS type, t.xid AS group_id, {_xid("g.owner")} AS owner_id, g.name, g.description, g.avatar, g.ext,
         g.type AS group_type, g.members, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until,
-        g.history_visible, g.read_ack, g.created_at, g.updated_at, g.destroyed_at, t.head, t.floor
+        g.history_visible, g.read_ack, g.created_at, g.updated_at, g.announcement,
+        g.members_max, g.disabled, g.destroyed_at, t.head, t.floor
     FROM timeline AS t JOIN grp AS g ON g.id = t.id WHERE t.app = $1 AND ($2::bigint = 0 OR g.owner = $2)
     """,
     f"""
-    SELECT 'stay' AS type, {_xid("s.grp")} AS group_id, t.xid AS user_id, s.admin <> 0 AS admin, s.joined_at,
+    SELECT 'stay' AS type, {_xid("s.grp")} AS group_id, t.xid AS user_id, s.admin <> 0 AS admin,
+        s.trusted <> 0 AS trusted, s.joined_at,
         s.from_seq, s.to_seq, s.from_msg AS from_msg_id, s.to_msg AS to_msg_id, s.read AS read_msg_id,
         s.deleted AS deleted_msg_id, s.off AS off_msg_id, s.delivered
     FROM timeline AS t JOIN stay AS s ON s.usr = t.id WHERE {_OF}
+    """,
+    f"""
+    SELECT 'listed' AS type, {_xid("l.grp")} AS group_id, t.xid AS user_id, l.at
+    FROM timeline AS t JOIN listed AS l ON l.usr = t.id WHERE {_OF}
     """,
     f"""
     SELECT 'ban' AS type, {_xid("b.grp")} AS group_id, t.xid AS user_id, b.until, b.at
@@ -99,9 +110,14 @@ _LINES = (
     SELECT 'message' AS type, m.msg_id, {_xid("m.sender")} AS from_user_id, m.device_sn AS from_device_sn,
         CASE t.kind WHEN {_GROUP} THEN 'group' ELSE 'user' END AS to, t.xid AS to_id,
         CASE WHEN m.peer NOT IN (0, m.sender) THEN {_xid("m.peer")} END AS group_id, m.seq, m.ctype AS content_type,
-        m.related AS related_mid, m.flags, m.at AS timestamp, m.expires_at, b.content, b.attachment, b.config, b.ext
+        m.related AS related_mid, m.flags, m.at AS timestamp,
+        (SELECT shown_at FROM imported WHERE msg_id = m.msg_id) AS shown_at, m.expires_at,
+        b.content, b.attachment, b.config, b.ext
     FROM message AS m JOIN timeline AS t ON t.id = m.target LEFT JOIN body AS b ON b.id = m.body
     WHERE t.app = $1 AND ($2::bigint = 0 OR m.sender = $2 OR m.target = $2) ORDER BY m.msg_id
+    """,
+    f"""
+    SELECT 'hidden' AS type, t.xid AS user_id, h.msg_id FROM timeline AS t JOIN hidden AS h ON h.usr = t.id WHERE {_OF}
     """,
     f"""
     SELECT 'entry' AS type, CASE t.kind WHEN {_GROUP} THEN 'g:' ELSE 'u:' END || t.xid AS timeline, e.seq, e.kind,
@@ -112,6 +128,11 @@ _LINES = (
     SELECT 'transaction' AS type, t.xid AS user_id, d.key AS transaction_id, a.first_msg_id, a.last_msg_id
     FROM timeline AS t JOIN dedup AS d ON d.app = t.app AND d.sender_xid = t.xid
     LEFT JOIN answer AS a ON a.draft = d.draft WHERE {_OF}
+    """,
+    f"""
+    SELECT 'file' AS type, f.uuid, {_xid("f.uploader")} AS user_id, f.name, f.type AS media_type, f.size,
+        f.restricted <> 0 AS restricted, f.at
+    FROM file AS f WHERE f.app = $1 AND ($2::bigint = 0 OR f.uploader = $2) ORDER BY f.at, f.uuid
     """,
     """
     SELECT 'job' AS type, kind, key AS transaction_id, progress, ends_at, done, finished, at, data

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.domain.model import Banned, Blocked, Group, GroupRequest, Member
-from gateway.store.postgres import directory, group_requests
+from gateway.store.postgres import directory, group_requests, listed
 from gateway.store.postgres.lane import Lanes
 
 _ADMINS = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
 WHERE s.grp = $1 AND s.admin = 1 ORDER BY t.xid"""
+_TRUSTED = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
+WHERE s.grp = $1 AND s.trusted = 1 ORDER BY t.xid"""
 _BANS = """SELECT t.xid, b.until, coalesce(s.joined_at, 0) FROM ban AS b JOIN timeline AS t ON t.id = b.usr
 LEFT JOIN stay AS s ON s.usr = b.usr AND s.grp = b.grp AND s.to_seq IS NULL
 WHERE b.grp = $1 AND b.until > $2 AND t.xid > $3 ORDER BY t.xid LIMIT $4"""
@@ -41,6 +43,28 @@ class GroupLists(Lanes):
         """List administrators."""
         found = await self._read(lambda conn: conn.fetch(_ADMINS, group_id))
         return [Member(xid=xid, joined_at=joined_at) for xid, joined_at in found]
+
+    async def group_trusted(self, group_id: int) -> list[Member]:
+        """List who is trusted."""
+        found = await self._read(lambda conn: conn.fetch(_TRUSTED, group_id))
+        return [Member(xid=xid, joined_at=joined_at) for xid, joined_at in found]
+
+    async def list_in(self, group_id: int, user_ids: Sequence[int], at: int) -> bool:
+        """List users as members of a chatroom."""
+        most = self._limits.group_members_max
+        return await self._write(lambda conn: listed.list_in(conn, group_id, user_ids, at, most))
+
+    async def unlist(self, group_id: int, user_ids: Sequence[int]) -> set[int]:
+        """List users no longer."""
+        return await self._write(lambda conn: listed.unlist(conn, group_id, user_ids))
+
+    async def listed(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List who is listed."""
+        return await self._read(lambda conn: listed.find_listed(conn, group_id, after_xid, limit))
+
+    async def listing(self, user_id: int) -> list[int]:
+        """List chatrooms."""
+        return await self._read(lambda conn: listed.find_listing(conn, user_id))
 
     async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
         """List who is banned."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.domain.model import EntryKind
 from gateway.store.postgres.directed import directed_read
 from gateway.store.postgres.lane import Conn
+from gateway.store.rows import SETTLED
 
 # Above *delivered* lie own messages and what is gone, too: so many entries are looked at, whatever they are.
 _COUNT = f"""
@@ -20,15 +21,15 @@ SELECT count(*) FROM (
 CROSS JOIN LATERAL (
     SELECT 1 FROM message WHERE msg_id = above.msg_id AND shown = 1 AND sender <> $1 LIMIT 1) AS m
 """
-# A message without a seq has no entry: no device gets it, and only reading tells that it is known.
+# A message that was imported has no entry: no device gets it, and only reading tells that it is known.
 _AWAITS = f"""
-SELECT (m.seq = 0 OR m.seq > u.delivered)
+SELECT (m.seq = 0 OR m.seq > u.delivered) AND m.flags & {SETTLED} = 0
     AND m.msg_id > coalesce((SELECT read FROM conversation WHERE usr = u.id AND opp = m.peer), 0)
     AND NOT {directed_read("m.peer", "m.target", "m.msg_id")}
 FROM message AS m JOIN "user" AS u ON u.id = m.target
 WHERE m.msg_id = $2 AND m.target = $1 AND m.sender <> $1 AND m.shown = 1
 UNION ALL
-SELECT (m.seq = 0 OR m.seq > s.delivered) AND m.msg_id > s.read
+SELECT (m.seq = 0 OR m.seq > s.delivered) AND m.flags & {SETTLED} = 0 AND m.msg_id > s.read
 FROM message AS m JOIN stay AS s ON s.usr = $1 AND s.grp = m.target AND s.to_seq IS NULL
 WHERE m.msg_id = $2 AND m.peer = 0 AND m.sender <> $1 AND m.shown = 1 AND m.msg_id >= s.from_msg
 """

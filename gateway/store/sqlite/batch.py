@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.domain.drafts import Answer, Appended, DeleteDraft, Draft, JobDraft, MessageDraft, StepDraft
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    DeleteDraft,
+    Draft,
+    ImportDraft,
+    JobDraft,
+    MessageDraft,
+    StepDraft,
+)
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State
@@ -63,17 +72,26 @@ _HEADS = Many(
     "(?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (id) DO UPDATE SET head = excluded.head, last = excluded.last",
 )
+# ROLLBACK: a row that is refused undoes the whole transaction, as its batch is then undone anyway. Of a statement that
+# may have to be undone by itself SQLite first copies each page that it is going to change to a file.
 _BODIES = Many(
-    "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES", "(?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR ROLLBACK INTO body (id, refs, size, content, attachment, config, ext) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?)",
 )
 _MESSAGES = Many(
-    "INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown) VALUES",
+    """INSERT OR ROLLBACK INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
+    VALUES""",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
 )
 _ENTRIES = Many(
-    "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
+    "INSERT OR ROLLBACK INTO entry (t, seq, kind, msg_id, data) VALUES",
+    f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')",
 )
-_DEDUP = Many("INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
+_DEDUP = Many(
+    "INSERT OR ROLLBACK INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)"
+)
+_HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
+_IMPORTED = Many("INSERT INTO imported (msg_id, shown_at, place) VALUES", "(?, ?, ?)")
 
 
 def append_batch(
@@ -140,6 +158,13 @@ class _Batch:
         self.brought.update(run.conversations)
         return answers
 
+    def _import(self, draft: ImportDraft) -> Answer:
+        run = _Run(self._conn, [draft.message], self._limits)
+        answer = run.bring(draft)
+        self.next_msg_id = run.next_msg_id
+        self.brought.update(run.conversations)
+        return answer
+
     def _keep_next_id(self) -> None:
         if self.next_msg_id:
             self._conn.execute(_NEXT_ID, (self.next_msg_id,))
@@ -151,6 +176,8 @@ class _Batch:
         match draft:
             case MessageDraft():
                 return self._messages([draft])[0]
+            case ImportDraft():
+                return self._import(draft)
             case GroupChange():
                 return append_group_change(conn, draft, limits)
             case JobDraft():
@@ -213,6 +240,18 @@ class _Run:
             self._write()
         return answers
 
+    def bring(self, draft: ImportDraft) -> Answer:
+        """Judge an import as what it brings, and write its rows."""
+        refused = self._run.judge(draft.message)
+        if refused is not None:
+            return refused
+        for party in self._run.unknown(draft.message):
+            self._make(party, draft.message.at)
+        answer = self._run.bring(draft)
+        self._write()
+        _IMPORTED.run(self._conn, self._run.imported)
+        return answer
+
     def _read_keys(
         self, parties: Mapping[Named, Moving], last_key: str
     ) -> dict[tuple[int, str], tuple[str, int, int]]:
@@ -232,12 +271,15 @@ class _Run:
 
     def _number(self, draft: MessageDraft) -> Appended:
         for party in self._run.unknown(draft):
-            if not self._next_id:
-                self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
-            self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
-            self._made.append((self._next_id, party, draft.at))
-            self._next_id += 1
+            self._make(party, draft.at)
         return self._run.number(draft)
+
+    def _make(self, party: Named, at: int) -> None:
+        if not self._next_id:
+            self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
+        self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
+        self._made.append((self._next_id, party, at))
+        self._next_id += 1
 
     def _write(self) -> None:
         conn, run = self._conn, self._run
@@ -249,6 +291,8 @@ class _Run:
         if len(self._hours) > 1 or self._covered is None or self._covered < last:
             cover(conn, self._hours, run.messages[0][0], last)
         mark(conn, self._related.marks)
+        if run.hidden:
+            _HIDDEN.run(conn, run.hidden)
         # In the order of the tree: the next place is mostly near the last one.
         _ENTRIES.run(conn, sorted(run.entries))
         # In the order of the tree, too: by key.

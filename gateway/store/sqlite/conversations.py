@@ -13,11 +13,11 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, User
 from gateway.store.base import History, Party, Readers, Recent
-from gateway.store.rows import NOTICE, to_history, to_message
+from gateway.store.rows import HIDING, NOTICE, SETTLED, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
-from gateway.store.sqlite.lane import one, rows
-from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
-from gateway.store.sqlite.stays import others_reach
+from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, SHOWN_AT
+from gateway.store.sqlite.stays import around, at_seq, others_reach, place_of
 
 # Of what SQLite puts together items are made in one step. It has no booleans: those are numbers, hence not strict.
 _items = msgspec.json.Decoder(list[HistoryItem], strict=False)
@@ -29,8 +29,8 @@ _last = attrgetter("last")
 # SQL promises no order to an aggregate. What is the same for all of its messages is asked once for the page: SQLite
 # reads a subquery that names no column of theirs one time.
 
-_SHOWN = f"""m.ctype, ifnull(b.content, ''), ifnull(b.attachment, ''), ifnull(b.config, ''), ifnull(b.ext, ''), m.at,
-    m.flags & {NOTICE}, m.expires_at"""
+_SHOWN = f"""m.ctype, ifnull(b.content, ''), ifnull(b.attachment, ''), ifnull(b.config, ''), ifnull(b.ext, ''),
+    {SHOWN_AT}, m.flags & {NOTICE}, m.expires_at"""
 """The columns of a `HistoryItem` between whom it concerns, which is known beforehand, and its status."""
 
 # The two directions of a P2P conversation are two index searches that SQLite merges (design §9). A notice lies
@@ -40,11 +40,12 @@ _P2P_BELOW = "coalesce((SELECT deleted FROM conversation WHERE usr = ?1 AND opp 
 _P2P = f"""
 SELECT json_group_array(json_array(m.msg_id, iif(m.sender = ?1, ?5, ?6), m.device_sn, iif(m.target = ?1, ?5, ?6),
     {_SHOWN},
-    CASE WHEN m.sender = ?1 AND m.target <> ?1 THEN
+    CASE WHEN m.flags & {SETTLED} THEN 2
+        WHEN m.sender = ?1 AND m.target <> ?1 THEN
             CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?2 AND opp = ?1), 0) THEN 2
-                 WHEN m.seq <= (SELECT delivered FROM user WHERE id = ?2) THEN 1 ELSE 0 END
+                 WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM user WHERE id = ?2) THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?1 AND opp = ?2), 0) THEN 2
-                  WHEN m.seq <= (SELECT delivered FROM user WHERE id = ?1) THEN 1 ELSE 0 END END))
+                  WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM user WHERE id = ?1) THEN 1 ELSE 0 END END))
 FROM (
     SELECT msg_id FROM message
         WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > {_P2P_BELOW} AND msg_id <= ?3
@@ -61,16 +62,18 @@ LEFT JOIN body AS b ON b.id = m.body
 _GROUP = f"""
 SELECT json_group_array(json_array(m.msg_id, (SELECT xid FROM timeline WHERE id = m.sender), m.device_sn, ?8,
     {_SHOWN}, CASE
+        WHEN m.flags & {SETTLED} THEN 2
         WHEN m.peer <> 0 THEN
             CASE WHEN CASE m.target WHEN ?1 THEN m.msg_id <= ?6
                       ELSE {directed_read("?2", "m.target", "m.msg_id")} END THEN 2
                  WHEN m.seq <= (SELECT delivered FROM user WHERE id = m.target) THEN 1 ELSE 0 END
         WHEN m.sender = ?1 THEN
-            CASE WHEN {others_reach("read", "?2", "m.msg_id", "m.seq", "?1")} THEN 2
-                 WHEN {others_reach("delivered", "?2", "m.seq", "m.seq", "?1")} THEN 1 ELSE 0 END
-        ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq <= ?7 THEN 1 ELSE 0 END END))
+            CASE WHEN {others_reach("read", "?2", "m.msg_id", place_of("m"), "?1")} THEN 2
+                 WHEN m.seq > 0 AND {others_reach("delivered", "?2", "m.seq", at_seq("m.seq"), "?1")} THEN 1 ELSE 0 END
+        ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq BETWEEN 1 AND ?7 THEN 1 ELSE 0 END END))
 FROM (
     SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+        AND NOT (flags & {HIDING} AND EXISTS (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = ?1))
     UNION ALL
     SELECT msg_id FROM message WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
     UNION ALL
@@ -86,11 +89,12 @@ _RECENT = f"""
 SELECT json_group_array(json_array(x.xid, coalesce(nullif(
     CASE WHEN r.grp = 0 THEN (
         SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp
-            AND shown = 1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))
+            AND shown = 1 AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0 LIMIT ?3))
     ELSE min(?3, (
         SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE coalesce(sum(sender <> ?1), 0) END FROM (
             SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
-                AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4 + 1)) + (
+                AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0
+                ORDER BY msg_id DESC LIMIT ?4 + 1)) + (
         SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
             AND sender <> ?1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))) END, 0),
     CASE WHEN EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND shown = 1 AND msg_id > r.deleted)
@@ -117,15 +121,20 @@ FROM (
     ORDER BY last DESC LIMIT ?2) AS r
 CROSS JOIN timeline AS x ON x.id = r.opp
 """
+_TARGETS = """
+SELECT json_group_array(json_array(m.msg_id, t.xid)) FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
+WHERE m.msg_id BETWEEN ? AND ? AND t.app = ?
+"""
 
-_AROUND = """s.grp = m.target AND s.usr <> m.sender AND s.from_seq <= m.seq
-    AND (s.to_seq IS NULL OR s.to_seq >= m.seq)"""
+_AROUND = f"s.grp = m.target AND s.usr <> m.sender AND {around('s', place_of('m'))}"
+# Whatever the position, where everybody has read it.
+_READ_FROM = f"iif(m.flags & {SETTLED}, 0, m.msg_id)"
 _READERS = f"""
-SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= m.msg_id AND {_AROUND}),
-    (SELECT count(*) FROM stay AS s WHERE s.read < m.msg_id AND {_AROUND}),
+SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= {_READ_FROM} AND {_AROUND}),
+    (SELECT count(*) FROM stay AS s WHERE s.read < {_READ_FROM} AND {_AROUND}),
     (SELECT json_group_array(xid) FROM (
         SELECT u.xid AS xid FROM stay AS s CROSS JOIN timeline AS u ON u.id = s.usr
-        WHERE s.read >= m.msg_id AND {_AROUND} AND u.xid > ?3 ORDER BY u.xid LIMIT ?4))
+        WHERE s.read >= {_READ_FROM} AND {_AROUND} AND u.xid > ?3 ORDER BY u.xid LIMIT ?4))
 FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target AND t.app = ?1 WHERE m.msg_id = ?2 AND m.peer = 0
 """
 
@@ -206,6 +215,11 @@ def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:
         (msg_id, app),
     )
     return to_message(msgspec.json.decode(found[0])) if found else None
+
+
+def targets(conn: sqlite3.Connection, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+    """Name whom messages that lie side by side went to: their ids by xid."""
+    return {xid: msg_id for msg_id, xid in table(conn, _TARGETS, (first_msg_id, last_msg_id, app))}
 
 
 def readers(conn: sqlite3.Connection, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:

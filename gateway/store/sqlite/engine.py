@@ -32,6 +32,7 @@ from gateway.store.sqlite import conversations, directory, hours, jobs, pages, p
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.credentials import Credentials
+from gateway.store.sqlite.files import Filing
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
@@ -51,7 +52,7 @@ _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowEr
 _DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
-class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence):
+class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, Filing):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
@@ -326,6 +327,10 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence):
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""
         return await self._read(lambda conn: conversations.message(conn, app, msg_id))
+
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+        """Name the targets of messages."""
+        return await self._read(lambda conn: conversations.targets(conn, app, first_msg_id, last_msg_id))
 
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message."""

@@ -9,22 +9,21 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
-from gateway.store.base import Party
+from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.receipts import (
     RECEIPT_RANGE,
-    SEEN_STEP_MS,
     Move,
     delivered_by,
     delivered_in_group,
     furthest,
     ranges,
 )
-from gateway.store.rows import NOTICE
+from gateway.store.rows import NOTICE, SETTLED
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.many import Many
 from gateway.store.sqlite.rooms import is_room
-from gateway.store.sqlite.stays import others_reach
+from gateway.store.sqlite.stays import at_seq, others_reach, place_of
 
 _CURSORS = Many(
     "INSERT INTO cursor (usr, sn, t, seq) SELECT d.usr, d.sn, j.column3, j.column4 FROM (VALUES",
@@ -76,8 +75,8 @@ SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
     CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.shown = 1 AND m.sender <> json_extract(j.value, '$[3]')
     CROSS JOIN timeline AS g ON g.id = e.t
     WHERE e.kind = {EntryKind.MESSAGE:d}
-        AND NOT {others_reach("delivered", "e.t", "e.seq", "e.seq", "m.sender")}
-        AND NOT {others_reach("read", "e.t", "m.msg_id", "e.seq", "m.sender")}
+        AND NOT {others_reach("delivered", "e.t", "e.seq", at_seq("e.seq"), "m.sender")}
+        AND NOT {others_reach("read", "e.t", "m.msg_id", at_seq("e.seq"), "m.sender")}
     GROUP BY e.t, m.sender)
 """
 _PUT_GROUP_OFF = f"""
@@ -95,10 +94,10 @@ _MOVE_STAYS = Many(
 
 def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
     """Move cursors and *delivered* up by one flush of acks; return whose messages became DELIVERED."""
-    _CURSORS.run(conn, [(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks])
-    # One row for each device, of however many timelines.
-    seen = {(a.user_id, a.device_sn): a.at for a in acks}
-    _SEEN.run(conn, [(user_id, sn, at) for (user_id, sn), at in seen.items()])
+    # In the order of the keys, here and below: whoever comes next is nearly always on the page that was just found,
+    # while devices ack in no order at all.
+    _CURSORS.run(conn, sorted([(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks]))
+    _SEEN.run(conn, [(a.user_id, a.device_sn, a.at) for a in acks if a.at])
     own, group = furthest(acks)
     return [*_advance_own(conn, own), *_advance_groups(conn, group)]
 
@@ -108,7 +107,7 @@ def _advance_own(conn: sqlite3.Connection, acks: dict[int, Ack]) -> list[StatusC
         return []
     moved = [
         (user_id, max(delivered, acks[user_id].seq - RECEIPT_RANGE), acks[user_id].seq)
-        for user_id, delivered in _OWN_BEFORE.read(conn, [(user_id,) for user_id in acks])
+        for user_id, delivered in _OWN_BEFORE.read(conn, [(user_id,) for user_id in sorted(acks)])
         if delivered < acks[user_id].seq
     ]
     if not moved:
@@ -126,7 +125,7 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
         return []
     stays: list[tuple[int, int]] = []
     moves: dict[int, list[Move]] = {}
-    for grp, usr, stay_id, delivered in _STAYS_BEFORE.read(conn, [(u, g) for g, u in acks]):
+    for grp, usr, stay_id, delivered in _STAYS_BEFORE.read(conn, sorted([(u, g) for g, u in acks])):
         ack = acks[grp, usr]
         if ack.seq > delivered:
             stays.append((stay_id, ack.seq))
@@ -136,7 +135,7 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
     asked = [(grp, *told) for grp, moved in moves.items() for told in ranges(moved)]
     found = table(conn, _GROUP_CHANGES, (rows(asked),))
     changes = [delivered_in_group(moves[grp], *told) for grp, *told in found]
-    _MOVE_STAYS.run(conn, stays)
+    _MOVE_STAYS.run(conn, sorted(stays))
     return changes
 
 
@@ -194,7 +193,7 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         f"""SELECT max(msg_id) FROM (
             SELECT msg_id, flags FROM message
             WHERE target = ? AND peer = ? AND shown = 1 AND msg_id > ? AND msg_id <= ?
-            ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) WHERE flags & {NOTICE} = 0""",
+            ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) WHERE flags & {NOTICE | SETTLED} = 0""",
         (mark.user_id, mark.opposite_id, before, position),
     )[0]
     changes = []
@@ -235,10 +234,11 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         for sender, msg_id in conn.execute(
             f"""SELECT sender, max(msg_id) FROM (
                 SELECT sender, msg_id FROM (
-                    SELECT m.sender, m.msg_id, m.seq FROM message AS m
+                    SELECT m.sender, m.msg_id, m.flags, m.seq FROM message AS m
                     WHERE m.target = ?1 AND m.peer = 0 AND m.shown = 1 AND m.msg_id > ?2 AND m.msg_id <= ?3
                     ORDER BY m.msg_id DESC LIMIT ?5) AS m
-                WHERE m.sender <> ?4 AND NOT {others_reach("read", "?1", "m.msg_id", "m.seq", "m.sender")}
+                WHERE m.sender <> ?4 AND m.flags & {SETTLED} = 0
+                    AND NOT {others_reach("read", "?1", "m.msg_id", place_of("m"), "m.sender")}
                 UNION ALL
                 SELECT sender, msg_id FROM (
                     SELECT sender, msg_id FROM message
