@@ -14,6 +14,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Message, Scope
 from gateway.store.base import Record
 from gateway.store.hours import HOUR_MS
+from tests.postgres import drop_database
 from tests.store.stage import LIMITS, MIB, NOW, Stage
 
 HOUR = NOW // HOUR_MS * HOUR_MS
@@ -170,3 +171,18 @@ async def test_whatever_comes(engine: str, tmp_path: Path, seed: int) -> None:
             expected = sorted(msg_id for msg_id, sent in times.items() if at <= sent < at + HOUR_MS)
             assert await ids(stage, at, limit=chance.choice([1, 2, 5, 100])) == expected
         assert stage.check() == []
+
+
+async def test_ids_that_were_drawn_first_and_come_last(tmp_path: Path) -> None:
+    """On PostgreSQL a batch may have drawn lower ids than the one that an hour began with, and commit after it."""
+    async with Stage("postgres", tmp_path / "late") as stage:
+        await stage.users(1, 2)
+        # As if the other had drawn far higher ones.
+        await stage.alter(
+            f"INSERT INTO hour (hour, first, last) VALUES ({HOUR // HOUR_MS}, 4000000, 4194303)"
+        )
+        first = (await stage.send(1, 2)).first_msg_id
+        assert first < 4000000
+        assert await ids(stage) == [first]
+        assert await stage.ask("SELECT first, last FROM hour") == [(first, 4194303)]
+    await drop_database(tmp_path / "late")
