@@ -90,6 +90,7 @@ class Files:
         self._days = days
         self._uploads = 0
         self._downloads = 0
+        self._flow = Flow(limits.upload_bytes_per_s_max)
         # Thumbnails under way: whoever asks for the same one waits for it too.
         self._making: dict[str, asyncio.Task[Shown]] = {}
         self._strays_swept_at = 0
@@ -110,7 +111,7 @@ class Files:
             raise Problem(Kind.OVERLOADED, "too many uploads at once", retry_after_ms=_RETRY_AFTER_MS)
         self._uploads += 1
         try:
-            return await self._keep(app, order, name, _Counted(chunks, order.box, limits))
+            return await self._keep(app, order, name, _Counted(chunks, order.box, self._flow, limits))
         finally:
             self._uploads -= 1
 
@@ -264,12 +265,34 @@ class Files:
         self._blobs.close()
 
 
+class Flow:
+    """Lets so many bytes pass in a second, however many have some: those who wait take turns.
+
+    What comes in faster waits in the kernel and with whoever sends it, and messages are sent in between.
+    """
+
+    def __init__(self, bytes_per_s: int) -> None:
+        self._s_per_byte = 1 / bytes_per_s
+        self._free_at = 0.0
+
+    async def pass_on(self, count: int) -> None:
+        """Return when so many bytes may pass."""
+        now = asyncio.get_running_loop().time()
+        wait_s = self._free_at - now
+        self._free_at = max(self._free_at, now) + count * self._s_per_byte
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+
 class _Counted:
     """Chunks on their way in, which may not be more bytes than so many; and the box that is told with them."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], box: Callable[[], Box], limits: Limits) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], box: Callable[[], Box], flow: Flow, limits: Limits
+    ) -> None:
         self._chunks = chunks
         self._find_box = box
+        self._flow = flow
         self._limits = limits
         self.box = Box(0, 0)
         self.size = 0
@@ -280,6 +303,7 @@ class _Counted:
             self.size += len(chunk)
             if self.size > most:
                 raise Problem(Kind.TOO_LARGE, f"file: it may have {most} bytes")
+            await self._flow.pass_on(len(chunk))
             yield chunk
         # Judged here, so that with what is refused nothing is kept.
         self.box = self._find_box()

@@ -66,6 +66,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     file_bytes_max: int = 10 * 1024 * 1024
     file_name_bytes_max: int = 255
     uploads_max: int = 256
+    upload_bytes_per_s_max: int = 32 * 1024 * 1024
     downloads_max: int = 1_000
     form_parts_max: int = 16
     form_part_bytes_max: int = 4 * 1024
@@ -124,6 +125,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # Caches and queues of the process.
     cached_facts_max: int = 100_000
     cached_principals_max: int = 20_000
+    cached_recents_max: int = 100_000
+    cached_history_bytes_max: int = 16 * 1024 * 1024
     remembered_online_max: int = 10_000
     readers: int = 2
     hint_bytes_max: int = 8 * 1024

@@ -448,10 +448,14 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
         """Page a conversation towards older from `start` (0: newest); `NOT_A_MEMBER` for a group one is not in.
 
         Of a chatroom anybody sees what it keeps; `GROUP_BLOCKED` for who is kept out, `GROUP_UNKNOWN` once it ended.
+        The page may be told again: it is not to be changed.
         """
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
-        """List a user's conversations that have a visible message, newest first; of one group only where named."""
+        """List a user's conversations that have a visible message, newest first; of one group only where named.
+
+        The list may be told again: it is not to be changed.
+        """
 
     async def hour(
         self, app: int, from_ms: int, to_ms: int, after_msg_id: int, limit: int, bytes_max: int

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.clock import now_ms
-from gateway.core.files import DAY_MS, FileOrder, Shown, Uploaded
+from gateway.core.files import DAY_MS, FileOrder, Flow, Shown, Uploaded
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.files import Box, Thumb
 from gateway.domain.limits import Limits
@@ -318,3 +318,12 @@ class TestGoing:
         with refused(Kind.STORE_FAILED):
             await upload(stage)
         assert len(held(stage)) == 1
+
+
+async def test_all_uploads_together_have_so_many_bytes_a_second() -> None:
+    """However many there are: the last of them waits for all that came before it."""
+    loop = asyncio.get_running_loop()
+    flow = Flow(1_000_000)
+    began = loop.time()
+    await asyncio.gather(*(flow.pass_on(10_000) for _ in range(21)))
+    assert 0.2 <= loop.time() - began < 2.0

@@ -30,6 +30,7 @@ from gateway.store.run import Moving, Named, Run, blockable, named, receiving
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.hours import cover
@@ -39,6 +40,7 @@ from gateway.store.sqlite.newest import Newest, Pair
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
+from gateway.store.sqlite.touched import Touched
 
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
 _NEXT = f"""
@@ -100,6 +102,7 @@ def append_batch(
     batch_key: str,
     limits: Limits,
     newest: Newest,
+    changing: Changing,
     answers: list[Answer],
 ) -> None:
     """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
@@ -112,19 +115,22 @@ def append_batch(
         answers += appending.append(batch)
         next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
-        conn.execute("COMMIT")
+        with changing.committing(appending.touched):
+            conn.execute("COMMIT")
+            # With it: what is newest of a list is read there.
+            newest.note(told, appending.brought, next_msg_id)
     except BaseException:
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
-    newest.note(told, appending.brought, next_msg_id)
 
 
 class _Batch:
     """The drafts of one batch.
 
-    `brought` are the newest messages of conversations by those appended so far. `next_msg_id` is kept in the table
-    only when somebody looks there (0: it is), which at the end of a batch goes with what else it notes.
+    `brought` are the newest messages of conversations by those appended so far, `touched` is what they change.
+    `next_msg_id` is kept in the table only when somebody looks there (0: it is), which at the end of a batch goes with
+    what else it notes.
     """
 
     def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest) -> None:
@@ -132,6 +138,7 @@ class _Batch:
         self._limits = limits
         self._newest = newest
         self.brought: dict[Pair, int] = {}
+        self.touched = Touched()
         self.next_msg_id = 0
 
     def append(self, batch: Sequence[Draft]) -> list[Answer]:
@@ -156,6 +163,7 @@ class _Batch:
         answers = run.append()
         self.next_msg_id = run.next_msg_id
         self.brought.update(run.conversations)
+        self.touched.messages += run.messages
         return answers
 
     def _import(self, draft: ImportDraft) -> Answer:
@@ -163,6 +171,7 @@ class _Batch:
         answer = run.bring(draft)
         self.next_msg_id = run.next_msg_id
         self.brought.update(run.conversations)
+        self.touched.messages += run.messages
         return answer
 
     def _keep_next_id(self) -> None:
@@ -171,6 +180,11 @@ class _Batch:
             self.next_msg_id = 0
 
     def _other(self, draft: Draft) -> Answer:
+        answer = self._append(draft)
+        self.touched.note(self._conn, draft, answer)
+        return answer
+
+    def _append(self, draft: Draft) -> Answer:
         conn, limits = self._conn, self._limits
         self._keep_next_id()
         match draft:
@@ -227,6 +241,11 @@ class _Run:
     def conversations(self) -> Mapping[Pair, int]:
         """The conversations of two users that messages were appended to, with the newest of them."""
         return self._run.conversations
+
+    @property
+    def messages(self) -> Sequence[tuple[int, ...]]:
+        """The messages that were appended, as rows of their table."""
+        return self._run.messages
 
     @property
     def next_msg_id(self) -> int:
