@@ -30,6 +30,7 @@ TABLES = {
     "device": "device",
     "block": "block",
     "contact": "contact",
+    "listed": "listed",
     "group": "grp",
     "stay": "stay",
     "ban": "ban",

@@ -84,6 +84,10 @@ _LINES = (
     FROM timeline AS t JOIN stay AS s ON s.usr = t.id WHERE {_OF}
     """,
     f"""
+    SELECT 'listed' AS type, {_xid("l.grp")} AS group_id, t.xid AS user_id, l.at
+    FROM timeline AS t JOIN listed AS l ON l.usr = t.id WHERE {_OF}
+    """,
+    f"""
     SELECT 'ban' AS type, {_xid("b.grp")} AS group_id, t.xid AS user_id, b.until, b.at
     FROM ban AS b JOIN timeline AS t ON t.id = b.usr WHERE {_OF}
     """,

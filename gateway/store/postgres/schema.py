@@ -294,6 +294,14 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE stay ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX stay_trusted ON stay (grp, usr) WHERE trusted = 1;
+    -- Whom an app lists as members of a chatroom; who hears it is who is connected.
+    CREATE TABLE listed (
+        grp BIGINT NOT NULL,
+        usr BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (grp, usr)
+    );
+    CREATE INDEX listed_usr ON listed (usr, grp);
     CREATE TABLE alias (
         dialect TEXT COLLATE "C" NOT NULL,
         name TEXT COLLATE "C" NOT NULL,

@@ -29,6 +29,7 @@ from gateway.store.run import Moving, Named, Run, blockable, named, receiving
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows
@@ -37,6 +38,7 @@ from gateway.store.sqlite.newest import Newest, Pair
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
+from gateway.store.sqlite.touched import Touched
 
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
 _NEXT = f"""
@@ -69,19 +71,27 @@ _HEADS = Many(
     "(?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (id) DO UPDATE SET head = excluded.head, last = excluded.last",
 )
+# ROLLBACK: a row that is refused undoes the whole transaction, as its batch is then undone anyway. Of a statement that
+# may have to be undone by itself SQLite first copies each page that it is going to change to a file.
 _BODIES = Many(
-    "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES", "(?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR ROLLBACK INTO body (id, refs, size, content, attachment, config, ext) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?)",
 )
 _MESSAGES = Many(
-    "INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown) VALUES",
+    """INSERT OR ROLLBACK INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
+    VALUES""",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
 )
 _ENTRIES = Many(
-    "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
+    "INSERT OR ROLLBACK INTO entry (t, seq, kind, msg_id, data) VALUES",
+    f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')",
+)
+_HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
+_DEDUP = Many(
+    "INSERT OR ROLLBACK INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)"
 )
 _HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
 _IMPORTED = Many("INSERT INTO imported (msg_id, shown_at, place) VALUES", "(?, ?, ?)")
-_DEDUP = Many("INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
 
 
 def append_batch(
@@ -90,6 +100,7 @@ def append_batch(
     batch_key: str,
     limits: Limits,
     newest: Newest,
+    changing: Changing,
     answers: list[Answer],
 ) -> None:
     """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
@@ -102,19 +113,22 @@ def append_batch(
         answers += appending.append(batch)
         next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
-        conn.execute("COMMIT")
+        with changing.committing(appending.touched):
+            conn.execute("COMMIT")
+            # With it: what is newest of a list is read there.
+            newest.note(told, appending.brought, next_msg_id)
     except BaseException:
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
-    newest.note(told, appending.brought, next_msg_id)
 
 
 class _Batch:
     """The drafts of one batch.
 
-    `brought` are the newest messages of conversations by those appended so far. `next_msg_id` is kept in the table
-    only when somebody looks there (0: it is), which at the end of a batch goes with what else it notes.
+    `brought` are the newest messages of conversations by those appended so far, `touched` is what they change.
+    `next_msg_id` is kept in the table only when somebody looks there (0: it is), which at the end of a batch goes with
+    what else it notes.
     """
 
     def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest) -> None:
@@ -122,6 +136,7 @@ class _Batch:
         self._limits = limits
         self._newest = newest
         self.brought: dict[Pair, int] = {}
+        self.touched = Touched()
         self.next_msg_id = 0
 
     def append(self, batch: Sequence[Draft]) -> list[Answer]:
@@ -146,6 +161,7 @@ class _Batch:
         answers = run.append()
         self.next_msg_id = run.next_msg_id
         self.brought.update(run.conversations)
+        self.touched.messages += run.messages
         return answers
 
     def _import(self, draft: ImportDraft) -> Answer:
@@ -153,6 +169,7 @@ class _Batch:
         answer = run.bring(draft)
         self.next_msg_id = run.next_msg_id
         self.brought.update(run.conversations)
+        self.touched.messages += run.messages
         return answer
 
     def _keep_next_id(self) -> None:
@@ -161,6 +178,11 @@ class _Batch:
             self.next_msg_id = 0
 
     def _other(self, draft: Draft) -> Answer:
+        answer = self._append(draft)
+        self.touched.note(self._conn, draft, answer)
+        return answer
+
+    def _append(self, draft: Draft) -> Answer:
         conn, limits = self._conn, self._limits
         self._keep_next_id()
         match draft:
@@ -213,6 +235,11 @@ class _Run:
     def conversations(self) -> Mapping[Pair, int]:
         """The conversations of two users that messages were appended to, with the newest of them."""
         return self._run.conversations
+
+    @property
+    def messages(self) -> Sequence[tuple[int, ...]]:
+        """The messages that were appended, as rows of their table."""
+        return self._run.messages
 
     @property
     def next_msg_id(self) -> int:

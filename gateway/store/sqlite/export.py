@@ -90,6 +90,10 @@ _LINES = (
     FROM timeline AS t CROSS JOIN stay AS s ON s.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
     f"""
+    SELECT json_object('type', 'listed', 'group_id', {_xid("l.grp")}, 'user_id', t.xid, 'at', l.at)
+    FROM timeline AS t CROSS JOIN listed AS l ON l.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+    """,
+    f"""
     SELECT json_object('type', 'ban', 'group_id', {_xid("b.grp")}, 'user_id', t.xid, 'until', b.until, 'at', b.at)
     FROM ban AS b CROSS JOIN timeline AS t ON t.id = b.usr WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
