@@ -86,7 +86,6 @@ _ENTRIES = Many(
     "INSERT OR ROLLBACK INTO entry (t, seq, kind, msg_id, data) VALUES",
     f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')",
 )
-_HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
 _DEDUP = Many(
     "INSERT OR ROLLBACK INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)"
 )
