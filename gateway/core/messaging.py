@@ -183,7 +183,7 @@ class Messaging:
             case Refused(kind, sentence):
                 raise Problem(kind, sentence)
             case Stale() | Imported() | Changed() | Started() | Stepped():
-                self._judging.facts.forget(principal.app, order.targets, sender)
+                self._judging.facts.overtaken(principal.app, order.targets, sender)
                 return None
 
     def _draft(
