@@ -118,7 +118,7 @@ class Files:
     async def _keep(self, app: App, order: FileOrder, name: str, counted: _Counted) -> Uploaded:
         # Random, not counted: whoever knows one knows no other.
         number, secret = str(uuid.uuid4()), secrets.token_urlsafe(_SECRET_BYTES)
-        key = _key(app.id, number)
+        key = key_of(app.id, number)
         await self._blobs.put(key, counted.stream())
         file = File(
             uuid=number,
@@ -151,7 +151,7 @@ class Files:
             raise _unknown()
         if file.restricted and not hmac.compare_digest(_digest(secret or ""), file.secret_digest):
             raise Problem(Kind.FORBIDDEN, "this file is restricted, and the share-secret is not its own")
-        return Shown(file, _key(file.app, file.uuid), file.type, file.size, file.uuid)
+        return Shown(file, key_of(file.app, file.uuid), file.type, file.size, file.uuid)
 
     async def thumbnail(self, original: Shown) -> Shown:
         """Find or make the thumbnail of a file: the original where it is small, or cannot be read.
@@ -233,7 +233,7 @@ class Files:
         while gone := await self._store.drop_files(before, limits.sweep_page_max):
             # The rows go first: bytes that are left behind here are strays.
             for app, number in gone:
-                await self._blobs.delete([_key(app, number), f"{_key(app, number)}.thumb"])
+                await self._blobs.delete([key_of(app, number), f"{key_of(app, number)}.thumb"])
             removed += len(gone)
             if len(gone) < limits.sweep_page_max:
                 break
@@ -316,13 +316,13 @@ async def _whole(data: bytes) -> AsyncGenerator[bytes, None]:
         yield data
 
 
-def _key(app: int, number: str) -> str:
+def key_of(app: int, number: str) -> str:
     """Where the bytes of a file are: folders of thousands of files are slow to look into."""
     return f"{app}/{number[:2]}/{number}"
 
 
 def _thumb_key(file: File) -> str:
-    return f"{_key(file.app, file.uuid)}.thumb"
+    return f"{key_of(file.app, file.uuid)}.thumb"
 
 
 def _number(key: str) -> str:
