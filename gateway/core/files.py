@@ -20,6 +20,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.files import Box, Depicts, File, Thumb, file_name, media_type
 from gateway.domain.limits import Limits
 from gateway.domain.model import App
+from gateway.outlet.base import Fetcher
 from gateway.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Files:
         store: Store,
         blobs: Blobs,
         thumbnails: Thumbnails,
+        fetcher: Fetcher,
         limits: Limits,
         clock_ms: Callable[[], int],
         *,
@@ -85,6 +87,7 @@ class Files:
         self._store = store
         self._blobs = blobs
         self._thumbnails = thumbnails
+        self._fetcher = fetcher
         self._limits = limits
         self._now = clock_ms
         self._days = days
@@ -114,6 +117,27 @@ class Files:
             return await self._keep(app, order, name, _Counted(chunks, order.box, self._flow, limits))
         finally:
             self._uploads -= 1
+
+    async def fetch(self, app: App, url: str, uploader: int, box: Box) -> Uploaded:
+        """Fetch a file from a public address and keep it, unrestricted, under the name that its URL ends with.
+
+        Raises:
+            Problem: `BAD_PARAMETER` where it cannot be had or is too large, and what `upload` raises besides.
+        """
+        async with self._fetcher.fetch(url) as found:
+            order = FileOrder(
+                name=file_name(found.name, self._limits.file_name_bytes_max) or "file",
+                type=found.type,
+                restricted=False,
+                box=lambda: box,
+                uploader=uploader,
+            )
+            try:
+                return await self.upload(app, order, found.chunks)
+            except Problem as problem:
+                if problem.kind is not Kind.TOO_LARGE:
+                    raise
+                raise Problem(Kind.BAD_PARAMETER, f"url: {problem.sentence}") from problem
 
     async def _keep(self, app: App, order: FileOrder, name: str, counted: _Counted) -> Uploaded:
         # Random, not counted: whoever knows one knows no other.
