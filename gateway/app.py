@@ -239,6 +239,7 @@ class Gateway:
             config.limits,
             Settings(
                 public_url=config.edge.public_url,
+                retention_days=config.retention.days,
                 **{name: getattr(config.agora, name) for name in config.agora.__struct_fields__},
             ),
             self._answering.switch,

@@ -123,6 +123,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # Caches and queues of the process.
     cached_facts_max: int = 100_000
     cached_principals_max: int = 20_000
+    cached_recents_max: int = 100_000
+    cached_history_bytes_max: int = 16 * 1024 * 1024
     remembered_online_max: int = 10_000
     readers: int = 2
     hint_bytes_max: int = 8 * 1024

@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.domain.drafts import Answer, Appended, DeleteDraft, Draft, JobDraft, MessageDraft, StepDraft
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    DeleteDraft,
+    Draft,
+    ImportDraft,
+    JobDraft,
+    MessageDraft,
+    StepDraft,
+)
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State
@@ -20,6 +29,7 @@ from gateway.store.run import Moving, Named, Run, blockable, named, receiving
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows
@@ -28,6 +38,7 @@ from gateway.store.sqlite.newest import Newest, Pair
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
+from gateway.store.sqlite.touched import Touched
 
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
 _NEXT = f"""
@@ -60,18 +71,26 @@ _HEADS = Many(
     "(?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (id) DO UPDATE SET head = excluded.head, last = excluded.last",
 )
+# ROLLBACK: a row that is refused undoes the whole transaction, as its batch is then undone anyway. Of a statement that
+# may have to be undone by itself SQLite first copies each page that it is going to change to a file.
 _BODIES = Many(
-    "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES", "(?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR ROLLBACK INTO body (id, refs, size, content, attachment, config, ext) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?)",
 )
 _MESSAGES = Many(
-    "INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown) VALUES",
+    """INSERT OR ROLLBACK INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
+    VALUES""",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
 )
 _ENTRIES = Many(
-    "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
+    "INSERT OR ROLLBACK INTO entry (t, seq, kind, msg_id, data) VALUES",
+    f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')",
+)
+_DEDUP = Many(
+    "INSERT OR ROLLBACK INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)"
 )
 _HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
-_DEDUP = Many("INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
+_IMPORTED = Many("INSERT INTO imported (msg_id, shown_at, place) VALUES", "(?, ?, ?)")
 
 
 def append_batch(
@@ -80,6 +99,7 @@ def append_batch(
     batch_key: str,
     limits: Limits,
     newest: Newest,
+    changing: Changing,
     answers: list[Answer],
 ) -> None:
     """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
@@ -92,19 +112,22 @@ def append_batch(
         answers += appending.append(batch)
         next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
-        conn.execute("COMMIT")
+        with changing.committing(appending.touched):
+            conn.execute("COMMIT")
+            # With it: what is newest of a list is read there.
+            newest.note(told, appending.brought, next_msg_id)
     except BaseException:
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
-    newest.note(told, appending.brought, next_msg_id)
 
 
 class _Batch:
     """The drafts of one batch.
 
-    `brought` are the newest messages of conversations by those appended so far. `next_msg_id` is kept in the table
-    only when somebody looks there (0: it is), which at the end of a batch goes with what else it notes.
+    `brought` are the newest messages of conversations by those appended so far, `touched` is what they change.
+    `next_msg_id` is kept in the table only when somebody looks there (0: it is), which at the end of a batch goes with
+    what else it notes.
     """
 
     def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest) -> None:
@@ -112,6 +135,7 @@ class _Batch:
         self._limits = limits
         self._newest = newest
         self.brought: dict[Pair, int] = {}
+        self.touched = Touched()
         self.next_msg_id = 0
 
     def append(self, batch: Sequence[Draft]) -> list[Answer]:
@@ -136,7 +160,16 @@ class _Batch:
         answers = run.append()
         self.next_msg_id = run.next_msg_id
         self.brought.update(run.conversations)
+        self.touched.messages += run.messages
         return answers
+
+    def _import(self, draft: ImportDraft) -> Answer:
+        run = _Run(self._conn, [draft.message], self._limits)
+        answer = run.bring(draft)
+        self.next_msg_id = run.next_msg_id
+        self.brought.update(run.conversations)
+        self.touched.messages += run.messages
+        return answer
 
     def _keep_next_id(self) -> None:
         if self.next_msg_id:
@@ -144,11 +177,18 @@ class _Batch:
             self.next_msg_id = 0
 
     def _other(self, draft: Draft) -> Answer:
+        answer = self._append(draft)
+        self.touched.note(self._conn, draft, answer)
+        return answer
+
+    def _append(self, draft: Draft) -> Answer:
         conn, limits = self._conn, self._limits
         self._keep_next_id()
         match draft:
             case MessageDraft():
                 return self._messages([draft])[0]
+            case ImportDraft():
+                return self._import(draft)
             case GroupChange():
                 return append_group_change(conn, draft, limits)
             case JobDraft():
@@ -196,6 +236,11 @@ class _Run:
         return self._run.conversations
 
     @property
+    def messages(self) -> Sequence[tuple[int, ...]]:
+        """The messages that were appended, as rows of their table."""
+        return self._run.messages
+
+    @property
     def next_msg_id(self) -> int:
         """The id of the message after those that were appended."""
         return self._run.next_msg_id
@@ -206,6 +251,18 @@ class _Run:
         if self._run.bodies:
             self._write()
         return answers
+
+    def bring(self, draft: ImportDraft) -> Answer:
+        """Judge an import as what it brings, and write its rows."""
+        refused = self._run.judge(draft.message)
+        if refused is not None:
+            return refused
+        for party in self._run.unknown(draft.message):
+            self._make(party, draft.message.at)
+        answer = self._run.bring(draft)
+        self._write()
+        _IMPORTED.run(self._conn, self._run.imported)
+        return answer
 
     def _read_keys(
         self, parties: Mapping[Named, Moving], last_key: str
@@ -226,12 +283,15 @@ class _Run:
 
     def _number(self, draft: MessageDraft) -> Appended:
         for party in self._run.unknown(draft):
-            if not self._next_id:
-                self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
-            self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
-            self._made.append((self._next_id, party, draft.at))
-            self._next_id += 1
+            self._make(party, draft.at)
         return self._run.number(draft)
+
+    def _make(self, party: Named, at: int) -> None:
+        if not self._next_id:
+            self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
+        self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
+        self._made.append((self._next_id, party, at))
+        self._next_id += 1
 
     def _write(self) -> None:
         conn, run = self._conn, self._run

@@ -7,12 +7,15 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 import msgspec
 
 from gateway.domain.limits import Limits
+
+if TYPE_CHECKING:
+    from gateway.store.sqlite.touched import Touched
 
 T = TypeVar("T")
 
@@ -46,8 +49,11 @@ class Lanes(ABC):
         """Run `work` on a reader for what devices, tokens and this node itself need."""
 
     @abstractmethod
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone."""
+    async def _write(self, work: Callable[[sqlite3.Connection], T], touched: Touched | None = None) -> T:
+        """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone.
+
+        `touched` is what it changes of conversations; where it is not given, that may be anything.
+        """
 
 
 async def open_lane(path: Path, *, readonly: bool) -> Lane:
