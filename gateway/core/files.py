@@ -33,6 +33,7 @@ SMALL_BYTES = 10_000
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SECRET_BYTES = 32
 _RETRY_AFTER_MS = 1_000
+_CLOSE_S = 1.0
 _MEDIA_TYPES = {Thumb.JPEG: "image/jpeg", Thumb.PNG: "image/png"}
 
 
@@ -91,7 +92,7 @@ class Files:
         self._limits = limits
         self._now = clock_ms
         self._days = days
-        self._uploads = 0
+        self._uploads: set[asyncio.Task[object]] = set()
         self._downloads = 0
         self._flow = Flow(limits.upload_bytes_per_s_max)
         # Thumbnails under way: whoever asks for the same one waits for it too.
@@ -110,13 +111,15 @@ class Files:
         name = file_name(order.name, limits.file_name_bytes_max)
         if not name:
             raise Problem(Kind.BAD_PARAMETER, "file: it has no name")
-        if self._uploads >= limits.uploads_max:
+        if len(self._uploads) >= limits.uploads_max:
             raise Problem(Kind.OVERLOADED, "too many uploads at once", retry_after_ms=_RETRY_AFTER_MS)
-        self._uploads += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._uploads.add(task)
         try:
             return await self._keep(app, order, name, _Counted(chunks, order.box, self._flow, limits))
         finally:
-            self._uploads -= 1
+            self._uploads.discard(task)
 
     async def fetch(self, app: App, url: str, uploader: int, box: Box) -> Uploaded:
         """Fetch a file from a public address and keep it, unrestricted, under the name that its URL ends with.
@@ -287,11 +290,12 @@ class Files:
             log.info("%d blobs that belonged to no file are removed", removed)
 
     async def close(self) -> None:
-        """End what is under way."""
-        making = list(self._making.values())
-        for task in making:
+        """Cut what is under way: it had its time."""
+        under_way = [*self._making.values(), *self._uploads]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*making, return_exceptions=True)
+        if under_way:
+            await asyncio.wait(under_way, timeout=_CLOSE_S)
         await self._thumbnails.close()
         self._blobs.close()
 
