@@ -7,7 +7,7 @@ nobody else can change it (design §4).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from gateway.domain.drafts import Answer, MessageDraft
 from gateway.domain.limits import Limits
@@ -21,7 +21,7 @@ from gateway.store.postgres.related import find_related, mark
 from gateway.store.postgres.rooms import trim
 from gateway.store.postgres.texts import count
 from gateway.store.related import Related
-from gateway.store.run import Moving, Named, Run, blockable, known_as, named, receiving
+from gateway.store.run import Moving, Named, Run, blockable, entries_of, known_as, named, receiving
 
 _BEGIN = """
 SELECT nextval('draft_id'), t.xid, CASE WHEN a.storage_bytes_max > 0 THEN a.storage_bytes_max - coalesce(
@@ -78,7 +78,7 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
     made = await lock_named(conn, draft.app, locked, make=draft.create)
     await keep_made(conn, draft.app, made, made, draft.at)
     parties: dict[Named, Moving] = {
-        (app, xid): Moving(*party) for app, xid, *party in await conn.fetch(_PARTIES, draft.app, list(xids))
+        (party[0], party[1]): Moving(*party) for party in await conn.fetch(_PARTIES, draft.app, list(xids))
     }
     related = Related(await find_related(conn, draft, limits.related_max), limits.related_max)
     run = Run(
@@ -91,11 +91,13 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
         next_msg_id=0,
         next_body_id=draft_id,
     )
-    refusal = run.judge(draft)
+    sender, targets = run.find(draft)
+    refusal = run.judge(draft, sender, targets)
     if refusal is not None:
         return refusal
     run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
-    answer = run.number(draft)
+    # Whoever was missing has been made.
+    answer = run.number(draft, cast("Moving", sender), cast("Sequence[Moving]", targets))
     await _write(conn, run, draft_id, related)
     passed = run.trimmable(limits.room_history_max)
     if passed:
@@ -110,15 +112,17 @@ async def _take_key(conn: Conn, draft: MessageDraft, draft_id: int) -> bool:
 
 
 async def _write(conn: Conn, run: Run, draft_id: int, related: Related) -> None:
-    moved = list(run.moved.values())
-    await conn.execute(_HEADS, [party.id for party in moved], [party.head for party in moved])
+    moved = run.moved()
+    await conn.execute(_HEADS, [party.id for party, _ in moved], [party.head for party, _ in moved])
     [body] = run.bodies
     await conn.execute(_BODY, *body)
     await conn.execute(_MESSAGES, *_columns(run.messages))
     await mark(conn, related.marks)
-    await conn.execute(_ENTRIES, *_columns(run.entries))
+    await conn.execute(_ENTRIES, *_columns(entries_of(moved)))
     if run.conversations:
-        pairs = [(usr, opp, last) for (usr, opp), last in run.conversations.items()]
+        pairs = [
+            (usr, opp, last) for usr, brought in run.conversations.items() for opp, last in brought.items()
+        ]
         await conn.execute(_CONVERSATIONS, *_columns(pairs))
     to_groups = [(target, msg_id) for msg_id, target, peer, *_ in run.messages if not peer]
     if to_groups:

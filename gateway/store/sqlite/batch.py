@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import msgspec
 
-from gateway.domain.drafts import Answer, Appended, DeleteDraft, Draft, JobDraft, MessageDraft, StepDraft
+from gateway.domain.drafts import Answer, DeleteDraft, Draft, JobDraft, MessageDraft, StepDraft
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import EntryKind, Scope, State
+from gateway.domain.model import EntryKind, Scope
 from gateway.store.related import Related
-from gateway.store.run import Moving, Named, Run, blockable, named, receiving
+from gateway.store.run import Brought, Moving, Named, Run, blockable, entries_of, receiving
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
+from gateway.store.sqlite.book import Book
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows
 from gateway.store.sqlite.many import Many
-from gateway.store.sqlite.newest import Newest, Pair
+from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
@@ -40,12 +42,6 @@ _LAST_BATCH = """
 UPDATE meta SET last_batch = ?, next_msg_id = max(next_msg_id, ?) RETURNING next_msg_id, swept_to
 """
 _NEXT_ID = "UPDATE meta SET next_msg_id = ?"
-_PARTIES = Many(
-    """SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last, t.state))
-    FROM (VALUES""",
-    "(?, ?)",
-    ") AS j CROSS JOIN timeline AS t ON t.app = j.column1 AND t.xid = j.column2",
-)
 _KEYS = Many(
     """SELECT json_group_array(json_array(d.sender, d.key, d.digest, d.first_msg_id, d.last_msg_id))
     FROM (VALUES""",
@@ -79,6 +75,7 @@ def append_batch(
     batch_key: str,
     limits: Limits,
     newest: Newest,
+    book: Book,
     answers: list[Answer],
 ) -> None:
     """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
@@ -87,16 +84,18 @@ def append_batch(
     """
     conn.execute("BEGIN IMMEDIATE")
     try:
-        appending = _Batch(conn, limits, newest)
+        appending = _Batch(conn, limits, newest, book)
         answers += appending.append(batch)
         next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
         conn.execute("COMMIT")
     except BaseException:
+        book.forget()
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
     newest.note(told, appending.brought, next_msg_id)
+    book.shrink()
 
 
 class _Batch:
@@ -106,11 +105,12 @@ class _Batch:
     only when somebody looks there (0: it is), which at the end of a batch goes with what else it notes.
     """
 
-    def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest) -> None:
+    def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest, book: Book) -> None:
         self._conn = conn
         self._limits = limits
         self._newest = newest
-        self.brought: dict[Pair, int] = {}
+        self._book = book
+        self.brought: Brought = {}
         self.next_msg_id = 0
 
     def append(self, batch: Sequence[Draft]) -> list[Answer]:
@@ -124,6 +124,8 @@ class _Batch:
             if run:
                 answers += self._messages(run)
                 run = []
+            # Whatever else there is moves timelines by itself.
+            self._book.forget()
             answers.append(self._other(draft))
         if run:
             answers += self._messages(run)
@@ -131,10 +133,14 @@ class _Batch:
 
     def _messages(self, drafts: Sequence[MessageDraft]) -> list[Answer]:
         self._keep_next_id()
-        run = _Run(self._conn, drafts, self._limits)
+        run = _Run(self._conn, drafts, self._limits, self._book)
         answers = run.append()
         self.next_msg_id = run.next_msg_id
-        self.brought.update(run.conversations)
+        if self.brought:
+            for usr, brought in run.conversations.items():
+                self.brought.setdefault(usr, {}).update(brought)
+        else:
+            self.brought = run.conversations
         return answers
 
     def _keep_next_id(self) -> None:
@@ -165,15 +171,15 @@ class _Batch:
 class _Run:
     """Message drafts that stand side by side in a batch, on their way into the tables."""
 
-    def __init__(self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft], limits: Limits) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft], limits: Limits, book: Book
+    ) -> None:
         self._conn = conn
         self._drafts = drafts
         self._history_max = limits.room_history_max
         apps = list({draft.app for draft in drafts})
         next_msg_id, next_body_id, last_key, any_block, room = one(conn, _NEXT, (rows(apps),))
-        parties = {
-            (app, xid): Moving(*party) for app, xid, *party in _PARTIES.read(conn, list(named(drafts)))
-        }
+        parties = book.read(conn, drafts)
         directed = receiving(drafts, parties)
         self._related = Related(find_related(conn, drafts, limits.related_max), limits.related_max)
         self._run = Run(
@@ -186,11 +192,11 @@ class _Run:
             next_msg_id=next_msg_id,
             next_body_id=next_body_id,
         )
-        self._made: list[tuple[int, Named, int]] = []
+        self._made: list[tuple[int, int, int]] = []
         self._next_id = 0
 
     @property
-    def conversations(self) -> Mapping[Pair, int]:
+    def conversations(self) -> Brought:
         """The conversations of two users that messages were appended to, with the newest of them."""
         return self._run.conversations
 
@@ -201,7 +207,7 @@ class _Run:
 
     def append(self) -> list[Answer]:
         """Judge and number every draft, write all rows, and answer per draft."""
-        answers = [self._run.judge(draft) or self._number(draft) for draft in self._drafts]
+        answers = [self._append(draft) for draft in self._drafts]
         if self._run.bodies:
             self._write()
         return answers
@@ -223,27 +229,41 @@ class _Run:
             for sender_id, key, digest, first, last in _KEYS.read(self._conn, wanted)
         }
 
-    def _number(self, draft: MessageDraft) -> Appended:
-        for party in self._run.unknown(draft):
+    def _append(self, draft: MessageDraft) -> Answer:
+        run = self._run
+        sender, targets = run.find(draft)
+        refusal = run.judge(draft, sender, targets)
+        if refusal is not None:
+            return refusal
+        if sender is None or None in targets:
+            self._make(draft)
+            sender, targets = run.find(draft)
+        return run.number(draft, cast("Moving", sender), cast("Sequence[Moving]", targets))
+
+    def _make(self, draft: MessageDraft) -> None:
+        """Let those come into being whom a draft names for the first time."""
+        for app, xid in self._run.unknown(draft):
             if not self._next_id:
                 self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
-            self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
-            self._made.append((self._next_id, party, draft.at))
+            self._run.add(Moving(app, xid, self._next_id))
+            self._made.append((self._next_id, app, draft.at))
             self._next_id += 1
-        return self._run.number(draft)
 
     def _write(self) -> None:
         conn, run = self._conn, self._run
+        moved = run.moved()
         if self._made:
-            _MAKE_USERS.run(conn, [(made, app, at) for made, (app, _), at in self._made])
+            _MAKE_USERS.run(conn, self._made)
         _BODIES.run(conn, run.bodies)
         _MESSAGES.run(conn, run.messages)
         mark(conn, self._related.marks)
         # In the order of the tree: the next place is mostly near the last one.
-        _ENTRIES.run(conn, sorted(run.entries))
+        _ENTRIES.run(conn, entries_of(moved))
         # In the order of the tree, too: by key.
         _DEDUP.run(conn, sorted(run.keys))
-        _HEADS.run(conn, run.heads())
+        _HEADS.run(
+            conn, [(party.id, party.app, party.xid, party.kind, party.head, party.last) for party, _ in moved]
+        )
         count(conn, run.stored)
         passed = run.trimmable(self._history_max)
         if passed:

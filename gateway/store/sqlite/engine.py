@@ -31,6 +31,7 @@ from gateway.store.errors import StoreError
 from gateway.store.sqlite import conversations, directory, jobs, pages, positions
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.book import Book
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
@@ -61,6 +62,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         self._writer = writer
         self._readers = Lookups(readers)
         self._newest = Newest(limits.conversations_behind_max)
+        self._book = Book(limits.parties_held_max)
         self._reading = 0
         self._doubtful = False
         self._failing = False
@@ -116,14 +118,16 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
 
     async def probe(self) -> None:
         """Commit for real: the only proof that the store can. An update that changes nothing writes nothing."""
-        await self._write(lambda conn: conn.execute("UPDATE meta SET probes = 1 - probes"))
+        await self._write(lambda conn: conn.execute("UPDATE meta SET probes = 1 - probes"), parties=False)
 
     # -- the writer's lane ------------------------------------------------------------------------------
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, parties: bool = True) -> T:
         """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone."""
 
         def visit(conn: sqlite3.Connection) -> T:
+            if parties:
+                self._book.forget()
             conn.execute("BEGIN IMMEDIATE")
             try:
                 result = work(conn)
@@ -194,7 +198,7 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
         answers: list[Answer] = []
         try:
             await self._writer.run(
-                lambda conn: append_batch(conn, batch, key, self._limits, self._newest, answers)
+                lambda conn: append_batch(conn, batch, key, self._limits, self._newest, self._book, answers)
             )
             self._works()
             return answers
@@ -233,12 +237,13 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
     async def advance(self, acks: Sequence[Ack]) -> Advanced:
         """Move cursors and *delivered* up."""
         held, replaced = self._sort(acks)
-        return Advanced(await self._write(lambda conn: positions.advance(conn, held)), replaced)
+        changes = await self._write(lambda conn: positions.advance(conn, held), parties=False)
+        return Advanced(changes, replaced)
 
     async def keep(self, devices: Sequence[Keep]) -> list[Attachment]:
         """Make devices kept."""
         held, replaced = self._sort(devices)
-        await self._write(lambda conn: positions.keep(conn, held, self._limits))
+        await self._write(lambda conn: positions.keep(conn, held, self._limits), parties=False)
         return replaced
 
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
@@ -249,12 +254,12 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
             self._newest.settle(conn, pairs, {})
             return [positions.read(conn, mark) for mark in marks]
 
-        return await self._write(work)
+        return await self._write(work, parties=False)
 
     async def reserve(self, count: int) -> int:
         """Take message ids."""
         sql = "UPDATE meta SET next_msg_id = next_msg_id + ?1 RETURNING next_msg_id - ?1"
-        first: int = await self._write(lambda conn: one(conn, sql, (count,))[0])
+        first: int = await self._write(lambda conn: one(conn, sql, (count,))[0], parties=False)
         return first
 
     async def jobs(self) -> list[Job]:

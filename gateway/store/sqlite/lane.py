@@ -46,8 +46,11 @@ class Lanes(ABC):
         """Run `work` on a reader for what devices, tokens and this node itself need."""
 
     @abstractmethod
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone."""
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, parties: bool = True) -> T:
+        """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone.
+
+        `parties`: it may move timelines, or make users and groups, or change what they are.
+        """
 
 
 async def open_lane(path: Path, *, readonly: bool) -> Lane:
