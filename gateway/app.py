@@ -10,17 +10,21 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from gateway.blobs.base import Blobs
+from gateway.blobstores import make_blobs
 from gateway.bus.base import Bus, Forget, ForgetGroup
 from gateway.buses import make_bus
 from gateway.clock import now_ms, ticks_ms
 from gateway.config import Config
 from gateway.control import ControlServer
+from gateway.core.accounts import Accounts
 from gateway.core.announcing import announce
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.erasing import Erasing
+from gateway.core.files import Files
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -39,6 +43,7 @@ from gateway.core.service import Core
 from gateway.core.signals import Signals
 from gateway.core.sweep import Sweep
 from gateway.core.tasks import Tasks
+from gateway.core.thumbnails import Thumbnails
 from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.drafts import Job
@@ -46,6 +51,9 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import App, User
 from gateway.edge.answering import Answering, Switch
 from gateway.edge.channel import Channel
+from gateway.edge.facades.agora.dispatch import Dialect
+from gateway.edge.facades.agora.routes import ROUTES
+from gateway.edge.facades.agora.settings import Settings
 from gateway.edge.metrics import metrics_route
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
@@ -70,7 +78,7 @@ PROBE_MS = 1_000
 class Gateway:
     """One running node. Made by `start`; `stop` drains it."""
 
-    def __init__(self, config: Config, store: Store, bus: Bus, worker: int = 0) -> None:
+    def __init__(self, config: Config, store: Store, bus: Bus, blobs: Blobs, worker: int = 0) -> None:
         limits = config.limits
         self._config = config
         self._tasks = Tasks()
@@ -106,7 +114,10 @@ class Gateway:
         messaging = Messaging(store, self.writer, self.receipts, ephemeral, pacing, limits, now_ms, known)
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
+        files_days = config.files.days or config.retention.days
+        self._files = Files(store, blobs, Thumbnails(limits), limits, now_ms, days=files_days)
         self.core = Core(
+            accounts=Accounts(store, self.directory, self.presence, limits, now_ms),
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms, rooms),
@@ -116,6 +127,7 @@ class Gateway:
             receipts=self.receipts,
             signals=Signals(messaging, notes),
             erasing=self._erasing,
+            files=self._files,
             users=Users(store, self.directory, self.hub, self.presence, self.receipts, limits, now_ms),
             roster=Roster(store, self.directory, limits, now_ms),
         )
@@ -128,6 +140,8 @@ class Gateway:
             ticks_ms,
             days=config.retention.days,
             clock_step_max_s=config.retention.clock_step_max_s,
+            files_days=files_days,
+            sweep_files=self._files.sweep,
         )
         self.operator = Operator(
             store, self.directory, self.retention, lambda: self.url, self._erase, self.hub.connections_of
@@ -157,13 +171,20 @@ class Gateway:
         except BaseException:
             listener.close()
             raise
-        gateway = cls(config, store, bus, worker)
+        try:
+            blobs = make_blobs(config)
+        except BaseException:
+            listener.close()
+            await store.close()
+            raise
+        gateway = cls(config, store, bus, blobs, worker)
         try:
             await gateway._serve(listener)
         except BaseException:
             listener.close()
             await bus.close()
             await store.close()
+            blobs.close()
             raise
         return gateway
 
@@ -179,7 +200,10 @@ class Gateway:
             remarks=self.remarks,
             channel=SocketRoad(self.channel).handle,
             cors_origins=edge.cors_origins,
-            extra=[metrics_route(self._metrics.read, self._config.metrics.token, self._worker)],
+            extra=[
+                metrics_route(self._metrics.read, self._config.metrics.token, self._worker),
+                self._agora().route(),
+            ],
         )
         self._port = Port(app, self._config.limits)
         await self._port.open(
@@ -204,6 +228,20 @@ class Gateway:
             self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
+
+    def _agora(self) -> Dialect:
+        config = self._config
+        return Dialect(
+            self.core,
+            config.limits,
+            Settings(
+                public_url=config.edge.public_url,
+                **{name: getattr(config.agora, name) for name in config.agora.__struct_fields__},
+            ),
+            self._answering.switch,
+            ROUTES,
+            now_ms,
+        )
 
     async def _erase(self, app: App, user: User) -> Job:
         """Erase a user for the operator, and tell after a while how far it has got."""
@@ -277,6 +315,7 @@ class Gateway:
         if self._control is not None:
             await self._control.stop()
         await self._tasks.stop()
+        await self._files.close()
         await self._ephemeral.close()
         await self.sweep.stop()
         await self.hub.stop()

@@ -56,6 +56,20 @@ _BusUrl = Annotated[
         description="empty (no other nodes), or a URL such as redis://user:password@host:6379/0",
     ),
 ]
+_BlobsUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_PRINTED}(s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[^?#]*)?|file:///[^?#]+)?$",
+        description="empty (a folder in server.data), or a URL such as s3://bucket/prefix or file:///mnt/files",
+    ),
+]
+_Endpoint = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_PRINTED}(https?://(\[[0-9A-Fa-f:.]+\]|[^\[\]@/?#:,]+)(:\d{{1,5}})?/?)?$",
+        description="empty (AWS), or where another S3 is, such as https://minio.example.org:9000",
+    ),
+]
 _File = Annotated[str, Meta(pattern=r"^[^\x00]*$", description="a path, or empty")]
 _Prefix = Annotated[
     str,
@@ -64,6 +78,15 @@ _Prefix = Annotated[
 _Secret = Annotated[
     str, Meta(pattern=r"^[\x21-\x7e]{0,256}$", description="empty, or up to 256 characters without spaces")
 ]
+_PublicUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?)?$",
+        description="empty, or an http:// or https:// URL without a slash at its end",
+    ),
+]
+_MessageBytes = Annotated[int, Meta(ge=1, le=65_536, description="a whole number from 1 to 65536")]
+_RecallWindow = Annotated[int, Meta(ge=0, le=604_800, description="a whole number from 0 to 604800")]
 _Yes = Annotated[bool, Meta(description="true or false")]
 
 
@@ -80,9 +103,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who serves HTTP, and which web pages may talk to the gateway; without `ws_origins` any may open the channel."""
+    """Who serves HTTP, and which web pages may talk to the gateway; without `ws_origins` any may open the channel.
+
+    `public_url` is how the world calls it, where an answer names a URL of its own.
+    """
 
     front_door: _Yes = True
+    public_url: _PublicUrl = ""
     cors_origins: _CorsOrigins = ()
     ws_origins: _WsOrigins = ()
 
@@ -105,6 +132,25 @@ class Bus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     prefix: _Prefix = "gateway"
 
 
+class Blobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the bytes of files are kept: a folder, or a bucket whose keys are the environment's (`AWS_…`)."""
+
+    url: _BlobsUrl = ""
+    endpoint: _Endpoint = ""
+
+
+class Files(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be done with files. `days`: how long they are kept; 0: as long as messages.
+
+    `open_downloads`: unrestricted ones are given to who has no token. `import_download`: what an imported message
+    names is fetched.
+    """
+
+    days: _Days = 0
+    open_downloads: _Yes = False
+    import_download: _Yes = False
+
+
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long messages are kept (0 days: for ever), and from what jump on the clock is not believed."""
 
@@ -116,6 +162,20 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Who may read `/metrics`: whoever bears the token, nobody where there is none."""
 
     token: _Secret = ""
+
+
+class Agora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The dialect of Agora Chat and Easemob.
+
+    `message_bytes_max` is of a message's `body` and `ext` together; `recall_window_s` 0 lets nothing be recalled.
+    """
+
+    message_bytes_max: _MessageBytes = 5_120
+    recall_window_s: _RecallWindow = 120
+    open_registration: _Yes = False
+    open_downloads: _Yes = False
+    import_download: _Yes = False
+    vendor_rates: _Yes = False
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,9 +191,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     edge: Edge = Edge()
     store: Store = Store()
     bus: Bus = Bus()
+    blobs: Blobs = Blobs()
+    files: Files = Files()
     limits: Limits = Limits()
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
+    agora: Agora = Agora()
     log: Log = Log()
 
 
@@ -142,9 +205,12 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "edge": Edge,
     "store": Store,
     "bus": Bus,
+    "blobs": Blobs,
+    "files": Files,
     "limits": Limits,
     "retention": Retention,
     "metrics": Metrics,
+    "agora": Agora,
     "log": Log,
 }
 
@@ -167,6 +233,8 @@ _GIB = 1 << 30
 _COUNT_MAX = 10_000_000
 # Above these the process would fail in ways that no limit explains: a stack too deep, a thread too many.
 _TIGHT = {"json_depth_max": 200, "readers": 64}
+# A picture has more pixels than there are of anything else.
+_WIDE = {"thumbnail_pixels_max": 1_000_000_000}
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -191,9 +259,12 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         edge=Edge(**sections["edge"]),
         store=Store(**sections["store"]),
         bus=Bus(**sections["bus"]),
+        blobs=Blobs(**sections["blobs"]),
+        files=Files(**sections["files"]),
         limits=limits,
         retention=Retention(**sections["retention"]),
         metrics=Metrics(**sections["metrics"]),
+        agora=Agora(**sections["agora"]),
         log=Log(**sections["log"]),
     )
 
@@ -257,7 +328,7 @@ def _judged(section: str, key: str, value: object, *, name: str, strict: bool) -
     except msgspec.ValidationError:
         expected = get_args(kind)[1].description
         # A URL may hold a password, and one that is wrong may hold it anywhere.
-        told = "" if key in {"url", "token"} else f", not {value!r}"
+        told = "" if key in {"url", "endpoint", "token"} else f", not {value!r}"
         raise ConfigError(f"{name} must be {expected}{told}") from None
 
 
@@ -273,7 +344,7 @@ def _kind(section: str, key: str) -> Any:  # noqa: ANN401 - an annotation has no
     elif key.endswith("_s"):
         greatest = _CENTURY_S
     else:
-        greatest = _TIGHT.get(key, _COUNT_MAX)
+        greatest = {**_TIGHT, **_WIDE}.get(key, _COUNT_MAX)
     return Annotated[int, Meta(ge=1, le=greatest, description=f"a whole number from 1 to {greatest}")]
 
 

@@ -37,7 +37,7 @@ METRICS_TOKEN = "fake-token"
 _MARK = 1 << 40
 """Above all questions that nodes ask each other."""
 
-_HEARD_S = 10.0
+_HEARD_S = 50.0
 
 
 class Ears:
@@ -108,13 +108,19 @@ def shaped(nodes: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_gateways(folder: Path, limits: Limits, edge: Edge) -> AsyncIterator[tuple[Gateway, Gateway]]:
-    """The gateway that requests go to, and the one that devices are on: the same where there is one."""
+async def open_gateways(
+    folder: Path, limits: Limits, edge: Edge, **sections: Any
+) -> AsyncIterator[tuple[Gateway, Gateway]]:
+    """The gateway that requests go to, and the one that devices are on: the same where there is one.
+
+    `sections` are others of the configuration, by their names.
+    """
     config = Config(
         server=Server(port=0, data=str(folder)),
         limits=limits,
         edge=edge,
         metrics=Metrics(token=METRICS_TOKEN),
+        **sections,
     )
     near, far = await start(config)
     try:

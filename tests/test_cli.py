@@ -162,9 +162,11 @@ def test_listen_comes_back_after_a_kill_and_resumes(tmp_path: Path) -> None:
             assert [frame["message"]["content"] for frame in seen("message")] == ["before", "after"]
 
 
-def test_listen_ends_quietly_by_ctrl_c(server: ServerProcess) -> None:
-    """No traceback, exit code 0."""
-    with Program(*COMMAND, "listen", "--app", "demo", "--user", "erin", "--data", server.data) as listener:
+@pytest.mark.parametrize("started", ["", "trap '' INT;"], ids=["from a terminal", "in a script's background"])
+def test_listen_ends_quietly_by_ctrl_c(server: ServerProcess, started: str) -> None:
+    """No traceback, exit code 0; also where a script's & has it start with the signal ignored."""
+    listen = f"{started} exec {' '.join(COMMAND)} listen --app demo --user erin --data {server.data}"
+    with Program("sh", "-c", listen) as listener:
         listener.expect('"live"')
         listener.signal(signal.SIGINT)
         assert listener.wait() == 0
@@ -301,6 +303,60 @@ def test_a_reader_that_goes_away_is_no_traceback(server: ServerProcess) -> None:
     with Program("sh", "-c", f"{' '.join(COMMAND)} app list --data {server.data} | true") as program:
         assert program.wait() == 0
         assert program.lines == []
+
+
+# -- agora ------------------------------------------------------------------------------------------------
+
+
+def test_an_agora_backend_finds_its_app(data: Path) -> None:
+    """By name, with a client id and a secret that are printed once, and are another each time."""
+    assert gateway("app", "create", "chat", "--data", data).returncode == 0
+    pair = re.compile(r"client id +(\S+)\nclient secret +(\S+)\n")
+    made = [gateway("app", "agora", "chat", "--name", "org/chat", "--data", data) for _ in range(2)]
+    pairs = [match.groups() for run in made if (match := pair.fullmatch(run.stdout))]
+    assert len({word for found in pairs for word in found}) == 4
+    shown = gateway("app", "agora", "chat", "--data", data).stdout
+    assert [line.split() for line in shown.splitlines()] == [
+        ["name", "org/chat"],
+        *(["client", "id", name] for name, _ in pairs),
+    ]
+    dropped = gateway("app", "agora", "chat", "--drop", pairs[0][0], "--data", data)
+    assert dropped.returncode == 0
+    assert pairs[0][0] not in dropped.stdout
+    assert pairs[1][0] in dropped.stdout
+
+
+def test_secrets_of_ones_own_come_by_the_environment(data: Path) -> None:
+    """A client's, and the certificate of an App ID; neither is shown, and without one nothing is done."""
+    assert gateway("app", "create", "moved", "--data", data).returncode == 0
+    app_id, agora = "0123456789ABCDEF" * 2, ("app", "agora", "moved", "--data", data)
+    for options, secret in (
+        (("--client-id", "YXA6mine"), "YXA6secret"),
+        (("--certificate-of", app_id), "fedcba9876543210" * 2),
+    ):
+        assert "set GATEWAY_SECRET" in sentence(gateway(*agora, *options), 2)
+        made = gateway(*agora, *options, env={"GATEWAY_SECRET": secret})
+        assert made.returncode == 0
+        assert secret not in made.stdout
+    held = [line.split() for line in gateway(*agora).stdout.splitlines()]
+    assert held == [["name", "none"], ["client", "id", "YXA6mine"], ["App", "ID", app_id.lower()]]
+    assert app_id.lower() not in gateway(*agora, "--drop", app_id).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--name", "org"), "ORG_NAME/APP_NAME"),
+        (("--certificate-of", "xyz"), "32 hexadecimal digits"),
+        (("--certificate-of", "0" * 32), "32 hexadecimal digits"),
+        (("--certificate-of", "0" * 32, "--client-id", "c"), "one after the other"),
+        (("--drop", "nothing"), "there is no credential nothing"),
+    ],
+)
+def test_what_agora_cannot_be_told(data: Path, options: tuple[str, ...], told: str) -> None:
+    """One sentence each."""
+    run = gateway("app", "agora", "demo", *options, "--data", data, env={"GATEWAY_SECRET": "short"})
+    assert told in sentence(run, 1 if options[0] == "--drop" else 2)
 
 
 # -- limits -----------------------------------------------------------------------------------------------

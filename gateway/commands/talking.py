@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Annotated
 
 import msgspec
@@ -45,8 +46,11 @@ def listen(
     data: DataOption = None,
 ) -> None:
     """Be a device that prints every frame. It acks them, comes back after a break and resumes where it stopped."""
-    token, found, _ = _grant(configured(config, data), app, user, url)
+    # A shell without job control, such as a script's, starts what stands before an & with Ctrl-C ignored. Whoever
+    # sends the signal to us all the same wants an end; `serve` heeds it there too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        token, found, _ = _grant(configured(config, data), app, user, url)
         run(lambda: _listen(found, app, token, device_sn))
     except KeyboardInterrupt:
         return

@@ -48,11 +48,12 @@ class Connection:
     """A device that is attached: its session, its transport, and what the node must remember of it.
 
     `attach_no`: what the store calls this connection, 0 until it has been asked. `detached`: the hub has forgotten it.
+    `seen_at`: when an ack of it last had the store note that its device was seen.
     """
 
     __slots__ = (
-        "app", "attach_no", "detached", "device_sn", "kept", "moment", "platform", "session", "sink", "user",
-        "user_agent",
+        "app", "attach_no", "detached", "device_sn", "kept", "moment", "platform", "seen_at", "session", "sink",
+        "user", "user_agent",
     )  # fmt: skip
 
     def __init__(self, app: App, user: User, device_sn: int, session: Session, sink: Sink) -> None:
@@ -66,6 +67,7 @@ class Connection:
         self.attach_no = 0
         self.detached = False
         self.kept = False
+        self.seen_at = 0
         # When it is looked at next, as the hub's wheel has it.
         self.moment = 0
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from gateway.bus.base import Forget, ForgetGroup
-from gateway.core.known import APP_ID, Known, Tenant
+from gateway.core.credentials import Credentials
+from gateway.core.known import APP_ID, CALLED, Known, Tenant
+from gateway.core.names import Names
 from gateway.core.passwords import Passwords
 from gateway.core.principal import Principal
 from gateway.core.principals import Principals
@@ -27,10 +29,11 @@ _USERNAME = re.compile(r"[A-Za-z0-9_]+")
 _RESERVED = ("maxim", "mta")
 _HEADER_NUMBER = re.compile(r"-?0*[0-9]{1,19}")
 _ID = re.compile(r"0*[0-9]{1,19}")
+_XID = re.compile(r"[1-9][0-9]{0,15}")
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A token just issued, whose it is, and when it expires (ms since 1970)."""
+    """A token just issued, whose it is, and when it expires (ms since 1970; `FOREVER`: never)."""
 
     token: str
     xid: int
@@ -63,7 +66,9 @@ class Directory:
         self._token_ttl_s = token_ttl_s
         self._tokens = Tokens()
         self.known = Known(store, limits, clock_ms, ticks_ms or clock_ms, publish)
+        self.credentials = Credentials(store, self.known, clock_ms, randomness)
         self._principals = Principals(self.known, limits)
+        self._names = Names(store, limits, clock_ms, self.known)
 
     @property
     def passwords(self) -> Passwords:
@@ -129,6 +134,18 @@ class Directory:
             return await self._admin(tenant, 0, 0), claims.exp_ms
         return await self._bearer(tenant, claims), claims.exp_ms
 
+    async def judge_token(self, app: App, token: str | None) -> Principal:
+        """Who a token speaks for, alone, in an app that is known; raises what `principal` raises for tokens."""
+        return await self.principal(app.app_id, token, None, None)
+
+    async def tenant_by(self, dialect: str, name: str) -> Tenant:
+        """The app that a dialect calls so; raises `APP_UNKNOWN`."""
+        return await self.known.tenant_by(dialect, name)
+
+    async def credential(self, app: App, dialect: str, name: str) -> Sequence[str]:
+        """The secrets that are good for a name of an app's backends, the newest first; none: there is no such name."""
+        return await self.known.secrets(app, dialect, name)
+
     async def _bearer(self, tenant: Tenant, claims: Claims) -> Principal:
         """The owner of a user token, who comes into being by it in an open app."""
         found = await self.known.user(tenant.app, claims.xid)
@@ -166,6 +183,15 @@ class Directory:
             raise bad("user_id", f"{xid} is a group")
         return _alive(found, xid)
 
+    async def named(self, app: App, names: Sequence[str], *, make: bool) -> list[User | None]:
+        """Users by what they are called, a name or the digits of an id; see `Names.find`."""
+        return await self._names.find(app, names, make=make)
+
+    async def users(self, app: App, xids: Sequence[int]) -> dict[int, User]:
+        """The users of some ids, whoever they are; ids that are no user's are left out."""
+        found = await self._store.find_users(app.id, xids)
+        return {xid: user for xid, user in found.items() if isinstance(user, User)}
+
     # -- accounts ---------------------------------------------------------------------------------------
 
     async def register(self, app_id: str | None, username: str, password: str) -> User:
@@ -199,14 +225,13 @@ class Directory:
         Raises:
             Problem: `FORBIDDEN`, `USER_UNKNOWN`, `OVERLOADED`.
         """
-        tenant = await self.known.tenant(app_id)
-        return await self._login(tenant, await self._store.user_named(tenant.app.id, name), password)
+        app = (await self.known.tenant(app_id)).app
+        return await self._login(app, await self._store.user_named(app.id, name), password, self._token_ttl_s)
 
     async def login_id(self, app_id: str | None, xid: int, password: str) -> Grant:
         """A token for the user with this id (vendors.md §1.4, POST /token/id); otherwise as `login_name`."""
-        tenant = await self.known.tenant(app_id)
-        found = await self._store.user(tenant.app.id, xid)
-        return await self._login(tenant, found if isinstance(found, User) else None, password)
+        app = (await self.known.tenant(app_id)).app
+        return await self._login(app, await self._user(app, xid), password, self._token_ttl_s)
 
     async def login(self, app_id: str | None, login_name: str, password: str) -> Grant:
         """A token for the user of this name, or of this id where it is of digits only, which no name is.
@@ -217,18 +242,32 @@ class Directory:
             return await self.login_name(app_id, login_name, password)
         return await self.login_id(app_id, min(int(login_name), SAFE_MAX + 1), password)
 
-    async def _login(self, tenant: Tenant, user: User | None, password: str) -> Grant:
+    async def login_in(self, app: App, name: str, password: str, ttl_s: int | None) -> Grant:
+        """A token for the user of this name in an app that is known, good for `ttl_s` (None: for ever).
+
+        A name of digits, the first not 0, is an id. Otherwise as `login_name`; raises what `grant` raises, too.
+        """
+        self._check_ttl(ttl_s)
+        if _XID.fullmatch(name) and int(name) <= SAFE_MAX:
+            user = await self._user(app, int(name))
+        else:
+            user = await self._store.user_named(app.id, name) if CALLED.fullmatch(name) else None
+        return await self._login(app, user, password, ttl_s)
+
+    async def _user(self, app: App, xid: int) -> User | None:
+        found = await self._store.user(app.id, xid)
+        return found if isinstance(found, User) else None
+
+    async def _login(self, app: App, user: User | None, password: str, ttl_s: int | None) -> Grant:
         if user is not None and user.state is State.DELETED:
             user = None
         right = await self._passwords.matches(password, user.password if user else "")
         if user is not None and right:
             # The check waits its turn: its user may be frozen or deleted by now, and the password changed.
-            now = await self._store.user(tenant.app.id, user.xid)
-            if isinstance(now, User) and now.password == user.password:
-                if now.state is State.FROZEN:
-                    raise _frozen()
-                return self._grant(tenant.app, now, admin=False, ttl_s=self._token_ttl_s)
-        if user is None and tenant.app.registered:
+            now = await self._user(app, user.xid)
+            if now is not None and now.password == user.password:
+                return self.grant(app, now, ttl_s)
+        if user is None and app.registered:
             raise Problem(Kind.USER_UNKNOWN, "there is no such user")
         raise Problem(Kind.FORBIDDEN, "wrong user or password")
 
@@ -310,10 +349,9 @@ class Directory:
         """
         tenant = await self.known.tenant(app_id)
         ttl_s = self._token_ttl_s if ttl_s is None else ttl_s
-        if not 1 <= ttl_s <= self._limits.token_ttl_max_s:
-            raise bad("ttl", f"it must be 1 to {self._limits.token_ttl_max_s} seconds")
+        self._check_ttl(ttl_s)
         if user is None:
-            return self._grant(tenant.app, tenant.system, admin=True, ttl_s=ttl_s)
+            return self._grant(tenant.app, None, ttl_s)
         if _ID.fullmatch(user):
             xid = int(user)
             found = await self.known.user(tenant.app, xid) if 0 < xid <= SAFE_MAX else Kind.BAD_PARAMETER
@@ -321,7 +359,22 @@ class Directory:
             found = await self._named(tenant.app, user)
         if found is Kind.BAD_PARAMETER or found == tenant.system:
             raise bad("user", f"{user} is no user that a token can speak for")
-        return self._grant(tenant.app, _alive(found, user), admin=False, ttl_s=ttl_s)
+        return self._grant(tenant.app, _alive(found, user), ttl_s)
+
+    def grant(self, app: App, user: User | None, ttl_s: int | None) -> Grant:
+        """A token for a user as just read, or for the app's administrator (None), good for `ttl_s` (None: for ever).
+
+        Raises:
+            Problem: `FROZEN`, `USER_UNKNOWN` for one that is deleted, `BAD_PARAMETER` for a time that may not be.
+        """
+        self._check_ttl(ttl_s)
+        if user is not None and _alive(user, user.xid).state is State.FROZEN:
+            raise _frozen()
+        return self._grant(app, user, ttl_s)
+
+    def _check_ttl(self, ttl_s: int | None) -> None:
+        if ttl_s is not None and not 1 <= ttl_s <= self._limits.token_ttl_max_s:
+            raise bad("ttl", f"it must be 1 to {self._limits.token_ttl_max_s} seconds")
 
     async def _named(self, app: App, name: str) -> User | Kind:
         """The user of this name, made in an open app."""
@@ -333,16 +386,17 @@ class Directory:
             user = user or await self._store.user_named(app.id, name)
         return user or Kind.USER_UNKNOWN
 
-    def _grant(self, app: App, user: User, *, admin: bool, ttl_s: int) -> Grant:
+    def _grant(self, app: App, user: User | None, ttl_s: int | None) -> Grant:
+        xid = user.xid if user else app.system_xid
         token, expires_ms = self._tokens.issue(
             app,
-            user.xid,
-            admin=admin,
+            xid,
+            admin=user is None,
             ttl_s=ttl_s,
             now_ms=self._clock_ms(),
-            valid_from_ms=user.valid_from_ms,
+            valid_from_ms=user.valid_from_ms if user else 0,
         )
-        return Grant(token, user.xid, expires_ms)
+        return Grant(token, xid, expires_ms)
 
     def _key(self) -> tuple[str, bytes]:
         return self._randomness(_KID_BYTES).hex(), self._randomness(SECRET_BYTES)

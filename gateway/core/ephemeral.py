@@ -14,11 +14,20 @@ from gateway.core.tasks import Tasks
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Message, Scope
-from gateway.store.base import Party, Remembered, Store
+from gateway.store.base import Party, Store
 from gateway.wire.frames import Told, told_online
 
 IDS_BLOCK = 1_000
 """Message ids that are taken from the store at a time: one commit for so many. A restart skips the rest."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What a transaction id was answered with; `there` has a bit for each target that got a message (-1: all did)."""
+
+    digest: str
+    first_msg_id: int
+    last_msg_id: int
+    there: int = -1
 
 
 class Ephemeral:
@@ -31,7 +40,7 @@ class Ephemeral:
     def __init__(self, store: Store, notes: Notes, limits: Limits) -> None:
         self._store = store
         self._notes = notes
-        self._answered: Cache[tuple[int, int, str], Remembered] = Cache(limits.remembered_online_max)
+        self._answered: Cache[tuple[int, int, str], Answered] = Cache(limits.remembered_online_max)
         self.handed = 0
         self._ids = range(0)
         self._spare_ids = range(0)
@@ -79,11 +88,11 @@ class Ephemeral:
         """Ask for no more message ids."""
         await self._tasks.stop()
 
-    def answered(self, app: App, sender_xid: int, key: str) -> Remembered | None:
+    def answered(self, app: App, sender_xid: int, key: str) -> Answered | None:
         """What a transaction id of a sender was answered with, as long as it is remembered."""
         return self._answered.get((app.id, sender_xid, key))
 
-    def remember(self, app: App, sender_xid: int, key: str, answer: Remembered) -> None:
+    def remember(self, app: App, sender_xid: int, key: str, answer: Answered) -> None:
         """Answer a repeat of this transaction id with the same."""
         self._answered.put((app.id, sender_xid, key), answer)
 

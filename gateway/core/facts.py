@@ -29,10 +29,11 @@ _NOTHING = None, None
 class _Mark:
     """A group that stands, with nothing changed in it since this was made."""
 
-    __slots__ = ("group_id",)
+    __slots__ = ("group_id", "version")
 
-    def __init__(self, group_id: int) -> None:
+    def __init__(self, group_id: int, version: int) -> None:
         self.group_id = group_id
+        self.version = version
 
 
 class FactsBook:
@@ -75,15 +76,15 @@ class FactsBook:
         for group_xid, facts in zip(group_xids, read, strict=True):
             if facts is None:
                 continue
-            mark = self._mark(app.id, group_xid, facts.group_id) if changes == self._changes else None
+            mark = self._mark(app.id, group_xid, facts) if changes == self._changes else None
             if facts.member and silence(facts, now) is None:
                 self._members.put((app.id, group_xid, user_xid), (facts, mark))
         return read
 
-    def _mark(self, app: int, group_xid: int, group_id: int) -> _Mark:
+    def _mark(self, app: int, group_xid: int, facts: Facts) -> _Mark:
         mark = self._marks.get((app, group_xid))
-        if mark is None:
-            mark = _Mark(group_id)
+        if mark is None or mark.version != facts.version:
+            mark = _Mark(facts.group_id, facts.version)
             self._marks.put((app, group_xid), mark)
         return mark
 
@@ -96,6 +97,12 @@ class FactsBook:
                 return None
             ids.append(mark.group_id)
         return ids
+
+    def versions(self, app: App, group_xids: Sequence[int]) -> tuple[int, ...] | None:
+        """Return the versions of groups, where all of them are known to stand: whoever speaks, it is judged by them."""
+        marks = [self._marks.get((app.id, group_xid)) for group_xid in group_xids]
+        known = tuple(mark.version for mark in marks if mark is not None)
+        return known if len(known) == len(marks) else None
 
     def open_to(self, app: App, group_xids: Sequence[int], user_xid: int, now: int) -> list[int] | None:
         """Return the ids of groups, where a user is known to be one who may speak in all of them now."""
@@ -142,3 +149,4 @@ class FactsBook:
         """Read these anew when they are next asked for: the store has called them stale."""
         for group_xid in group_xids:
             self._members.forget((app.id, group_xid, user_xid))
+            self._marks.forget((app.id, group_xid))

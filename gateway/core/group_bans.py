@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -107,6 +107,24 @@ class GroupBans:
         found = await self._changes.store.group_bans(group.id, start, limit + 1, now)
         more = str(found[limit - 1].xid) if len(found) > limit else ""
         return BansPage(found[:limit], more, group.facts_version)
+
+    async def all_banned(self, principal: Principal, group_xid: int) -> AsyncIterator[Banned]:
+        """Who is banned now, page by page; raises what `banned_list` raises."""
+        cursor, more = "", True
+        while more:
+            page = await self.banned_list(principal, group_xid, cursor, self._changes.limits.member_page_max)
+            for one in page.bans:
+                yield one
+            cursor, more = page.cursor, bool(page.cursor)
+
+    async def all_blocked(self, principal: Principal, group_xid: int) -> AsyncIterator[Blocked]:
+        """Who is blocked, page by page; raises what `blocked_list` raises."""
+        cursor, more = "", True
+        while more:
+            page = await self.blocked_list(principal, group_xid, cursor, self._changes.limits.member_page_max)
+            for one in page.blocks:
+                yield one
+            cursor, more = page.cursor, bool(page.cursor)
 
     async def block(self, principal: Principal, group_xid: int, user_xids: Sequence[int]) -> list[Outcome]:
         """Keep users out: who is in the group is kicked, and nobody of them joins, applies or is invited.

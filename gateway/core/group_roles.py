@@ -14,7 +14,7 @@ from gateway.core.group_changes import (
 )
 from gateway.core.principal import Principal
 from gateway.domain.drafts import Draft
-from gateway.domain.group_drafts import RoleDraft, TransferDraft
+from gateway.domain.group_drafts import RoleDraft, TransferDraft, TrustDraft
 from gateway.domain.model import Facts, Group, Member
 
 
@@ -48,6 +48,34 @@ class GroupRoles:
 
         done = await self._changes.change(principal, group_xid, judge)
         return outcomes(named, done.refused, system_xid)
+
+    async def trust(
+        self, principal: Principal, group_xid: int, user_xids: Sequence[int], *, trusted: bool
+    ) -> list[Outcome]:
+        """Let members speak also while all are banned, or no longer; each by itself.
+
+        Who is so already is answered as done. It ends with the stay.
+        """
+        named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
+
+        def judge(group: Group, facts: Facts) -> Draft:
+            want_owner(principal, facts, group_xid)
+            want_members_kept(group)
+            return TrustDraft(
+                **self._changes.judged(principal, group),
+                user_xids=tuple(xid for xid in named if xid != system_xid),
+                trusted=trusted,
+            )
+
+        done = await self._changes.change(principal, group_xid, judge)
+        return outcomes(named, done.refused, system_xid)
+
+    async def trusted_list(self, principal: Principal, group_xid: int) -> list[Member]:
+        """Who is trusted, by rising id, for members."""
+        group, facts = await self._changes.look(principal, group_xid)
+        want_member(principal, facts, group_xid)
+        want_members_kept(group)
+        return await self._changes.store.group_trusted(group.id)
 
     async def admin_list(self, principal: Principal, group_xid: int) -> list[Member]:
         """The administrators by rising id, for members; the owner is none of them."""

@@ -47,7 +47,7 @@ from gateway.domain.drafts import Answer, CreateDraft, Draft
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, Action, Facts, Group, Member, Scope
+from gateway.domain.model import ROOM, Action, App, Facts, Group, Member, Scope
 from gateway.store.base import Store
 
 
@@ -119,6 +119,10 @@ class Groups:
         # At once: each chatroom may have to wait for other nodes.
         return await asyncio.gather(*(self._counted(group) for group in seen))
 
+    async def types(self, app: App, group_xids: Sequence[int]) -> dict[int, int]:
+        """Which of these are groups, by their ids, and of what type each is; the others are left out."""
+        return {xid: group.type for xid, group in (await self._store.groups(app.id, group_xids)).items()}
+
     async def public_list(self, principal: Principal, cursor: str, limit: int) -> tuple[list[int], str]:
         """A page of the app's public groups, oldest first, and the cursor of the next; empty after the last.
 
@@ -130,6 +134,34 @@ class Groups:
         start, limit = after(cursor), page_limit(limit, self._limits.group_page_max)
         found = await self._store.groups_of_type(principal.app.id, PUBLIC, start, limit + 1)
         return found[:limit], str(found[limit - 1]) if len(found) > limit else ""
+
+    async def page(
+        self, principal: Principal, types: Sequence[int], after_xid: int, limit: int
+    ) -> tuple[list[Group], int]:
+        """A page of the app's groups of some types, oldest first, and after which id the next begins (0: nowhere).
+
+        For the app's administrator alone: raises `FORBIDDEN`. A `limit` above `Limits.group_page_max` is that one.
+        """
+        if not principal.admin_alone:
+            raise Problem(Kind.FORBIDDEN, "only an administrator's token sees every group")
+        limit = page_limit(limit, self._limits.group_page_max)
+        app = principal.app.id
+        listed = [await self._store.groups_of_type(app, kind, after_xid, limit + 1) for kind in types]
+        xids = sorted(xid for some in listed for xid in some)[: limit + 1]
+        found = await self._store.groups(app, xids[:limit])
+        groups = [await self._counted(found[xid]) for xid in xids[:limit] if xid in found]
+        return groups, xids[limit - 1] if len(xids) > limit else 0
+
+    async def member_xids(self, principal: Principal, group_xid: int) -> list[int]:
+        """The ids of all members, rising: as many as a group may have. Raises what `member_list` raises."""
+        xids: list[int] = []
+        cursor = ""
+        while True:
+            page = await self.member_list(principal, group_xid, cursor, self._limits.member_page_max)
+            xids += [member.xid for member in page.members]
+            cursor = page.cursor
+            if not cursor:
+                return xids
 
     async def member_list(self, principal: Principal, group_xid: int, cursor: str, limit: int) -> Members:
         """A page of the members, by rising id, from where `cursor` of the page before left off.

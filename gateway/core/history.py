@@ -106,6 +106,16 @@ class Conversations:
         more = str(xids[-1]) if len(found.xids) > limit else ""
         return ReadersPage(found.read, found.unread, xids, more, group.facts_version)
 
+    async def put_off(self, principal: Principal, conversation_xid: int) -> None:
+        """Keep a conversation off the asker's recent list until there is something newer in it.
+
+        Nothing else changes, and no device is told. An unknown one is none. Raises `NOT_A_MEMBER` for a group.
+        """
+        principal.confine(conversation_xid, "conversation_id")
+        opposite = await self._known.party(principal.app, conversation_xid)
+        if opposite is not None and not await self._store.put_off(principal.user.id, opposite):
+            raise Problem(Kind.NOT_A_MEMBER, _SENTENCES[Kind.NOT_A_MEMBER].format(conversation_xid))
+
     async def delete(self, principal: Principal, conversation_xid: int) -> None:
         """Hide everything up to the newest at commit, on all devices of the asker. Marks nothing read."""
         principal.confine(conversation_xid, "conversation_id")

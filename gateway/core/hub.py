@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 
 from gateway.bus.base import Bus, Hint
@@ -23,7 +22,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Bearing, Entry, Page
 from gateway.store.base import Store
 from gateway.wire.close import Close
-from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
+from gateway.wire.effects import Acked, Effect, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.frames import Told
 from gateway.wire.track import ROOM_PREFIX, Track
 
@@ -249,7 +248,14 @@ class Hub:
         topic = self._topics.get(timeline_id)
         if topic is not None:
             now = self._now()
-            for connection in topic.connections:
+            # To those who have that much it is nothing new: nearly always all.
+            behind = [
+                connection
+                for audience in topic.audiences
+                for connection, track in audience.followers
+                if track.sent < head
+            ]
+            for connection in behind:
                 self.perform(connection, connection.session.hint(timeline_id, head, now))
 
     def tell(self, user_id: int, told: Told, *, but: int = 0) -> None:
@@ -276,25 +282,24 @@ class Hub:
     def perform(self, connection: Connection, effects: Iterable[Effect]) -> None:
         """Carry out what a session asks for, in order."""
         for effect in effects:
-            match effect:
-                case Write(data):
-                    self.write(connection, data)
-                case Fetch(timeline_id, from_seq):
-                    self._fetch(connection, timeline_id, from_seq)
-                case Acked(timeline_id, seq):
-                    self.on_ack(connection, timeline_id, seq)
-                case Follow():
-                    self._tasks.start(self._follow(connection, effect), "follow")
-                case Unfollow(timeline_id):
-                    self._unregister(connection, timeline_id)
-                case Wake(at):
-                    if not connection.session.ended:
-                        self._wheel.set(connection, min(at, connection.session.due))
-                case Ping():
-                    with suppress(RuntimeError):
-                        connection.sink.ping()
-                case End(code, reason):
-                    self.close(connection, code, reason)
+            # The frequent ones first, and without `match`, which takes three times as long: this runs for every ack.
+            if isinstance(effect, Write):
+                self.write(connection, effect.data)
+            elif isinstance(effect, Acked):
+                self.on_ack(connection, effect.timeline_id, effect.seq)
+            elif isinstance(effect, Fetch):
+                self._fetch(connection, effect.timeline_id, effect.from_seq)
+            elif isinstance(effect, Wake):
+                if not connection.session.ended:
+                    self._wheel.set(connection, min(effect.at, connection.session.due))
+            elif isinstance(effect, Ping):
+                self._ping(connection)
+            elif isinstance(effect, Follow):
+                self._tasks.start(self._follow(connection, effect), "follow")
+            elif isinstance(effect, Unfollow):
+                self._unregister(connection, effect.timeline_id)
+            else:
+                self.close(connection, effect.code, effect.reason)
 
     def write(self, connection: Connection, data: bytes) -> None:
         """Write finished frames to one connection."""
@@ -302,6 +307,12 @@ class Hub:
             return
         try:
             connection.sink.write(data)
+        except RuntimeError:
+            self.detach(connection)
+
+    def _ping(self, connection: Connection) -> None:
+        try:
+            connection.sink.ping()
         except RuntimeError:
             self.detach(connection)
 
@@ -417,10 +428,16 @@ class Hub:
         if not session.ended:
             self._wheel.set(connection, session.due)
 
-    @property
-    def followed(self) -> dict[int, int]:
-        """Return the timelines that somebody here follows, each with the greatest seq that was dispatched."""
-        return {timeline_id: topic.dispatched for timeline_id, topic in self._topics.items()}
+    def followed(self, part: int = 0, parts: int = 1) -> dict[int, int]:
+        """Return the timelines that somebody here follows, each with the greatest seq that was dispatched.
+
+        `parts`: into so many parts they are divided, of which only one is returned.
+        """
+        return {
+            timeline_id: topic.dispatched
+            for timeline_id, topic in self._topics.items()
+            if timeline_id % parts == part
+        }
 
     def know(self, bearings: Iterable[Bearing]) -> None:
         """Learn from the store how far timelines reach: whoever is behind reads on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,9 @@ USERS_MAX = 100
 
 Change = Forget | ForgetGroup | None
 """What is to be forgotten; None: everything."""
+
+CALLED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+=#-]{0,127}")
+"""What dialects call apps and their backends: nothing else is asked of the store."""
 
 APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,63}")
 
@@ -56,6 +59,9 @@ class Known:
         most = limits.cached_principals_max
         self._tenants: Cache[str, Tenant] = Cache(most, age_max=age_max, clock=ticks_ms)
         self._users: Cache[tuple[int, int], User] = Cache(most, age_max=age_max, clock=ticks_ms)
+        # What dialects call apps, for as long as the app is known as the very one it was then; and their backends'.
+        self._called: Cache[tuple[str, str], Tenant] = Cache(most)
+        self._secrets: Cache[tuple[int, str, str], list[str]] = Cache(most, age_max=age_max, clock=ticks_ms)
         # What an id names it names for as long as the store is the same one.
         self._parties: Cache[tuple[int, int], Party] = self.cache()
         # How often something was forgotten: what was being read just then may be older than the change.
@@ -79,6 +85,15 @@ class Known:
     def known_user(self, app: App, xid: int) -> User | None:
         """The user with this id, if it is known."""
         return self._users.get((app.id, xid))
+
+    @property
+    def changes(self) -> int:
+        """How often something was forgotten: what was being read just then may be older than the change."""
+        return self._forgotten
+
+    def note_user(self, app: App, user: User) -> None:
+        """Remember a user who was read when nothing had been forgotten since."""
+        self._users.put((app.id, user.xid), user)
 
     async def party(self, app: App, xid: int) -> Party | None:
         """What an xid of an app names, if anything; who has been deleted and what was destroyed keep theirs."""
@@ -110,6 +125,32 @@ class Known:
             self._tenants.put(app_id, tenant)
         return tenant
 
+    async def tenant_by(self, dialect: str, name: str) -> Tenant:
+        """The app that a dialect calls so; raises `APP_UNKNOWN`."""
+        known = self._called.get((dialect, name))
+        if known is not None and self._tenants.get(known.app.app_id) is known:
+            return known
+        forgotten = self._forgotten
+        app_id = await self._store.alias(dialect, name) if CALLED.fullmatch(name) else None
+        if app_id is None:
+            raise Problem(Kind.APP_UNKNOWN, "there is no such app")
+        tenant = await self.tenant(app_id)
+        if forgotten == self._forgotten:
+            self._called.put((dialect, name), tenant)
+        return tenant
+
+    async def secrets(self, app: App, dialect: str, name: str) -> Sequence[str]:
+        """The secrets that are good for a name of an app's backends, the newest first."""
+        known = self._secrets.get((app.id, dialect, name))
+        if known is not None:
+            return known
+        forgotten = self._forgotten
+        found = await self._store.secrets(app.id, dialect, name) if CALLED.fullmatch(name) else []
+        # That there is none is not remembered: whoever tries names would push the good ones out.
+        if found and forgotten == self._forgotten:
+            self._secrets.put((app.id, dialect, name), found)
+        return found
+
     async def user(self, app: App, xid: int) -> User | Kind:
         """The user with this id, made where it may be; otherwise why not."""
         known = self._users.get((app.id, xid))
@@ -140,7 +181,7 @@ class Known:
         return [found[app.id][xid] for app, xid in asked]
 
     def app_changed(self, app: App) -> None:
-        """Read this app anew when it is next asked for, on every node: its keys or limits have changed."""
+        """Read this app anew when it is next asked for, on every node: its keys, limits or names have changed."""
         self._change(Forget(app_id=app.app_id, app=app.id))
 
     def user_changed(self, app: App, xid: int) -> None:
@@ -167,12 +208,14 @@ class Known:
             self._users.forget((forget.app, forget.xid))
         else:
             self._tenants.forget(forget.app_id)
+            self._secrets.clear()
         self._tell(forget)
 
     def forget_all(self) -> None:
         """Read everything anew: the store has become another one."""
         self._forgotten += 1
         self._tenants.clear()
+        self._secrets.clear()
         self._users.clear()
         self._parties.clear()
         self._tell(None)

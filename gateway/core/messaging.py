@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from gateway.core.ephemeral import Ephemeral
+import msgspec
+
+from gateway.core.ephemeral import Answered, Ephemeral
 from gateway.core.facts import FactsBook
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
+from gateway.core.placing import Placement, Placing, Sent
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
-from gateway.core.recalls import JUDGE_TRIES, Recalls, restless, unknown
+from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -41,7 +44,8 @@ _USER = Scope.USER
 
 _SILENCED = {
     Kind.BANNED: "{} is banned",
-    Kind.ALL_BANNED: "only the owner and administrators may speak",
+    Kind.ALL_BANNED: "only the owner, administrators and who is trusted may speak",
+    Kind.GROUP_DISABLED: "nobody may speak",
 }
 
 
@@ -68,6 +72,7 @@ class Messaging:
         self._now = clock_ms
         self._facts = FactsBook(store, limits, known)
         self._reach = Reach(known)
+        self._placing = Placing(store)
         self._recalls = Recalls(store, writer, clock_ms)
         writer.on_change = self._facts.heed
 
@@ -77,13 +82,22 @@ class Messaging:
         What is `online_only` is handed over instead. What asks for a READ or a recall is done, and answered with the
         message it is about.
         """
-        sender = order.from_xid or principal.user.xid
-        if sender != principal.user.xid and not principal.admin_alone:
-            raise Problem(Kind.FORBIDDEN, f"from_user_id: may only be {principal.user.xid} here")
+        sender = _sender(principal, order)
         if order.ctype in _REQUESTS:
             await self._request(principal, order, sender, device_sn)
             return order.related, order.related
-        return await self._send(principal, order, sender, device_sn, notice=False)
+        sent = await self._send(principal, order, sender, device_sn, notice=False)
+        return sent.first_msg_id, sent.last_msg_id
+
+    async def send_each(self, principal: Principal, order: Order, device_sn: int = 0) -> list[Placement]:
+        """Send as `send` does; return which message each target got, in the order named, once they are committed.
+
+        Of a `partial` order those are told with 0 that are not there. A repeat is answered like the first.
+        """
+        if order.ctype in _REQUESTS:
+            raise bad("content_type", f"{order.ctype} is about one message, and is not sent to each")
+        sent = await self._send(principal, order, _sender(principal, order), device_sn, notice=False)
+        return await self._placing.placements(principal.app, order, sent)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most: to users, or `online_only` to whom it is known to reach.
@@ -96,6 +110,7 @@ class Messaging:
         if (
             app.limits.sends_per_s
             or (not principal.admin_alone and (notice or sender != principal.user.xid))
+            or order.partial
             or order.ctype in _REQUESTS
         ):
             return False
@@ -121,14 +136,16 @@ class Messaging:
             raise Problem(Kind.FORBIDDEN, "only an admin token may notify")
         if not principal.admin_alone:
             raise bad("user_id" if principal.as_user else "group_id", "this header is not for notifications")
-        return await self._send(principal, order, order.from_xid or principal.user.xid, 0, notice=True)
+        sent = await self._send(principal, order, order.from_xid or principal.user.xid, 0, notice=True)
+        return sent.first_msg_id, sent.last_msg_id
 
     async def _send(
         self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
-    ) -> tuple[int, int]:
+    ) -> Sent:
         if order.online_only:
             return await self._hand_over(principal, order, sender, device_sn, notice=notice)
         key = order.key
+        left = order
         digest = digest_of(order, notice=notice) if key else ""
         if key and self._ephemeral.answered(principal.app, sender, key) is not None:
             raise _conflict(key)
@@ -138,22 +155,13 @@ class Messaging:
             if principal.app.limits.sends_per_s:
                 await self._pacing.turn(principal.app, len(order.receivers))
             for _ in range(JUDGE_TRIES):
-                # Users need no judging.
-                judged = (
-                    () if order.scope is _USER else await self._judge(principal, order, sender, notice=notice)
-                )
-                answer = await self._writer.submit(
-                    self._draft(principal, order, sender, device_sn, digest, judged, notice=notice)
-                )
-                match answer:
-                    case Appended(first, received):
-                        return first, first + len(received) - 1
-                    case Repeated(first, last):
-                        return first, last
-                    case Refused(kind, sentence):
-                        raise Problem(kind, sentence)
-                    case Stale() | Changed() | Started() | Stepped():
-                        self._facts.forget(principal.app, order.targets, sender)
+                try:
+                    sent = await self._try(principal, left, sender, device_sn, digest, notice=notice)
+                except Problem as problem:
+                    left = await self._placing.leave_out(principal.app, left, problem)
+                else:
+                    if sent is not None:
+                        return sent
             raise restless()
         except Problem as problem:
             refusal = problem
@@ -163,6 +171,24 @@ class Messaging:
             if known is not None:
                 return _same(known, digest, key)
         raise refusal
+
+    async def _try(
+        self, principal: Principal, order: Order, sender: int, device_sn: int, digest: str, *, notice: bool
+    ) -> Sent | None:
+        """Judge a send and have it committed; None where what it was judged by has changed meanwhile."""
+        # Users need no judging.
+        judged = () if order.scope is _USER else await self._judge(principal, order, sender, notice=notice)
+        draft = self._draft(principal, order, sender, device_sn, digest, judged, notice=notice)
+        match await self._writer.submit(draft):
+            case Appended(first, received):
+                return Sent(first, first + len(received) - 1, order.receivers)
+            case Repeated(first, last):
+                return Sent(first, last, None)
+            case Refused(kind, sentence):
+                raise Problem(kind, sentence)
+            case Stale() | Changed() | Started() | Stepped():
+                self._facts.forget(principal.app, order.targets, sender)
+                return None
 
     def _draft(
         self,
@@ -176,6 +202,7 @@ class Messaging:
         notice: bool,
     ) -> MessageDraft:
         app, at = principal.app, self._now()
+        theirs = not notice and sender != app.system_xid
         # What every draft has by its place: a call with more than 15 names makes a dict of them, at 2 µs a send.
         return MessageDraft(
             app.id,
@@ -190,7 +217,7 @@ class Messaging:
             order.ext,
             at,
             notice=notice,
-            copied=not notice and sender != app.system_xid,
+            copied=theirs and order.copied,
             key=order.key,
             digest=digest,
             judged=judged,
@@ -198,6 +225,9 @@ class Messaging:
             related=order.related,
             expires_at=at + order.expire_s * 1000 if order.expire_s else 0,
             group_xid=order.targets[0] if order.only else 0,
+            listed=theirs and not order.copied,
+            unjudged=order.unjudged,
+            hide_from=order.hide_from,
         )
 
     def _check(self, principal: Principal, order: Order, *, notice: bool) -> None:
@@ -225,22 +255,36 @@ class Messaging:
             or notice
         ):
             raise bad("targets", "only a message to one group goes to some of its members")
+        if order.unjudged and not principal.admin_alone:
+            raise Problem(Kind.FORBIDDEN, "only an app admin sends what is not judged")
+        if order.hide_from and (
+            order.scope is not Scope.GROUP
+            or order.only
+            or order.online_only
+            or len(order.hide_from) > self._limits.hide_from_max
+        ):
+            raise bad(
+                "hide_from", f"a stored message to groups is hidden, from {self._limits.hide_from_max} users"
+            )
 
     async def _judge(
         self, principal: Principal, order: Order, sender: int, *, notice: bool
     ) -> tuple[int, ...]:
         """Judge a group send; return the versions of the facts it was judged by."""
         now = self._now()
+        free = notice or order.unjudged
+        if free and (known := self._facts.versions(principal.app, order.targets)) is not None:
+            return known
         facts = await self._facts.of(principal.app, order.targets, sender, now)
         versions = []
         for target, fact in zip(order.targets, facts, strict=True):
             if fact is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"targets: there is no group {target}")
-            if not notice and not fact.member:
+            if not free and not fact.member:
                 if fact.type == ROOM:
                     raise Problem(Kind.GROUP_BLOCKED, f"targets: chatroom {target} keeps {sender} out")
                 raise Problem(Kind.NOT_A_MEMBER, f"targets: {sender} is not a member of group {target}")
-            if not notice and (why := rules.silence(fact, now)) is not None:
+            if not free and (why := rules.silence(fact, now)) is not None:
                 raise Problem(why, f"targets: {_SILENCED[why].format(sender)} in group {target}")
             versions.append(fact.version)
         return tuple(versions)
@@ -249,36 +293,38 @@ class Messaging:
 
     async def _hand_over(
         self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
-    ) -> tuple[int, int]:
+    ) -> Sent:
         """Hand a message to whoever is connected; a repeat is answered like the first, as long as that is known."""
         app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _same(known, digest, key)
+            return _handed(known, digest, order)
         if key and await self._store.transaction(app.id, sender, key) is not None:
             raise _conflict(key)
         if app.limits.sends_per_s:
             self._check(principal, order, notice=notice)
             await self._pacing.turn(app, len(order.receivers))
-        from_party, *targets = await self.judge_ephemeral(principal, order, sender, notice=notice)
+        left, (from_party, *targets) = await self._judge_partial(principal, order, sender, notice=notice)
         first = self._ephemeral.next_ids(len(targets)) or await self._ephemeral.take_ids(len(targets))
         # From here on nothing waits, so that of two who ask at the same time one is the repeat.
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _same(known, digest, key)
-        answer = Remembered(digest, first, first + len(targets) - 1)
+            return _handed(known, digest, order)
+        sent = Sent(first, first + len(targets) - 1, left.receivers)
         if key:
-            self._ephemeral.remember(app, sender, key, answer)
-        self._pass_on(order, sender, device_sn, first, (from_party, *targets), notice=notice)
-        return answer.first_msg_id, answer.last_msg_id
+            there = -1 if left is order else _bits(order.receivers, left.receivers)
+            self._ephemeral.remember(
+                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, there)
+            )
+        self._pass_on(left, sender, device_sn, first, (from_party, *targets), notice=notice)
+        return sent
 
     def _begin_online(
         self, principal: Principal, order: Order, sender: int, tell: TellSent, *, notice: bool
     ) -> bool:
         """Hand a message over now, where all that decides about it is known; a repeat is looked for in the store."""
-        blocks = not notice and sender != principal.app.system_xid
         if order.key or order.expire_s:
             return False
-        parties = self._judge_known(principal.app, order, sender, notice=notice, blocks=blocks)
+        parties = self._judge_known(principal.app, order, sender, notice=notice)
         first = 0 if parties is None else self._ephemeral.next_ids(len(order.targets))
         if parties is None or not first:
             return False
@@ -312,7 +358,18 @@ class Messaging:
             at=self._now(),
             notice=notice,
         )
-        self._ephemeral.hand_over(message, order.targets, targets, None if notice else from_party)
+        copied = order.copied and not notice
+        self._ephemeral.hand_over(message, order.targets, targets, from_party if copied else None)
+
+    async def _judge_partial(
+        self, principal: Principal, order: Order, sender: int, *, notice: bool
+    ) -> tuple[Order, Sequence[Party | None]]:
+        """Judge what is not stored; return what is left of the order, and who sender and targets are."""
+        while True:
+            try:
+                return order, await self.judge_ephemeral(principal, order, sender, notice=notice)
+            except Problem as problem:
+                order = await self._placing.leave_out(principal.app, order, problem)
 
     async def judge_ephemeral(
         self, principal: Principal, order: Order, sender: int, *, notice: bool = False
@@ -326,32 +383,33 @@ class Messaging:
         if order.expire_s:
             raise bad("expire_s", "what is online_only is not stored")
         app = principal.app
-        blocks = not notice and sender != app.system_xid
-        known = self._judge_known(app, order, sender, notice=notice, blocks=blocks)
+        known = self._judge_known(app, order, sender, notice=notice)
         if known is not None:
             return known
         if order.scope is Scope.GROUP:
             self._facts.forget(app, order.targets, sender)
             await self._judge(principal, order, sender, notice=notice)
+        blocks = _stoppable(app, order, sender, notice=notice)
         changes = self._reach.changes
         users = order.targets if order.scope is Scope.USER else ()
         refused = await self._store.may_message(
-            app.id, sender, users, create=not app.registered, blocks=blocks
+            app.id, sender, users, create=not app.registered, blocks=blocks, frozen=order.unjudged
         )
         if refused is not None:
             raise Problem(refused.kind, refused.sentence)
         parties = await self._store.parties(app.id, (sender, *order.targets))
-        self._reach.note(app, parties[: 1 + len(users)], changes, blocks=blocks)
+        self._reach.note(app, parties[: 1 + len(users)], changes, blocks=blocks, frozen=order.unjudged)
         return parties
 
     def _judge_known(
-        self, app: App, order: Order, sender: int, *, notice: bool, blocks: bool
+        self, app: App, order: Order, sender: int, *, notice: bool
     ) -> Sequence[Party | None] | None:
         """Sender and targets, where all of them are known to be reached."""
         if order.scope is _USER:
-            return self._reach.find(app, sender, order.targets, blocks=blocks)
-        by = self._reach.find(app, sender, (), blocks=False)
-        if notice:
+            blocks = _stoppable(app, order, sender, notice=notice)
+            return self._reach.find(app, sender, order.targets, blocks=blocks, frozen=order.unjudged)
+        by = self._reach.find(app, sender, (), blocks=False, frozen=order.unjudged)
+        if notice or order.unjudged:
             groups = self._facts.standing(app, order.targets)
         else:
             groups = self._facts.open_to(app, order.targets, sender, self._now())
@@ -391,16 +449,49 @@ class Messaging:
         """Take a message back; see `Recalls`."""
         await self._recalls.recall(principal, conversation_xid, msg_id)
 
+    async def take_back(
+        self, principal: Principal, conversation_xid: int, msg_id: int, *, window_ms: int, force: bool = False
+    ) -> TakenBack:
+        """Take a message back for the app, and tell what came of it; see `Recalls`."""
+        return await self._recalls.take_back(
+            principal, conversation_xid, msg_id, window_ms=window_ms, force=force
+        )
+
+
+def _stoppable(app: App, order: Order, sender: int, *, notice: bool) -> bool:
+    """Whether a block stops what is not stored."""
+    return not (notice or order.unjudged) and sender != app.system_xid
+
 
 def _conflict(key: str) -> Problem:
     return Problem(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another message")
 
 
-def _same(known: Remembered, digest: str, key: str) -> tuple[int, int]:
+def _sender(principal: Principal, order: Order) -> int:
+    """Whose message it is: only an app's administrator may name anybody."""
+    sender = order.from_xid or principal.user.xid
+    if sender != principal.user.xid and not principal.admin_alone:
+        raise Problem(Kind.FORBIDDEN, f"from_user_id: may only be {principal.user.xid} here")
+    return sender
+
+
+def _same(known: Remembered | Answered, digest: str, key: str) -> Sent:
     """Return the first answer to a transaction id, if this asks for the same."""
     if known.digest != digest:
         raise _conflict(key)
-    return known.first_msg_id, known.last_msg_id
+    return Sent(known.first_msg_id, known.last_msg_id, None)
+
+
+def _handed(known: Answered, digest: str, order: Order) -> Sent:
+    """Return the first answer to what was handed over, and who got it then."""
+    there = tuple(xid for place, xid in enumerate(order.receivers) if known.there >> place & 1)
+    return msgspec.structs.replace(_same(known, digest, order.key), receivers=there)
+
+
+def _bits(named: Sequence[int], there: Sequence[int]) -> int:
+    """Put together which of those named are there, a bit for each."""
+    kept = set(there)
+    return sum(1 << place for place, xid in enumerate(named) if xid in kept)
 
 
 def _tell_sent(tell: TellSent, answer: Answer | Problem, *, again: bool) -> None:

@@ -25,6 +25,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: int | None = None
     registered: bool = False
     limits: dict[str, int] = {}
+    dialect: str = ""
+    name: str = ""
+    secret: str = ""
 
 
 Erase = Callable[[App, User], Coroutine[Any, Any, Job]]
@@ -56,6 +59,10 @@ class Operator:
             "rotate": self._rotate,
             "limits": self._limit,
             "token": self._token,
+            "called": self._called,
+            "call": self._call,
+            "add-credential": self._add_credential,
+            "drop-credential": self._drop_credential,
             "find": self._find,
             "erase": self._erase_user,
             "retention": self._retention_standing,
@@ -94,6 +101,25 @@ class Operator:
     async def _token(self, asked: Ask) -> dict[str, Any]:
         grant = await self._directory.token_for(asked.app, asked.user or None, asked.ttl_s)
         return {"token": grant.token, "xid": grant.xid, "expires_ms": grant.expires_ms, "url": self._url()}
+
+    async def _called(self, asked: Ask) -> dict[str, Any]:
+        """Tell what dialects call an app, and the names of its backends; their secrets are told once, when made."""
+        told: dict[str, Any] = msgspec.to_builtins(await self._directory.credentials.called(asked.app))
+        return told
+
+    async def _call(self, asked: Ask) -> dict[str, Any]:
+        await self._directory.credentials.call(asked.app, asked.dialect, asked.name)
+        return {}
+
+    async def _add_credential(self, asked: Ask) -> dict[str, Any]:
+        name, secret = await self._directory.credentials.add(
+            asked.app, asked.dialect, asked.name, asked.secret
+        )
+        return {"name": name, "secret": secret}
+
+    async def _drop_credential(self, asked: Ask) -> dict[str, Any]:
+        await self._directory.credentials.drop(asked.app, asked.dialect, asked.name)
+        return {}
 
     async def _find(self, asked: Ask) -> dict[str, Any]:
         return {"xid": await self._xid(asked)}

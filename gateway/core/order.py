@@ -17,6 +17,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     `targets` are distinct, in the order named. `from_xid` 0: the principal. `transaction_id` 0: none. `ctype` is a
     `Ctype` or a `Request`; of 9 to 12 `related` is the message it is about. `expire_s`: the text goes after so long, 0:
     never. `only`: of the one group in `targets` these distinct members alone get it, a message each; none: all do.
+
+    What else an app's administrator may ask for: `unjudged`, no membership, block, mute or freeze of the sender stands
+    in its way; not `copied`, it is the sender's message, in its history too, but the sender's devices are not sent it;
+    `partial`, targets that are not there are left out instead of refusing all. `hide_from`: a message to groups is on
+    no history page of these users, though they get it like all others.
     """
 
     scope: Scope
@@ -32,6 +37,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     online_only: bool = False
     expire_s: int = 0
     only: tuple[int, ...] = ()
+    unjudged: bool = False
+    copied: bool = True
+    partial: bool = False
+    hide_from: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
@@ -70,4 +79,12 @@ def digest_of(order: Order, *, notice: bool) -> str:
         told.append(("expire_s", order.expire_s))
     if order.only:
         told.append(("only", order.only))
+    if order.unjudged:
+        told.append(("unjudged", True))
+    if not order.copied:
+        told.append(("copied", False))
+    if order.partial:
+        told.append(("partial", True))
+    if order.hide_from:
+        told.append(("hide_from", order.hide_from))
     return hashlib.blake2b(_digest_encoder.encode((notice, told)), digest_size=16).hexdigest()

@@ -37,11 +37,14 @@ class Reach:
         known.listen(self._forget)
 
     def find(
-        self, app: App, sender_xid: int, target_xids: Sequence[int], *, blocks: bool
+        self, app: App, sender_xid: int, target_xids: Sequence[int], *, blocks: bool, frozen: bool = False
     ) -> list[Party] | None:
-        """Sender and targets, in this order, where all of these are known to be reached; `blocks` may stop it."""
+        """Sender and targets, in this order, where all of these are known to be reached; `blocks` may stop it.
+
+        `frozen`: the sender need not be one who may send.
+        """
         sender = self._users.get((app.id, sender_xid))
-        if sender is None or not sender.sends:
+        if sender is None or not (sender.sends or frozen):
             return None
         parties = [sender.party]
         for xid in target_xids:
@@ -55,12 +58,17 @@ class Reach:
             parties.append(target.party)
         return parties
 
-    def note(self, app: App, parties: Sequence[Party | None], changes: int, *, blocks: bool) -> None:
-        """Remember that the store lets the first of these reach the others, unless something has changed since."""
+    def note(
+        self, app: App, parties: Sequence[Party | None], changes: int, *, blocks: bool, frozen: bool = False
+    ) -> None:
+        """Remember that the store lets the first of these reach the others, unless something has changed since.
+
+        `frozen`: it would also where the first may not send.
+        """
         sender_party, *targets = parties
         if changes != self.changes or sender_party is None:
             return
-        sender = self._user(app, sender_party, sends=True)
+        sender = self._user(app, sender_party, sends=not frozen)
         for party in targets:
             if party is not None:
                 target = self._user(app, party, sends=False)

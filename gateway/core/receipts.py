@@ -17,7 +17,7 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope, Status
-from gateway.store.base import Store
+from gateway.store.base import SEEN_STEP_MS, Store
 from gateway.wire.frames import Told
 
 log = logging.getLogger(__name__)
@@ -125,6 +125,8 @@ class Receipts:
             async with self._keeping:
                 await self._keep([*new])
         now = self._now()
+        # Who was noted as seen a moment ago need not be again: most of a flush.
+        long_ago = now - SEEN_STEP_MS
         advanced = await self._store.advance(
             [
                 Ack(
@@ -133,12 +135,15 @@ class Receipts:
                     connection.device_sn,
                     timeline_id,
                     seq,
-                    now,
+                    now if connection.seen_at <= long_ago else 0,
                     connection.attach_no,
                 )
                 for (_, _, timeline_id), (connection, seq) in acks.items()
             ]
         )
+        for connection, _ in acks.values():
+            if connection.seen_at <= long_ago:
+                connection.seen_at = now
         self._hub.on_replaced(advanced.replaced)
         self._tell(advanced.changes)
 

@@ -21,6 +21,10 @@ BEHIND_MAX_MS = 60_000
 """So far a clock may lie behind the last run after a restart: what a time server sets right."""
 
 
+async def _nothing(_: int) -> int:
+    return 0
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where retention stands, for the operator; 0: never, or not."""
 
@@ -32,6 +36,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 class Retention:
     """Removes messages older than `days` (0: none is too old) and the texts of those whose own time has come.
+
+    Files go with them: `sweep_files` removes those older than `files_days`, at a time that is believed.
 
     A clock that has jumped could make everything too old in a moment. So time is believed only where it fits the
     last run: within this process it may not have moved by more than `clock_step_max_s` against a clock that never
@@ -52,12 +58,16 @@ class Retention:
         *,
         days: int,
         clock_step_max_s: int,
+        files_days: int = 0,
+        sweep_files: Callable[[int], Awaitable[int]] = _nothing,
     ) -> None:
         self._store = store
         self._limits = limits
         self._now = clock_ms
         self._ticks = ticks_ms
         self._days = days
+        self._files_days = files_days
+        self._sweep_files = sweep_files
         self._step_max_ms = clock_step_max_s * 1000
         # The last run of this process by both clocks.
         self._ran = (0, 0)
@@ -119,6 +129,8 @@ class Retention:
         if self._days and oldest.sent_at:
             # By the same account as the sweep's: one that is exactly so old is not too old yet.
             times.append(oldest.sent_at + self._days * DAY_MS + 1)
+        if self._files_days and oldest.filed_at:
+            times.append(oldest.filed_at + self._files_days * DAY_MS + 1)
         return min(times, default=None)
 
     def _fits(self, swept_at: int, now: int) -> bool:
@@ -170,6 +182,7 @@ class Retention:
                 await asyncio.sleep(limits.sweep_pause_ms / 1000)
         if removed:
             log.info("retention has removed %d messages", removed)
+        await self._sweep_files(now)
         return removed
 
     async def _ran_elsewhere(self, now: int) -> bool:

@@ -1,4 +1,7 @@
-"""Block lists: who wants nothing of whom. A block stops messages both ways, whoever set it."""
+"""Whom users know and whom they want nothing of.
+
+A contact stands both ways, and does nothing by itself. A block stops messages both ways, whoever set it.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,15 @@ class Blocked(msgspec.Struct, frozen=True):
     cursor: str
 
 
+class Contacts(msgspec.Struct, frozen=True):
+    """A page of an address book. `cursor` fetches the next, empty after the last."""
+
+    xids: list[int]
+    cursor: str
+
+
 class Roster:
-    """The block list of whoever asks: a user, or an administrator's token with `user_id`."""
+    """Address book and block list of whoever asks: a user, or an administrator's token with `user_id`."""
 
     def __init__(
         self, store: Store, directory: Directory, limits: Limits, clock_ms: Callable[[], int]
@@ -69,6 +79,38 @@ class Roster:
         # One more than a page tells whether there is a next.
         found = await self._store.blocked(me.id, int(cursor or "0"), most + 1)
         return Blocked(found[:most], str(found[most - 1]) if len(found) > most else "")
+
+    async def add_contact(self, principal: Principal, xid: int) -> None:
+        """Put oneself and a user into each other's address book. Again: nothing more happens.
+
+        Raises:
+            Problem: `BAD_PARAMETER` for oneself, `system` and groups, `USER_UNKNOWN`, `LIST_FULL` where either knows
+                as many as may be.
+        """
+        me = _owner(principal)
+        if xid in {me.xid, principal.app.system_xid}:
+            raise bad("user_id", "neither oneself nor the app's reserved user can be a contact")
+        other = await self._directory.find(principal.app, xid)
+        if not await self._store.add_contact(me.id, other.id, self._now()):
+            raise Problem(
+                Kind.LIST_FULL, f"user_id: at most {self._limits.contacts_max} users can be contacts"
+            )
+
+    async def drop_contact(self, principal: Principal, xid: int) -> None:
+        """Take oneself and a user out of each other's address book, where they are there."""
+        me = _owner(principal)
+        other = await self._store.user(principal.app.id, xid)
+        if isinstance(other, User):
+            await self._store.drop_contact(me.id, other.id)
+
+    async def contacts(self, principal: Principal, cursor: str) -> Contacts:
+        """Whom one knows, by rising id, from where `cursor` of the page before left off."""
+        me = _owner(principal)
+        if cursor and not _CURSOR.fullmatch(cursor):
+            raise bad("cursor", "it is not one of this call's answers")
+        most = self._limits.member_page_max
+        found = await self._store.contacts(me.id, int(cursor or "0"), most + 1)
+        return Contacts(found[:most], str(found[most - 1]) if len(found) > most else "")
 
     async def may_message(self, principal: Principal, xid: int, other_xid: int) -> bool:
         """Whether a message of user `xid` (0: whoever asks) to `other_xid` would be taken.

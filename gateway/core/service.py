@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.accounts import Accounts
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.erasing import Erasing
+from gateway.core.files import Files
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
@@ -21,9 +23,11 @@ from gateway.core.users import Users
 class Core:
     """The services that every dialect calls."""
 
+    accounts: Accounts
     broadcasts: Broadcasts
     directory: Directory
     erasing: Erasing
+    files: Files
     groups: Groups
     rooms: Rooms
     messaging: Messaging

@@ -53,7 +53,7 @@ class Sweep:
     def connected(self) -> None:
         """The bus (re)connected: what was said before that may be lost."""
         # One that waits has not asked yet, so that another would find out nothing more.
-        if self._hub.followed and not self._waiting:
+        if self._hub.followed() and not self._waiting:
             self._waiting = True
             self._tasks.start(self.sweep(), "sweep")
 
@@ -88,8 +88,8 @@ class Sweep:
 
     async def _compare_heads(self, part: int, parts: int) -> None:
         # Before the store is asked: what is dispatched meanwhile may be above what it answers.
-        followed = self._hub.followed
-        timelines = [timeline_id for timeline_id in followed if timeline_id % parts == part]
+        followed = self._hub.followed(part, parts)
+        timelines = list(followed)
         for start in range(0, len(timelines), PAGE):
             bearings = await self._store.bearings([(0, 0, one) for one in timelines[start : start + PAGE]])
             for bearing in bearings:

@@ -20,7 +20,7 @@ import jwt
 import msgspec
 
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.model import SAFE_MAX, App
+from gateway.domain.model import FOREVER, SAFE_MAX, App
 
 ALGORITHM = "HS512"
 CLUSTER = "gateway"
@@ -33,7 +33,10 @@ _SUB = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a good token says: whom it speaks for, with which right, since when and until when (ms since 1970)."""
+    """What a good token says: whom it speaks for, with which right, since when and until when (ms since 1970).
+
+    `exp_ms` is `FOREVER` where it does not expire.
+    """
 
     xid: int
     admin: bool
@@ -42,14 +45,14 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class _Payload(msgspec.Struct, frozen=True):
-    """The claims as they are written in a token; times are seconds since 1970."""
+    """The claims as they are written in a token; times are seconds since 1970. Without `exp` it does not expire."""
 
     app: str
     sub: str
     cluster: str
     role: int
     iat: int
-    exp: int
+    exp: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -70,11 +73,12 @@ class Tokens:
         self._payloads = msgspec.json.Decoder(_Payload)
 
     def issue(
-        self, app: App, xid: int, *, admin: bool, ttl_s: int, now_ms: int, valid_from_ms: int = 0
+        self, app: App, xid: int, *, admin: bool, ttl_s: int | None, now_ms: int, valid_from_ms: int = 0
     ) -> tuple[str, int]:
         """A token for a user of the app, good for `ttl_s` from now, and when it expires (ms since 1970).
 
-        It is not issued before `valid_from_ms`, which may lie in the second that has just begun.
+        None: for ever, and that is `FOREVER`. It is not issued before `valid_from_ms`, which may lie in the second
+        that has just begun.
         """
         iat = max(now_ms // 1000, valid_from_ms // 1000)
         payload = _Payload(
@@ -83,12 +87,12 @@ class Tokens:
             cluster=CLUSTER,
             role=ROLE_ADMIN if admin else ROLE_USER,
             iat=iat,
-            exp=iat + ttl_s,
+            exp=msgspec.UNSET if ttl_s is None else iat + ttl_s,
         )
         token = self._jws.encode(
             msgspec.json.encode(payload), app.keys[app.signing_kid], ALGORITHM, {"kid": app.signing_kid}
         )
-        return token, payload.exp * 1000
+        return token, _expiry(payload)
 
     def verify(self, app: App, token: str | None, now_ms: int) -> Claims:
         """What a token says, if it is this app's and still good.
@@ -107,7 +111,7 @@ class Tokens:
             raise _illegal() from None
         if payload.app != app.app_id or not _SUB.fullmatch(payload.sub) or int(payload.sub) > SAFE_MAX:
             raise _illegal()
-        exp_ms = payload.exp * 1000
+        exp_ms = _expiry(payload)
         # A time that no timer could wait for is no time.
         if not 0 <= exp_ms <= SAFE_MAX:
             raise _illegal()
@@ -125,6 +129,10 @@ class Tokens:
         if not hmac.compare_digest(_pack(right), signature):
             raise ValueError
         return self._payloads.decode(_unpack(body))
+
+
+def _expiry(payload: _Payload) -> int:
+    return payload.exp * 1000 if isinstance(payload.exp, int) else FOREVER
 
 
 def _pack(data: bytes) -> bytes:

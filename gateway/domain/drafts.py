@@ -23,9 +23,11 @@ class MessageDraft(msgspec.Struct, frozen=True):
     `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
-    (not for notices, and not where `system` sends). `related` is the sender's own message of the same conversation that
-    this one appends to or replaces. `group_xid`: it goes to these users alone, members of that group, and lies in the
-    group's conversation; `judged` holds the group's version then.
+    (not for notices, and not where `system` sends); `listed`: it gets none, yet the conversation is in its list like
+    any other. `related` is the sender's own message of the same conversation that this one appends to or replaces.
+    `group_xid`: it goes to these users alone, members of that group, and lies in the group's conversation; `judged`
+    holds the group's version then. `unjudged`: neither a block stops it nor that its sender is frozen. `hide_from`: it
+    goes to groups, and is on no history page of these users.
     """
 
     app: int
@@ -48,6 +50,14 @@ class MessageDraft(msgspec.Struct, frozen=True):
     related: int = 0
     expires_at: int = 0
     group_xid: int = 0
+    listed: bool = False
+    unjudged: bool = False
+    hide_from: tuple[int, ...] = ()
+
+    @property
+    def stoppable(self) -> bool:
+        """Whether a block between its sender and a target stops it: none stops a notice, or what `system` sends."""
+        return (self.copied or self.listed) and not self.unjudged
 
     @property
     def rows(self) -> int:
@@ -343,7 +353,8 @@ class Attachment(msgspec.Struct, frozen=True):
 class Ack(msgspec.Struct, frozen=True):
     """A device holds every entry of a timeline up to `seq`.
 
-    `attach_no` is its connection's (0: of no connection, which is always believed).
+    `at` is when that was said, 0 where the device was noted as seen shortly before. `attach_no` is its connection's (0:
+    of no connection, which is always believed).
     """
 
     user_id: int

@@ -31,6 +31,9 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     ban_all_until: int | None = None
     history_visible: bool | None = None
     read_ack: bool | None = None
+    announcement: str | None = None
+    members_max: int | None = None
+    disabled: bool | None = None
 
     @property
     def told(self) -> dict[str, str | int]:
@@ -108,6 +111,12 @@ class RoleDraft(UsersChange, frozen=True, kw_only=True):
     admin: bool
 
 
+class TrustDraft(UsersChange, frozen=True, kw_only=True):
+    """Members may speak also while all are banned, or no longer."""
+
+    trusted: bool
+
+
 class TransferDraft(GroupChange, frozen=True, kw_only=True):
     """A member becomes the owner, and the owner a plain member."""
 
@@ -163,4 +172,13 @@ class HandleDraft(GroupChange, frozen=True, kw_only=True):
         return {self.group_xid, self.user_xid}
 
 
-GroupDraft = BanDraft | BlockDraft | RoleDraft | TransferDraft | SettingsDraft | RequestDraft | HandleDraft
+GroupDraft = (
+    BanDraft
+    | BlockDraft
+    | RoleDraft
+    | TrustDraft
+    | TransferDraft
+    | SettingsDraft
+    | RequestDraft
+    | HandleDraft
+)

@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_bytes_max: int = 16 * 1024
     json_depth_max: int = 32
     targets_max: int = 1_000
+    hide_from_max: int = 20
     expire_max_s: int = 10 * 365 * 24 * 3600
     group_call_users_max: int = 1_000
     user_call_users_max: int = 1_000
@@ -42,6 +43,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     devices_per_user_max: int = 20
     related_max: int = 100
     blocks_max: int = 1_000
+    contacts_max: int = 3_000
+    metadata_bytes_max: int = 4 * 1024
+    credentials_max: int = 100
 
     # Pages and counts of answers.
     page_default: int = 20
@@ -54,6 +58,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recent_max: int = 500
     unread_max: int = 999
     unread_scan_max: int = 3_000
+
+    # Files: what one may be, how many move at the same time, and what a form may carry beside one.
+    file_bytes_max: int = 10 * 1024 * 1024
+    file_name_bytes_max: int = 255
+    uploads_max: int = 256
+    downloads_max: int = 1_000
+    form_parts_max: int = 16
+    form_part_bytes_max: int = 4 * 1024
+    stray_blobs_kept_s: int = 3_600
+    fetch_timeout_ms: int = 10_000
+
+    # Thumbnails: a process of their own makes them, one at a time.
+    thumbnail_side_max: int = 1_024
+    thumbnail_source_bytes_max: int = 32 * 1024 * 1024
+    thumbnail_pixels_max: int = 40_000_000
+    thumbnail_memory_bytes_max: int = 1024 * 1024 * 1024
+    thumbnail_timeout_ms: int = 10_000
+    thumbnails_waiting_max: int = 64
 
     # The writer: one batch, and what may wait for one.
     batch_rows_max: int = 4_000

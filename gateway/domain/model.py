@@ -131,10 +131,18 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     limits: AppLimits = AppLimits()
 
 
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """That a backend of a dialect can prove by this name to be an app's, since `at` (ms); its secret is not told."""
+
+    dialect: str
+    name: str
+    at: int
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A user of an app. `password` is a scrypt record, empty where none was set.
 
-    Tokens issued before `valid_from_ms` are no longer good.
+    Tokens issued before `valid_from_ms` are no longer good; `created_at` is ms since 1970.
     """
 
     id: int
@@ -143,6 +151,15 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     state: State = State.NORMAL
     valid_from_ms: int = 0
+    created_at: int = 0
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A user that is to be made: its name, its password (for the store: the record of it), and its nickname."""
+
+    name: str
+    password: str
+    nickname: str = ""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +187,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     `apply_approval`: 0 whoever applies is in, 1 the owner or an admin decides, 2 nobody may. `invite_confirm`: who is
     invited decides. `member_invitation`: members may invite. `ban_all_until` (ms, 0: no): only owner and admins
     speak. `history_visible`: who joins may page back to before. `read_ack`: reads are told to senders.
+    `members_max` 0: as many as any may have. `disabled`: nobody speaks, whoever it is.
     """
 
     id: int
@@ -190,6 +208,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     ban_all_until: int = 0
     history_visible: bool = False
     read_ack: bool = True
+    announcement: str = ""
+    members_max: int = 0
+    disabled: bool = False
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +251,7 @@ class Facts(msgspec.Struct, frozen=True):
     """What judging a group draft needs to know of one (group, user): read together, true for `version`.
 
     `banned_until` (of this user) and `ban_all_until` (of all but owner and admins) are ms since 1970, 0: no ban.
+    Who is `trusted` speaks also while all are banned, and where the group is `disabled` nobody does.
     """
 
     group_id: int
@@ -240,6 +262,8 @@ class Facts(msgspec.Struct, frozen=True):
     type: int = 0
     banned_until: int = 0
     ban_all_until: int = 0
+    trusted: bool = False
+    disabled: bool = False
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

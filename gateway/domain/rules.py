@@ -14,6 +14,7 @@ REFUSALS = frozenset(
         Kind.BLOCKED,
         Kind.BANNED,
         Kind.ALL_BANNED,
+        Kind.GROUP_DISABLED,
         Kind.USER_UNKNOWN,
         Kind.GROUP_UNKNOWN,
         Kind.NOT_A_MEMBER,
@@ -59,13 +60,15 @@ def check_together(content: str, attachment: str, ext: str, config: str, bytes_m
 
 
 def silence(facts: Facts, now: int) -> Kind | None:
-    """Why one may not speak in a group now, if so: a ban of one's own, or one of all but owner and admins.
+    """Why one may not speak in a group now, if so: a ban of one's own, one of all but some, or nobody may.
 
     Bans end by themselves: whoever may speak now may do so for as long as the group's version stays.
     """
+    if facts.disabled:
+        return Kind.GROUP_DISABLED
     if facts.banned_until > now:
         return Kind.BANNED
-    if facts.ban_all_until > now and not (facts.owner or facts.admin):
+    if facts.ban_all_until > now and not (facts.owner or facts.admin or facts.trusted):
         return Kind.ALL_BANNED
     return None
 

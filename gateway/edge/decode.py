@@ -61,10 +61,7 @@ class Body(Generic[T]):
             Problem: `BAD_PARAMETER`: no JSON object, nested deeper than `json_depth_max`, not UTF-8, a member
                 of a wrong type, NUL.
         """
-        depth_max = limits.json_depth_max
-        # Most bodies have few brackets, and cannot be deeper than they have those.
-        if body.count(b"[") + body.count(b"{") > depth_max and _too_deep(body, depth_max):
-            raise bad(BODY, f"it nests deeper than {depth_max} levels, or its brackets don't match")
+        _check_depth(body, limits)
         try:
             # The decoder skips unknown members without looking at their bytes.
             if not body.isascii():
@@ -200,6 +197,24 @@ def _holder(decoded: msgspec.Struct) -> str:
         if any("\0" in str(item) for item in (value if isinstance(value, list) else [value])):
             return member.rstrip("_")
     return BODY
+
+
+def check_json(body: bytes, limits: Limits) -> None:
+    """Refuse (`BAD_PARAMETER`) what no engine could keep exactly in a JSON body that is not decoded at once."""
+    _check_depth(body, limits)
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise bad(BODY, "it is not valid UTF-8") from None
+    if b"\\u0000" in body and _NUL.search(body):
+        raise bad(BODY, "it holds the character NUL")
+
+
+def _check_depth(body: bytes, limits: Limits) -> None:
+    depth_max = limits.json_depth_max
+    # Most bodies have few brackets, and cannot be deeper than they have those.
+    if body.count(b"[") + body.count(b"{") > depth_max and _too_deep(body, depth_max):
+        raise bad(BODY, f"it nests deeper than {depth_max} levels, or its brackets don't match")
 
 
 def _too_deep(body: bytes, depth_max: int) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp import hdrs, web
-from aiohttp.http import HttpVersion11
+from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.domain.limits import Limits
 from gateway.edge.answering import HEADERS, Answering
+from gateway.edge.expecting import expected
 from gateway.edge.facades.native.envelope import Asked, Reply, refusal
 from gateway.edge.facades.native.routes import ROUTES, Call
 from gateway.edge.middleware import catching, letting_in, preflight
@@ -41,7 +41,7 @@ def build_app(
     if cors_origins:
         app.on_response_prepare.append(letting_in(cors_origins))
     for verb, path, call in ROUTES:
-        app.router.add_route(verb, path, _endpoint(verb, call, answering), expect_handler=_expected)
+        app.router.add_route(verb, path, _endpoint(verb, call, answering), expect_handler=expected)
     app.add_routes([*ops_routes(readiness, remarks), web.get("/ws", channel, allow_head=False), *extra])
     return app
 
@@ -59,14 +59,6 @@ def _endpoint(verb: str, call: Call, answering: Answering) -> Handler:
         return response
 
     return handle
-
-
-async def _expected(request: web.Request) -> None:
-    """Tell who waits for it to send the body. Other expectations are not looked at: aiohttp's 417 is no envelope."""
-    if request.version == HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # As in aiohttp's own handler: these bytes are no part of the response.
-        request.writer.output_size = 0
 
 
 def _response(reply: Reply) -> web.Response:

@@ -36,12 +36,15 @@ from gateway.domain.drafts import (
     Refused,
 )
 from gateway.domain.errors import Kind
+from gateway.domain.files import File, Thumb
 from gateway.domain.model import (
+    Account,
     App,
     AppLimits,
     Banned,
     Bearing,
     Blocked,
+    Credential,
     Device,
     Facts,
     Group,
@@ -56,6 +59,9 @@ from gateway.domain.model import (
     State,
     User,
 )
+
+SEEN_STEP_MS = 60_000
+"""How exactly it is kept when a device was last seen: an ack within it need not say when it came."""
 
 EPOCH_STEP = 2**32
 """How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
@@ -105,10 +111,11 @@ class Sweeping(msgspec.Struct, frozen=True):
 
 
 class Oldest(msgspec.Struct, frozen=True):
-    """What goes first: when the oldest message was sent, and the earliest time of a text that has one; 0: none."""
+    """When the first message was sent, when the next text expires, and when the first file came; 0: none."""
 
     sent_at: int
     expires_at: int
+    filed_at: int = 0
 
 
 class Swept(msgspec.Struct, frozen=True):
@@ -117,6 +124,31 @@ class Swept(msgspec.Struct, frozen=True):
     swept_to: int
     removed: int
     more: bool
+
+
+class Credentials(Protocol):
+    """The part of the port that knows what dialects call apps, and by what their backends prove who they are."""
+
+    async def alias(self, dialect: str, name: str) -> str | None:
+        """Find the app (its `app_id`) that a dialect calls so."""
+
+    async def aliases(self, app: int) -> dict[str, str]:
+        """Return what an app is called, by dialect."""
+
+    async def set_alias(self, app: int, dialect: str, name: str) -> bool:
+        """Call an app so in a dialect, and no longer otherwise; False where another app is called so."""
+
+    async def secrets(self, app: int, dialect: str, name: str) -> list[str]:
+        """List the secrets that are good for a name, the newest first."""
+
+    async def credentials(self, app: int) -> list[Credential]:
+        """List an app's credentials, oldest first; a name is there as often as it has secrets."""
+
+    async def add_credential(self, app: int, dialect: str, name: str, secret: str, at: int) -> bool:
+        """Make a secret good for a name too; False where an app has as many as it may. Again: nothing happens."""
+
+    async def drop_credentials(self, app: int, dialect: str, name: str) -> None:
+        """Let no secret be good for a name any more."""
 
 
 class Upkeep(Protocol):
@@ -167,6 +199,37 @@ class Accounts(Protocol):
     async def users(self, app: int, offset: int, limit: int) -> list[User]:
         """List users by rising id, after the first `offset`; not the reserved one, not the deleted."""
 
+    async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
+        """List users by rising id, after the one given; not the reserved one, not the deleted."""
+
+    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+        """Make users that have a password, all or none: the name of one that is taken, and nothing is done.
+
+        A name of digits that may be an id is that id. Who is there already without a password, by having been named,
+        is taken for the one that is made.
+        """
+
+    async def add_contact(self, user_id: int, other_id: int, at: int) -> bool:
+        """Put two users into each other's address book; False where one holds `Limits.contacts_max` others.
+
+        Again: nothing more happens. A deleted user has none.
+        """
+
+    async def drop_contact(self, user_id: int, other_id: int) -> None:
+        """Take two users out of each other's address book, if they are there."""
+
+    async def contacts(self, user_id: int, after_xid: int, limit: int) -> list[int]:
+        """List the xids of a user's contacts by rising id, after the one given; not the deleted."""
+
+    async def metadata(self, user_id: int) -> str:
+        """Read what apps keep with a user: a JSON object of strings."""
+
+    async def set_metadata(self, user_id: int, changes: Mapping[str, str] | None) -> bool:
+        """Change members of what apps keep with a user, or take all away (None).
+
+        False where it would be more than `Limits.metadata_bytes_max`, and nothing is changed. A deleted user has none.
+        """
+
     async def set_state(
         self, app: int, xids: Sequence[int], state: State, at: int, *, create: bool
     ) -> list[tuple[int, int]] | Refused:
@@ -201,11 +264,19 @@ class Accounts(Protocol):
         """List the xids of those whom a user has blocked, by rising id."""
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
+        self,
+        app: int,
+        sender_xid: int,
+        target_xids: Sequence[int],
+        *,
+        create: bool,
+        blocks: bool = True,
+        frozen: bool = False,
     ) -> Refused | None:
         """Judge what a user would send to users and nobody stores, as a batch judges a message; None: it may.
 
-        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice.
+        `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice. `frozen`:
+        that its sender is stops it neither.
         """
 
 
@@ -256,7 +327,29 @@ class Presence(Protocol):
         """
 
 
-class Store(Accounts, Upkeep, Presence, Protocol):
+class Filing(Protocol):
+    """The part of the port that knows files; their bytes are elsewhere."""
+
+    async def add_file(self, file: File) -> bool:
+        """Keep a file's row, which counts its bytes with its app; False where the app stores as much as it may."""
+
+    async def file(self, app: int, uuid: str) -> File | None:
+        """Find a file of an app."""
+
+    async def set_thumbnail(self, uuid: str, thumb: Thumb, size: int) -> None:
+        """Note what has become of a file's thumbnail."""
+
+    async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
+        """Forget files that were uploaded before a time, at most so many, oldest first: their apps and uuids.
+
+        Those of users that were erased go whatever the time.
+        """
+
+    async def files_among(self, uuids: Sequence[str]) -> set[str]:
+        """Which of these are files that are kept."""
+
+
+class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property
@@ -301,6 +394,12 @@ class Store(Accounts, Upkeep, Presence, Protocol):
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
         """Move READ positions up, cumulatively; a `Kind` where the mark is refused (not a member any more)."""
 
+    async def put_off(self, user_id: int, opposite: Party) -> bool:
+        """Keep a conversation off a user's recent list until there is something newer in it.
+
+        Its history and its count of unread messages are as they were. False for a group that the user is not in.
+        """
+
     async def jobs(self) -> list[Job]:
         """List the jobs that are not finished, oldest first: `StepDraft`s do them, page by page."""
 
@@ -342,6 +441,9 @@ class Store(Accounts, Upkeep, Presence, Protocol):
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
 
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+        """Name whom the messages of one draft went to, of those that are still kept: their ids by xid."""
+
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
 
@@ -382,8 +484,17 @@ class Store(Accounts, Upkeep, Presence, Protocol):
     async def user(self, app: int, xid: int) -> User | Kind:
         """Find a user; `USER_UNKNOWN` where nothing has this id, `BAD_PARAMETER` where a group has it."""
 
+    async def find_users(self, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
+        """Find users by their xids; `BAD_PARAMETER` where a group has one, and nothing where nothing has it."""
+
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by its unique name."""
+
+    async def users_named(self, app: int, names: Sequence[str]) -> dict[str, User]:
+        """Find users by their unique names; nothing where nobody is called so."""
+
+    async def ensure_named(self, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+        """Find users by their unique names or make them, all in one transaction, with ids of the server's."""
 
     async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
         """Find users or make them; `BAD_PARAMETER` where a group has this id."""
@@ -413,6 +524,9 @@ class Store(Accounts, Upkeep, Presence, Protocol):
 
     async def group_admins(self, group_id: int) -> list[Member]:
         """List a group's administrators in the order of their ids; the owner is none of them."""
+
+    async def group_trusted(self, group_id: int) -> list[Member]:
+        """List who is trusted in a group, in the order of their ids: some of its members."""
 
     async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
         """List who may not speak in a group at `now`, in the order of their ids, after the one given."""

@@ -56,6 +56,10 @@ GROUP_LAWS: tuple[str, ...] = (
     WHERE s.admin <> 0 AND (s.to_seq IS NOT NULL OR g.owner = s.usr)
     """,
     f"""
+    SELECT {who("s.usr")} || ' is trusted by ' || {who("s.grp")} || ', and no longer in it' FROM stay AS s
+    WHERE s.trusted <> 0 AND s.to_seq IS NOT NULL
+    """,
+    f"""
     SELECT {who("g.id")} || ' is owned by ' || {who("g.owner")} || ', who is not in it' FROM grp AS g
     WHERE g.destroyed_at IS NULL AND g.type <> {ROOM}
         AND NOT EXISTS (SELECT 1 FROM stay AS s WHERE s.usr = g.owner AND s.grp = g.id AND s.to_seq IS NULL)

@@ -47,11 +47,12 @@ class GroupUser(msgspec.Struct):
 
 
 class JudgedGroup(msgspec.Struct):
-    """A group that stands, at the version that a draft was judged by."""
+    """A group that stands, at the version that a draft was judged by; `members_max` 0: as many as any may have."""
 
     owner_id: int
     type: int
     members: int
+    members_max: int = 0
 
 
 def named_users(draft: Naming) -> tuple[int, ...]:
@@ -102,17 +103,23 @@ def may_begin(
         return Refused(Kind.GROUPS_FULL, f"owner: has {limits.rooms_per_user_max} chatrooms already")
     if not room and users[0].groups >= limits.groups_per_user_max:
         return Refused(Kind.GROUPS_FULL, f"owner: is in {limits.groups_per_user_max} groups already")
-    return users[:1] if room else _fitting(users, limits.group_members_max, limits, refused)
+    most = _most(draft.settings.members_max or 0, limits)
+    return users[:1] if room else _fitting(users, most, limits, refused)
 
 
 def may_join(
-    users: Iterable[GroupUser], members: int, limits: Limits, refused: dict[int, Kind]
+    users: Iterable[GroupUser], group: JudgedGroup, limits: Limits, refused: dict[int, Kind]
 ) -> list[GroupUser]:
-    """Who comes into a group that has so many members. Whoever is in it already stays as they are."""
+    """Who comes into a group. Whoever is in it already stays as they are."""
     users = [user for user in users if not user.stay_id]
     refused.update((user.xid, Kind.GROUP_BLOCKED) for user in users if user.blocked)
     users = [user for user in users if not user.blocked]
-    return _fitting(users, limits.group_members_max - members, limits, refused)
+    return _fitting(users, _most(group.members_max, limits) - group.members, limits, refused)
+
+
+def _most(members_max: int, limits: Limits) -> int:
+    """How many members a group may have, where it is to have so many (0: it does not say)."""
+    return min(members_max or limits.group_members_max, limits.group_members_max)
 
 
 def _fitting(
@@ -181,6 +188,12 @@ def may_change_role(
         elif user.id == group.owner_id:
             refused[user.xid] = Kind.FORBIDDEN
     return [user for user in users if user.xid not in refused and bool(user.admin) != draft.admin]
+
+
+def in_the_group(users: list[GroupUser], refused: dict[int, Kind]) -> list[GroupUser]:
+    """Keep those who are in the group."""
+    refused.update((user.xid, Kind.NOT_A_MEMBER) for user in users if not user.stay_id)
+    return [user for user in users if user.stay_id]
 
 
 def find_room(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gateway.domain.drafts import JobKind
 from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
+from gateway.store.rows import GONE, HIDING
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE = int(EntryKind.MESSAGE)
@@ -94,16 +95,27 @@ COMMON_LAWS: tuple[str, ...] = (
         AND (m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END OR t.kind = {_USER} AND EXISTS (
             SELECT 1 FROM timeline AS p WHERE p.id = m.peer AND p.kind = {_GROUP} AND p.app = t.app)), false)
     """,
+    f"""
+    SELECT 'message ' || h.msg_id || ' is hidden from ' || {who("h.usr")} || CASE
+        WHEN m.msg_id IS NULL THEN ', and does not exist'
+        WHEN m.flags & {HIDING} = 0 THEN ', and does not say so'
+        ELSE ', which cannot be' END
+    FROM hidden AS h LEFT JOIN message AS m ON m.msg_id = h.msg_id LEFT JOIN timeline AS t ON t.id = m.target
+    LEFT JOIN timeline AS u ON u.id = h.usr
+    WHERE NOT coalesce(m.flags & {HIDING} <> 0 AND m.flags & {GONE} = 0 AND m.peer = 0 AND u.kind = {_USER}
+        AND u.app = t.app, false)
+    """,
     """
     SELECT 'message ' || m.msg_id || ' names text ' || m.body || ', which does not exist' FROM message AS m
     WHERE m.body IS NOT NULL AND NOT EXISTS (SELECT 1 FROM body AS b WHERE b.id = m.body)
     """,
     f"""
     SELECT 'the conversation of ' || {who("usr")} || ' with ' || {who("opp")} || ' is '
-        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read ELSE 'deleted up to ' || deleted
-        END
+        || CASE WHEN read NOT BETWEEN 0 AND last THEN 'read up to ' || read
+           WHEN deleted NOT BETWEEN 0 AND last THEN 'deleted up to ' || deleted ELSE 'off the list up to ' || off END
         || ', and its newest message is ' || last
-    FROM conversation WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last
+    FROM conversation
+    WHERE read NOT BETWEEN 0 AND last OR deleted NOT BETWEEN 0 AND last OR off NOT BETWEEN 0 AND last
     """,
     f"""
     SELECT {who("s.usr")} || ' cannot have a stay in ' || {who("s.grp")} FROM stay AS s

@@ -36,9 +36,15 @@ def to_limits(row: Sequence[int]) -> AppLimits:
 
 
 def to_user(row: Sequence[Any]) -> User:
-    """Build a user of its id, xid, name, password, state and valid_from_ms."""
+    """Build a user of its id, xid, name, password, state, valid_from_ms and created_at."""
     return User(
-        id=row[0], xid=row[1], name=row[2], password=row[3], state=State(row[4]), valid_from_ms=row[5]
+        id=row[0],
+        xid=row[1],
+        name=row[2],
+        password=row[3],
+        state=State(row[4]),
+        valid_from_ms=row[5],
+        created_at=row[6],
     )
 
 
@@ -54,8 +60,19 @@ def to_group(row: Sequence[Any]) -> Group:
 
 def to_facts(row: Sequence[Any]) -> Facts:
     """Build what judging needs of its columns, in the order of its members."""
-    group_id, version, owner, member, admin, *rest = row
-    return Facts(group_id, version, bool(owner), bool(member), bool(admin), *rest)
+    group_id, version, owner, member, admin, kind, until, all_until, trusted, disabled = row
+    return Facts(
+        group_id,
+        version,
+        bool(owner),
+        bool(member),
+        bool(admin),
+        kind,
+        until,
+        all_until,
+        bool(trusted),
+        bool(disabled),
+    )
 
 
 def as_xid(user: str) -> int | None:

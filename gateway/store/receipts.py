@@ -13,9 +13,6 @@ Written = TypeVar("Written", Ack, Keep)
 RECEIPT_RANGE = 1_000
 """Receipts are looked for in this many newest entries of a range (design §4); older ones are implied or left out."""
 
-SEEN_STEP_MS = 60_000
-"""How exactly it is kept when a device was last seen."""
-
 Move = tuple[int, int, Ack]
 """(*delivered* before, after, by which ack) of one member of a group."""
 

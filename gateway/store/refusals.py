@@ -67,17 +67,17 @@ def storage_full() -> Refused:
 
 
 def judge_parties(
-    found: Found, sender_xid: int, target_xids: Sequence[int], *, create: bool
+    found: Found, sender_xid: int, target_xids: Sequence[int], *, create: bool, frozen: bool = False
 ) -> Refused | list[Pair]:
     """Judge who would send to whom as a batch does; return the pairs of ids between which no block may stand.
 
-    `create`: who does not exist yet may be named; its id is 0, and it has no blocks.
+    `create`: who does not exist yet may be named; its id is 0, and it has no blocks. `frozen`: the sender may be.
     """
     unknown = (0, Scope.USER, State.NORMAL if create else State.DELETED)
     sender_id, kind, state = found.get(sender_xid, unknown)
     if kind != Scope.USER:
         return sender_not_user(sender_xid)
-    if state != State.NORMAL:
+    if state != State.NORMAL and not (frozen and state == State.FROZEN):
         return sender_refused(state, sender_xid)
     pairs = []
     for xid in target_xids:

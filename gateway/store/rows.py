@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.drafts import MessageDraft
 from gateway.domain.model import (
     Deleted,
     Entry,
@@ -26,9 +27,13 @@ from gateway.store.base import History
 
 log = logging.getLogger(__name__)
 
-NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED = 1, 2, 4, 8, 16
+NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED, LISTED, HIDING = 1, 2, 4, 8, 16, 32, 64
 """`message.flags`: a system notification · its text is gone by a recall · the sender's timeline has no entry of it ·
-its text is gone by its time · with its sender."""
+its text is gone by its time · with its sender · it has no entry there, yet the conversation is in the sender's list ·
+it is hidden from some members of its group (table `hidden`)."""
+
+IN_SENDERS_LIST = f"flags & {UNCOPIED | LISTED} <> {UNCOPIED}"
+"""SQL for: its sender has a row of the conversation that it lies in."""
 
 GONE = RECALLED | EXPIRED | ERASED
 """Any of these: the message has no body, and is not shown."""
@@ -43,6 +48,14 @@ _SCOPES = {int(scope): scope for scope in Scope}
 _membership = msgspec.json.Decoder(Membership)
 _recalled = msgspec.json.Decoder(Recalled)
 _deleted = msgspec.json.Decoder(Deleted)
+
+
+def flags_of(draft: MessageDraft) -> int:
+    """Put together the flags of the messages of a draft."""
+    flags = NOTICE if draft.notice else 0
+    if not draft.copied:
+        flags |= UNCOPIED | LISTED if draft.listed else UNCOPIED
+    return flags | HIDING if draft.hide_from else flags
 
 
 def to_message(row: Sequence[Any]) -> Message:

@@ -22,7 +22,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
+from gateway.store.rows import ROW_BYTES, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""
@@ -34,7 +34,7 @@ Brought = dict[int, dict[int, int]]
 
 # Looked up once: a member of an enum takes longer to find than all else in a line that runs for every message.
 _USER, _GROUP = Scope.USER, Scope.GROUP
-_DELETED = State.DELETED
+_DELETED, _FROZEN = State.DELETED, State.FROZEN
 
 
 class Moving:
@@ -101,6 +101,7 @@ class Run:
         self.messages: list[tuple[int, ...]] = []
         self.conversations: Brought = {}
         self.keys: list[tuple[str, int, str, int, int]] = []
+        self.hidden: list[Pair] = []
         self.stored: dict[int, int] = {}
 
     def find(self, draft: MessageDraft) -> tuple[Moving | None, Sequence[Moving | None]]:
@@ -125,7 +126,7 @@ class Run:
                 return sender_refused(_DELETED, draft.sender_xid)
         elif sender.kind != _USER:
             return sender_not_user(draft.sender_xid)
-        elif sender.state:
+        elif sender.state and not (draft.unjudged and sender.state == _FROZEN):
             return sender_refused(sender.state, draft.sender_xid)
         refusal = self._judge_targets(draft, sender, targets)
         if refusal is not None:
@@ -150,7 +151,7 @@ class Run:
                 return target_not_user(party.xid)
             elif party.state == _DELETED:
                 return target_unknown(party.xid)
-            elif self._blocked and draft.copied and sender and (sender.id, party.id) in self._blocked:
+            elif self._blocked and draft.stoppable and sender and (sender.id, party.id) in self._blocked:
                 return between(draft.sender_xid, party.xid)
         return None
 
@@ -204,7 +205,8 @@ class Run:
         if app in self._room:
             self._room[app] -= stored
         first = msg_id = self.next_msg_id
-        flags = (NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED)
+        plain = draft.copied and not (draft.notice or draft.hide_from)
+        flags = 0 if plain else flags_of(draft)
         peer = self._peer(draft, sender_id)
         told = draft.copied and draft.scope is _USER
         sn, ctype, at = draft.sender_sn, draft.ctype, draft.at
@@ -221,14 +223,25 @@ class Run:
                 copies.append(self._enter(sender, msg_id))
                 if between_users:
                     self._bring(sender_id, target_id, msg_id)
+            elif draft.listed and between_users:
+                self._bring(sender_id, target_id, msg_id)
             msg_id += 1
         self.next_msg_id = msg_id
-        plain = not (draft.related or draft.expires_at)
-        expires_at = 0 if plain else self._related.number(draft, first)
+        if draft.hide_from:
+            self._hide(draft, range(first, msg_id))
+        lasting = not (draft.related or draft.expires_at)
+        expires_at = 0 if lasting else self._related.number(draft, first)
         if draft.key:
             self.keys.append((draft.key, sender_id, draft.digest, first, msg_id - 1))
             self._known[sender_id, draft.key] = (draft.digest, first, msg_id - 1)
         return Appended(first, received, sender_id, copies, expires_at)
+
+    def _hide(self, draft: MessageDraft, msg_ids: range) -> None:
+        """Note from whose history pages messages are kept; of who is not there nothing is noted."""
+        for xid in draft.hide_from:
+            user = self._parties.get((draft.app, xid))
+            if user and user.kind == _USER:
+                self.hidden += [(msg_id, user.id) for msg_id in msg_ids]
 
     def _enter(self, party: Moving, msg_id: int) -> int:
         """Let a timeline have an entry of a message; return its seq."""
@@ -287,17 +300,17 @@ def named(drafts: Iterable[MessageDraft]) -> set[Named]:
         found.add((app, draft.sender_xid))
         for xid in draft.targets:
             found.add((app, xid))
-        if draft.group_xid:
-            found.add((app, draft.group_xid))
+        if draft.group_xid or draft.hide_from:
+            found.update([(app, xid) for xid in (draft.group_xid, *draft.hide_from) if xid])
     return found
 
 
 def blockable(drafts: Sequence[MessageDraft], parties: Mapping[Named, Moving]) -> set[Pair]:
-    """The pairs of users a block between whom would stop a draft. Notices pass, and what `system` sends."""
+    """The pairs of users a block between whom would stop a draft."""
     return {
         (sender.id, target.id)
         for draft in drafts
-        if draft.scope is Scope.USER and draft.copied
+        if draft.scope is Scope.USER and draft.stoppable
         if (sender := parties.get((draft.app, draft.sender_xid)))
         for xid in draft.targets
         if (target := parties.get((draft.app, xid)))

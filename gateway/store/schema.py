@@ -285,4 +285,66 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE dedup_by_key RENAME TO dedup;
     CREATE INDEX dedup_last ON dedup (last_msg_id);
     """,
+    """
+    -- Who is in whose address book; a contact stands both ways. metadata: what apps keep with a user, as one object.
+    CREATE TABLE contact (
+        usr INTEGER NOT NULL,
+        contact INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (usr, contact)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE user ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    -- members_max 0: as many as any group may have. Whoever is trusted speaks also where all are banned.
+    ALTER TABLE grp ADD COLUMN announcement TEXT NOT NULL DEFAULT '';
+    ALTER TABLE grp ADD COLUMN members_max INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX stay_trusted ON stay (grp, usr) WHERE trusted = 1;
+    -- What a dialect calls an app, and by what a backend of that dialect proves to be the app's. A name has several
+    -- secrets while they are changed.
+    CREATE TABLE alias (
+        dialect TEXT NOT NULL,
+        name TEXT NOT NULL,
+        app INTEGER NOT NULL REFERENCES app (id),
+        PRIMARY KEY (dialect, name),
+        UNIQUE (app, dialect)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credential (
+        app INTEGER NOT NULL REFERENCES app (id),
+        dialect TEXT NOT NULL,
+        name TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (app, dialect, name, secret)
+    ) STRICT, WITHOUT ROWID;
+    -- at: when it was uploaded; 0: it is to be removed. thumb is Thumb, its bytes are not counted.
+    CREATE TABLE file (
+        uuid TEXT PRIMARY KEY,
+        app INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        secret_digest BLOB NOT NULL,
+        restricted INTEGER NOT NULL,
+        thumb_width INTEGER NOT NULL,
+        thumb_height INTEGER NOT NULL,
+        uploader INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        thumb INTEGER NOT NULL DEFAULT 0,
+        thumb_size INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX file_at ON file (at);
+    CREATE INDEX file_by ON file (uploader) WHERE uploader > 0;
+    -- Whose history pages leave out a message of a group; `message.flags` says where to look.
+    CREATE TABLE hidden (
+        msg_id INTEGER NOT NULL,
+        usr INTEGER NOT NULL,
+        PRIMARY KEY (msg_id, usr)
+    ) STRICT, WITHOUT ROWID;
+    -- A conversation whose newest message is not above `off` is not on the recent list; its history is as it was.
+    ALTER TABLE conversation ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX conversation_recent;
+    CREATE INDEX conversation_recent ON conversation (usr, last DESC) WHERE last > deleted AND last > off;
+    """,
 )

@@ -374,8 +374,10 @@ class Session:
         if seq <= track.acked:
             return []
         track.acked = seq
-        track.gaps = tuple(gap for gap in track.gaps if gap[1] > seq)
-        return [Acked(track.timeline_id, seq), *self._fetch_next()]
+        if track.gaps:
+            track.gaps = tuple(gap for gap in track.gaps if gap[1] > seq)
+        acked = Acked(track.timeline_id, seq)
+        return [acked] if self._behind is None else [acked, *self._fetch_next()]
 
     def _named(self, name: str) -> Track | None:
         """Find a group by its name. What may be acked has one here: chatrooms have not."""
@@ -408,12 +410,14 @@ class Session:
         silent = now - self.heard_at
         if silent >= self._pace.idle_timeout_ms:
             return self.end(Close.IDLE, f"nothing heard for {silent} ms")
-        effects = self._fetch_next()
+        effects: list[Effect] = []
         # Also where a timer went off too early: whoever still has to wait is woken again.
         self._alarm = 0
-        due = [track.due for track in self._behind or () if track.due > self._now]
-        if due:
-            effects += self._wake_by(min(due))
+        if self._behind is not None:
+            effects += self._fetch_next()
+            due = [track.due for track in self._behind if track.due > self._now]
+            if due:
+                effects += self._wake_by(min(due))
         if silent >= self._pace.heartbeat_ms and not self._pinged:
             self._pinged = True
             effects.append(Ping())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.bus.base import Bus, Forget, Hint, Note
 
-WAIT_S = 20.0
+WAIT_S = 50.0
 
 
 class Node:

@@ -27,7 +27,7 @@ from tests.sqlite import inside
 
 Frame = dict[str, Any]
 
-WAIT_S = 10.0
+WAIT_S = 50.0
 ALICE, BOB, CAROL, DAVE = 11, 12, 13, 14
 APP = "demo"
 

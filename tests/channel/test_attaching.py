@@ -167,7 +167,7 @@ async def test_who_is_not_there_harms_nobody_else(
         (ALICE, {"user"}),
         (BOB, {"user", f"g:{group}"}),
     ]
-    assert carol.user.id not in stage.hub.followed
+    assert carol.user.id not in stage.hub.followed()
     for connection in (first, last):
         assert isinstance(connection, Connection)
         stage.hub.detach(connection)

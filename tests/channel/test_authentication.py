@@ -126,7 +126,7 @@ async def test_ping_before_hello_is_answered(stage: Stage) -> None:
     assert (await peer.hear())["op"] == "welcome"
 
 
-def forged(good: str, key: bytes | None, algorithm: str | None = "HS512", **claims: Any) -> str:
+def forged(good: str, key: Any, algorithm: str | None = "HS512", **claims: Any) -> str:
     """A token like a good one, signed with another key, algorithm or claims."""
     header = jwt.get_unverified_header(good)
     payload = jwt.decode(good, options={"verify_signature": False}) | claims

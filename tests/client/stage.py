@@ -14,7 +14,7 @@ from gateway.client.device import Device
 
 Frame = dict[str, Any]
 
-WAIT_S = 5.0
+WAIT_S = 50.0
 
 
 class Connection:

@@ -8,11 +8,14 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
+from gateway.blobs.local import LocalBlobs
 from gateway.bus.memory import MemoryBus
+from gateway.core.accounts import Accounts
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.erasing import Erasing
+from gateway.core.files import Files
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
@@ -28,6 +31,7 @@ from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
 from gateway.core.signals import Signals
+from gateway.core.thumbnails import Thumbnails
 from gateway.core.users import Users
 from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
@@ -54,7 +58,7 @@ class Clock:
 class Stage:
     """One node's core, without an edge."""
 
-    def __init__(self, store: SqliteStore, limits: Limits) -> None:
+    def __init__(self, store: SqliteStore, blobs: LocalBlobs, limits: Limits) -> None:
         self.store = store
         self.limits = limits
         self.clock = Clock()
@@ -82,10 +86,15 @@ class Stage:
         messaging = Messaging(
             store, self.writer, receipts, ephemeral, self.pacing, limits, self.clock, self.directory.known
         )
+        self.blobs = blobs
+        self.thumbnails = Thumbnails(limits)
+        self.files = Files(store, blobs, self.thumbnails, limits, self.clock, days=30)
         self.core = Core(
+            accounts=Accounts(store, self.directory, presence, limits, self.clock),
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             erasing=Erasing(store, self.jobs, self.directory, presence, self.clock),
+            files=self.files,
             groups=self.groups,
             rooms=self.rooms,
             messaging=messaging,
@@ -117,11 +126,12 @@ class Stage:
 async def open_stage(folder: Path, limits: Limits | None = None) -> AsyncIterator[Stage]:
     limits = limits or Limits()
     store = await SqliteStore.open(folder, limits)
-    stage = Stage(store, limits)
+    stage = Stage(store, LocalBlobs(folder / "blobs"), limits)
     try:
         yield stage
     finally:
         await stage.writer.close()
+        await stage.files.close()
         stage.directory.close()
         await store.close()
 

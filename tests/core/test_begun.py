@@ -19,7 +19,7 @@ from tests.core.stage import Stage, open_stage, refused
 
 ORDER = Order(scope=Scope.USER, targets=(7,), ctype=0, content="hi")
 KEYED = msgspec.structs.replace(ORDER, transaction_id=4)
-WAIT_S = 10
+WAIT_S = 50
 
 Sent = tuple[int, int] | Problem | None
 

@@ -18,6 +18,7 @@ from tests.core.stage import Stage, app_of
 GROUP, GROUP_XID = 9_001, 77
 PACE = Pace(unacked_max=64, page_max=8, heartbeat_ms=30_000, idle_timeout_ms=75_000, reorder_grace_ms=20)
 NEVER = 10**15
+PING = b"ping"
 
 
 class Socket:
@@ -40,7 +41,7 @@ class Socket:
         return 1
 
     def ping(self) -> None:
-        raise AssertionError("nobody is silent here")
+        self.write(PING)
 
     def close(self, code: Close, _reason: str, _retry_after_ms: int | None) -> None:
         self.closed = code
@@ -141,6 +142,20 @@ async def test_a_write_that_fails(group: Group, error: type[Exception]) -> None:
     data = group.send()
     assert [socket.got[1:] for socket in group.sockets] == [[data], [], [data]]
     assert [socket.closed for socket in group.sockets] == [None, Close.STORE_FAILED, None]
+    assert group.hub.followers(GROUP) == [group.members[0], group.members[2]]
+
+
+async def test_a_ping_that_fails(group: Group, stage: Stage) -> None:
+    """Of a socket that turns out to be gone when it is pinged nothing is kept; the others are pinged all the same."""
+
+    def fail() -> None:
+        raise RuntimeError
+
+    group.sockets[1].next = fail
+    stage.clock.move(s=PACE.heartbeat_ms // 1000)
+    for member in group.members:
+        group.hub._look(member, stage.clock())
+    assert [socket.got[1:] for socket in group.sockets] == [[PING], [], [PING]]
     assert group.hub.followers(GROUP) == [group.members[0], group.members[2]]
 
 

@@ -29,7 +29,7 @@ class Work:
         return [10 * one for one in asked]
 
     async def under_way(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(50):
             while len(self.gates) < count:
                 self._begun.clear()
                 await self._begun.wait()

@@ -23,7 +23,7 @@ async def test_a_kept_task_that_fails_is_begun_anew(caplog: pytest.LogCaptureFix
         await asyncio.Event().wait()
 
     tasks.keep(work, "work", pause_s=0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         await again.wait()
     await tasks.stop()
     assert begun == 2

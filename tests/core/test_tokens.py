@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.core.tokens import TOKEN_CHARS_MAX, Claims, Tokens
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.model import SAFE_MAX, App
+from gateway.domain.model import FOREVER, SAFE_MAX, App
 from tests.core.stage import refused
 
 NOW = 1_790_000_000_000
@@ -68,6 +68,15 @@ class TestGood:
         token, expires_ms = tokens.issue(APP, 118, admin=False, ttl_s=60, now_ms=NOW)
         assert tokens.verify(APP, token, NOW) == Claims(xid=118, admin=False, iat_ms=NOW, exp_ms=expires_ms)
         assert expires_ms == NOW + 60_000
+
+    def test_one_for_ever_has_no_exp(self, tokens: Tokens) -> None:
+        """It says again that it does not expire, whoever has made it."""
+        token, expires_ms = tokens.issue(APP, 118, admin=False, ttl_s=None, now_ms=NOW)
+        assert expires_ms == FOREVER
+        claims = jwt.decode(token, OLD, ["HS512"], options={"verify_iat": False})
+        assert claims == {key: value for key, value in CLAIMS.items() if key != "exp"}
+        for taken in (token, signed(claims)):
+            assert tokens.verify(APP, taken, FOREVER - 1) == Claims(118, False, NOW, FOREVER)
 
     def test_it_has_the_vendors_claims(self, tokens: Tokens) -> None:
         """Claims and header are those of vendors.md §1.1: sub a string, role 2 an administrator, HS512."""
@@ -179,9 +188,9 @@ class TestIllegal:
         with refused(Kind.TOKEN_ILLEGAL):
             tokens.verify(APP, jwt.encode(CLAIMS, OLD, "HS512"), NOW)
 
-    @pytest.mark.parametrize("claim", ["app", "sub", "role", "exp", "iat", "cluster"])
+    @pytest.mark.parametrize("claim", ["app", "sub", "role", "iat", "cluster"])
     def test_without_a_claim(self, tokens: Tokens, claim: str) -> None:
-        """All claims of the vendor are wanted; a token without `exp` would be good for ever."""
+        """All claims of the vendor but `exp` are wanted."""
         with refused(Kind.TOKEN_ILLEGAL):
             tokens.verify(APP, signed({key: value for key, value in CLAIMS.items() if key != claim}), NOW)
 
@@ -305,7 +314,10 @@ class TestAsStrictAsPyJwt:
         except Problem:
             return False
         said = jwt.decode(token, OLD, ["HS512"], options={"verify_exp": False, "verify_iat": False})
-        assert (claims.xid, claims.exp_ms) == (int(said["sub"]), said["exp"] * 1000)
+        assert (claims.xid, claims.exp_ms) == (
+            int(said["sub"]),
+            said["exp"] * 1000 if "exp" in said else FOREVER,
+        )
         return True
 
     @settings(deadline=None, max_examples=300)

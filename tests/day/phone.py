@@ -21,7 +21,7 @@ from tests.day.fresh import UnansweredError, joined, members, recent, shows_hist
 from tests.day.town import Town
 from tests.day.view import USER, Frame, View
 
-WAIT_S = 20.0
+WAIT_S = 50.0
 
 ANSWERS = frozenset({"ok", "error", "pong"})
 

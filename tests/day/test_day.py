@@ -212,6 +212,7 @@ class Day:
         await self.chatter(15)
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(180)
 @pytest.mark.usefixtures("shaped")
 async def test_a_day_of_a_team(tmp_path: Path) -> None:

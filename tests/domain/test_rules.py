@@ -158,10 +158,13 @@ def test_the_four_texts_together() -> None:
         ({"ban_all_until": NOW + 1, "admin": True}, None),
         ({"ban_all_until": NOW + 1, "owner": True}, None),
         ({"ban_all_until": NOW + 1, "banned_until": NOW + 1}, Kind.BANNED),
+        ({"ban_all_until": NOW + 1, "trusted": True}, None),
+        ({"banned_until": NOW + 1, "trusted": True}, Kind.BANNED),
+        ({"disabled": True, "owner": True}, Kind.GROUP_DISABLED),
     ],
 )
 def test_silence(facts: dict[str, Any], why: Kind | None) -> None:
-    """A ban of one's own silences anybody until it ends; one of all spares the owner and administrators."""
+    """A ban of one's own silences anybody until it ends; one of all spares some; a disabled group silences all."""
     told = {"group_id": 1, "version": 1, "owner": False, "member": True, **facts}
     assert silence(Facts(**told), NOW) is why
 

@@ -29,7 +29,7 @@ READ = ("app_id", "access-token", "user_id", "group_id")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """After this no road keeps a connection."""
 
-WAIT_S = 20.0
+WAIT_S = 50.0
 MALFORMED = 400
 
 

@@ -62,6 +62,7 @@ def test_http_statuses(kind: Kind) -> None:
         (Kind.FROZEN, 10010),
         (Kind.BANNED, 10010),
         (Kind.ALL_BANNED, 10010),
+        (Kind.GROUP_DISABLED, 10010),
         (Kind.BLOCKED, 10006),
         (Kind.HEIR_NOT_A_MEMBER, 20005),
         (Kind.ADMIN_ONLY, 20012),

@@ -27,8 +27,6 @@ DAY_S = 24 * 3600
 YEAR_S = 365 * DAY_S
 HEARTBEAT_MS = 100
 
-pytestmark = pytest.mark.timeout(20)
-
 
 class Clock:
     """The wall clock of the node; it stands still until a test moves it."""

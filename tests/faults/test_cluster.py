@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.servers import ROOT, environment
+from tests.servers import ROOT, unmeasured
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +18,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         cwd=ROOT,
-        env=environment(),
+        env=unmeasured(),
         stdin=subprocess.DEVNULL,
         timeout=290,
     )

@@ -29,7 +29,7 @@ USERS = ("alice", "bob", "carol", "dave")
 MEMBERS = USERS[:3]
 CONNECTED = ("alice", "dave")
 END = "the end"
-WAIT_S = 40.0
+WAIT_S = 50.0
 
 Frame = dict[str, Any]
 

@@ -25,7 +25,7 @@ from tests.servers import sentence
 
 ALICE, BOB = 1001, 1002
 SN = 7
-WAIT_S = 20.0
+WAIT_S = 50.0
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -22,7 +22,7 @@ from tests import shapes
 Json = dict[str, Any]
 
 ALICE, BOB, CAROL = 118, 119, 120
-WAIT_S = 20.0
+WAIT_S = 50.0
 
 
 class Answer:
@@ -265,10 +265,10 @@ def order(targets: object, content: object = "hi", /, **members: object) -> Json
 
 @asynccontextmanager
 async def open_node(
-    folder: Path, limits: Limits | None = None, edge: Edge | None = None
+    folder: Path, limits: Limits | None = None, edge: Edge | None = None, **sections: Any
 ) -> AsyncIterator[Node]:
     """Start a gateway on a folder, with an app `demo` where there is none."""
-    async with shapes.open_gateways(folder, limits or Limits(), edge or Edge()) as (gateway, far):
+    async with shapes.open_gateways(folder, limits or Limits(), edge or Edge(), **sections) as (gateway, far):
         if await gateway.store.app("demo") is None:
             await gateway.directory.create_app("demo")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as http:

@@ -30,6 +30,7 @@ from scripts.benchlib.listening import Arrivals, marked
 from scripts.benchlib.programs import Programs
 from scripts.benchlib.scenario import LeftOut, Measured, Rounds, Scenario, column
 from scripts.benchlib.stuffing import settle, stuff
+from tests.servers import unmeasured
 
 ROOT = Path(__file__).resolve().parents[2]
 SUCCESS = b'{"code":200,"message":"ok","data":null}'
@@ -368,7 +369,12 @@ def test_a_tiny_round_is_measured(tmp_path: Path) -> None:
     words = ["send-1", "--rounds", "1", "--scale", "0.01", "--core", core, "--json", str(told)]
     program = [sys.executable, str(ROOT / "scripts/bench.py")]
     ran = subprocess.run(
-        [*program, *words, "--folder", str(tmp_path)], capture_output=True, text=True, timeout=50, check=False
+        [*program, *words, "--folder", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=unmeasured(),
     )
     assert ran.returncode in (0, 1), ran.stderr
     found = msgspec.json.decode(told.read_bytes(), type=dict[str, dict[str, Any]])

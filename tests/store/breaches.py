@@ -16,6 +16,10 @@ NAMES = {
     "s": "user 1000000000000 of app demo",
 }
 
+FILE = """
+INSERT INTO file SELECT 'f', {app}, 'a', 'b', {size}, secret, 0, 1, 1, {uploader}, 1, {thumb}, 0 FROM app_key
+"""
+
 # What is done to the store, and what is told of it; timelines are named by the letters of NAMES.
 BREACHES: dict[str, tuple[str, ...]] = {
     "floor above head": (
@@ -250,7 +254,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "the conversation of {c} with {a} ends with message 3 and has no row",
     ),
     "a conversation without messages": (
-        "INSERT INTO conversation VALUES(3,4,4,0,0)",
+        "INSERT INTO conversation VALUES(3,4,4,0,0,0)",
         "the conversation of {b} with {c} has no message",
     ),
     "a conversation read too far": (
@@ -260,6 +264,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a conversation deleted below zero": (
         "UPDATE conversation SET deleted = -1 WHERE usr = 2 AND opp = 3",
         "the conversation of {a} with {b} is deleted up to -1, and its newest message is 4",
+    ),
+    "a conversation off the list too far": (
+        "UPDATE conversation SET off = 99 WHERE usr = 2 AND opp = 3",
+        "the conversation of {a} with {b} is off the list up to 99, and its newest message is 4",
     ),
     "group last": (
         "UPDATE timeline SET last = 10 WHERE id = 5",
@@ -335,6 +343,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "stay deleted": (
         "UPDATE stay SET deleted=10 WHERE grp = 5 AND usr=3",
         "{b} has deleted {g} up to 10, and its newest message is 9",
+    ),
+    "stay off": (
+        "UPDATE stay SET off=10 WHERE grp = 5 AND usr=3",
+        "{b} has {g} off the list up to 10, and its newest message is 9",
     ),
     "two open": (
         """
@@ -471,6 +483,22 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE block SET usr = 99",
         "nobody (timeline 99) cannot have blocked {b}",
     ),
+    "hidden and not there": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (99, 3)",
+        "message 99 is hidden from {b}, and does not exist",
+    ),
+    "hidden and not said to be": (
+        "INSERT INTO hidden (msg_id, usr) VALUES (8, 3)",
+        "message 8 is hidden from {b}, and does not say so",
+    ),
+    "hidden between two": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 2; INSERT INTO hidden (msg_id, usr) VALUES (2, 3)",
+        "message 2 is hidden from {b}, which cannot be",
+    ),
+    "hidden from a group": (
+        "UPDATE message SET flags = flags | 64 WHERE msg_id = 8; INSERT INTO hidden (msg_id, usr) VALUES (8, 5)",
+        "message 8 is hidden from {g}, which cannot be",
+    ),
     **GROUP_BREACHES,
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
@@ -487,5 +515,17 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a job below its start": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '', -1, 0, 0, 0, 0)",
         "job 1 has got to -1, where no job can be",
+    ),
+    "a file of no app": (
+        FILE.format(app=9, size=0, uploader=0, thumb=0),
+        "file f is of app 9, which does not exist",
+    ),
+    "a thumbnail of an unknown kind": (
+        FILE.format(app=1, size=0, uploader=0, thumb=9),
+        "file f has a thumbnail that there cannot be",
+    ),
+    "a file of nobody": (
+        FILE.format(app=1, size=0, uploader=99, thumb=0),
+        "file f is uploaded by who is no user of its app",
     ),
 }

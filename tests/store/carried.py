@@ -13,6 +13,8 @@ from gateway.store.sqlite.newest import BEHIND
 
 _SAME = (
     "app_key",
+    "alias",
+    "credential",
     "user",
     "grp",
     "stay",
@@ -26,12 +28,15 @@ _SAME = (
     "grp_block",
     "request",
     "job",
+    "file",
+    "hidden",
 )
 """Tables that hold the same columns in both."""
 
 CONVERSATIONS = f"""
-SELECT usr, opp, max(last) AS last, max(read) AS read, max(deleted) AS deleted FROM (
-    SELECT usr, opp, last, read, deleted FROM conversation UNION ALL SELECT usr, opp, last, 0, 0 FROM ({BEHIND}))
+SELECT usr, opp, max(last) AS last, max(read) AS read, max(deleted) AS deleted, max(off) AS off FROM (
+    SELECT usr, opp, last, read, deleted, off FROM conversation
+    UNION ALL SELECT usr, opp, last, 0, 0, 0 FROM ({BEHIND}))
 GROUP BY usr, opp"""
 """The rows of conversations, as they are where nothing is told late."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store.base import Store
-from tests.postgres import drop_database
+from tests.postgres import clear_database
 from tests.store.stage import Stage
 
 
@@ -25,7 +25,7 @@ async def stage(engine: str, tmp_path: Path) -> AsyncIterator[Stage]:
     async with Stage(engine, tmp_path / "data") as made:
         yield made
     assert made.check() == []
-    await drop_database(tmp_path / "data")
+    await clear_database(tmp_path / "data")
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ class Sent:
     notice: bool
     recalled: bool = False
     group: int = 0
+    copied: bool = True
+    hidden: tuple[int, ...] = ()
     related: int = 0
 
     @property
@@ -36,6 +38,7 @@ class Stay:
     read: int
     deleted: int
     delivered: int
+    off: int = 0
     to_seq: int = 0
     to_msg: int = 0
 
@@ -71,6 +74,7 @@ class Model:
     delivered: dict[int, int] = field(default_factory=dict)
     read: dict[tuple[int, int], int] = field(default_factory=dict)
     deleted: dict[tuple[int, int], int] = field(default_factory=dict)
+    off: dict[tuple[int, int], int] = field(default_factory=dict)
     keys: dict[tuple[int, str], tuple[str, int, int]] = field(default_factory=dict)
     next_msg_id: int = 1
 
@@ -94,6 +98,8 @@ class Model:
         judged: int = -1,
         group: int = 0,
         related: int = 0,
+        copied: bool = True,
+        hidden: tuple[int, ...] = (),
     ) -> str:
         """Append a message; `judged` is a group's version, where it is to a group or to some in it (`group`)."""
         known = self.keys.get((sender, key)) if key else None
@@ -114,9 +120,18 @@ class Model:
             self.next_msg_id += 1
             seq = self.add(target, "MESSAGE", msg_id)
             self.messages[msg_id] = Sent(
-                msg_id, sender, target, in_group, seq, notice, group=group, related=related
+                msg_id,
+                sender,
+                target,
+                in_group,
+                seq,
+                notice,
+                group=group,
+                related=related,
+                copied=copied,
+                hidden=hidden,
             )
-            if not in_group and not notice and sender != target:
+            if not in_group and not notice and copied and sender != target:
                 self.add(sender, "MESSAGE", msg_id)
         if key:
             self.keys[sender, key] = (digest, first, self.next_msg_id - 1)
@@ -131,7 +146,8 @@ class Model:
             for folded in self.messages.values():
                 folded.recalled = folded.recalled or folded.related == msg_id
             self.add(message.target, "RECALLED", msg_id)
-            if not message.in_group and not message.notice and message.sender != message.target:
+            told = message.copied and not message.in_group and not message.notice
+            if told and message.sender != message.target:
                 self.add(message.sender, "RECALLED", msg_id)
         return "Changed"
 
@@ -193,6 +209,17 @@ class Model:
             return stay.read
         self.read[user, opposite] = max(self.read.get((user, opposite), 0), position)
         return self.read[user, opposite]
+
+    def put_off(self, user: int, opposite: int) -> bool:
+        """Keep a conversation off the recent list; False where it is refused."""
+        if opposite in self.versions:
+            stay = self.stay(opposite, user)
+            if stay is None:
+                return False
+            stay.off = self.last(user, opposite)
+        else:
+            self.off[user, opposite] = self.last(user, opposite)
+        return True
 
     # -- what is seen of it -----------------------------------------------------------------------------
 
@@ -273,24 +300,31 @@ class Model:
             return max(stay.deleted, stay.from_msg - 1)
         return self.deleted.get((user, opposite), 0)
 
-    def history(self, user: int, opposite: int) -> list[tuple[int, Status]] | None:
-        """Newest first, with status; None where it is refused."""
+    def history(
+        self, user: int, opposite: int, *, everything: bool = False
+    ) -> list[tuple[int, Status]] | None:
+        """Newest first, with status; None where it is refused. `everything`: also what is hidden from the user."""
         if opposite in self.versions and self.stay(opposite, user) is None:
             return None
         below = self.hidden(user, opposite)
         lying = [m for m in self.conversation(user, opposite) if m.msg_id > below]
         shown = [m for m in lying if not (m.recalled or m.related)]
-        return [(message.msg_id, self.status(message, user)) for message in reversed(shown)]
+        return [
+            (message.msg_id, self.status(message, user))
+            for message in reversed(shown)
+            if everything or user not in message.hidden
+        ]
 
     def recent(self, user: int) -> list[tuple[int, int]]:
         """Conversations with something to see, newest first, with the number of unread messages."""
         found = []
         for opposite in self.timelines:
-            if shown := self.history(user, opposite):
-                read = self.read.get((user, opposite), 0)
+            if shown := self.history(user, opposite, everything=True):
+                read, off = self.read.get((user, opposite), 0), self.off.get((user, opposite), 0)
                 if (stay := self.stay(opposite, user)) is not None:
-                    read = stay.read
+                    read, off = stay.read, stay.off
                 others = [msg_id for msg_id, _ in shown if self.messages[msg_id].sender != user]
                 unread = sum(msg_id > read for msg_id in others)
-                found.append((self.last(user, opposite), opposite, unread))
+                if (last := self.last(user, opposite)) > off:
+                    found.append((last, opposite, unread))
         return [(opposite, unread) for _, opposite, unread in sorted(found, reverse=True)]

@@ -193,6 +193,10 @@ class Stage:
         """Hide a conversation from a user."""
         return await self.append(await self.deletion(xid, opposite))
 
+    async def put_off(self, xid: int, opposite: int) -> bool:
+        """Keep a conversation off a user's recent list."""
+        return await self.store.put_off(await self.id(xid), await self.party(opposite))
+
     # -- jobs -------------------------------------------------------------------------------------------
 
     async def start_broadcast(self, content: str = "all", key: str = "", digest: str = "") -> Answer:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from gateway.domain.drafts import Keep, StatusChange
 from gateway.domain.model import Status
-from gateway.store.base import Store
+from gateway.store.base import SEEN_STEP_MS, Store
 from tests.store.stage import NOW, Stage
 
 
@@ -284,6 +287,19 @@ async def test_the_longest_unseen_device_goes(stage: Stage) -> None:
     await keep(stage, 2, most + 1, at=NOW + 101)
     assert await kept(stage, 2) == {1, *range(3, most + 2)}
     assert await cursor(stage, 2, 2, sn=2) == -1
+
+
+@pytest.mark.parametrize(("at", "gone"), [(NOW + 2 * SEEN_STEP_MS, 2), (0, 1)])
+async def test_an_ack_that_says_when_it_came_counts_as_being_seen(stage: Stage, at: int, gone: int) -> None:
+    """Then the device is not the one that is unseen for longest."""
+    await stage.send(1, 2)
+    most = stage.limits.devices_per_user_max
+    for sn in range(1, most + 1):
+        await keep(stage, 2, sn, at=NOW + sn)
+    ack = await stage.acked(2, 2, 1)
+    await stage.store.advance([msgspec.structs.replace(ack, at=at)])
+    await keep(stage, 2, most + 1, at=NOW + most + 1)
+    assert await kept(stage, 2) == {*range(1, most + 2)} - {gone}
 
 
 async def test_a_connected_device_never_goes(stage: Stage) -> None:

@@ -18,7 +18,7 @@ async def test_a_new_app_has_one_key_and_the_user_system(stage: Stage) -> None:
     assert app.recall_window_ms == 24 * 3600 * 1000
     assert app.system_xid == GIVEN_XID_FIRST
     assert await stage.store.user_named(app.id, SYSTEM_NAME) == User(
-        id=app.system_id, xid=app.system_xid, name=SYSTEM_NAME, password=""
+        id=app.system_id, xid=app.system_xid, name=SYSTEM_NAME, password="", created_at=NOW
     )
 
 

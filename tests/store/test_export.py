@@ -22,21 +22,27 @@ from gateway.store.sqlite import export as sqlite
 from tests.postgres import database_of, drop_database, server_url
 from tests.store.carried import CONVERSATIONS, carry
 from tests.store.stage import NOW, Stage
+from tests.store.test_files import a_file
 
 ODD = 'quotes " and \\ and \u2028 and \U0001f600 and \x01'
 TABLES = {
     "user": "user",
     "device": "device",
     "block": "block",
+    "contact": "contact",
     "group": "grp",
     "stay": "stay",
     "ban": "ban",
     "group_block": "grp_block",
     "conversation": f"({CONVERSATIONS})",
     "message": "message",
+    "hidden": "hidden",
     "entry": "entry",
     "transaction": "dedup",
     "job": "job",
+    "alias": "alias",
+    "credential": "credential",
+    "file": "file",
 }
 """The type of a line, and the table whose every row has one."""
 
@@ -60,6 +66,7 @@ async def furnish(stage: Stage) -> int:
     await stage.recall(recalled)
     group = await stage.group(11, 12, 13)
     await stage.say(12, group, content="in the group")
+    await stage.say(11, group, hide_from=(12,))
     await stage.change(group, Action.KICKED, 13)
     await stage.delete(11, 12)
     await stage.store.keep(
@@ -74,8 +81,12 @@ async def furnish(stage: Stage) -> int:
             VALUES ({g}, {d}, 1, 0, 'please', 0, 5, 6), ({g}, {d}, 2, {a}, '', 0, 5, 6)""",
         """INSERT INTO job (app, kind, key, digest, data, progress, ends_at, done, finished, at)
             VALUES (1, 'broadcast', '', '', 'to all', 0, 0, 0, 0, 5)""",
+        "INSERT INTO alias VALUES ('agora', 'org/app', 1)",
+        "INSERT INTO credential VALUES (1, 'agora', 'id', 'sesame', 5), (1, 'agora', 'id', 'xxxx', 6)",
     ):
         await stage.alter(statement)
+    assert await stage.store.add_file(a_file(stage, 1, uploader=a))
+    assert await stage.store.add_file(a_file(stage, 2, restricted=False))
     assert await stage.store.create_app("other", "k", b"y" * 64, registered=False, at=NOW)
     return group
 
@@ -137,7 +148,7 @@ async def test_the_engine_cannot_be_told_by_the_lines(stage: Stage, export: Expo
 async def test_texts_are_as_they_were_sent(export: Export) -> None:
     """Whatever they hold; those that are gone are null."""
     contents = [line["content"] for line in told(await read(export), "message")]
-    assert contents == [ODD, "between others", None, "in the group"]
+    assert contents == [ODD, "between others", None, "in the group", "hello"]
 
 
 async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> None:
@@ -154,7 +165,14 @@ async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> No
     assert [(line["user_id"], line["blocked_user_id"]) for line in told(found, "block")] == [(11, 12)]
     assert [line["group_id"] for line in told(found, "stay")] == [group]
     assert {line["timeline"] for line in told(found, "entry")} == {"u:12"}
-    assert told(found, "app") == told(found, "job") == told(found, "group") == []
+    assert (
+        told(found, "app")
+        == told(found, "job")
+        == told(found, "group")
+        == told(found, "alias")
+        == told(found, "credential")
+        == []
+    )
     owner = await read(export, "11")
     assert [line["group_id"] for line in told(owner, "group")] == [group]
     assert [line["cursors"] for line in told(owner, "device")] == [{"user": 1, f"g:{group}": 1}]
@@ -163,7 +181,7 @@ async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> No
 
 
 async def test_what_opens_doors_is_left_out(export: Export) -> None:
-    """Neither the keys that sign tokens nor the records of passwords; only that there is one."""
+    """Neither the keys that sign tokens, nor secrets of backends, nor records of passwords; only that there is one."""
     text = json.dumps(await read(export))
     assert "sesame" not in text
     assert "xxxx" not in text

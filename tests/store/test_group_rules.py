@@ -19,6 +19,7 @@ from gateway.domain.group_drafts import (
     RoleDraft,
     SettingsDraft,
     TransferDraft,
+    TrustDraft,
 )
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Membership
@@ -31,6 +32,7 @@ CHANGES: list[tuple[type[GroupDraft], dict[str, Any]]] = [
     (BanDraft, {"user_xids": (MEMBER,), "until": NOW + 1}),
     (BlockDraft, {"user_xids": (MEMBER,), "blocked": True}),
     (RoleDraft, {"user_xids": (MEMBER,), "admin": True}),
+    (TrustDraft, {"user_xids": (MEMBER,), "trusted": True}),
     (TransferDraft, {"heir_xid": MEMBER}),
     (SettingsDraft, {"settings": GroupSettings(read_ack=False)}),
 ]
@@ -245,6 +247,38 @@ class TestRoles:
             ask = {"user_xids": (ADMIN, MEMBER), "admin": True}
             for _ in range(2):
                 assert await changed(stage, group, RoleDraft, **ask) == {MEMBER: Kind.LIST_FULL}
+
+    async def test_trust(self, stage: Stage, group: int) -> None:
+        """Members can be trusted, each by itself, as long as they stay; facts tell, and lists."""
+        named = (OWNER, MEMBER, STRANGER)
+        assert await changed(stage, group, TrustDraft, user_xids=named, trusted=True) == {
+            STRANGER: Kind.NOT_A_MEMBER
+        }
+        assert [(await stage.facts(group, xid)).trusted for xid in named] == [True, True, False]
+        group_id = (await stage.party(group)).id
+        assert [member.xid for member in await stage.store.group_trusted(group_id)] == [OWNER, MEMBER]
+        await stage.kick(group, MEMBER)
+        await stage.join(group, MEMBER)
+        assert await changed(stage, group, TrustDraft, user_xids=(OWNER, STRANGER), trusted=False) == {}
+        assert await stage.store.group_trusted(group_id) == []
+
+    async def test_a_group_may_be_smaller(self, stage: Stage, group: int) -> None:
+        """Than any may be: who does not fit is refused by itself; who is in it stays."""
+        await changed(stage, group, SettingsDraft, settings=GroupSettings(members_max=5))
+        assert (await stage.change(group, Action.JOINED, STRANGER, 16)).refused == {16: Kind.GROUP_FULL}
+        await changed(stage, group, SettingsDraft, settings=GroupSettings(members_max=2))
+        found = await stage.store.group(stage.app.id, group)
+        assert found is not None
+        assert (found.members, found.members_max) == (5, 2)
+
+    async def test_what_is_kept_of_a_group(self, stage: Stage, group: int) -> None:
+        """Its announcement, and whether anybody may speak in it, which facts tell."""
+        told = GroupSettings(announcement="at noon", disabled=True)
+        await changed(stage, group, SettingsDraft, settings=told)
+        found = await stage.store.group(stage.app.id, group)
+        assert found is not None
+        assert (found.announcement, found.disabled) == ("at noon", True)
+        assert (await stage.facts(group, OWNER)).disabled
 
     async def test_transfer(self, stage: Stage, group: int) -> None:
         """The heir owns it, is administrator and banned no more; who owned it is a plain member."""

@@ -37,6 +37,8 @@ drafts = st.one_of(
     ),
     st.tuples(st.just("text"), users, some, st.just(""), st.just(""), st.just(False)),
     st.tuples(st.just("say"), users, groups, keys),
+    st.tuples(st.just("quietly"), users, some),
+    st.tuples(st.just("hide"), users, groups, some),
     st.tuples(st.just("whisper"), users, groups, some),
     st.tuples(st.just("fold"), back, st.sampled_from([False, False, True])),
     st.tuples(st.just("recall"), back),
@@ -50,6 +52,7 @@ steps = st.one_of(
     st.tuples(st.just("batch"), st.lists(drafts, min_size=1, max_size=8)),
     st.tuples(st.just("acks"), acks),
     st.tuples(st.just("read"), users, anyone, back),
+    st.tuples(st.just("put_off"), users, anyone),
     st.tuples(st.just("restart")),
     st.tuples(st.just("crash")),
 )
@@ -90,6 +93,9 @@ class Run:
                     return None
                 draft = await stage.group_text(sender, group, key=key, digest="g")
                 return draft, model.text(sender, (group,), key, "g", notice=False, judged=versions[group])
+            case "quietly", sender, targets:
+                draft = stage.text(sender, *targets, copied=False, listed=True, unjudged=True)
+                return draft, model.text(sender, targets, "", "", notice=False, copied=False)
             case "recall", ago:
                 msg_id = max(model.next_msg_id - 1 - ago, 1)
                 return RecallDraft(app=stage.app.id, msg_id=msg_id, at=NOW), model.recall(msg_id)
@@ -101,6 +107,15 @@ class Run:
 
     async def group_draft(self, asked: tuple[Any, ...], versions: dict[int, int]) -> tuple[Draft, str] | None:
         match asked:
+            case "hide", sender, index, who:
+                group = self.groups[index]
+                if await self.stage.store.group(self.stage.app.id, group) is None:
+                    return None
+                draft = await self.stage.group_text(sender, group, hide_from=who)
+                told = self.model.text(
+                    sender, (group,), "", "", notice=False, judged=versions[group], hidden=who
+                )
+                return draft, told
             case "whisper", sender, index, only:
                 return await self.whisper(sender, self.groups[index], only, versions, 0)
             case "fold", ago, lie:
@@ -183,6 +198,10 @@ class Run:
         else:
             assert done.msg_id == position
             await self.compare_changes(done.changes, before, Status.READ)
+
+    async def put_off(self, user: int, index: int) -> None:
+        opposite = self.opposite(index)
+        assert await self.stage.put_off(user, opposite) == self.model.put_off(user, opposite)
 
     async def compare_changes(self, changes: list[Any], before: dict[int, Status], status: Status) -> None:
         xids = {await self.stage.id(user): user for user in USERS}

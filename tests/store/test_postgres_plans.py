@@ -32,6 +32,7 @@ INSERT INTO "user" (id, app, created_at) SELECT i, 1, 0 FROM generate_series(1, 
 INSERT INTO grp (id, app, owner, name, description, avatar, type, members, created_at, updated_at)
     SELECT 10000 + i, 1, 1, '', '', '', CASE i WHEN {GROUPS} THEN {ROOM} ELSE 0 END, 0, 0, 0
     FROM generate_series(1, {GROUPS}) AS i;
+SELECT setval(pg_get_serial_sequence('timeline', 'id'), 2 * {USERS});
 INSERT INTO newest SELECT 10000 + i, {2 * MESSAGES} FROM generate_series(1, {GROUPS}) AS i;
 INSERT INTO stay (grp, usr, from_seq, from_msg, read, deleted, delivered, joined_at)
     SELECT 10000 + g, (u * 29 + g) % {USERS} + 1, 1, 1, 0, 0, 0, 0
@@ -47,6 +48,7 @@ INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags,
     UNION ALL SELECT {MESSAGES} + i, 10001 + i % 100, 0, (i * 7) % {USERS} + 1, 0, i / 100, 0, 0, 0, {MESSAGES} + i, 1
     FROM generate_series(1, {MESSAGES}) AS i;
 UPDATE message SET peer = 10001 + msg_id % 5 WHERE msg_id % 101 = 0 AND peer > 0;
+INSERT INTO hidden SELECT i, i % {USERS} + 1 FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO entry SELECT target, row_number() OVER (PARTITION BY target ORDER BY msg_id), 1, msg_id, '' FROM message;
 INSERT INTO conversation (usr, opp, last)
     SELECT DISTINCT ON (target, sender) target, sender, msg_id FROM message WHERE peer > 0
@@ -102,11 +104,16 @@ async def use(store: PostgresStore) -> None:
         await store.history(asker, opposite, 0, 100)
     # One who is in that group.
     await store.history(User(id=35, xid=35, name="", password=""), Party(group, group, Scope.GROUP), 0, 100)
+    for opposite in (user, Party(group, group, Scope.GROUP)):
+        await store.put_off(35, opposite)
     await store.recent(1)
     await store.recent(1, group)
     await store.message(1, 5)
     await store.readers(1, MESSAGES + 5, 0, 100)
     await store.transaction(1, 5, "5")
+    await store.targets(1, 5, 9)
+    await store.find_users(1, [1, 2])
+    await store.ensure_named(1, [f"user {number}" for number in range(9)], NOW)
     users = range(1, 61)
     acks = [Ack(usr, usr, 1, usr, 300, NOW, 10 * usr + 1) for usr in users]
     in_group = [Ack(usr, usr, 2, 10_000 + g, 300, NOW, 10 * usr + 2) for usr in users for g in range(1, 5)]

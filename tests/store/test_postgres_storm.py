@@ -243,6 +243,7 @@ class Storm:
         await self.store.reserve(10)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(2))
 async def test_everything_at_once(stage: Stage, other: Store, seed: int) -> None:
     """Whoever waits for whom: it comes to an end, nobody is told of a failure, and the store is whole."""

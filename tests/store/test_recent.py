@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.drafts import Changed
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action
+from gateway.domain.model import ROOM, Action
 from tests.store.stage import Stage
 
 
@@ -88,6 +89,76 @@ async def test_what_a_deletion_hid_does_not_count(stage: Stage) -> None:
     await stage.say(1, group)
     await stage.say(1, group)
     await stage.delete(9, group)
+    assert await listed(stage, 9) == []
+    await stage.say(1, group)
+    assert await listed(stage, 9) == [(group, 1)]
+
+
+async def test_what_is_put_off_comes_back_with_something_newer(stage: Stage) -> None:
+    """From either side, with what was unread before; each time anew, and for that user alone."""
+    group = await stage.group(1, 9)
+    for _ in range(2):
+        await stage.send(1, 9)
+        await stage.say(1, group)
+    assert await stage.put_off(9, 1)
+    assert await stage.put_off(9, group)
+    assert await listed(stage, 9) == []
+    assert await listed(stage, 1) == [(group, 0), (9, 0)]
+    await stage.send(9, 1)
+    await stage.say(1, group)
+    assert await listed(stage, 9) == [(group, 3), (1, 2)]
+    assert await stage.put_off(9, 1)
+    await stage.restart()
+    assert await listed(stage, 9) == [(group, 3)]
+    assert await listed(stage, 9, group) == [(group, 3)]
+
+
+async def test_what_is_put_off_is_all_there(stage: Stage) -> None:
+    """Its history, and its place above what was deleted; no timeline gets an entry."""
+    group = await stage.group(1, 9)
+    await stage.send(1, 9)
+    await stage.say(1, group)
+    heads = [len(await stage.entries(xid)) for xid in (9, group)]
+    for opposite in (1, group):
+        assert await stage.put_off(9, opposite)
+        assert len((await stage.history(9, opposite)).items) == 1
+    assert [len(await stage.entries(xid)) for xid in (9, group)] == heads
+    await stage.read(9, 1)
+    assert await listed(stage, 9) == []
+    await stage.delete(9, 1)
+    await stage.send(1, 9)
+    assert await listed(stage, 9) == [(1, 1)]
+
+
+async def test_what_went_to_one_alone_brings_a_group_back(stage: Stage) -> None:
+    """As it is the newest that this member sees; and it is put off with the rest."""
+    group = await stage.group(1, 9)
+    await stage.say(1, group)
+    await stage.put_off(9, group)
+    await stage.whisper(1, group, 9)
+    assert await listed(stage, 9) == [(group, 2)]
+    await stage.put_off(9, group)
+    assert await listed(stage, 9) == []
+
+
+async def test_who_is_not_in_a_group_cannot_put_it_off(stage: Stage) -> None:
+    """Nor has a chatroom a place in a list; with whom one never spoke there is nothing to do."""
+    group = await stage.group(1)
+    room = await stage.append(stage.creation(1, type=ROOM))
+    assert isinstance(room, Changed)
+    await stage.user(9)
+    assert [await stage.put_off(9, xid) for xid in (group, room.xid, 1)] == [False, False, True]
+    await stage.send(1, 9)
+    assert await listed(stage, 9) == [(1, 1)]
+
+
+async def test_a_new_stay_is_not_put_off(stage: Stage) -> None:
+    """Who comes back has the group on the list with what is said then."""
+    group = await stage.group(1, 9)
+    await stage.say(1, group)
+    await stage.put_off(9, group)
+    await stage.change(group, Action.LEFT, 9)
+    await stage.join(group, 9)
     assert await listed(stage, 9) == []
     await stage.say(1, group)
     assert await listed(stage, 9) == [(group, 1)]

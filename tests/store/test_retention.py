@@ -317,6 +317,7 @@ class TestExpiry:
         assert answer == Repeated(sent.first_msg_id, sent.first_msg_id)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(8))
 async def test_whatever_was_there(stage: Stage, seed: int) -> None:
     """Of any store, page after page: what is left is what was there above the floors, and reads the same."""

@@ -127,3 +127,18 @@ async def test_a_store_of_schema_3(tmp_path: Path) -> None:
     assert found == [Remembered("d", 1, 1), Remembered("e", 2, 3), None]
     await store.close()
     assert check_store(folder) == []
+
+
+async def test_a_store_of_schema_4(tmp_path: Path) -> None:
+    """What is on the recent list stays there."""
+    folder = old_store(tmp_path)
+    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+        conn.executescript(f"{'; '.join(SQLITE_MIGRATIONS[1:4])}; PRAGMA user_version = 4;")
+        conn.executescript("UPDATE conversation SET deleted = 0 WHERE usr = 2; UPDATE meta SET told_to = 4")
+    store = await open_store("sqlite", folder, LIMITS)
+    assert [(one.conversation_xid, one.unread) for one in await store.recent(2)] == [
+        (1000000000001, 0),
+        (2, 0),
+    ]
+    await store.close()
+    assert check_store(folder) == []

@@ -57,6 +57,14 @@ async def use_everything(stage: Stage) -> None:
     """Go through every call of the port."""
     store, app = stage.store, stage.app.id
     await store.set_limits("demo", {"storage_bytes_max": MIB})
+    await store.set_alias(app, "agora", "a/b")
+    await store.set_alias(app, "agora", "c/d")
+    await store.alias("agora", "c/d")
+    await store.aliases(app)
+    await store.add_credential(app, "agora", "id", "secret", NOW)
+    await store.secrets(app, "agora", "id")
+    await store.credentials(app)
+    await store.drop_credentials(app, "agora", "id")
     await store.stored_bytes(app)
     await stage.send(11, 12, key="7", digest="d")
     await stage.send(11, 12, 13, key="8", digest="d")
@@ -65,6 +73,9 @@ async def use_everything(stage: Stage) -> None:
     await stage.join(group, 13, 14)
     await stage.say(11, group)
     await stage.say(12, group)
+    await stage.say(11, group, hide_from=(12, 13))
+    await store.targets(app, 1, 3)
+    await store.find_users(app, [11, 12])
     first = (await stage.whisper(11, group, 12, 13)).first_msg_id
     await stage.send(11, 12, ctype=11, related=1, expires_at=NOW)
     await store.reserve(5)
@@ -79,6 +90,8 @@ async def use_everything(stage: Stage) -> None:
     await stage.read(12, group)
     for opposite in (11, group):
         await stage.history(12, opposite)
+    for opposite in (11, group):
+        await stage.put_off(12, opposite)
     await stage.recent(12)
     await stage.recent(12, group)
     await stage.recall(1)

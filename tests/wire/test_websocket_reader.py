@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, MalformedError, Reader
+from gateway.wire.websocket import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    MalformedError,
+    Reader,
+    read_short,
+)
 from tests.channel.raw import frame
 
 MOST = 1_000
@@ -259,3 +269,41 @@ def test_frames_with_a_wrong_byte_are_refused_or_read(
         except MalformedError as error:
             outcomes.append(error.code)
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("kind", [TEXT, PONG])
+@pytest.mark.parametrize("size", [0, 1, 60, 125])
+def test_short_frames_are_read_at_once(kind: int, size: int) -> None:
+    """A short text or pong that comes alone takes no reader."""
+    assert read_short(frame(kind, b"x" * size), MOST) == (kind, b"x" * size)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        frame(TEXT, b"x" * 126),
+        frame(TEXT, "é".encode()),
+        frame(TEXT, b"\xff"),
+        frame(TEXT, b"x" * 51),
+        frame(BINARY, b"x"),
+        frame(PING, b""),
+        frame(CLOSE, b""),
+        frame(TEXT, b"x") + frame(TEXT, b"y"),
+        frame(TEXT, b"xyz")[:-1],
+        b"\x81",
+        b"\x01\x81\0\0\0\0x",
+        b"\xc1\x81\0\0\0\0x",
+        b"\x81\x05abcde",
+    ],
+)
+def test_all_else_is_left_to_a_reader(said: bytes) -> None:
+    """What is longer than it may be, no plain text, another kind, more or less than a frame, or broken."""
+    assert read_short(said, 50) is None
+
+
+@given(st.sampled_from([0x81, 0x8A, 0x01, 0x89, 0xC1]), st.binary(max_size=140), st.integers(-2, 2))
+def test_short_frames_are_what_a_reader_makes_of_them(first: int, payload: bytes, off: int) -> None:
+    """Whatever is read at once, a reader reads as the same."""
+    said = bytes((first, 0x80 | min(max(len(payload) + off, 0), 125))) + b"mask" + payload
+    short = read_short(said, MOST)
+    assert short is None or read(said) == [short]

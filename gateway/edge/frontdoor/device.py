@@ -36,6 +36,7 @@ from gateway.wire.websocket import (
     close_frame,
     ping_frame,
     pong_frame,
+    read_short,
 )
 
 UNREAD_BYTES_MAX = 64 * 1024
@@ -186,7 +187,15 @@ class DeviceSocket(asyncio.Protocol):
             asker.connection.session.heard(self._channel.now())
         reader = self._reader
         if reader is None:
-            reader = self._reader = Reader(self._channel.limits.frame_bytes_max)
+            most = self._channel.limits.frame_bytes_max
+            if not (self._busy or self._full):
+                said = read_short(data, most)
+                if said is not None:
+                    work = self._obey(*said)
+                    if work is not None:
+                        self._start(work)
+                    return
+            reader = self._reader = Reader(most)
         reader.feed(data)
         if not self._busy:
             self._go_on()
@@ -216,11 +225,9 @@ class DeviceSocket(asyncio.Protocol):
                     if reader.idle:
                         self._reader = None
                     break
-                work = self._take(*said)
+                work = self._obey(*said)
                 if work is not None:
                     return work
-            except FrameError as error:
-                self._refuse(str(error))
             except MalformedError:
                 self._deaf = True
                 self._refuse(MALFORMED)
@@ -231,6 +238,14 @@ class DeviceSocket(asyncio.Protocol):
         if self._deaf:
             self._reader = None
         return None
+
+    def _obey(self, kind: int, payload: bytes) -> _Work | None:
+        """Take one message; what is no frame of the channel's is refused."""
+        try:
+            return self._take(kind, payload)
+        except FrameError as error:
+            self._refuse(str(error))
+            return None
 
     def _take(self, kind: int, payload: bytes) -> _Work | None:
         asker = self._asker

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.drafts import Refused
-from gateway.domain.model import Device, Profile, State, User
-from gateway.store.postgres import blocks, users
+from gateway.domain.model import Account, Device, Profile, State, User
+from gateway.store.postgres import blocks, contacts, enrolling, users
 from gateway.store.postgres.blocks import may_message as users_may
 from gateway.store.postgres.lane import Lanes
 
@@ -17,6 +17,39 @@ class Accounts(Lanes):
     async def users(self, app: int, offset: int, limit: int) -> list[User]:
         """List users."""
         return await self._read(lambda conn: users.list_users(conn, app, offset, limit))
+
+    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+        """Make users."""
+        try:
+            return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at))
+        except enrolling.TakenError as taken:
+            return taken.name
+
+    async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
+        """List users after one."""
+        return await self._read(lambda conn: users.list_after(conn, app, after_xid, limit))
+
+    async def add_contact(self, user_id: int, other_id: int, at: int) -> bool:
+        """Add a contact."""
+        most = self._limits.contacts_max
+        return await self._write(lambda conn: contacts.add_contact(conn, user_id, other_id, at, most))
+
+    async def drop_contact(self, user_id: int, other_id: int) -> None:
+        """Drop a contact."""
+        await self._write(lambda conn: contacts.drop_contact(conn, user_id, other_id))
+
+    async def contacts(self, user_id: int, after_xid: int, limit: int) -> list[int]:
+        """List contacts."""
+        return await self._read(lambda conn: contacts.list_contacts(conn, user_id, after_xid, limit))
+
+    async def metadata(self, user_id: int) -> str:
+        """Read metadata."""
+        return await self._read(lambda conn: contacts.find_metadata(conn, user_id))
+
+    async def set_metadata(self, user_id: int, changes: Mapping[str, str] | None) -> bool:
+        """Change metadata."""
+        limits = self._limits
+        return await self._write(lambda conn: contacts.set_metadata(conn, user_id, changes, limits))
 
     async def set_state(
         self, app: int, xids: Sequence[int], state: State, at: int, *, create: bool
@@ -61,9 +94,18 @@ class Accounts(Lanes):
         return await self._read(lambda conn: blocks.list_blocked(conn, user_id, after_xid, limit))
 
     async def may_message(
-        self, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool = True
+        self,
+        app: int,
+        sender_xid: int,
+        target_xids: Sequence[int],
+        *,
+        create: bool,
+        blocks: bool = True,
+        frozen: bool = False,
     ) -> Refused | None:
         """Judge what is not stored."""
         return await self._read(
-            lambda conn: users_may(conn, app, sender_xid, target_xids, create=create, blocks=blocks)
+            lambda conn: users_may(
+                conn, app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
+            )
         )

@@ -166,6 +166,7 @@ def _is_plain(draft: Draft) -> TypeGuard[MessageDraft]:
         isinstance(draft, MessageDraft)
         and not draft.related
         and not draft.group_xid
+        and not draft.hide_from
         and 0 < len(draft.targets) <= MSG_ID_BLOCK
     )
 

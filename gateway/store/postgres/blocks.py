@@ -36,11 +36,18 @@ async def blocked_pairs(conn: Conn, pairs: Iterable[Pair]) -> set[Pair]:
 
 
 async def may_message(
-    conn: Conn, app: int, sender_xid: int, target_xids: Sequence[int], *, create: bool, blocks: bool
+    conn: Conn,
+    app: int,
+    sender_xid: int,
+    target_xids: Sequence[int],
+    *,
+    create: bool,
+    blocks: bool,
+    frozen: bool,
 ) -> Refused | None:
     """Judge as a batch judges a message to users, of what is not stored."""
     found = await find_named(conn, app, [sender_xid, *target_xids])
-    pairs = judge_parties(found, sender_xid, target_xids, create=create)
+    pairs = judge_parties(found, sender_xid, target_xids, create=create, frozen=frozen)
     if isinstance(pairs, Refused):
         return pairs
     blocked = await blocked_pairs(conn, pairs) if blocks else set()

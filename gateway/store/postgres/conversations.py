@@ -16,7 +16,7 @@ from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.stays import others_reach
-from gateway.store.rows import NOTICE, to_history, to_message
+from gateway.store.rows import HIDING, NOTICE, to_history, to_message
 
 # An enum's own call costs more than all else that is done with a row's number.
 _STATUSES = tuple(Status)
@@ -48,6 +48,8 @@ CROSS JOIN LATERAL {
 CROSS JOIN LATERAL {message_where("m.msg_id = p.msg_id")} AS m
 ORDER BY m.msg_id DESC
 """
+_UNHIDDEN = f"""(flags & {HIDING} = 0
+    OR (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = $1 LIMIT 1) IS NULL)"""
 # A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
 # receiver and with its sender, and has its status as between users.
 _IN_GROUP = f"""
@@ -64,7 +66,7 @@ LEFT JOIN LATERAL (
         ELSE CASE WHEN m.msg_id <= a.read THEN 2 WHEN m.seq <= a.delivered THEN 1 ELSE 0 END END, {MESSAGE}
     FROM {
     _newest(
-        "target = $2 AND peer = 0 AND shown = 1",
+        f"target = $2 AND peer = 0 AND shown = 1 AND {_UNHIDDEN}",
         "target = $1 AND peer = $2 AND shown = 1",
         "sender = $1 AND peer = $2 AND peer <> 0 AND peer <> sender AND target <> $1 AND shown = 1",
     )
@@ -88,13 +90,13 @@ _ROOM = (
 _RECENT = f"""
 WITH recent AS MATERIALIZED (
     SELECT * FROM (
-        (SELECT opp AS xid_of, last, read, deleted, 0::bigint AS grp FROM conversation
-        WHERE usr = $1 AND last > deleted AND $5::bigint = 0 ORDER BY last DESC LIMIT $2)
+        (SELECT opp AS xid_of, last, read, deleted, 0::bigint AS grp, off FROM conversation
+        WHERE usr = $1 AND last > deleted AND last > off AND $5::bigint = 0 ORDER BY last DESC LIMIT $2)
         UNION ALL
         SELECT s.grp, greatest((SELECT msg_id FROM newest WHERE grp = s.grp), {newest_directed("$1", "s.grp")}),
-            s.read, greatest(s.deleted, s.from_msg - 1), s.grp
+            s.read, greatest(s.deleted, s.from_msg - 1), s.grp, s.off
         FROM stay AS s WHERE s.usr = $1 AND s.to_seq IS NULL AND ($5 = 0 OR s.grp = $5)) AS r
-    WHERE last > deleted
+    WHERE last > deleted AND last > off
     ORDER BY last DESC LIMIT $2)
 SELECT (SELECT xid FROM timeline WHERE id = r.xid_of),
     CASE WHEN r.grp = 0 THEN (
@@ -116,6 +118,10 @@ ORDER BY r.last DESC
 """
 _MESSAGE = f"""
 SELECT {MESSAGE} FROM {message_where("m.msg_id = $2")} AS m JOIN timeline AS t ON t.id = m.target WHERE t.app = $1
+"""
+_TARGETS = """
+SELECT m.msg_id, t.xid FROM message AS m JOIN timeline AS t ON t.id = m.target
+WHERE m.msg_id BETWEEN $2 AND $3 AND t.app = $1
 """
 _AROUND = """s.grp = m.target AND s.usr <> m.sender AND s.from_seq <= m.seq
     AND (s.to_seq IS NULL OR s.to_seq >= m.seq)"""
@@ -166,6 +172,11 @@ class Conversations(Lanes):
         """Find a message of the app."""
         found = await self._read(lambda conn: conn.fetchrow(_MESSAGE, app, msg_id))
         return to_message(found) if found else None
+
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+        """Name whom messages that lie side by side went to: their ids by xid."""
+        found = await self._read(lambda conn: conn.fetch(_TARGETS, app, first_msg_id, last_msg_id))
+        return {xid: msg_id for msg_id, xid in found}
 
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Count who has read a group's message and who has not, and list a page of those who have."""

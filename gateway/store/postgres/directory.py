@@ -50,7 +50,7 @@ _PARTIES = "SELECT id, xid, kind FROM timeline WHERE app = $1 AND xid = ANY($2::
 _GROUP = """
 SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t.facts_version, g.created_at,
     g.updated_at, g.ext, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until, g.history_visible,
-    g.read_ack
+    g.read_ack, g.announcement, g.members_max, g.disabled
 FROM timeline AS t JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
 WHERE t.app = $1 AND t.xid = ANY($2::bigint[]) AND g.destroyed_at IS NULL
 """
@@ -59,7 +59,8 @@ _FACTS = f"""
 SELECT t.xid, g.id, t.facts_version, coalesce(g.owner = u.id, false),
     CASE WHEN g.type = {ROOM} THEN NOT EXISTS (SELECT 1 FROM grp_block AS k WHERE k.grp = g.id AND k.usr = u.id)
         ELSE s.id IS NOT NULL END,
-    coalesce(s.admin, 0), g.type, coalesce(b.until, 0), g.ban_all_until
+    coalesce(s.admin, 0), g.type, coalesce(b.until, 0), g.ban_all_until,
+    coalesce(s.trusted, 0), g.disabled
 FROM timeline AS t JOIN grp AS g ON g.id = t.id AND g.destroyed_at IS NULL
 LEFT JOIN timeline AS u ON u.app = $1 AND u.xid = $3
 LEFT JOIN stay AS s ON s.usr = u.id AND s.grp = g.id AND s.to_seq IS NULL

@@ -21,7 +21,9 @@ from gateway.store.errors import StoreError
 from gateway.store.postgres.accounts import Accounts
 from gateway.store.postgres.append import Appending
 from gateway.store.postgres.conversations import Conversations
+from gateway.store.postgres.credentials import Credentials
 from gateway.store.postgres.devices import Devices
+from gateway.store.postgres.files import Filing
 from gateway.store.postgres.group_lists import GroupLists
 from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers, refuse
 from gateway.store.postgres.migrate import migrate
@@ -67,7 +69,18 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostgresStore(
-    Appending, Parties, Accounts, GroupLists, Pages, Conversations, Positions, Devices, Presence, Upkeep
+    Appending,
+    Parties,
+    Credentials,
+    Accounts,
+    GroupLists,
+    Pages,
+    Conversations,
+    Positions,
+    Devices,
+    Presence,
+    Upkeep,
+    Filing,
 ):
     """The `Store` port on one database, which many nodes share. Made by `open`, which applies migrations."""
 

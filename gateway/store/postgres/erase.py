@@ -23,7 +23,7 @@ GROUPS_PAGE = 20
 
 _NOBODY = """
 UPDATE "user" SET name = NULL, password = '', nickname = '', avatar = '', description = '', public_info = '',
-    private_info = '', valid_from_ms = $2 WHERE id = $1
+    private_info = '', metadata = '{}', valid_from_ms = $2 WHERE id = $1
 """
 # Connections first, as whoever writes for one locks them: what is under way then is kept before this, or not at all.
 _FORGOTTEN = (
@@ -31,9 +31,13 @@ _FORGOTTEN = (
     "DELETE FROM device WHERE usr = $1",
     "DELETE FROM cursor WHERE usr = $1",
     "DELETE FROM block WHERE usr = $1 OR blocked = $1",
+    "DELETE FROM contact WHERE (usr, contact) IN (SELECT contact, usr FROM contact WHERE usr = $1)",
+    "DELETE FROM contact WHERE usr = $1",
     "DELETE FROM ban WHERE usr = $1",
     "DELETE FROM grp_block WHERE usr = $1",
     "DELETE FROM request WHERE usr = $1 OR (inviter = $1 AND kind = 2)",
+    # Their bytes are elsewhere: rows and bytes go with the next run of what removes old ones.
+    "UPDATE file SET at = 0 WHERE uploader = $1 AND uploader > 0",
 )
 _STAYS = f"SELECT grp FROM stay WHERE usr = $1 AND to_seq IS NULL ORDER BY grp LIMIT {GROUPS_PAGE}"
 _OWN = """

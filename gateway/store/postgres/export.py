@@ -1,7 +1,7 @@
 """`gateway export` on PostgreSQL: the same lines as on SQLite (`store/sqlite/export.py`), in the same order of kinds.
 
 Reads only, in one snapshot, beside running nodes or without any; page by page, so that memory is bounded whatever the
-size. What opens doors is left out: keys that sign tokens, and records of passwords.
+size. What opens doors is left out: keys that sign tokens, secrets of backends, and records of passwords.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GROUP = int(Scope.GROUP)
 _PAGE = 200
 """Rows read at a time."""
 
-_JSON = {"device": "cursors", "entry": "data"}
+_JSON = {"device": "cursors", "entry": "data", "user": "metadata"}
 """Members that are kept as JSON, by the type of the line. Whatever is none stays the text it is."""
 
 
@@ -44,9 +44,12 @@ _LINES = (
         {_xid("system")} AS system_id
     FROM app WHERE id = $1 AND $2::bigint = 0
     """,
+    "SELECT 'alias' AS type, dialect, name FROM alias WHERE app = $1 AND $2::bigint = 0",
+    "SELECT 'credential' AS type, dialect, name, at FROM credential WHERE app = $1 AND $2::bigint = 0",
     f"""
     SELECT 'user' AS type, t.xid AS user_id, coalesce(u.name, '') AS username, t.state, u.nickname, u.avatar,
-        u.description, u.public_info, u.private_info, u.password <> '' AS has_password, u.created_at, t.head, t.floor,
+        u.description, u.public_info, u.private_info, u.metadata,
+        u.password <> '' AS has_password, u.created_at, t.head, t.floor,
         u.delivered
     FROM timeline AS t JOIN "user" AS u ON u.id = t.id WHERE {_OF}
     """,
@@ -63,15 +66,21 @@ _LINES = (
     SELECT 'block', {_xid("b.usr")}, {_xid("b.blocked")}, b.at FROM block AS b WHERE b.blocked = $2
     """,
     f"""
+    SELECT 'contact' AS type, t.xid AS user_id, {_xid("c.contact")} AS contact_user_id, c.at
+    FROM timeline AS t JOIN contact AS c ON c.usr = t.id WHERE {_OF}
+    """,
+    f"""
     SELECT 'group' AS type, t.xid AS group_id, {_xid("g.owner")} AS owner_id, g.name, g.description, g.avatar, g.ext,
         g.type AS group_type, g.members, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until,
-        g.history_visible, g.read_ack, g.created_at, g.updated_at, g.destroyed_at, t.head, t.floor
+        g.history_visible, g.read_ack, g.created_at, g.updated_at, g.announcement,
+        g.members_max, g.disabled, g.destroyed_at, t.head, t.floor
     FROM timeline AS t JOIN grp AS g ON g.id = t.id WHERE t.app = $1 AND ($2::bigint = 0 OR g.owner = $2)
     """,
     f"""
-    SELECT 'stay' AS type, {_xid("s.grp")} AS group_id, t.xid AS user_id, s.admin <> 0 AS admin, s.joined_at,
+    SELECT 'stay' AS type, {_xid("s.grp")} AS group_id, t.xid AS user_id, s.admin <> 0 AS admin,
+        s.trusted <> 0 AS trusted, s.joined_at,
         s.from_seq, s.to_seq, s.from_msg AS from_msg_id, s.to_msg AS to_msg_id, s.read AS read_msg_id,
-        s.deleted AS deleted_msg_id, s.delivered
+        s.deleted AS deleted_msg_id, s.off AS off_msg_id, s.delivered
     FROM timeline AS t JOIN stay AS s ON s.usr = t.id WHERE {_OF}
     """,
     f"""
@@ -90,7 +99,7 @@ _LINES = (
     """,
     f"""
     SELECT 'conversation' AS type, t.xid AS user_id, {_xid("c.opp")} AS opposite_id, c.last AS newest_msg_id,
-        c.read AS read_msg_id, c.deleted AS deleted_msg_id
+        c.read AS read_msg_id, c.deleted AS deleted_msg_id, c.off AS off_msg_id
     FROM timeline AS t JOIN conversation AS c ON c.usr = t.id WHERE {_OF}
     """,
     f"""
@@ -102,6 +111,9 @@ _LINES = (
     WHERE t.app = $1 AND ($2::bigint = 0 OR m.sender = $2 OR m.target = $2) ORDER BY m.msg_id
     """,
     f"""
+    SELECT 'hidden' AS type, t.xid AS user_id, h.msg_id FROM timeline AS t JOIN hidden AS h ON h.usr = t.id WHERE {_OF}
+    """,
+    f"""
     SELECT 'entry' AS type, CASE t.kind WHEN {_GROUP} THEN 'g:' ELSE 'u:' END || t.xid AS timeline, e.seq, e.kind,
         e.msg_id, e.data
     FROM timeline AS t JOIN entry AS e ON e.t = t.id WHERE {_OF}
@@ -110,6 +122,11 @@ _LINES = (
     SELECT 'transaction' AS type, t.xid AS user_id, d.key AS transaction_id, a.first_msg_id, a.last_msg_id
     FROM timeline AS t JOIN dedup AS d ON d.app = t.app AND d.sender_xid = t.xid
     LEFT JOIN answer AS a ON a.draft = d.draft WHERE {_OF}
+    """,
+    f"""
+    SELECT 'file' AS type, f.uuid, {_xid("f.uploader")} AS user_id, f.name, f.type AS media_type, f.size,
+        f.restricted <> 0 AS restricted, f.at
+    FROM file AS f WHERE f.app = $1 AND ($2::bigint = 0 OR f.uploader = $2) ORDER BY f.at, f.uuid
     """,
     """
     SELECT 'job' AS type, kind, key AS transaction_id, progress, ends_at, done, finished, at, data

@@ -16,6 +16,7 @@ from gateway.domain.group_drafts import (
     RoleDraft,
     SettingsDraft,
     TransferDraft,
+    TrustDraft,
     UsersChange,
 )
 from gateway.domain.limits import Limits
@@ -25,6 +26,7 @@ from gateway.store.judging import (
     JudgedGroup,
     find_room,
     heir_unknown,
+    in_the_group,
     let_off,
     may_be_banned,
     may_be_blocked,
@@ -49,6 +51,10 @@ _ASSIGN = """
 UPDATE stay SET admin = $1
 FROM (SELECT id FROM stay WHERE id = ANY ($2::bigint[]) ORDER BY id FOR UPDATE) AS j WHERE stay.id = j.id
 """
+_TRUST = """
+UPDATE stay SET trusted = $1
+FROM (SELECT id FROM stay WHERE id = ANY ($2::bigint[]) ORDER BY id FOR UPDATE) AS j WHERE stay.id = j.id
+"""
 _HEIR = """
 SELECT s.id, s.usr FROM timeline AS t JOIN stay AS s ON s.usr = t.id
 WHERE t.app = $1 AND t.xid = $2 AND s.grp = $3 AND s.to_seq IS NULL
@@ -68,7 +74,7 @@ async def append_group_change(conn: Conn, draft: GroupDraft, limits: Limits) -> 
             return await _ban(conn, draft, group, limits)
         case BlockDraft():
             return await _block(conn, draft, group, made, limits)
-        case RoleDraft():
+        case RoleDraft() | TrustDraft():
             return await _assign(conn, draft, group, limits)
         case TransferDraft():
             return await _transfer(conn, draft, group)
@@ -153,7 +159,9 @@ async def _block(conn: Conn, draft: BlockDraft, group: JudgedGroup, made: set[in
     return Changed(placed, draft.group_xid, refused)
 
 
-async def _assign(conn: Conn, draft: RoleDraft, group: JudgedGroup, limits: Limits) -> Answer:
+async def _assign(conn: Conn, draft: RoleDraft | TrustDraft, group: JudgedGroup, limits: Limits) -> Answer:
+    if isinstance(draft, TrustDraft):
+        return await _trust(conn, draft)
     refused: dict[int, Kind] = {}
     users = await find_users(conn, draft, draft.group_id, refused, make=False)
     users = may_change_role(draft, group, users, refused)
@@ -162,6 +170,14 @@ async def _assign(conn: Conn, draft: RoleDraft, group: JudgedGroup, limits: Limi
         users = find_room(users, (), limits.group_admins_max - count, refused)
     await conn.execute(_ASSIGN, int(draft.admin), [user.stay_id for user in users])
     return await _raised(conn, draft, refused, len(users))
+
+
+async def _trust(conn: Conn, draft: TrustDraft) -> Answer:
+    refused: dict[int, Kind] = {}
+    users = await find_users(conn, draft, draft.group_id, refused, make=False)
+    users = in_the_group(users, refused)
+    await conn.execute(_TRUST, int(draft.trusted), [user.stay_id for user in users])
+    return await _raised(conn, draft, refused if draft.trusted else let_off(refused), len(users))
 
 
 async def _transfer(conn: Conn, draft: TransferDraft, group: JudgedGroup) -> Answer:

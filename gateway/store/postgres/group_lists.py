@@ -10,6 +10,8 @@ from gateway.store.postgres.lane import Lanes
 
 _ADMINS = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
 WHERE s.grp = $1 AND s.admin = 1 ORDER BY t.xid"""
+_TRUSTED = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
+WHERE s.grp = $1 AND s.trusted = 1 ORDER BY t.xid"""
 _BANS = """SELECT t.xid, b.until, coalesce(s.joined_at, 0) FROM ban AS b JOIN timeline AS t ON t.id = b.usr
 LEFT JOIN stay AS s ON s.usr = b.usr AND s.grp = b.grp AND s.to_seq IS NULL
 WHERE b.grp = $1 AND b.until > $2 AND t.xid > $3 ORDER BY t.xid LIMIT $4"""
@@ -40,6 +42,11 @@ class GroupLists(Lanes):
     async def group_admins(self, group_id: int) -> list[Member]:
         """List administrators."""
         found = await self._read(lambda conn: conn.fetch(_ADMINS, group_id))
+        return [Member(xid=xid, joined_at=joined_at) for xid, joined_at in found]
+
+    async def group_trusted(self, group_id: int) -> list[Member]:
+        """List who is trusted."""
+        found = await self._read(lambda conn: conn.fetch(_TRUSTED, group_id))
         return [Member(xid=xid, joined_at=joined_at) for xid, joined_at in found]
 
     async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:

@@ -16,7 +16,7 @@ import msgspec
 from gateway.domain.drafts import Answer, Appended, MessageDraft, Stale
 from gateway.domain.model import EntryKind, Scope, State
 from gateway.store import refusals
-from gateway.store.rows import NOTICE, ROW_BYTES, UNCOPIED
+from gateway.store.rows import LISTED, ROW_BYTES, flags_of
 from gateway.store.run import stored_bytes
 
 # The verdict on a target, and how many of them there is room for beside the target's number.
@@ -36,9 +36,10 @@ WITH drafts AS MATERIALIZED (
         unnest($8::bigint[]), unnest($9::boolean[]), unnest($10::boolean[]), unnest($11::boolean[]),
         unnest($12::integer[]), unnest($13::integer[]), unnest($14::bigint[]), unnest($15::bigint[]),
         unnest($16::text[]), unnest($17::text[]), unnest($18::bigint[]), unnest($19::bigint[]),
-        unnest($20::bigint[]), unnest($21::text[]), unnest($22::text[]), unnest($23::text[]), unnest($24::text[])
+        unnest($20::bigint[]), unnest($21::text[]), unnest($22::text[]), unnest($23::text[]), unnest($24::text[]),
+        unnest($29::boolean[])
     ) AS d (i, id, app, sender_xid, sn, to_group, copied, make, ctype, flags, at, expires_at, key, digest,
-        first_k, targets, size, content, attachment, config, ext)
+        first_k, targets, size, content, attachment, config, ext, unjudged)
 ), asked AS MATERIALIZED (
     SELECT * FROM ROWS FROM (
         generate_series(1, $25::integer), unnest($26::integer[]), unnest($27::bigint[]), unnest($28::bigint[])
@@ -51,14 +52,15 @@ WITH drafts AS MATERIALIZED (
     SELECT a.k, a.i, a.xid, a.version, s.id AS sender_id, t.id AS target_id,
         CASE
         WHEN s.kind <> {Scope.USER:d} THEN {_SENDER_NOT_USER}
-        WHEN s.state = {State.FROZEN:d} THEN {_SENDER_FROZEN}
+        WHEN s.state = {State.FROZEN:d} AND NOT d.unjudged THEN {_SENDER_FROZEN}
         WHEN s.state = {State.DELETED:d} OR s.id IS NULL AND NOT d.make THEN {_SENDER_UNKNOWN}
         WHEN d.to_group THEN CASE
             WHEN t.kind = {Scope.GROUP:d} THEN CASE WHEN t.facts_version = a.version THEN 0 ELSE {_STALE} END
             ELSE {_NO_GROUP} END
         WHEN t.kind <> {Scope.USER:d} THEN {_NOT_USER}
         WHEN t.state = {State.DELETED:d} OR t.id IS NULL AND NOT d.make THEN {_UNKNOWN}
-        WHEN d.copied AND (EXISTS (SELECT 1 FROM block AS b WHERE b.usr = s.id AND b.blocked = t.id)
+        WHEN (d.copied OR d.flags & {LISTED} <> 0) AND NOT d.unjudged AND (
+            EXISTS (SELECT 1 FROM block AS b WHERE b.usr = s.id AND b.blocked = t.id)
             OR EXISTS (SELECT 1 FROM block AS b WHERE b.usr = t.id AND b.blocked = s.id)) THEN {_BLOCKED}
         ELSE 0 END AS verdict
     FROM asked AS a JOIN drafts AS d ON d.i = a.i
@@ -138,7 +140,8 @@ WITH drafts AS MATERIALIZED (
     INSERT INTO conversation (usr, opp, last)
     SELECT usr, opp, max(msg_id) FROM (
         SELECT target AS usr, sender AS opp, msg_id FROM landed WHERE NOT to_group
-        UNION ALL SELECT sender, target, msg_id FROM landed WHERE copied_at > 0) AS told
+        UNION ALL SELECT sender, target, msg_id FROM landed
+            WHERE copied_at > 0 OR NOT to_group AND flags & {LISTED} <> 0) AS told
     GROUP BY usr, opp ORDER BY usr, opp
     ON CONFLICT (usr, opp) DO UPDATE SET last = greatest(conversation.last, excluded.last)
 ), newest_ids AS (
@@ -200,7 +203,7 @@ def ask(drafts: Sequence[MessageDraft], draft_ids: Sequence[int], slot: int) -> 
             [draft.copied and draft.scope is Scope.USER for draft in drafts],
             [draft.create for draft in drafts],
             [draft.ctype for draft in drafts],
-            [(NOTICE if draft.notice else 0) | (0 if draft.copied else UNCOPIED) for draft in drafts],
+            [flags_of(draft) for draft in drafts],
             [draft.at for draft in drafts],
             [draft.expires_at for draft in drafts],
             [draft.key for draft in drafts],
@@ -216,6 +219,7 @@ def ask(drafts: Sequence[MessageDraft], draft_ids: Sequence[int], slot: int) -> 
             owners,
             xids,
             versions,
+            [draft.unjudged for draft in drafts],
         ),
     )
 

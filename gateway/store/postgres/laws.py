@@ -7,11 +7,12 @@ What retention has removed is told by a timeline's floor, and is no breach.
 from __future__ import annotations
 
 from gateway.domain.model import FOLDED, EntryKind, Scope
+from gateway.store.files import FILE_LAWS
 from gateway.store.group_laws import GROUP_LAWS
 from gateway.store.laws import ACCOUNT_LAWS, COMMON_LAWS, JOB_LAWS, trimmed, who
 from gateway.store.postgres.entry_laws import ENTRY_LAWS
 from gateway.store.postgres.schema import DRAFT_ID_BLOCK, MSG_ID_BLOCK
-from gateway.store.rows import GONE, RECALLED, ROW_BYTES, UNCOPIED
+from gateway.store.rows import GONE, IN_SENDERS_LIST, RECALLED, ROW_BYTES
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
@@ -114,7 +115,7 @@ _CONVERSATIONS = (
             WHERE peer = sender GROUP BY target, peer
             UNION ALL
             SELECT sender, target, max(msg_id) FROM message
-            WHERE peer = sender AND flags & {UNCOPIED} = 0 GROUP BY sender, target) AS told
+            WHERE peer = sender AND {IN_SENDERS_LIST} GROUP BY sender, target) AS told
         GROUP BY usr, opp)
     SELECT 'the conversation of ' || {who("n.usr")} || ' with ' || {who("n.opp")} || ' ends with message ' || n.last
         || CASE WHEN c.last IS NULL THEN ' and has no row' ELSE ', not ' || c.last END
@@ -171,12 +172,15 @@ _PARTIES = (
             ' has delivered seq ' || s.delivered || ' of ' || {who("s.grp")} || ', outside the stay'
         WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {who("s.grp")} || ' up to ' || s.read
             || ', and its newest message is ' || coalesce(n.msg_id, 0)
-        ELSE ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted
+        WHEN s.deleted NOT BETWEEN 0 AND {_NEWEST} THEN ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted
+            || ', and its newest message is ' || coalesce(n.msg_id, 0)
+        ELSE ' has ' || {who("s.grp")} || ' off the list up to ' || s.off
             || ', and its newest message is ' || coalesce(n.msg_id, 0) END
     FROM stay AS s JOIN timeline AS t ON t.id = s.grp LEFT JOIN newest AS n ON n.grp = s.grp
     LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
     WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
         OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
+        OR s.off NOT BETWEEN 0 AND {_NEWEST}
     """,
     # Two open ones are told above.
     f"""
@@ -206,7 +210,9 @@ _PARTIES = (
             UNION ALL
             SELECT app, sum(size) FROM (
                 SELECT t.app AS app, max(b.size) AS size FROM message AS m JOIN body AS b ON b.id = m.body
-                JOIN timeline AS t ON t.id = m.target GROUP BY t.app, m.body) AS texts GROUP BY app) AS parts
+                JOIN timeline AS t ON t.id = m.target GROUP BY t.app, m.body) AS texts GROUP BY app
+            UNION ALL
+            SELECT app, sum(size) FROM file GROUP BY app) AS parts
         GROUP BY app),
     counted AS (SELECT app, sum(bytes) AS bytes FROM usage GROUP BY app)
     SELECT 'app ' || coalesce(a.app_id, CAST(c.app AS TEXT)) || ' counts ' || coalesce(c.bytes, 0) || ' bytes, and '
@@ -239,5 +245,6 @@ LAWS: tuple[str, ...] = (
     *ACCOUNT_LAWS,
     *JOB_LAWS,
     *GROUP_LAWS,
+    *FILE_LAWS,
 )
 """Every law; a store that keeps them all answers each with nothing."""

@@ -30,7 +30,7 @@ from gateway.store.postgres.users import take_xid
 from gateway.store.telling import tell_membership
 
 _JUDGED = """
-SELECT t.facts_version, g.owner, g.type, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
+SELECT t.facts_version, g.owner, g.type, g.members, g.members_max FROM timeline AS t JOIN grp AS g ON g.id = t.id
 WHERE t.id = $1 AND t.app = $2 AND g.destroyed_at IS NULL
 """
 _USERS = f"""
@@ -75,7 +75,8 @@ FROM (
 JOIN grp AS g ON g.id = $1 ORDER BY j.n
 """
 _CLOSE = f"""
-UPDATE stay SET to_seq = $1, to_msg = greatest($2::bigint, {newest_directed("stay.usr", "stay.grp")}), admin = 0
+UPDATE stay SET to_seq = $1, to_msg = greatest($2::bigint, {newest_directed("stay.usr", "stay.grp")}), admin = 0,
+    trusted = 0
 FROM (SELECT id FROM stay WHERE id = ANY ($3::bigint[]) ORDER BY id FOR UPDATE) AS j WHERE stay.id = j.id
 """
 _COUNTED = "UPDATE grp SET members = members + $2, updated_at = $3 WHERE id = $1"
@@ -148,7 +149,7 @@ async def change_members(conn: Conn, draft: MembershipDraft, limits: Limits) -> 
         return group
     refused: dict[int, Kind] = {}
     users = await find_users(conn, draft, draft.group_id, refused, make=joins)
-    users = may_join(users, group.members, limits, refused) if joins else may_go(draft, users, refused)
+    users = may_join(users, group, limits, refused) if joins else may_go(draft, users, refused)
     await keep_made(conn, draft.app, made, {user.id for user in users}, draft.at)
     if not users:
         return Changed([], draft.group_xid, refused)

@@ -61,9 +61,25 @@ class Parties(Lanes):
         """Find a user."""
         return await self._look(lambda conn: users.find_user(conn, app, xid))
 
+    async def find_users(self, app: int, xids: Sequence[int]) -> dict[int, User | Kind]:
+        """Find users."""
+        return await self._read(lambda conn: users.find_users(conn, app, xids))
+
     async def user_named(self, app: int, name: str) -> User | None:
         """Find a user by name."""
         return await self._look(lambda conn: users.find_user_named(conn, app, name))
+
+    async def users_named(self, app: int, names: Sequence[str]) -> dict[str, User]:
+        """Find users by their names."""
+        return await self._look(lambda conn: users.find_users_named(conn, app, names))
+
+    async def ensure_named(self, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+        """Find users by their names or make them."""
+        found = await self.users_named(app, names)
+        missing = [name for name in dict.fromkeys(names) if name not in found]
+        if missing:
+            found |= await self._write(lambda conn: users.make_named(conn, app, missing, at))
+        return found
 
     async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
         """Find users or make them."""

@@ -13,13 +13,13 @@ from typing import Any
 from gateway.domain.drafts import Ack, Advanced, Attachment, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, EntryKind, Scope, Status
+from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.presence import columns_of
 from gateway.store.postgres.stays import locked_stays, others_reach
 from gateway.store.receipts import (
     RECEIPT_RANGE,
-    SEEN_STEP_MS,
     Move,
     delivered_by,
     delivered_in_group,
@@ -93,6 +93,12 @@ SELECT {STAY}, g.* FROM (
     WHERE NOT {others_reach("delivered", "j.t", "e.seq", "e.seq", "m.sender")}
         AND NOT {others_reach("read", "j.t", "m.msg_id", "e.seq", "m.sender")}
     ORDER BY j.t, m.sender, m.msg_id DESC) AS g
+"""
+_PUT_OFF = "UPDATE conversation SET off = last WHERE usr = $1 AND opp = $2 AND off < last"
+_PUT_GROUP_OFF = f"""
+UPDATE stay AS s SET off = greatest(s.off, (SELECT msg_id FROM newest WHERE grp = s.grp),
+    {newest_directed("s.usr", "s.grp")})
+WHERE s.usr = $1 AND s.grp = $2 AND s.to_seq IS NULL RETURNING 1
 """
 _MARKS_LOCKED = f"""
 WITH conversations AS MATERIALIZED (
@@ -171,6 +177,12 @@ class Positions(Lanes):
             return []
         return await self._write(lambda conn: _read(conn, marks))
 
+    async def put_off(self, user_id: int, opposite: Party) -> bool:
+        """Keep a conversation off the recent list."""
+        put_off = _PUT_GROUP_OFF if opposite.scope is Scope.GROUP else _PUT_OFF
+        moved = await self._write(lambda conn: conn.fetchval(put_off, user_id, opposite.id))
+        return opposite.scope is Scope.USER or moved is not None
+
 
 async def _advance(conn: Conn, acks: Sequence[Ack]) -> Advanced:
     own, group = furthest(acks)
@@ -203,7 +215,7 @@ async def _move(
             moves.setdefault(grp, []).append((before, ack.seq, ack))
     told = await conn.fetch(
         _ADVANCE,
-        *_columns(sorted(_latest(((a.user_id, a.device_sn), a.at) for a in acks)), 3),
+        *_columns(sorted(_latest(((a.user_id, a.device_sn), a.at) for a in acks if a.at)), 3),
         *_columns(sorted(_latest(((a.user_id, a.device_sn, a.timeline_id), a.seq) for a in acks)), 4),
         *_columns(own_moves, 3),
         *_columns(stay_moves, 2),

@@ -60,6 +60,9 @@ _NEWEST = """
 INSERT INTO newest (grp, msg_id) SELECT grp, msg_id FROM unnest($1::bigint[], $2::bigint[]) AS j (grp, msg_id)
 ORDER BY grp ON CONFLICT (grp) DO UPDATE SET msg_id = greatest(newest.msg_id, excluded.msg_id)
 """
+_HIDDEN = """
+INSERT INTO hidden (msg_id, usr) SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT (msg_id, usr) DO NOTHING
+"""
 _ANSWER = "INSERT INTO answer (draft, first_msg_id, last_msg_id) VALUES ($1, $2, $3)"
 
 
@@ -74,7 +77,8 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
         return known_as(draft, *found[0])
     xids = {xid for _, xid in named([draft])}
     # What `system` says would wait for itself; what is between it and somebody locks that one.
-    locked = xids if draft.copied or draft.sender_xid != system_xid else xids - {system_xid}
+    parties_xids = draft.parties
+    locked = parties_xids if draft.copied or draft.sender_xid != system_xid else parties_xids - {system_xid}
     made = await lock_named(conn, draft.app, locked, make=draft.create)
     await keep_made(conn, draft.app, made, made, draft.at)
     parties: dict[Named, Moving] = {
@@ -118,6 +122,8 @@ async def _write(conn: Conn, run: Run, draft_id: int, related: Related) -> None:
     await conn.execute(_BODY, *body)
     await conn.execute(_MESSAGES, *_columns(run.messages))
     await mark(conn, related.marks)
+    if run.hidden:
+        await conn.execute(_HIDDEN, *_columns(run.hidden))
     await conn.execute(_ENTRIES, *_columns(entries_of(moved)))
     if run.conversations:
         pairs = [

@@ -279,4 +279,62 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX job_open ON job (id) WHERE finished = 0;
     CREATE UNIQUE INDEX job_key ON job (app, kind, key) WHERE key <> '';
     """,
+    """
+    -- Who is in whose address book; a contact stands both ways. metadata: what apps keep with a user, as one object.
+    CREATE TABLE contact (
+        usr BIGINT NOT NULL,
+        contact BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (usr, contact)
+    );
+    ALTER TABLE "user" ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    -- members_max 0: as many as any group may have. Whoever is trusted speaks also where all are banned.
+    ALTER TABLE grp ADD COLUMN announcement TEXT NOT NULL DEFAULT '';
+    ALTER TABLE grp ADD COLUMN members_max BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE grp ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX stay_trusted ON stay (grp, usr) WHERE trusted = 1;
+    CREATE TABLE alias (
+        dialect TEXT COLLATE "C" NOT NULL,
+        name TEXT COLLATE "C" NOT NULL,
+        app BIGINT NOT NULL REFERENCES app (id),
+        PRIMARY KEY (dialect, name),
+        UNIQUE (app, dialect)
+    );
+    CREATE TABLE credential (
+        app BIGINT NOT NULL REFERENCES app (id),
+        dialect TEXT COLLATE "C" NOT NULL,
+        name TEXT COLLATE "C" NOT NULL,
+        secret TEXT COLLATE "C" NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (app, dialect, name, secret)
+    );
+    CREATE TABLE file (
+        uuid TEXT COLLATE "C" PRIMARY KEY,
+        app BIGINT NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        size BIGINT NOT NULL,
+        secret_digest BYTEA NOT NULL,
+        restricted INTEGER NOT NULL,
+        thumb_width INTEGER NOT NULL,
+        thumb_height INTEGER NOT NULL,
+        uploader BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        thumb INTEGER NOT NULL DEFAULT 0,
+        thumb_size BIGINT NOT NULL DEFAULT 0
+    );
+    CREATE INDEX file_at ON file (at);
+    CREATE INDEX file_by ON file (uploader) WHERE uploader > 0;
+    -- Whose history pages leave out a message of a group; `message.flags` says where to look.
+    CREATE TABLE hidden (
+        msg_id BIGINT NOT NULL,
+        usr BIGINT NOT NULL,
+        PRIMARY KEY (msg_id, usr)
+    );
+    ALTER TABLE conversation ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE stay ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
+    DROP INDEX conversation_recent;
+    CREATE INDEX conversation_recent ON conversation (usr, last DESC) WHERE last > deleted AND last > off;
+    """,
 )

@@ -13,7 +13,9 @@ WITH held AS MATERIALIZED (
 SELECT t.app, h.body, count(*) FROM held AS h JOIN timeline AS t ON t.id = h.target
 WHERE h.body IS NOT NULL GROUP BY t.app, h.body
 """
+# From whom a message was hidden is forgotten: nobody is shown it any more.
 _REFS = """
+WITH forgotten AS (DELETE FROM hidden WHERE msg_id = ANY ($3::bigint[]))
 UPDATE body SET refs = refs - j.n
 FROM (
     SELECT b.id, u.n FROM unnest($1::bigint[], $2::bigint[]) AS u (id, n) JOIN body AS b ON b.id = u.id
@@ -49,7 +51,7 @@ async def release(conn: Conn, msg_ids: Sequence[int]) -> None:
     if not held:
         return
     apps = {body: app for app, body, _ in held}
-    await conn.execute(_REFS, list(apps), [n for _, _, n in held])
+    await conn.execute(_REFS, list(apps), [n for _, _, n in held], msg_ids)
     freed: dict[int, int] = {}
     for body, size in await conn.fetch(_DROP, list(apps)):
         freed[apps[body]] = freed.get(apps[body], 0) - size

@@ -8,11 +8,17 @@ from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, Scope, State, User
 from gateway.store.parties import found_users, to_user
-from gateway.store.postgres.lane import Conn
+from gateway.store.postgres.lane import Conn, OvertakenError
 from gateway.store.refusals import judge_state
 
-_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM timeline AS t LEFT JOIN "user" AS u ON u.id = t.id"""
+_NAMED = """
+SELECT u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms, u.created_at
+FROM unnest($2::text[]) AS j (name)
+CROSS JOIN LATERAL (SELECT * FROM "user" WHERE app = $1 AND name = j.name LIMIT 1) AS u
+CROSS JOIN LATERAL (SELECT xid, state FROM timeline WHERE id = u.id LIMIT 1) AS t
+"""
 _XIDS = "SELECT xid, id, kind, state FROM timeline WHERE app = $1 AND xid = ANY($2::bigint[])"
 # What is read of locked heads stays as it is until the end of the transaction.
 _LOCK = f"{_XIDS} ORDER BY xid FOR NO KEY UPDATE"
@@ -49,12 +55,33 @@ UPDATE app SET next_xid = 1 + CASE WHEN EXISTS (SELECT 1 FROM timeline WHERE app
     ORDER BY t.xid LIMIT 1) ELSE $2 END
 WHERE id = $1 RETURNING next_xid - 1
 """
+# Those of so many numbers that nothing has.
+_FREE = """
+SELECT n FROM generate_series($2::bigint, $2::bigint + $3::bigint - 1) AS n
+WHERE (SELECT 1 FROM timeline WHERE app = $1 AND xid = n LIMIT 1) IS NULL ORDER BY n
+"""
+_MAKE_NAMED = f"""
+WITH named AS MATERIALIZED (SELECT * FROM unnest($2::bigint[], $3::text[]) AS j (xid, name)),
+made AS (
+    INSERT INTO timeline (app, xid, kind) SELECT $1, xid, {Scope.USER:d} FROM named ORDER BY xid
+    ON CONFLICT (app, xid) DO NOTHING RETURNING id, xid),
+users AS (
+    INSERT INTO "user" (id, app, name, created_at)
+    SELECT m.id, $1, n.name, $4 FROM made AS m JOIN named AS n ON n.xid = m.xid RETURNING 1)
+SELECT count(*) FROM users
+"""
 # Through the index of (app, xid): the page costs what it skips, which is why that is bounded.
 _LIST = f"""
-SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM app AS a JOIN timeline AS t ON t.app = a.id JOIN "user" AS u ON u.id = t.id
 WHERE a.id = $1 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
 ORDER BY t.xid LIMIT $2 OFFSET $3
+"""
+_AFTER = f"""
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
+FROM app AS a JOIN timeline AS t ON t.app = a.id JOIN "user" AS u ON u.id = t.id
+WHERE a.id = $1 AND t.xid > $2 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
+ORDER BY t.xid LIMIT $3
 """
 _PROFILE = 'SELECT nickname, avatar, description, public_info, private_info FROM "user" WHERE id = $1'
 # Who is deleted stays nobody, also by what was under way then: the head is locked first.
@@ -121,6 +148,33 @@ async def find_user_named(conn: Conn, app: int, name: str) -> User | None:
     return to_user(found) if found else None
 
 
+async def find_users_named(conn: Conn, app: int, names: Sequence[str]) -> dict[str, User]:
+    """Find users by their names."""
+    return {row[2]: to_user(row) for row in await conn.fetch(_NAMED, app, names)}
+
+
+async def make_named(conn: Conn, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+    """Make users with names, or find those that somebody else has made by now.
+
+    Names are given in one transaction after the other, under the lock of the app's row.
+    """
+    next_xid = await conn.fetchval(_XID, app)
+    found = await find_users_named(conn, app, names)
+    missing = [name for name in names if name not in found]
+    if missing:
+        xids: list[int] = []
+        while len(xids) < len(missing):
+            wanted = len(missing) - len(xids)
+            xids += [row[0] for row in await conn.fetch(_FREE, app, next_xid, wanted)]
+            next_xid += wanted
+        await conn.execute("UPDATE app SET next_xid = $2 WHERE id = $1", app, next_xid)
+        if await conn.fetchval(_MAKE_NAMED, app, xids, missing, at) < len(missing):
+            # Somebody is about to take one of these ids by naming it.
+            raise OvertakenError
+        found |= await find_users_named(conn, app, missing)
+    return found
+
+
 async def find_named(conn: Conn, app: int, xids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
     """Find what ids name, users or not: (id, scope, state) by xid."""
     return _named(await conn.fetch(_XIDS, app, xids))
@@ -133,6 +187,11 @@ def _named(found: Sequence[Sequence[int]]) -> dict[int, tuple[int, int, int]]:
 async def list_users(conn: Conn, app: int, offset: int, limit: int) -> list[User]:
     """List users by rising id, without the reserved one and those who are deleted."""
     return [to_user(row) for row in await conn.fetch(_LIST, app, limit, offset)]
+
+
+async def list_after(conn: Conn, app: int, after_xid: int, limit: int) -> list[User]:
+    """List users by rising id after the one given, without the reserved one and those who are deleted."""
+    return [to_user(row) for row in await conn.fetch(_AFTER, app, after_xid, limit)]
 
 
 async def find_profile(conn: Conn, user_id: int) -> Profile:

@@ -66,6 +66,7 @@ _MESSAGES = Many(
 _ENTRIES = Many(
     "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
 )
+_HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
 _DEDUP = Many("INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
 
 
@@ -257,6 +258,8 @@ class _Run:
         _BODIES.run(conn, run.bodies)
         _MESSAGES.run(conn, run.messages)
         mark(conn, self._related.marks)
+        if run.hidden:
+            _HIDDEN.run(conn, run.hidden)
         # In the order of the tree: the next place is mostly near the last one.
         _ENTRIES.run(conn, entries_of(moved))
         # In the order of the tree, too: by key.

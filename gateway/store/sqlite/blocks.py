@@ -35,10 +35,11 @@ def may_message(
     *,
     create: bool,
     blocks: bool,
+    frozen: bool,
 ) -> Refused | None:
     """Judge as a batch judges a message to users, of what is not stored."""
     found = find_named(conn, app, [sender_xid, *target_xids])
-    pairs = judge_parties(found, sender_xid, target_xids, create=create)
+    pairs = judge_parties(found, sender_xid, target_xids, create=create, frozen=frozen)
     if isinstance(pairs, Refused):
         return pairs
     blocked = blocked_pairs(conn, pairs) if blocks else set()

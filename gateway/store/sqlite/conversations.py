@@ -13,9 +13,9 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, User
 from gateway.store.base import History, Party, Readers, Recent
-from gateway.store.rows import NOTICE, to_history, to_message
+from gateway.store.rows import HIDING, NOTICE, to_history, to_message
 from gateway.store.sqlite.directed import directed_read, newest_directed
-from gateway.store.sqlite.lane import one, rows
+from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON
 from gateway.store.sqlite.stays import others_reach
 
@@ -71,6 +71,7 @@ SELECT json_group_array(json_array(m.msg_id, (SELECT xid FROM timeline WHERE id 
         ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq <= ?7 THEN 1 ELSE 0 END END))
 FROM (
     SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
+        AND NOT (flags & {HIDING} AND EXISTS (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = ?1))
     UNION ALL
     SELECT msg_id FROM message WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
     UNION ALL
@@ -99,22 +100,27 @@ SELECT json_group_array(json_array(x.xid, coalesce(nullif(
         OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
             AND shown = 1 AND msg_id > r.deleted) THEN 0 ELSE -1 END), r.last))
 FROM (
-    SELECT opp, last, read, deleted, 0 AS grp FROM conversation WHERE usr = ?1 AND last > deleted AND ?5 = 0
+    SELECT opp, last, read, deleted, 0 AS grp FROM conversation
+    WHERE usr = ?1 AND last > deleted AND last > off AND ?5 = 0
         AND opp NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?6))
     UNION ALL
     SELECT held, max(newest, coalesce(c.last, 0)) AS last, coalesce(c.read, 0), coalesce(c.deleted, 0), 0
     FROM (SELECT CAST(key AS INTEGER) AS held, value AS newest FROM json_each(?6)) AS j
     LEFT JOIN conversation AS c ON c.usr = ?1 AND c.opp = j.held
-    WHERE max(newest, coalesce(c.last, 0)) > coalesce(c.deleted, 0)
+    WHERE max(newest, coalesce(c.last, 0)) > max(coalesce(c.deleted, 0), coalesce(c.off, 0))
     UNION ALL
-    SELECT * FROM (
-        SELECT s.grp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
-            max(s.deleted, s.from_msg - 1) AS deleted, s.grp
+    SELECT opp, last, read, deleted, opp FROM (
+        SELECT s.grp AS opp, max(t.last, {newest_directed("?1", "s.grp")}) AS last, s.read,
+            max(s.deleted, s.from_msg - 1) AS deleted, s.off
         FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
         WHERE s.usr = ?1 AND s.to_seq IS NULL AND (?5 = 0 OR s.grp = ?5))
-    WHERE last > deleted
+    WHERE last > deleted AND last > off
     ORDER BY last DESC LIMIT ?2) AS r
 CROSS JOIN timeline AS x ON x.id = r.opp
+"""
+_TARGETS = """
+SELECT json_group_array(json_array(m.msg_id, t.xid)) FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
+WHERE m.msg_id BETWEEN ? AND ? AND t.app = ?
 """
 
 _AROUND = """s.grp = m.target AND s.usr <> m.sender AND s.from_seq <= m.seq
@@ -205,6 +211,11 @@ def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:
         (msg_id, app),
     )
     return to_message(msgspec.json.decode(found[0])) if found else None
+
+
+def targets(conn: sqlite3.Connection, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+    """Name whom messages that lie side by side went to: their ids by xid."""
+    return {xid: msg_id for msg_id, xid in table(conn, _TARGETS, (first_msg_id, last_msg_id, app))}
 
 
 def readers(conn: sqlite3.Connection, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:

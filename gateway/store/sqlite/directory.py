@@ -33,7 +33,7 @@ CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 _GROUP = """
 SELECT g.id, t.xid, g.name, g.description, g.avatar, g.type, o.xid, g.members, t.facts_version, g.created_at,
     g.updated_at, g.ext, g.apply_approval, g.invite_confirm, g.member_invitation, g.ban_all_until, g.history_visible,
-    g.read_ack
+    g.read_ack, g.announcement, g.members_max, g.disabled
 FROM timeline AS t JOIN grp AS g ON g.id = t.id JOIN timeline AS o ON o.id = g.owner
 """
 # Anybody is in a chatroom who is not kept out of it.
@@ -41,7 +41,8 @@ _FACTS = f"""
 SELECT json_group_array(json_array(t.xid, g.id, t.facts_version, g.owner = u.id,
     CASE WHEN g.type = {ROOM} THEN NOT EXISTS (SELECT 1 FROM grp_block AS k WHERE k.grp = g.id AND k.usr = u.id)
         ELSE s.id IS NOT NULL END,
-    coalesce(s.admin, 0), g.type, coalesce(b.until, 0), g.ban_all_until))
+    coalesce(s.admin, 0), g.type, coalesce(b.until, 0), g.ban_all_until,
+    coalesce(s.trusted, 0), g.disabled))
 FROM json_each(?3) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value
 CROSS JOIN grp AS g ON g.id = t.id AND g.destroyed_at IS NULL
 LEFT JOIN timeline AS u ON u.app = ?1 AND u.xid = ?2
@@ -142,7 +143,9 @@ def register(conn: sqlite3.Connection, app: int, name: str, password: str, at: i
     if find_user_named(conn, app, name):
         return None
     xid = next_xid(conn, app)
-    return User(id=make_user(conn, app, xid, at, name, password), xid=xid, name=name, password=password)
+    return User(
+        id=make_user(conn, app, xid, at, name, password), xid=xid, name=name, password=password, created_at=at
+    )
 
 
 def find_group(conn: sqlite3.Connection, app: int, xid: int) -> Group | None:

@@ -32,6 +32,8 @@ from gateway.store.sqlite import conversations, directory, jobs, pages, position
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.book import Book
+from gateway.store.sqlite.credentials import Credentials
+from gateway.store.sqlite.files import Filing
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.lane import Lane, one, open_lane
@@ -51,7 +53,7 @@ _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowEr
 _DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
-class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
+class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, Filing):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
@@ -256,6 +258,15 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
 
         return await self._write(work, parties=False)
 
+    async def put_off(self, user_id: int, opposite: Party) -> bool:
+        """Keep a conversation off the recent list."""
+
+        def work(conn: sqlite3.Connection) -> bool:
+            self._newest.settle(conn, [(user_id, opposite.id)], {})
+            return positions.put_off(conn, user_id, opposite)
+
+        return await self._write(work)
+
     async def reserve(self, count: int) -> int:
         """Take message ids."""
         sql = "UPDATE meta SET next_msg_id = next_msg_id + ?1 RETURNING next_msg_id - ?1"
@@ -314,6 +325,10 @@ class SqliteStore(Parties, Accounts, GroupLists, Upkeep, Presence):
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""
         return await self._read(lambda conn: conversations.message(conn, app, msg_id))
+
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+        """Name the targets of messages."""
+        return await self._read(lambda conn: conversations.targets(conn, app, first_msg_id, last_msg_id))
 
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message."""

@@ -27,10 +27,14 @@ _FORGOTTEN = (
     "DELETE FROM device WHERE usr = ?1",
     "DELETE FROM block WHERE usr = ?1",
     "DELETE FROM block WHERE (blocked, usr) IN (SELECT blocked, usr FROM block INDEXED BY block_by WHERE blocked = ?1)",
+    "DELETE FROM contact WHERE (usr, contact) IN (SELECT contact, usr FROM contact WHERE usr = ?1)",
+    "DELETE FROM contact WHERE usr = ?1",
     "DELETE FROM ban WHERE usr = ?1",
     "DELETE FROM grp_block WHERE usr = ?1",
     "DELETE FROM request WHERE usr = ?1",
     "DELETE FROM request WHERE inviter = ?1 AND kind = 2",
+    # Their bytes are elsewhere: rows and bytes go with the next run of what removes old ones.
+    "UPDATE file SET at = 0 WHERE uploader = ?1 AND uploader > 0",
 )
 # The longest in the group, an administrator first.
 _HEIR = """
@@ -56,7 +60,7 @@ def _begin(conn: sqlite3.Connection, draft: JobDraft) -> int:
     conn.execute("UPDATE timeline SET state = ? WHERE id = ?", (State.DELETED, user_id))
     conn.execute(
         """UPDATE user SET name = NULL, password = '', nickname = '', avatar = '', description = '', public_info = '',
-        private_info = '', valid_from_ms = ? WHERE id = ?""",
+        private_info = '', metadata = '{}', valid_from_ms = ? WHERE id = ?""",
         # A token's time is in whole seconds.
         ((draft.at // 1000 + 1) * 1000, user_id),
     )

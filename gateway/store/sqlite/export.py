@@ -1,7 +1,7 @@
 """`gateway export`: all that a store holds of an app, or of one of its users, as lines of JSON.
 
 Reads only, in one snapshot, beside a running gateway or without one; row by row, so that memory is bounded whatever the
-size. What opens doors is left out: keys that sign tokens, and records of passwords.
+size. What opens doors is left out: keys that sign tokens, secrets of backends, and records of passwords.
 """
 
 from __future__ import annotations
@@ -39,10 +39,16 @@ _LINES = (
         'stored_bytes', stored_bytes, 'created_at', created_at, 'system_id', {_xid("system")})
     FROM app WHERE id = ?1 AND ?2 = 0
     """,
+    "SELECT json_object('type', 'alias', 'dialect', dialect, 'name', name) FROM alias WHERE app = ?1 AND ?2 = 0",
+    """
+    SELECT json_object('type', 'credential', 'dialect', dialect, 'name', name, 'at', at) FROM credential
+    WHERE app = ?1 AND ?2 = 0
+    """,
     f"""
     SELECT json_object('type', 'user', 'user_id', t.xid, 'username', coalesce(u.name, ''), 'state', t.state,
         'nickname', u.nickname, 'avatar', u.avatar, 'description', u.description,
         'public_info', u.public_info, 'private_info', u.private_info,
+        'metadata', json(u.metadata),
         'has_password', {_yes("u.password <> ''")}, 'created_at', u.created_at, 'head', t.head, 'floor', t.floor,
         'delivered', u.delivered)
     FROM timeline AS t CROSS JOIN user AS u ON u.id = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
@@ -62,18 +68,25 @@ _LINES = (
     FROM block AS b WHERE b.blocked = ?2
     """,
     f"""
+    SELECT json_object('type', 'contact', 'user_id', t.xid, 'contact_user_id', {_xid("c.contact")}, 'at', c.at)
+    FROM timeline AS t CROSS JOIN contact AS c ON c.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+    """,
+    f"""
     SELECT json_object('type', 'group', 'group_id', t.xid, 'owner_id', {_xid("g.owner")}, 'name', g.name,
         'description', g.description, 'avatar', g.avatar, 'ext', g.ext, 'group_type', g.type, 'members', g.members,
         'apply_approval', g.apply_approval, 'invite_confirm', g.invite_confirm,
         'member_invitation', g.member_invitation, 'ban_all_until', g.ban_all_until,
         'history_visible', g.history_visible, 'read_ack', g.read_ack, 'created_at', g.created_at,
-        'updated_at', g.updated_at, 'destroyed_at', g.destroyed_at, 'head', t.head, 'floor', t.floor)
+        'updated_at', g.updated_at, 'announcement', g.announcement, 'members_max', g.members_max,
+        'disabled', g.disabled, 'destroyed_at', g.destroyed_at, 'head', t.head, 'floor', t.floor)
     FROM timeline AS t CROSS JOIN grp AS g ON g.id = t.id WHERE t.app = ?1 AND (?2 = 0 OR g.owner = ?2)
     """,
     f"""
     SELECT json_object('type', 'stay', 'group_id', {_xid("s.grp")}, 'user_id', t.xid, 'admin', {_yes("s.admin")},
+        'trusted', {_yes("s.trusted")},
         'joined_at', s.joined_at, 'from_seq', s.from_seq, 'to_seq', s.to_seq, 'from_msg_id', s.from_msg,
-        'to_msg_id', s.to_msg, 'read_msg_id', s.read, 'deleted_msg_id', s.deleted, 'delivered', s.delivered)
+        'to_msg_id', s.to_msg, 'read_msg_id', s.read, 'deleted_msg_id', s.deleted, 'off_msg_id', s.off,
+        'delivered', s.delivered)
     FROM timeline AS t CROSS JOIN stay AS s ON s.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
     f"""
@@ -93,13 +106,14 @@ _LINES = (
     """,
     f"""
     SELECT json_object('type', 'conversation', 'user_id', t.xid, 'opposite_id', {_xid("c.opp")},
-        'newest_msg_id', max(c.last, coalesce(b.last, 0)), 'read_msg_id', c.read, 'deleted_msg_id', c.deleted)
+        'newest_msg_id', max(c.last, coalesce(b.last, 0)), 'read_msg_id', c.read, 'deleted_msg_id', c.deleted,
+        'off_msg_id', c.off)
     FROM timeline AS t CROSS JOIN conversation AS c ON c.usr = t.id
     LEFT JOIN ({BEHIND}) AS b ON b.usr = c.usr AND b.opp = c.opp WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
     f"""
     SELECT json_object('type', 'conversation', 'user_id', t.xid, 'opposite_id', {_xid("b.opp")},
-        'newest_msg_id', b.last, 'read_msg_id', 0, 'deleted_msg_id', 0)
+        'newest_msg_id', b.last, 'read_msg_id', 0, 'deleted_msg_id', 0, 'off_msg_id', 0)
     FROM ({BEHIND}) AS b CROSS JOIN timeline AS t ON t.id = b.usr
     WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
         AND NOT EXISTS (SELECT 1 FROM conversation AS c WHERE c.usr = b.usr AND c.opp = b.opp)
@@ -113,6 +127,10 @@ _LINES = (
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target LEFT JOIN body AS b ON b.id = m.body
     WHERE t.app = ?1 AND (?2 = 0 OR m.sender = ?2 OR m.target = ?2) ORDER BY m.msg_id
     """,
+    """
+    SELECT json_object('type', 'hidden', 'user_id', t.xid, 'msg_id', h.msg_id)
+    FROM timeline AS t CROSS JOIN hidden AS h ON h.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+    """,
     f"""
     SELECT json_object('type', 'entry', 'timeline', iif(t.kind = {_GROUP}, 'g:', 'u:') || t.xid, 'seq', e.seq,
         'kind', e.kind, 'msg_id', e.msg_id, 'data', iif(json_valid(e.data), json(e.data), e.data))
@@ -122,6 +140,11 @@ _LINES = (
     SELECT json_object('type', 'transaction', 'user_id', t.xid, 'transaction_id', d.key,
         'first_msg_id', d.first_msg_id, 'last_msg_id', d.last_msg_id)
     FROM dedup AS d CROSS JOIN timeline AS t ON t.id = d.sender WHERE t.app = ?1 AND (?2 = 0 OR d.sender = ?2)
+    """,
+    f"""
+    SELECT json_object('type', 'file', 'uuid', f.uuid, 'user_id', {_xid("f.uploader")}, 'name', f.name,
+        'media_type', f.type, 'size', f.size, 'restricted', {_yes("f.restricted")}, 'at', f.at)
+    FROM file AS f WHERE f.app = ?1 AND (?2 = 0 OR f.uploader = ?2) ORDER BY f.at, f.uuid
     """,
     """
     SELECT json_object('type', 'job', 'kind', kind, 'transaction_id', key, 'progress', progress, 'ends_at', ends_at,

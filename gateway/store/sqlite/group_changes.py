@@ -16,6 +16,7 @@ from gateway.domain.group_drafts import (
     RoleDraft,
     SettingsDraft,
     TransferDraft,
+    TrustDraft,
 )
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action
@@ -24,6 +25,7 @@ from gateway.store.judging import (
     JudgedGroup,
     find_room,
     heir_unknown,
+    in_the_group,
     let_off,
     may_be_banned,
     may_be_blocked,
@@ -57,7 +59,7 @@ def append_group_change(conn: sqlite3.Connection, draft: GroupDraft, limits: Lim
             return _ban(conn, draft, group, limits)
         case BlockDraft():
             return _block(conn, draft, group, limits)
-        case RoleDraft():
+        case RoleDraft() | TrustDraft():
             return _assign(conn, draft, group, limits)
         case TransferDraft():
             return _transfer(conn, draft, group)
@@ -139,7 +141,11 @@ def _block(conn: sqlite3.Connection, draft: BlockDraft, group: JudgedGroup, limi
     return Changed(placed, draft.group_xid, refused)
 
 
-def _assign(conn: sqlite3.Connection, draft: RoleDraft, group: JudgedGroup, limits: Limits) -> Answer:
+def _assign(
+    conn: sqlite3.Connection, draft: RoleDraft | TrustDraft, group: JudgedGroup, limits: Limits
+) -> Answer:
+    if isinstance(draft, TrustDraft):
+        return _trust(conn, draft)
     refused: dict[int, Kind] = {}
     users = find_users(conn, draft, draft.group_id, refused, make=False)
     users = may_change_role(draft, group, users, refused)
@@ -151,6 +157,17 @@ def _assign(conn: sqlite3.Connection, draft: RoleDraft, group: JudgedGroup, limi
         (draft.admin, rows([user.stay_id for user in users])),
     )
     return _raised(conn, draft, refused, len(users))
+
+
+def _trust(conn: sqlite3.Connection, draft: TrustDraft) -> Answer:
+    refused: dict[int, Kind] = {}
+    users = find_users(conn, draft, draft.group_id, refused, make=False)
+    users = in_the_group(users, refused)
+    conn.execute(
+        "UPDATE stay SET trusted = ? WHERE id IN (SELECT value FROM json_each(?))",
+        (draft.trusted, rows([user.stay_id for user in users])),
+    )
+    return _raised(conn, draft, refused if draft.trusted else let_off(refused), len(users))
 
 
 def _transfer(conn: sqlite3.Connection, draft: TransferDraft, group: JudgedGroup) -> Answer:

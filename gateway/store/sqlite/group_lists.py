@@ -10,6 +10,8 @@ from gateway.store.sqlite.lane import Lanes, rows
 
 _ADMINS = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
 WHERE s.grp = ? AND s.admin = 1 ORDER BY t.xid"""
+_TRUSTED = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
+WHERE s.grp = ? AND s.trusted = 1 ORDER BY t.xid"""
 _BANS = """SELECT t.xid, b.until, coalesce(s.joined_at, 0) FROM ban AS b JOIN timeline AS t ON t.id = b.usr
 LEFT JOIN stay AS s ON s.usr = b.usr AND s.grp = b.grp AND s.to_seq IS NULL
 WHERE b.grp = ? AND b.until > ? AND t.xid > ? ORDER BY t.xid LIMIT ?"""
@@ -45,6 +47,15 @@ class GroupLists(Lanes):
             lambda conn: [
                 Member(xid=xid, joined_at=joined_at)
                 for xid, joined_at in conn.execute(_ADMINS, (group_id,)).fetchall()
+            ]
+        )
+
+    async def group_trusted(self, group_id: int) -> list[Member]:
+        """List who is trusted."""
+        return await self._read(
+            lambda conn: [
+                Member(xid=xid, joined_at=joined_at)
+                for xid, joined_at in conn.execute(_TRUSTED, (group_id,)).fetchall()
             ]
         )
 

@@ -7,9 +7,10 @@ What retention has removed is told by a timeline's floor, and is no breach.
 from __future__ import annotations
 
 from gateway.domain.model import FOLDED, EntryKind, Scope
+from gateway.store.files import FILE_LAWS
 from gateway.store.group_laws import GROUP_LAWS
 from gateway.store.laws import ACCOUNT_LAWS, COMMON_LAWS, JOB_LAWS, trimmed, who
-from gateway.store.rows import GONE, RECALLED, ROW_BYTES, UNCOPIED
+from gateway.store.rows import GONE, IN_SENDERS_LIST, RECALLED, ROW_BYTES
 from gateway.store.sqlite.entry_laws import ENTRY_LAWS
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
@@ -86,7 +87,7 @@ _CONVERSATIONS = (
             WHERE peer = sender GROUP BY target, peer
             UNION ALL
             SELECT sender, target, max(msg_id), {_TOLD} FROM message
-            WHERE peer = sender AND flags & {UNCOPIED} = 0 GROUP BY sender, target)
+            WHERE peer = sender AND {IN_SENDERS_LIST} GROUP BY sender, target)
         GROUP BY usr, opp)
     SELECT 'the conversation of ' || {who("n.usr")} || ' with ' || {who("n.opp")} || ' ends with message ' || n.last
         || CASE WHEN c.last IS NULL THEN ' and has no row' ELSE ', not ' || c.last END
@@ -133,12 +134,15 @@ _PARTIES = (
             ' has delivered seq ' || s.delivered || ' of ' || {who("s.grp")} || ', outside the stay'
         WHEN s.read NOT BETWEEN 0 AND {_NEWEST} THEN ' has read ' || {who("s.grp")} || ' up to ' || s.read
             || ', and its newest message is ' || t.last
-        ELSE ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted || ', and its newest message is ' || t.last
+        WHEN s.deleted NOT BETWEEN 0 AND {_NEWEST} THEN ' has deleted ' || {who("s.grp")} || ' up to ' || s.deleted
+            || ', and its newest message is ' || t.last
+        ELSE ' has ' || {who("s.grp")} || ' off the list up to ' || s.off || ', and its newest message is ' || t.last
         END
     FROM stay AS s CROSS JOIN timeline AS t ON t.id = s.grp
     LEFT JOIN directed AS d ON d.usr = s.usr AND d.grp = s.grp
     WHERE s.delivered NOT BETWEEN s.from_seq - 1 AND coalesce(s.to_seq, t.head)
         OR s.read NOT BETWEEN 0 AND {_NEWEST} OR s.deleted NOT BETWEEN 0 AND {_NEWEST}
+        OR s.off NOT BETWEEN 0 AND {_NEWEST}
     """,
     # Two open ones are told above.
     f"""
@@ -167,7 +171,9 @@ _PARTIES = (
         UNION ALL
         SELECT app, sum(size) FROM (
             SELECT t.app AS app, max(b.size) AS size FROM message AS m JOIN body AS b ON b.id = m.body
-            JOIN timeline AS t ON t.id = m.target GROUP BY m.body) GROUP BY app)
+            JOIN timeline AS t ON t.id = m.target GROUP BY m.body) GROUP BY app
+        UNION ALL
+        SELECT app, sum(size) FROM file GROUP BY app)
     SELECT 'app ' || a.app_id || ' counts ' || a.stored_bytes || ' bytes, and ' || coalesce(sum(h.size), 0)
         || ' are stored'
     FROM app AS a LEFT JOIN held AS h ON h.app = a.id GROUP BY a.id
@@ -184,5 +190,6 @@ LAWS: tuple[str, ...] = (
     *ACCOUNT_LAWS,
     *JOB_LAWS,
     *GROUP_LAWS,
+    *FILE_LAWS,
 )
 """Every law; a store that keeps them all answers each with nothing."""

@@ -26,7 +26,7 @@ from gateway.store.sqlite.users import make_user, next_xid
 from gateway.store.telling import tell_membership
 
 _JUDGED = """
-SELECT t.facts_version, g.owner, g.type, g.members FROM timeline AS t JOIN grp AS g ON g.id = t.id
+SELECT t.facts_version, g.owner, g.type, g.members, g.members_max FROM timeline AS t JOIN grp AS g ON g.id = t.id
 WHERE t.id = ? AND t.app = ? AND g.destroyed_at IS NULL
 """
 _USERS = f"""
@@ -61,7 +61,8 @@ CROSS JOIN grp AS g ON g.id = ?1
 """
 
 _CLOSE = f"""
-UPDATE stay SET to_seq = ?1, to_msg = max(?2, {newest_directed("stay.usr", "stay.grp")}), admin = 0
+UPDATE stay SET to_seq = ?1, to_msg = max(?2, {newest_directed("stay.usr", "stay.grp")}), admin = 0,
+    trusted = 0
 WHERE id IN (SELECT value FROM json_each(?3))
 """
 
@@ -158,7 +159,7 @@ def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Lim
         end_group(conn, draft.group_id, draft.at)
     elif draft.action is Action.JOINED:
         users = find_users(conn, draft, draft.group_id, refused, make=True)
-        users = may_join(users, group.members, limits, refused)
+        users = may_join(users, group, limits, refused)
         make_missing(conn, draft, users)
     else:
         users = find_users(conn, draft, draft.group_id, refused, make=False)

@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gateway.store.rows import UNCOPIED
+from gateway.store.rows import IN_SENDERS_LIST
 from gateway.store.run import Brought
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.many import Many
@@ -30,7 +30,7 @@ SELECT usr, opp, max(last) AS last FROM (
     WHERE msg_id > (SELECT told_to FROM meta) AND peer = sender
     UNION ALL
     SELECT sender, target, msg_id FROM message
-    WHERE msg_id > (SELECT told_to FROM meta) AND peer = sender AND flags & {UNCOPIED} = 0)
+    WHERE msg_id > (SELECT told_to FROM meta) AND peer = sender AND {IN_SENDERS_LIST})
 GROUP BY usr, opp
 """
 """Selects what the table may not know yet."""

@@ -9,9 +9,9 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
+from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.receipts import (
     RECEIPT_RANGE,
-    SEEN_STEP_MS,
     Move,
     delivered_by,
     delivered_in_group,
@@ -79,6 +79,11 @@ SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
         AND NOT {others_reach("read", "e.t", "m.msg_id", "e.seq", "m.sender")}
     GROUP BY e.t, m.sender)
 """
+_PUT_GROUP_OFF = f"""
+UPDATE stay SET off =
+    max(off, (SELECT last FROM timeline WHERE id = stay.grp), {newest_directed("stay.usr", "stay.grp")})
+WHERE usr = ? AND grp = ? AND to_seq IS NULL RETURNING 1
+"""
 _MOVE_OWN = Many(
     "WITH j (id, seq) AS (VALUES", "(?, ?)", ") UPDATE user SET delivered = j.seq FROM j WHERE user.id = j.id"
 )
@@ -89,10 +94,10 @@ _MOVE_STAYS = Many(
 
 def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]:
     """Move cursors and *delivered* up by one flush of acks; return whose messages became DELIVERED."""
-    _CURSORS.run(conn, [(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks])
-    # One row for each device, of however many timelines.
-    seen = {(a.user_id, a.device_sn): a.at for a in acks}
-    _SEEN.run(conn, [(user_id, sn, at) for (user_id, sn), at in seen.items()])
+    # In the order of the keys, here and below: whoever comes next is nearly always on the page that was just found,
+    # while devices ack in no order at all.
+    _CURSORS.run(conn, sorted([(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks]))
+    _SEEN.run(conn, [(a.user_id, a.device_sn, a.at) for a in acks if a.at])
     own, group = furthest(acks)
     return [*_advance_own(conn, own), *_advance_groups(conn, group)]
 
@@ -102,7 +107,7 @@ def _advance_own(conn: sqlite3.Connection, acks: dict[int, Ack]) -> list[StatusC
         return []
     moved = [
         (user_id, max(delivered, acks[user_id].seq - RECEIPT_RANGE), acks[user_id].seq)
-        for user_id, delivered in _OWN_BEFORE.read(conn, [(user_id,) for user_id in acks])
+        for user_id, delivered in _OWN_BEFORE.read(conn, [(user_id,) for user_id in sorted(acks)])
         if delivered < acks[user_id].seq
     ]
     if not moved:
@@ -120,7 +125,7 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
         return []
     stays: list[tuple[int, int]] = []
     moves: dict[int, list[Move]] = {}
-    for grp, usr, stay_id, delivered in _STAYS_BEFORE.read(conn, [(u, g) for g, u in acks]):
+    for grp, usr, stay_id, delivered in _STAYS_BEFORE.read(conn, sorted([(u, g) for g, u in acks])):
         ack = acks[grp, usr]
         if ack.seq > delivered:
             stays.append((stay_id, ack.seq))
@@ -130,7 +135,7 @@ def _advance_groups(conn: sqlite3.Connection, acks: dict[tuple[int, int], Ack]) 
     asked = [(grp, *told) for grp, moved in moves.items() for told in ranges(moved)]
     found = table(conn, _GROUP_CHANGES, (rows(asked),))
     changes = [delivered_in_group(moves[grp], *told) for grp, *told in found]
-    _MOVE_STAYS.run(conn, stays)
+    _MOVE_STAYS.run(conn, sorted(stays))
     return changes
 
 
@@ -197,6 +202,16 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
             StatusChange(mark.opposite_id, mark.user_xid, newest, Status.READ, mark.user_xid, mark.device_sn)
         )
     return ReadDone(position, moved=True, changes=changes)
+
+
+def put_off(conn: sqlite3.Connection, user_id: int, opposite: Party) -> bool:
+    """Keep a conversation off the recent list until something newer; False for a group that the user is not in."""
+    if opposite.scope is Scope.GROUP:
+        return bool(one(conn, _PUT_GROUP_OFF, (user_id, opposite.id)))
+    conn.execute(
+        "UPDATE conversation SET off = last WHERE usr = ? AND opp = ? AND off < last", (user_id, opposite.id)
+    )
+    return True
 
 
 def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:

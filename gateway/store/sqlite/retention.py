@@ -115,12 +115,13 @@ def sweeping(conn: sqlite3.Connection) -> Sweeping:
 
 
 def oldest(conn: sqlite3.Connection) -> Oldest:
-    """Read when the oldest message was sent, and the earliest time of a text that is still there."""
+    """Read when the oldest message was sent and file uploaded, and the earliest time of a text that is there."""
     found = one(
         conn,
         """SELECT
         (SELECT at FROM message WHERE msg_id > (SELECT swept_to FROM meta) ORDER BY msg_id LIMIT 1),
-        (SELECT expires_at FROM message WHERE expires_at > 0 AND body IS NOT NULL ORDER BY expires_at, msg_id LIMIT 1)
+        (SELECT expires_at FROM message WHERE expires_at > 0 AND body IS NOT NULL ORDER BY expires_at, msg_id LIMIT 1),
+        (SELECT at FROM file WHERE at > 0 ORDER BY at LIMIT 1)
         """,
     )
     return Oldest(*(time or 0 for time in found))

@@ -35,10 +35,16 @@ def wipe(conn: sqlite3.Connection, msg_ids: Sequence[int], flag: int) -> None:
 
 
 def release(conn: sqlite3.Connection, msg_ids: Sequence[int]) -> None:
-    """Let go of the texts of messages that are about to lose them, and of what they count for with their app."""
+    """Let go of the texts of messages that are about to lose them, and of what they count for with their app.
+
+    From whom they were hidden is forgotten: nobody is shown them any more.
+    """
     held = table(conn, _HELD, (rows(list(msg_ids)),))
     if not held:
         return
+    conn.execute(
+        "DELETE FROM hidden WHERE msg_id IN (SELECT value FROM json_each(?))", (rows(list(msg_ids)),)
+    )
     named = rows(held)
     conn.execute(_REFS, (named,))
     apps = {body: app for app, body, _ in held}

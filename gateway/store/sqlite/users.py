@@ -12,11 +12,16 @@ from gateway.store.parties import found_users, to_user
 from gateway.store.refusals import judge_state
 from gateway.store.sqlite.lane import one, rows, table
 
-_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+_USER = """SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM user AS u JOIN timeline AS t ON t.id = u.id"""
 _USERS = """
-SELECT json_group_array(json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms))
+SELECT json_group_array(
+    json_array(u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at))
 FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.value LEFT JOIN user AS u ON u.id = t.id
+"""
+_NAMED = """
+SELECT json_group_array(json_array(u.id, t.xid, u.name, u.password, t.state, u.valid_from_ms, u.created_at))
+FROM json_each(?2) AS j CROSS JOIN user AS u ON u.app = ?1 AND u.name = j.value CROSS JOIN timeline AS t ON t.id = u.id
 """
 _XIDS = """
 SELECT json_group_array(json_array(t.xid, t.id, t.kind, t.state))
@@ -24,12 +29,17 @@ FROM json_each(?2) AS j CROSS JOIN timeline AS t ON t.app = ?1 AND t.xid = j.val
 """
 # Through the index of (app, xid): the page costs what it skips, which is why that is bounded.
 _LIST = f"""
-SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
 FROM (
     SELECT t.id FROM app AS a JOIN timeline AS t ON t.app = a.id
     WHERE a.id = ?1 AND t.kind = {Scope.USER:d} AND t.state <> {State.DELETED:d} AND t.id <> a.system
     ORDER BY t.xid LIMIT ?2 OFFSET ?3) AS p
 CROSS JOIN timeline AS t ON t.id = p.id CROSS JOIN user AS u ON u.id = t.id ORDER BY t.xid
+"""
+_AFTER = f"""
+SELECT u.id, t.xid, coalesce(u.name, ''), u.password, t.state, u.valid_from_ms, u.created_at
+FROM app AS a CROSS JOIN timeline AS t ON t.app = a.id CROSS JOIN user AS u ON u.id = t.id
+WHERE a.id = ? AND t.xid > ? AND t.state <> {State.DELETED:d} AND t.id <> a.system ORDER BY t.xid LIMIT ?
 """
 _PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
 # Who is deleted stays nobody, also by what was under way then.
@@ -65,7 +75,7 @@ def make_users(conn: sqlite3.Connection, app: int, xids: Sequence[int], at: int)
     found = find_users(conn, app, xids)
     for xid in xids:
         if xid not in found:
-            found[xid] = User(id=make_user(conn, app, xid, at), xid=xid, name="", password="")
+            found[xid] = User(id=make_user(conn, app, xid, at), xid=xid, name="", password="", created_at=at)
     return found
 
 
@@ -98,6 +108,21 @@ def find_user_named(conn: sqlite3.Connection, app: int, name: str) -> User | Non
     return to_user(found) if found else None
 
 
+def find_users_named(conn: sqlite3.Connection, app: int, names: Sequence[str]) -> dict[str, User]:
+    """Find users by their names."""
+    return {row[2]: to_user(row) for row in table(conn, _NAMED, (app, rows(list(names))))}
+
+
+def make_named(conn: sqlite3.Connection, app: int, names: Sequence[str], at: int) -> dict[str, User]:
+    """Make users with names, or find those that somebody else has made by now."""
+    found = find_users_named(conn, app, names)
+    for name in names:
+        if name not in found:
+            xid = next_xid(conn, app)
+            found[name] = User(id=make_user(conn, app, xid, at, name), xid=xid, name=name, password="")
+    return found
+
+
 def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
     """Find what ids name, users or not: (id, scope, state) by xid."""
     return {
@@ -108,6 +133,11 @@ def find_named(conn: sqlite3.Connection, app: int, xids: Sequence[int]) -> dict[
 def list_users(conn: sqlite3.Connection, app: int, offset: int, limit: int) -> list[User]:
     """List users by rising id, without the reserved one and those who are deleted."""
     return [to_user(row) for row in conn.execute(_LIST, (app, limit, offset)).fetchall()]
+
+
+def list_after(conn: sqlite3.Connection, app: int, after_xid: int, limit: int) -> list[User]:
+    """List users by rising id after the one given, without the reserved one and those who are deleted."""
+    return [to_user(row) for row in conn.execute(_AFTER, (app, after_xid, limit)).fetchall()]
 
 
 def find_profile(conn: sqlite3.Connection, user_id: int) -> Profile:

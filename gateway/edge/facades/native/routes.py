@@ -108,3 +108,6 @@ BEGINNINGS: dict[Call, Beginning] = {
     messages.notify: messages.begin_notify,
 }
 """The calls that there are so many of that a task for each counts."""
+
+ROOTS = frozenset({path.split("/")[1] for _, path, _ in ROUTES}) | {"ai", "app", "file", "push"}
+"""How paths of this dialect begin, those too that are not served (vendors.md §1.3): no other dialect's do."""

@@ -1,0 +1,50 @@
+"""DELETE /users/{username}/user_channel: a user's conversation goes from the recent list (agora.md)."""
+
+from __future__ import annotations
+
+from gateway.core.principal import Principal
+from gateway.domain.errors import Kind, Problem
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.members import Members, read_query
+from gateway.edge.facades.agora.messages import is_id
+from gateway.edge.facades.agora.names import called
+
+_TYPES = ("chat", "groupchat")
+
+
+async def delete_channel(at: At) -> bytes:
+    """DELETE /users/{username}/user_channel, with its members in the body or the query."""
+    principal = await at.administrator()
+    body = await at.body()
+    asked = await at.members() if body.strip() else read_query(at.query)
+    channel, kind = asked.identifier("channel"), asked.text("type")
+    if not channel:
+        raise illegal("channel", "it is required")
+    if kind not in _TYPES:
+        raise illegal("type", f"it must be {' or '.join(_TYPES)}")
+    roam = asked.flag("delete_roam")
+    user = await at.user_called(at.given[0])
+    if user is None:
+        raise not_found()
+    conversation_xid = await _conversation(at, asked, channel)
+    acting = Principal(app=principal.app, user=user, admin=True, as_user=True)
+    conversations = at.core.conversations
+    try:
+        if conversation_xid:
+            await (conversations.delete if roam else conversations.put_off)(acting, conversation_xid)
+    except Problem as problem:
+        if problem.kind is not Kind.NOT_A_MEMBER:
+            raise
+        name = called(at.app, user)
+        raise Fault(FORBIDDEN, "forbidden_op", f"users [{name}] are not members of this group!") from None
+    return at.told(data={"result": "ok"}, entities=[])
+
+
+async def _conversation(at: At, asked: Members, channel: str) -> int:
+    """The conversation that a channel is; 0 where there is none, which is as good as deleted."""
+    if asked.text("type") == "chat":
+        other = await at.user_called(channel)
+        return other.xid if other else 0
+    xid = int(channel) if is_id(channel) else 0
+    return xid if xid and await at.core.groups.types(at.app, [xid]) else 0

@@ -1,0 +1,184 @@
+"""From a request to a call of the dialect and back: `/{org_name}/{app_name}/…` (agora.md, Path).
+
+One route of aiohttp takes all of it, and what lies behind is told apart here: trailing slashes, segments that are
+percent-encoded, verbs that a path does not have, each answered in the dialect.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import hdrs, web
+
+from gateway.core.service import Core
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.limits import Limits
+from gateway.edge.answering import FAILED, Switch
+from gateway.edge.expecting import expected
+from gateway.edge.facades.agora.asking import ALIAS, At
+from gateway.edge.facades.agora.envelope import HEADERS, Around, refused
+from gateway.edge.facades.agora.faults import (
+    NO_METHOD,
+    NOT_FOUND,
+    TOO_LARGE,
+    Fault,
+    fault_of,
+    illegal,
+    not_found,
+)
+from gateway.edge.facades.agora.names import app_uuid
+from gateway.edge.facades.agora.settings import Settings
+from gateway.edge.facades.native.routes import ROOTS
+
+log = logging.getLogger(__name__)
+
+Call = Callable[[At], Awaitable[bytes | web.StreamResponse]]
+"""A call: the body of its answer, or an answer of its own making. It raises `Fault` or `Problem`."""
+
+Route = tuple[str, str, Call]
+"""Verb, path inside the app with `*` for a segment that is open, and call."""
+
+_OPEN = "*"
+
+
+class Routes:
+    """Which call answers which verb and path."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._calls: dict[tuple[str, ...], dict[str, Call]] = {}
+        for verb, path, call in routes:
+            self._calls.setdefault(tuple(path.split("/")), {})[verb] = call
+
+    def find(self, verb: str, segments: Sequence[str]) -> tuple[Call, list[str]]:
+        """The call, and the segments that its route leaves open; raises a `Fault` of 404 or 405."""
+        calls: dict[str, Call] = {}
+        # A path that is named whole goes before one that is open there.
+        for pattern in sorted(self._matching(segments), key=lambda pattern: pattern.count(_OPEN)):
+            calls = {**self._calls[pattern], **calls}
+            if verb in self._calls[pattern]:
+                given = [said for said, named in zip(segments, pattern, strict=True) if named == _OPEN]
+                return self._calls[pattern][verb], given
+        if calls:
+            raise Fault(NO_METHOD, "web_application", "Method Not Allowed")
+        raise not_found()
+
+    def _matching(self, segments: Sequence[str]) -> list[tuple[str, ...]]:
+        return [
+            pattern
+            for pattern in self._calls
+            if len(pattern) == len(segments)
+            and all(named in {_OPEN, said} for named, said in zip(pattern, segments, strict=True))
+        ]
+
+
+class Dialect:
+    """Serves the dialect over one core."""
+
+    def __init__(
+        self,
+        core: Core,
+        limits: Limits,
+        settings: Settings,
+        switch: Switch,
+        routes: Sequence[Route],
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._core = core
+        self._limits = limits
+        self._settings = settings
+        self._switch = switch
+        self._routes = Routes(routes)
+        self._now = clock_ms
+
+    def route(self) -> web.RouteDef:
+        """The one route of aiohttp: whatever does not begin with a path of the native dialect."""
+        native = "|".join(sorted(ROOTS))
+        return web.route(
+            "*",
+            f"/{{org:(?!(?:{native})/)[^/]+}}/{{app:[^/]+}}/{{path:.*}}",
+            self.handle,
+            expect_handler=expected,
+        )
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, whatever comes of it."""
+        began_ms = self._now()
+        try:
+            if self._switch.draining:
+                raise Problem(Kind.DRAINING, "the gateway is stopping")
+            told = await self._answer(request, began_ms)
+        except Fault as fault:
+            told = self._refusal(fault, began_ms)
+        except Problem as problem:
+            told = self._refusal(fault_of(problem), began_ms)
+        except web.HTTPRequestEntityTooLarge:
+            told = self._refusal(Fault(TOO_LARGE, "web_application", "Request Entity Too Large"), began_ms)
+        except (web.RequestPayloadError, ConnectionError):
+            # Cut off in the middle, or not in the encoding it says: there is hardly anybody to tell.
+            told = self._refusal(illegal("body", "it could not be read"), began_ms)
+        except Exception:
+            log.exception("a request failed")
+            told = self._refusal(fault_of(FAILED), began_ms)
+        if self._switch.draining and not told.prepared:
+            told.force_close()
+        return told
+
+    def _refusal(self, fault: Fault, began_ms: int) -> web.Response:
+        now = self._now()
+        return refused(fault, now, max(now - began_ms, 0))
+
+    async def _answer(self, request: web.Request, began_ms: int) -> web.StreamResponse:
+        org, app_name, *segments = _segments(request)
+        try:
+            tenant = await self._core.directory.tenant_by(ALIAS, f"{org}/{app_name}")
+        except Problem as problem:
+            if problem.kind is not Kind.APP_UNKNOWN:
+                raise
+            raise Fault(
+                NOT_FOUND,
+                "organization_application_not_found",
+                f"Could not find application for {org}/{app_name} from URI: {_path(segments)}",
+            ) from None
+        if request.method == hdrs.METH_HEAD:
+            raise Fault(NO_METHOD, "web_application", "Method Not Allowed")
+        call, given = self._routes.find(request.method, segments)
+        path = _path(segments)
+        around = Around(
+            action=request.method.lower(),
+            application=app_uuid(tenant.app),
+            org_name=org,
+            app_name=app_name,
+            path=path,
+            uri=f"{self._base(request)}/{org}/{app_name}{path}",
+        )
+        at = At(
+            self._core,
+            self._limits,
+            self._settings,
+            request,
+            tenant=tenant,
+            around=around,
+            given=given,
+            clock_ms=self._now,
+            began_ms=began_ms,
+        )
+        told = await call(at)
+        return web.Response(body=told, headers=HEADERS) if isinstance(told, bytes) else told
+
+    def _base(self, request: web.Request) -> str:
+        return self._settings.public_url or f"{request.scheme}://{request.host}"
+
+
+def _path(segments: Sequence[str]) -> str:
+    return "/" + "/".join(segments)
+
+
+def _segments(request: web.Request) -> list[str]:
+    """The segments of the path, decoded; one slash at the end is none. Raises a `Fault` of 404 for what is no text."""
+    raw = request.rel_url.raw_path.removesuffix("/").split("/")[1:]
+    try:
+        return [unquote_to_bytes(segment).decode() for segment in raw]
+    except UnicodeDecodeError:
+        raise not_found() from None

@@ -1,0 +1,302 @@
+"""Who is in a group, decides in it, may speak in it and may come (vendors.md §3.7). Of a chatroom too, by `rooms`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from gateway.core.group_changes import Outcome
+from gateway.core.principal import Principal
+from gateway.domain.group_drafts import GroupSettings
+from gateway.domain.model import FOREVER, User
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.faults import illegal, not_found
+from gateway.edge.facades.agora.groups import group_of, want
+
+ANNOUNCEMENT_MAX = 512
+"""Characters."""
+
+USERS_MAX = 60
+"""Users of one call that names many in its body, 100 of one that names them in its path."""
+
+PATH_USERS_MAX = 100
+
+_MINUTE_MS = 60_000
+
+Change = Callable[[Principal, int, Sequence[int]], Awaitable[list[Outcome]]]
+
+
+async def members(at: At) -> bytes:
+    """GET /chatgroups/{id}/users: a page by number (`pagenum` from 1, `pagesize`), the owner first."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    number, size = at.numbered_page()
+    group = await at.core.groups.info(principal, group_xid)
+    xids = await at.core.groups.member_xids(principal, group_xid)
+    ordered = [group.owner_xid, *(xid for xid in xids if xid != group.owner_xid)]
+    page = ordered[(number - 1) * size : number * size]
+    names = await at.names_of(page)
+    data = [{"owner" if xid == group.owner_xid else "member": names[xid]} for xid in page]
+    return at.told(data=data, count=len(data))
+
+
+async def add(at: At) -> bytes:
+    """POST /chatgroups/{id}/users/{username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    user = await _user(at)
+    [outcome] = await at.core.groups.invite(principal, group_xid, [user.xid])
+    want(outcome, at.given[1], group_xid)
+    return at.told(data=_done(group_xid, "add_member", at.given[1]))
+
+
+async def add_many(at: At) -> bytes:
+    """POST /chatgroups/{id}/users `{usernames}`: those of them who are in it then."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    named = await _named(at, "usernames", make=True)
+    outcomes = await at.core.groups.invite(principal, group_xid, list(named))
+    new = [named[one.xid] for one in outcomes if one.kind is None]
+    return at.told(data={"newmembers": new, "groupid": str(group_xid), "action": "add_member"})
+
+
+async def remove(at: At) -> bytes:
+    """DELETE /chatgroups/{id}/users/{username,username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    return await _of_path(at, group_xid, "remove_member", at.core.groups.kick, principal)
+
+
+async def admins(at: At) -> bytes:
+    """GET /chatgroups/{id}/admin."""
+    principal = await at.administrator()
+    found = await at.core.groups.roles.admin_list(principal, await group_of(at))
+    names = await at.names_of([member.xid for member in found])
+    return at.told(data=list(names.values()), count=len(names))
+
+
+async def add_admin(at: At) -> bytes:
+    """POST /chatgroups/{id}/admin `{newadmin}`."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    name = (await at.members()).identifier("newadmin")
+    if not name:
+        raise illegal("newadmin", "it is required")
+    user = await at.user_called(name)
+    if user is None:
+        raise not_found()
+    [outcome] = await at.core.groups.roles.assign(principal, group_xid, [user.xid], admin=True)
+    want(outcome, name, group_xid)
+    return at.told(data={"result": "success", "newadmin": name})
+
+
+async def remove_admin(at: At) -> bytes:
+    """DELETE /chatgroups/{id}/admin/{username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    user = await _user(at)
+    [outcome] = await at.core.groups.roles.assign(principal, group_xid, [user.xid], admin=False)
+    want(outcome, at.given[1], group_xid)
+    return at.told(data={"result": "success", "oldadmin": at.given[1]})
+
+
+async def blocks(at: At) -> bytes:
+    """GET /chatgroups/{id}/blocks/users."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    xids = [one.xid async for one in at.core.groups.bans.all_blocked(principal, group_xid)]
+    names = await at.names_of(xids)
+    return at.told(data=list(names.values()), count=len(names))
+
+
+async def block(at: At) -> bytes:
+    """POST /chatgroups/{id}/blocks/users/{username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    user = await _user(at)
+    [outcome] = await at.core.groups.bans.block(principal, group_xid, [user.xid])
+    want(outcome, at.given[1], group_xid)
+    return at.told(data=_done(group_xid, "add_blocks", at.given[1]))
+
+
+async def block_many(at: At) -> bytes:
+    """POST /chatgroups/{id}/blocks/users `{usernames}`."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    named = await _named(at, "usernames")
+    outcomes = await at.core.groups.bans.block(principal, group_xid, list(named))
+    return at.told(data=_each(group_xid, "add_blocks", outcomes, named))
+
+
+async def unblock(at: At) -> bytes:
+    """DELETE /chatgroups/{id}/blocks/users/{username,username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    return await _of_path(at, group_xid, "remove_blocks", at.core.groups.bans.unblock, principal)
+
+
+async def mutes(at: At) -> bytes:
+    """GET /chatgroups/{id}/mute: who may not speak, and until when (ms)."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    found = [one async for one in at.core.groups.bans.all_banned(principal, group_xid)]
+    names = await at.names_of([one.xid for one in found])
+    data = [{"expire": one.until, "user": names[one.xid]} for one in found]
+    return at.told(data=data, count=len(data))
+
+
+async def mute(at: At) -> bytes:
+    """POST /chatgroups/{id}/mute `{usernames, mute_duration}`: for so many ms, -1 for good."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    asked = await at.members()
+    lasts = asked.integer("mute_duration")
+    if lasts is None or lasts < -1 or not lasts:
+        raise illegal("mute_duration", "it must be ms, or -1")
+    named = await _named(at, "usernames")
+    # A ban is of whole minutes: nobody speaks before they may.
+    minutes = -1 if lasts == -1 else -(-lasts // _MINUTE_MS)
+    outcomes = await at.core.groups.bans.ban(principal, group_xid, list(named), minutes)
+    until = FOREVER if lasts == -1 else at.now() + minutes * _MINUTE_MS
+    return at.told(
+        data=[
+            {"result": one.kind is None, "expire": until, "user": named[one.xid]}
+            | ({"reason": one.reason} if one.kind else {})
+            for one in outcomes
+        ]
+    )
+
+
+async def unmute(at: At) -> bytes:
+    """DELETE /chatgroups/{id}/mute/{username,username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    named = await _named_in_path(at)
+    outcomes = await at.core.groups.bans.unban(principal, group_xid, list(named))
+    return at.told(data=[{"result": one.kind is None, "user": named[one.xid]} for one in outcomes])
+
+
+async def trusted(at: At) -> bytes:
+    """GET /chatgroups/{id}/white/users: who speaks also while all are muted."""
+    principal = await at.administrator()
+    found = await at.core.groups.roles.trusted_list(principal, await group_of(at))
+    names = await at.names_of([member.xid for member in found])
+    return at.told(data=list(names.values()), count=len(names))
+
+
+async def trust(at: At) -> bytes:
+    """POST /chatgroups/{id}/white/users/{username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    user = await _user(at)
+    [outcome] = await at.core.groups.roles.trust(principal, group_xid, [user.xid], trusted=True)
+    want(outcome, at.given[1], group_xid)
+    return at.told(data=_done(group_xid, "add_user_whitelist", at.given[1]))
+
+
+async def trust_many(at: At) -> bytes:
+    """POST /chatgroups/{id}/white/users `{usernames}`."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    named = await _named(at, "usernames")
+    outcomes = await at.core.groups.roles.trust(principal, group_xid, list(named), trusted=True)
+    return at.told(data=_each(group_xid, "add_user_whitelist", outcomes, named))
+
+
+async def distrust(at: At) -> bytes:
+    """DELETE /chatgroups/{id}/white/users/{username,username}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+
+    async def change(by: Principal, group: int, xids: Sequence[int]) -> list[Outcome]:
+        return await at.core.groups.roles.trust(by, group, xids, trusted=False)
+
+    return await _of_path(at, group_xid, "remove_user_whitelist", change, principal)
+
+
+async def ban(at: At) -> bytes:
+    """POST /chatgroups/{id}/ban: all are muted but some."""
+    principal = await at.administrator()
+    await at.core.groups.settings.ban_all(principal, await group_of(at), -1)
+    return at.told(data={"mute": True})
+
+
+async def unban(at: At) -> bytes:
+    """DELETE /chatgroups/{id}/ban."""
+    principal = await at.administrator()
+    await at.core.groups.settings.ban_all(principal, await group_of(at), None)
+    return at.told(data={"mute": False})
+
+
+async def announcement(at: At) -> bytes:
+    """GET /chatgroups/{id}/announcement."""
+    principal = await at.administrator()
+    group = await at.core.groups.info(principal, await group_of(at))
+    return at.told(data={"announcement": group.announcement})
+
+
+async def announce(at: At) -> bytes:
+    """POST /chatgroups/{id}/announcement."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    told = (await at.members()).text("announcement") or ""
+    if len(told) > ANNOUNCEMENT_MAX:
+        raise illegal("announcement", f"it must not have more than {ANNOUNCEMENT_MAX} characters")
+    await at.core.groups.settings.allow(principal, group_xid, GroupSettings(announcement=told))
+    return at.told(data={"id": str(group_xid), "result": True})
+
+
+# -- whom a call names ----------------------------------------------------------------------------------
+
+
+async def _user(at: At) -> User:
+    """The one user that the path names."""
+    return await at.user_of_path(at.given[1])
+
+
+async def _named(at: At, member: str, *, make: bool = False) -> dict[int, str]:
+    """The users that a body names, by id as they were named; who is nobody is left out."""
+    names = (await at.members()).strings(member)
+    if not names or len(names) > USERS_MAX:
+        raise illegal(member, f"it must name 1 to {USERS_MAX} users")
+    return await _by_xid(at, names, make=make)
+
+
+async def _named_in_path(at: At) -> dict[int, str]:
+    """The users that the path names, separated by commas."""
+    return await _by_xid(at, [name for name in at.given[1].split(",") if name][:PATH_USERS_MAX])
+
+
+async def _by_xid(at: At, names: Sequence[str], *, make: bool = False) -> dict[int, str]:
+    found = await at.users_called(names, make=make)
+    named = {user.xid: name for name, user in zip(names, found, strict=True) if user is not None}
+    if not named:
+        raise not_found()
+    return named
+
+
+async def _of_path(at: At, group_xid: int, action: str, change: Change, principal: Principal) -> bytes:
+    """Change what the users of a path are to the group: told as one where one was named, else each by itself."""
+    named = await _named_in_path(at)
+    outcomes = await change(principal, group_xid, list(named))
+    if "," in at.given[1]:
+        return at.told(data=_each(group_xid, action, outcomes, named))
+    [outcome] = outcomes
+    want(outcome, at.given[1], group_xid)
+    return at.told(data=_done(group_xid, action, at.given[1]))
+
+
+def _done(group_xid: int, action: str, name: str) -> dict[str, object]:
+    return {"result": True, "groupid": str(group_xid), "action": action, "user": name}
+
+
+def _each(
+    group_xid: int, action: str, outcomes: Sequence[Outcome], named: dict[int, str]
+) -> list[dict[str, object]]:
+    """What became of each of many, with why not."""
+    told = []
+    for one in outcomes:
+        line = _done(group_xid, action, named[one.xid])
+        if one.kind is not None:
+            line |= {"result": False, "reason": one.reason}
+        told.append(line)
+    return told

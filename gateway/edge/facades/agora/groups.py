@@ -1,0 +1,248 @@
+"""Groups: making, showing, changing and ending them, and who is in them (vendors.md §3.7).
+
+The backend speaks for the app, so that nothing here is judged by who may do what in a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.core.group_changes import PRIVATE, PUBLIC, Outcome
+from gateway.core.principal import Principal
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.group_drafts import GroupSettings
+from gateway.domain.model import ROOM, Group, User
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.members import Members
+from gateway.edge.facades.agora.messages import is_id
+
+NAME_MAX, DESCRIPTION_MAX, CUSTOM_MAX = 128, 512, 1_024
+"""Characters (vendors.md §3.7)."""
+
+SHOWN_MAX = 100
+"""Groups of one GET /chatgroups/{id,id}."""
+
+_JOINS_AT_ONCE, _JOINS_BY_APPROVAL = 0, 1
+_SETTINGS = ("groupname", "description", "maxusers", "custom", "public", "membersonly", "allowinvites")
+
+
+class GroupShape(msgspec.Struct):
+    """A group with all there is to say of it."""
+
+    id: str
+    name: str
+    description: str
+    membersonly: bool
+    allowinvites: bool
+    maxusers: int
+    owner: str
+    created: int
+    custom: str
+    affiliations_count: int
+    affiliations: list[dict[str, str]]
+    public: bool
+    mute: bool
+    disabled: bool
+
+
+async def create(at: At) -> bytes:
+    """POST /chatgroups."""
+    principal = await at.administrator()
+    asked = await at.members()
+    owner = await at.named_user(asked, "owner")
+    told = settings_of(asked)
+    if not told.name:
+        raise illegal("groupname", "it is required")
+    names = asked.strings("members") or []
+    members = [user.xid for user in await at.users_called(names, make=True) if user is not None]
+    kind = PUBLIC if asked.flag("public", default=True) else PRIVATE
+    group, _ = await at.core.groups.create(
+        acting(principal, owner),
+        name=told.name,
+        description=told.description or "",
+        avatar="",
+        kind=kind,
+        members=members,
+        settings=msgspec.structs.replace(told, name=None, description=None),
+    )
+    return at.told(data={"groupid": str(group.xid)})
+
+
+def settings_of(asked: Members) -> GroupSettings:
+    """What a body says of a group; what it does not say stays as it is. Raises `illegal_argument`."""
+    limits = (("groupname", NAME_MAX), ("description", DESCRIPTION_MAX), ("desc", DESCRIPTION_MAX))
+    texts = {name: asked.text(name) for name, _ in limits} | {"custom": asked.text("custom")}
+    for name, most in (*limits, ("custom", CUSTOM_MAX)):
+        if len(texts[name] or "") > most:
+            raise illegal(name, f"it must not have more than {most} characters")
+    by_approval = next(
+        (asked.flag(name) for name in ("membersonly", "members_only", "approval") if asked.has(name)), None
+    )
+    return GroupSettings(
+        name=texts["groupname"],
+        description=texts["description"] if texts["description"] is not None else texts["desc"],
+        ext=texts["custom"],
+        apply_approval=None if by_approval is None else int(by_approval),
+        member_invitation=asked.flag("allowinvites") if asked.has("allowinvites") else None,
+        members_max=maxusers_of(asked),
+    )
+
+
+def maxusers_of(asked: Members) -> int | None:
+    """How many may be in a group; None where nobody says."""
+    most = asked.integer("maxusers")
+    if most is not None and most < 1:
+        raise illegal("maxusers", "it must be at least 1")
+    return most
+
+
+def acting(principal: Principal, user: User) -> Principal:
+    """The app's administrator on behalf of a user."""
+    return Principal(app=principal.app, user=user, admin=True, as_user=True)
+
+
+async def listed(at: At) -> bytes:
+    """GET /chatgroups: a page of the app's groups, oldest first; with a `cursor` where there are more."""
+    principal = await at.administrator()
+    cursor, limit = at.page()
+    groups, more = await at.core.groups.page(principal, (PRIVATE, PUBLIC), cursor, limit)
+    owners = await at.names_of([group.owner_xid for group in groups])
+    data = [
+        {
+            "owner": f"{at.around.org_name}#{at.around.app_name}_{owners[group.owner_xid]}",
+            "groupid": str(group.xid),
+            "affiliations": group.members,
+            "type": "group",
+            "last_modified": str(group.updated_at),
+            "groupname": group.name,
+        }
+        for group in groups
+    ]
+    told: dict[str, object] = {"data": data, "count": len(data)}
+    if more:
+        told["cursor"] = str(more)
+    return at.told(**told)
+
+
+async def shown(at: At) -> bytes:
+    """GET /chatgroups/{id,id}: those that there are; 404 where there is none of them."""
+    principal = await at.administrator()
+    ids = [int(text) for text in at.given[0].split(",") if is_id(text)][:SHOWN_MAX]
+    found = [group for group in await _found(at, principal, ids) if group.type != ROOM]
+    if not found:
+        raise not_found()
+    return at.told(data=[await _shape(at, principal, group) for group in found], count=len(found))
+
+
+async def _found(at: At, principal: Principal, ids: Sequence[int]) -> list[Group]:
+    return await at.core.groups.info_batch(principal, ids) if ids else []
+
+
+async def _shape(at: At, principal: Principal, group: Group) -> GroupShape:
+    xids = await at.core.groups.member_xids(principal, group.xid)
+    names = await at.names_of([group.owner_xid, *xids])
+    affiliations = [{"member": names[xid]} for xid in xids if xid != group.owner_xid]
+    return GroupShape(
+        id=str(group.xid),
+        name=group.name,
+        description=group.description,
+        membersonly=group.apply_approval != _JOINS_AT_ONCE,
+        allowinvites=group.member_invitation,
+        maxusers=group.members_max or at.limits.group_members_max,
+        owner=names[group.owner_xid],
+        created=group.created_at,
+        custom=group.ext,
+        affiliations_count=group.members,
+        affiliations=[*affiliations, {"owner": names[group.owner_xid]}],
+        public=group.type == PUBLIC,
+        mute=group.ban_all_until > at.now(),
+        disabled=group.disabled,
+    )
+
+
+async def change(at: At) -> bytes:
+    """PUT /chatgroups/{id}: what it is called and may hold, or whose it is (`newowner`)."""
+    principal = await at.administrator()
+    asked = await at.members()
+    group_xid = await group_of(at)
+    if asked.has("newowner"):
+        heir = await at.named_user(asked, "newowner")
+        return await _hand_over(at, principal, group_xid, heir)
+    told = settings_of(asked)
+    if told.told:
+        await at.core.groups.settings.allow(principal, group_xid, told)
+    return at.told(data={name: True for name in _SETTINGS if asked.has(name)})
+
+
+async def _hand_over(at: At, principal: Principal, group_xid: int, heir: User) -> bytes:
+    try:
+        await at.core.groups.roles.transfer(principal, group_xid, heir.xid)
+    except Problem as problem:
+        if problem.kind is not Kind.HEIR_NOT_A_MEMBER:
+            raise
+        # Whoever is to own it comes into it by that.
+        await at.core.groups.invite(principal, group_xid, [heir.xid])
+        await at.core.groups.roles.transfer(principal, group_xid, heir.xid)
+    return at.told(data={"newowner": True})
+
+
+async def destroy(at: At) -> bytes:
+    """DELETE /chatgroups/{id}."""
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    await at.core.groups.destroy(principal, group_xid)
+    return at.told(data={"success": True, "groupid": str(group_xid)})
+
+
+async def disable(at: At) -> bytes:
+    """POST /chatgroups/{id}/disable: nobody speaks in it, but the app."""
+    return await _disable(at, disabled=True)
+
+
+async def enable(at: At) -> bytes:
+    """POST /chatgroups/{id}/enable."""
+    return await _disable(at, disabled=False)
+
+
+async def _disable(at: At, *, disabled: bool) -> bytes:
+    principal = await at.administrator()
+    group_xid = await group_of(at)
+    await at.core.groups.settings.allow(principal, group_xid, GroupSettings(disabled=disabled))
+    return at.told(data={"disabled": disabled})
+
+
+async def joined(at: At) -> bytes:
+    """GET /users/{username}/joined_chatgroups."""
+    principal = await at.administrator()
+    user = await at.user_of_path(at.given[0])
+    xids = await at.core.groups.joined(acting(principal, user))
+    found: list[Group] = []
+    for first in range(0, len(xids), at.limits.group_call_groups_max):
+        found += await _found(at, principal, xids[first : first + at.limits.group_call_groups_max])
+    data = [{"groupid": str(group.xid), "groupname": group.name} for group in found]
+    return at.told(data=data, count=len(data), entities=[])
+
+
+async def group_of(at: At, *, room: bool = False) -> int:
+    """The group, or chatroom, that the first open segment names; 404 where there is none."""
+    group_xid = int(at.given[0]) if is_id(at.given[0]) else 0
+    types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
+    if group_xid not in types or (types[group_xid] == ROOM) != room:
+        raise not_found()
+    return group_xid
+
+
+def want(outcome: Outcome, name: str, group_xid: int) -> None:
+    """Refuse a call about one user where nothing came of it, in the vendor's words where they are known."""
+    match outcome.kind:
+        case None:
+            return
+        case Kind.USER_UNKNOWN | Kind.BAD_PARAMETER:
+            raise not_found()
+        case Kind.NOT_A_MEMBER:
+            raise Fault(FORBIDDEN, "forbidden_op", f"users [{name}] are not members of this group!")
+        case _:
+            raise Fault(FORBIDDEN, "forbidden_op", f"{outcome.reason}: user {name}, group {group_xid}")

@@ -1,0 +1,81 @@
+"""POST /messages as older clients send, and messages to some members of a group (vendors.md §3.4)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.domain.model import ROOM, Scope
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.faults import not_found, unsendable
+from gateway.edge.facades.agora.members import Members
+from gateway.edge.facades.agora.messages import (
+    GROUPS_MAX,
+    ROOMS_MAX,
+    USERS_MAX,
+    body_of,
+    check_send,
+    is_id,
+    order_of,
+    send_to_groups,
+    send_to_users,
+    sender_of,
+)
+
+SOME_MAX = 20
+"""Members of a group that one directed message goes to."""
+
+_ROADS = {"users": USERS_MAX, "chatgroups": GROUPS_MAX, "chatrooms": ROOMS_MAX}
+_BODY = "msg"
+
+
+async def send(at: At) -> bytes:
+    """POST /messages: `success` for each target, or with `useMsgId=true` the id of its message."""
+    await at.administrator()
+    asked = _modern(await at.members())
+    road = asked.value("target_type")
+    if not isinstance(road, str) or road not in _ROADS:
+        raise unsendable("param target_type can't be empty")
+    if road == "users":
+        data = await send_to_users(at, asked)
+    else:
+        data = await send_to_groups(at, asked, _ROADS[road], rooms=road == "chatrooms")
+    if at.query.get("useMsgId", "").lower() != "true":
+        data = dict.fromkeys(data, "success")
+    return at.told(data=data)
+
+
+async def to_some(at: At) -> bytes:
+    """POST /messages/chatgroups/users: to these members of one group alone; who is no member is left out."""
+    principal = await at.administrator()
+    asked = await at.members()
+    groups = check_send(asked, 1)
+    names = asked.strings("users")
+    if not names:
+        raise unsendable("param users can't be empty")
+    if len(names) > SOME_MAX:
+        raise unsendable(f"params users's size can't exceed limit {SOME_MAX}")
+    body = body_of(at, asked)
+    sender = await sender_of(at, asked)
+    group_xid = int(groups[0]) if is_id(groups[0]) else 0
+    types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
+    if types.get(group_xid, ROOM) == ROOM:
+        raise not_found()
+    users = tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
+    if not users:
+        raise not_found()
+    order = msgspec.structs.replace(order_of(at, asked, Scope.GROUP, (group_xid,), body, sender), only=users)
+    placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
+    if not placed:
+        raise not_found()
+    return at.told(data={groups[0]: str(placed[0].msg_id)})
+
+
+def _modern(asked: Members) -> Members:
+    """What an older client asks for, in the words of newer ones: the type stands in its body, the targets in `to`."""
+    body = asked.object(_BODY)
+    told = {name: asked.given(name) for name in asked if name not in {_BODY, "target", "body", "type"}}
+    told["to"] = asked.given("target")
+    if body is not None:
+        told["type"] = body.given("type")
+        told["body"] = body.without("type")
+    return Members({name: raw for name, raw in told.items() if raw is not None})

@@ -1,0 +1,187 @@
+"""POST /messages/users, /chatgroups and /chatrooms (agora.md, The seed's calls)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gateway.core.order import Order
+from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
+from gateway.edge.facades.agora.faults import TOO_LARGE, Fault, illegal, not_found, unsendable
+from gateway.edge.facades.agora.members import Members
+from gateway.edge.facades.agora.names import ADMIN
+
+USERS_MAX, GROUPS_MAX, ROOMS_MAX = 600, 3, 10
+IGNORED_MAX = 20
+"""Users of `roam_ignore_users`."""
+
+_TOO_LARGE_CODE = 14007
+_LEVELS = frozenset({"high", "normal", "low"})
+_KEPT = ("need_group_ack", "env", "msg_timestamp", "chatroom_msg_level")
+_ID = re.compile(r"[1-9][0-9]{0,15}")
+_TRANSACTION = re.compile(r"-?[0-9]{1,19}")
+_TRANSACTION_ID = "X-Transaction-Id"
+
+
+async def to_users(at: At) -> bytes:
+    """POST /messages/users."""
+    await at.administrator()
+    return at.told(data=await send_to_users(at, await at.members()))
+
+
+async def to_groups(at: At) -> bytes:
+    """POST /messages/chatgroups."""
+    await at.administrator()
+    return at.told(data=await send_to_groups(at, await at.members(), GROUPS_MAX, rooms=False))
+
+
+async def to_rooms(at: At) -> bytes:
+    """POST /messages/chatrooms."""
+    await at.administrator()
+    return at.told(data=await send_to_groups(at, await at.members(), ROOMS_MAX, rooms=True))
+
+
+async def send_to_users(at: At, asked: Members) -> dict[str, str]:
+    """Send to users; return the message's id by each that there is, as it was named."""
+    targets = check_send(asked, USERS_MAX)
+    body = body_of(at, asked)
+    sender = await sender_of(at, asked)
+    found = await at.users_called(targets, make=True)
+    named: dict[int, str] = {}
+    for text, user in zip(targets, found, strict=True):
+        if user is not None and user.xid != at.app.system_xid:
+            named.setdefault(user.xid, text)
+    order = order_of(at, asked, Scope.USER, tuple(named), body, sender)
+    return await _send(at, order, named)
+
+
+async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> dict[str, str]:
+    """Send to groups, or to chatrooms; return the message's id by each that there is."""
+    targets = check_send(asked, most)
+    body = body_of(at, asked)
+    level = asked.value("chatroom_msg_level")
+    if level is not None and level not in _LEVELS:
+        raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
+    sender = await sender_of(at, asked)
+    hidden = await _ignored(at, asked)
+    ids = [int(text) for text in targets if is_id(text)]
+    types = await at.core.groups.types(at.app, ids)
+    named = {xid: str(xid) for xid in ids if xid in types and (types[xid] == ROOM) == rooms}
+    order = order_of(at, asked, Scope.GROUP, tuple(named), body, sender, hidden)
+    return await _send(at, order, named)
+
+
+async def _ignored(at: At, asked: Members) -> tuple[int, ...]:
+    """On whose pages of history a group's message is not to be."""
+    names = asked.strings("roam_ignore_users") or []
+    if len(names) > IGNORED_MAX:
+        raise illegal("roam_ignore_users", f"it must name at most {IGNORED_MAX} users")
+    return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
+
+
+async def _send(at: At, order: Order, named: dict[int, str]) -> dict[str, str]:
+    """Send to whom there is, and tell per target as it was named; nobody there: 404."""
+    if not named:
+        raise not_found()
+    placed = await at.core.messaging.send_each(await at.administrator(), order)
+    return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
+
+
+def check_send(asked: Members, most: int) -> Sequence[str]:
+    """The targets of a send whose outer members are as they must be, each once; in the vendor's order and words."""
+    if asked.value("from") == "":
+        raise unsendable("param from can't be empty")
+    targets = asked.strings("to")
+    if not targets:
+        raise unsendable("param to can't be empty")
+    if len(targets) > most:
+        raise unsendable(f"params to's size can't exceed limit {most}")
+    check_type(asked)
+    check_ext(asked)
+    return list(dict.fromkeys(targets))
+
+
+def check_type(asked: Members) -> None:
+    """Refuse a message without a type that is known, or without a body."""
+    if asked.value("type") not in TYPES:
+        raise unsendable("param type can't be empty")
+    body = asked.object("body")
+    if body is None or not list(body):
+        raise unsendable("param body can't be empty")
+
+
+def check_ext(asked: Members) -> None:
+    """Refuse an `ext` that is there and no object."""
+    if asked.has("ext") and asked.object("ext") is None:
+        raise unsendable("param ext must be JSONObject")
+
+
+def body_of(at: At, asked: Members) -> Body:
+    """The message that a send or an import carries, once `check_type` has let it pass.
+
+    Raises:
+        Fault: 413 `message is too large` where `body` and `ext` are together, 400 for what is wrong in `body`.
+    """
+    raw, ext = asked.raw("body") or b"", asked.raw("ext") or b""
+    if len(raw) + len(ext) > at.settings.message_bytes_max:
+        raise Fault(TOO_LARGE, "message_send_error", "message is too large", code=_TOO_LARGE_CODE)
+    body = asked.object("body")
+    assert body is not None, "it was looked for"
+    return read_body(str(asked.value("type")), raw, body)
+
+
+async def sender_of(at: At, asked: Members) -> User | None:
+    """Who is named as the sender; None: nobody, so that the app's administrator sends. Raises 404 for who is nobody."""
+    name = asked.text("from")
+    if name is None or name == ADMIN:
+        return None
+    user = await at.user_called(name, make=True)
+    if user is None:
+        raise not_found()
+    return user
+
+
+def order_of(
+    at: At,
+    asked: Members,
+    scope: Scope,
+    targets: tuple[int, ...],
+    body: Body,
+    sender: User | None,
+    hidden: tuple[int, ...] = (),
+) -> Order:
+    """What a send asks of the core: nothing is judged but that its parties are there (vendors.md §3.4, existence)."""
+    ext = asked.raw("ext")
+    kept = {name: asked.value(name) for name in _KEPT if asked.has(name)}
+    return Order(
+        scope=scope,
+        targets=targets,
+        ctype=body.ctype,
+        content=body.content,
+        attachment=body.attachment,
+        ext=ext.decode() if ext else "",
+        config=config_of(body.type, kept),
+        from_xid=sender.xid if sender else at.app.system_xid,
+        transaction_id=_transaction_id(at),
+        online_only=asked.value("routetype") == "ROUTE_ONLINE",
+        unjudged=True,
+        partial=True,
+        copied=asked.flag("sync_device") and sender is not None,
+        hide_from=hidden,
+    )
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is the id of a group, a room or a message: decimal, without leading zeros."""
+    return bool(_ID.fullmatch(text)) and int(text) <= SAFE_MAX
+
+
+def _transaction_id(at: At) -> int:
+    told = at.request.headers.get(_TRANSACTION_ID, "")
+    if not told:
+        return 0
+    if not _TRANSACTION.fullmatch(told) or not -INT64_MAX <= int(told) <= INT64_MAX:
+        raise illegal(_TRANSACTION_ID, "it must be an int64")
+    return int(told)

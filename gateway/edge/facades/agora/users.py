@@ -1,0 +1,184 @@
+"""Users of an app (agora.md, Around them; vendors.md §3.3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.principal import Principal
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.model import Account, State, User
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.faults import BAD_REQUEST, FORBIDDEN, UNAUTHORIZED, Fault, illegal, not_found
+from gateway.edge.facades.agora.members import Members, read_many
+from gateway.edge.facades.agora.names import ADMIN, called, name_of, xid_of
+from gateway.edge.facades.agora.shapes import user_shape
+
+CREATED_MAX = 60
+"""Users of one POST /users."""
+
+STATUSES_MAX = 100
+"""Users of one POST /users/batch/status."""
+
+_CLOSED = "Open registration doesn't allow, so register user need token"
+
+
+async def create(at: At) -> bytes:
+    """POST /users: one user, or a list of them, all or none."""
+    if at.bearer:
+        await at.administrator()
+    elif not at.settings.open_registration:
+        raise Fault(UNAUTHORIZED, "unauthorized", _CLOSED)
+    asked = read_many(await at.body(), at.limits)
+    if not 0 < len(asked) <= CREATED_MAX:
+        raise illegal("body", f"it must have 1 to {CREATED_MAX} users")
+    accounts = [_account(at, members) for members in asked]
+    try:
+        made = await at.core.accounts.make(at.app, accounts)
+    except Problem as problem:
+        if problem.kind is not Kind.USER_EXISTS:
+            raise
+        raise _taken(at, problem.sentence) from None
+    shapes = [
+        user_shape(at.app, user, account.nickname) for user, account in zip(made, accounts, strict=True)
+    ]
+    return at.told(entities=shapes)
+
+
+def _account(at: At, asked: Members) -> Account:
+    name = name_of(asked.identifier("username"))
+    if name is None or name == ADMIN or xid_of(at.app, name):
+        raise illegal("username", "it must be 1 to 64 of a-z, 0-9, _ . and -, and no reserved name")
+    password = asked.identifier("password")
+    if password is None:
+        raise illegal("password", "it is required")
+    return Account(name, password, asked.text("nickname") or "")
+
+
+def _taken(at: At, name: str) -> Fault:
+    told = (
+        f"Application {at.around.application} Entity user requires that property named username be unique, "
+    )
+    return Fault(BAD_REQUEST, "duplicate_unique_property_exists", f"{told}value of {name} exists")
+
+
+async def one(at: At) -> bytes:
+    """GET /users/{username}: anybody's for the app, one's own for a user."""
+    principal = await at.caller()
+    user = await at.user_of_path(at.given[0])
+    if not principal.admin_alone and user.xid != principal.user.xid:
+        raise Fault(UNAUTHORIZED, "unauthorized", "Unable to authenticate")
+    return at.told(entities=await _shapes(at, [user]), count=1)
+
+
+async def listed(at: At) -> bytes:
+    """GET /users: a page by rising number; with a `cursor` where there are more."""
+    principal = await at.administrator()
+    users, more = await at.core.accounts.after(principal, *at.page())
+    told: dict[str, object] = {"entities": await _shapes(at, users), "count": len(users)}
+    if more:
+        told["cursor"] = str(more)
+    return at.told(**told)
+
+
+async def delete(at: At) -> bytes:
+    """DELETE /users/{username}."""
+    principal = await at.administrator()
+    user = await _there(at)
+    shapes = await _shapes(at, [user])
+    await at.core.erasing.delete(principal, user.xid)
+    return at.told(entities=shapes)
+
+
+async def delete_many(at: At) -> bytes:
+    """DELETE /users?limit=N: whoever it would be; not served (agora.md, absent on purpose)."""
+    await at.administrator()
+    raise Fault(FORBIDDEN, "forbidden_op", "users are deleted one by one")
+
+
+async def change(at: At) -> bytes:
+    """PUT /users/{username}: its nickname."""
+    principal = await at.administrator()
+    asked = await at.members()
+    user = await _there(at)
+    nickname = asked.text("nickname")
+    if nickname is not None:
+        if len(nickname.encode()) > at.limits.text_bytes_max:
+            raise illegal("nickname", f"it must not have more than {at.limits.text_bytes_max} bytes")
+        await at.core.users.set_profile(principal, user.xid, {"nickname": nickname})
+    return at.told(entities=await _shapes(at, [user]))
+
+
+async def change_password(at: At) -> bytes:
+    """PUT /users/{username}/password."""
+    principal = await at.administrator()
+    asked = await at.members()
+    user = await _there(at)
+    password = asked.identifier("newpassword")
+    if password is None:
+        raise illegal("newpassword", "it is required")
+    await at.core.users.change_password(principal, user.xid, None, password)
+    return at.told(action="set user password")
+
+
+async def status(at: At) -> bytes:
+    """GET /users/{username}/status: whether a device of it is connected, to any node."""
+    principal = await at.administrator()
+    user = await _there(at)
+    return at.told(data=dict([await _status(at, principal, user)]))
+
+
+async def statuses(at: At) -> bytes:
+    """POST /users/batch/status: of many; who is nobody is offline."""
+    principal = await at.administrator()
+    names = (await at.members()).strings("usernames")
+    if not names or len(names) > STATUSES_MAX:
+        raise illegal("usernames", f"it must name 1 to {STATUSES_MAX} users")
+    found = await at.users_called(names)
+    data = []
+    for name, user in zip(names, found, strict=True):
+        online = user is not None and (await at.core.accounts.online(principal, [user]))[0]
+        data.append({name: "online" if online else "offline"})
+    return at.told(data=data)
+
+
+async def _status(at: At, principal: Principal, user: User) -> tuple[str, str]:
+    [online] = await at.core.accounts.online(principal, [user])
+    return called(at.app, user), "online" if online else "offline"
+
+
+async def activate(at: At) -> bytes:
+    """POST /users/{username}/activate."""
+    principal = await at.administrator()
+    user = await _there(at)
+    await at.core.users.unfreeze(principal, [user.xid])
+    return at.told(action="activate user")
+
+
+async def deactivate(at: At) -> bytes:
+    """POST /users/{username}/deactivate: it may do nothing from now on, and its devices are told to go."""
+    principal = await at.administrator()
+    user = await _there(at)
+    await at.core.users.freeze(principal, [user.xid])
+    frozen = msgspec.structs.replace(user, state=State.FROZEN)
+    return at.told(entities=await _shapes(at, [frozen]))
+
+
+async def disconnect(at: At) -> bytes:
+    """GET, POST /users/{username}/disconnect: its devices are told to go; they may come back."""
+    principal = await at.administrator()
+    user = await _there(at)
+    await at.core.users.kick(principal, user.xid, 0)
+    return at.told(data={"result": True})
+
+
+async def _there(at: At) -> User:
+    """The user that the path names, and that can be handled: 404 for nobody, and for the app's administrator."""
+    user = await at.user_of_path(at.given[0])
+    if user.xid == at.app.system_xid:
+        raise not_found()
+    return user
+
+
+async def _shapes(at: At, users: list[User]) -> list[object]:
+    names = await at.core.accounts.nicknames(users)
+    return [user_shape(at.app, user, name) for user, name in zip(users, names, strict=True)]

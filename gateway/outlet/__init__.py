@@ -1,0 +1,1 @@
+"""What goes outside, and what is fetched from there."""

@@ -1,0 +1,48 @@
+"""Making users that have a password, many at once, on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from gateway.domain.errors import Kind
+from gateway.domain.model import Account, State, User
+from gateway.domain.naming import number_of
+from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
+
+_CLAIM = "UPDATE user SET password = ?2, nickname = ?3 WHERE id = ?1"
+
+
+def enroll(conn: sqlite3.Connection, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+    """Make users, all or none; the name of one that is taken."""
+    named: set[str] = set()
+    for account in accounts:
+        if account.name in named or not _free(_holder(conn, app, account.name)):
+            return account.name
+        named.add(account.name)
+    return [_made(conn, app, account, at) for account in accounts]
+
+
+def _holder(conn: sqlite3.Connection, app: int, name: str) -> User | Kind | None:
+    """Who has a name, or what has the id that it is."""
+    xid = number_of(name)
+    return find_user(conn, app, xid) if xid else find_user_named(conn, app, name)
+
+
+def _free(holder: User | Kind | None) -> bool:
+    """Whether nobody has it, or somebody who was named only, and never made."""
+    if isinstance(holder, User):
+        return not holder.password and holder.state is not State.DELETED
+    return holder is None or holder is Kind.USER_UNKNOWN
+
+
+def _made(conn: sqlite3.Connection, app: int, account: Account, at: int) -> User:
+    holder, xid = _holder(conn, app, account.name), number_of(account.name)
+    if isinstance(holder, User):
+        user_id = holder.id
+    else:
+        user_id = make_user(conn, app, xid or next_xid(conn, app), at, None if xid else account.name)
+    conn.execute(_CLAIM, (user_id, account.password, account.nickname))
+    made = _holder(conn, app, account.name)
+    assert isinstance(made, User), "it has just been made"
+    return made

@@ -1,0 +1,140 @@
+"""A whole gateway with an app that backends of Agora Chat and Easemob know, and callers of it over real sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.config import Agora
+from gateway.domain.limits import Limits
+from gateway.edge.facades.agora.asking import ALIAS, CERTIFICATE
+from tests.rest.stage import Json, Node, cheap_passwords, open_node
+
+ORG, APP = "easy-org", "demo-app"
+CLIENT_ID, CLIENT_SECRET = "YXA6-fake-client", "YXA6-fake-secret-of-tests"
+VENDOR_APP_ID, VENDOR_CERTIFICATE = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+
+
+class Answer:
+    """What came back for one call."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Json:
+        found: Json = json.loads(self.body)
+        return found
+
+    @property
+    def told(self) -> Json:
+        """The envelope of a success; whatever was refused fails the test here."""
+        assert self.status == 200, (self.status, self.body)
+        return self.json
+
+    @property
+    def data(self) -> Any:
+        return self.told["data"]
+
+    @property
+    def entities(self) -> Any:
+        return self.told["entities"]
+
+    def refused(self, status: int, error: str, description: str = "") -> bool:
+        """Whether it is a whole refusal: with this status, this error, and these words in its description."""
+        told = self.json
+        assert (self.status, told.get("error")) == (status, error), (self.status, told)
+        assert set(told) - {"error_code"} == {
+            "error", "exception", "timestamp", "duration", "error_description",
+        }  # fmt: skip
+        assert type(told["timestamp"]) is int
+        assert type(told["duration"]) is int
+        assert told["exception"]
+        assert description in told["error_description"], told
+        return True
+
+
+class Cloud:
+    """The app as its backend sees it: every call is of `/{org}/{app}`, with the app's token unless another is given."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.base = f"/{ORG}/{APP}"
+        self.token = ""
+
+    async def call(
+        self,
+        verb: str,
+        path: str,
+        body: object = None,
+        /,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        base: str | None = None,
+    ) -> Answer:
+        """Call; a body of bytes goes as it is, any other as JSON. An empty token is not sent."""
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        bearer = self.token if token is None else token
+        told = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        url = self.node.url + (self.base if base is None else base) + path
+        async with self.node.http.request(
+            verb, url, data=body, headers={**told, **(headers or {})}
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def get(self, path: str, /, **more: Any) -> Answer:
+        return await self.call("GET", path, **more)
+
+    async def post(self, path: str, body: object = None, /, **more: Any) -> Answer:
+        return await self.call("POST", path, body, **more)
+
+    async def put(self, path: str, body: object = None, /, **more: Any) -> Answer:
+        return await self.call("PUT", path, body, **more)
+
+    async def delete(self, path: str, body: object = None, /, **more: Any) -> Answer:
+        return await self.call("DELETE", path, body, **more)
+
+    async def sign_in(self) -> None:
+        """Come by the app's token as a backend does."""
+        answer = await self.post(
+            "/token",
+            {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
+            token="",
+        )
+        self.token = answer.told["access_token"]
+
+    async def send(
+        self, *targets: str, text: str = "hi", sender: str | None = None, **members: object
+    ) -> Json:
+        """Send a text to users; the ids of its messages by target."""
+        asked: Json = {"to": list(targets), "type": "txt", "body": {"msg": text}, **members}
+        if sender is not None:
+            asked["from"] = sender
+        found: Json = (await self.post("/messages/users", asked)).data
+        return found
+
+    async def users(self, *names: str) -> None:
+        """Register users, with passwords that are their names."""
+        answer = await self.post("/users", [{"username": name, "password": name} for name in names])
+        assert answer.status == 200, answer.body
+
+
+@asynccontextmanager
+async def open_cloud(folder: Path, limits: Limits | None = None, **settings: Any) -> AsyncIterator[Cloud]:
+    """Start a gateway on a folder whose app `demo` this dialect knows; `settings` are of `[agora]`."""
+    async with open_node(folder, limits, agora=Agora(**settings)) as node:
+        credentials = node.gateway.directory.credentials
+        await credentials.call("demo", ALIAS, f"{ORG}/{APP}")
+        await credentials.add("demo", ALIAS, CLIENT_ID, CLIENT_SECRET)
+        await credentials.add("demo", CERTIFICATE, VENDOR_APP_ID, VENDOR_CERTIFICATE)
+        cheap_passwords(node)
+        cloud = Cloud(node)
+        await cloud.sign_in()
+        yield cloud

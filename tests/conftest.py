@@ -1,0 +1,53 @@
+"""Where all tests put their files, and in which order files of tests are begun."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 2 << 30
+
+_STORIES = ("tests/faults/", "tests/scripts/", "tests/test_")
+"""Tests of real processes, which wait more than they work."""
+
+
+def in_memory(folder: Path = _MEMORY) -> bool:
+    """Whether this is a file system in memory on which every test can live."""
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    # Containers often have a very small one, or one that programs cannot be started from.
+    return shutil.disk_usage(folder).free >= _ROOM_BYTES and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+
+
+# Thousands of stores are made, each of which has the disk say a few times that it has written. That the gateway asks
+# for it is tested; what the disk then does is not, and was a third of the time. Told by the environment, so that
+# the tests' processes and their servers heed it, and whoever has said where files go keeps what they said.
+if "TMPDIR" not in os.environ and in_memory():
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Two processes more than there are cores: while one waits for the programs it tests, others have work."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    # Not every system tells which of its cores are ours.
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ours + 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits most: its waiting is filled by all others, and the end is short ones for everybody.
+
+    What tries hundreds of examples is not measured: counting the lines takes two thirds of its time, and a line
+    should be reached by a test that says what it is for.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(_STORIES))
+    for item in items:
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker("no_cover")
