@@ -140,15 +140,9 @@ class Blobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be done with files. `days`: how long they are kept; 0: as long as messages.
-
-    `open_downloads`: unrestricted ones are given to who has no token. `import_download`: what an imported message
-    names is fetched.
-    """
+    """How long files are kept (0 days: as long as messages)."""
 
     days: _Days = 0
-    open_downloads: _Yes = False
-    import_download: _Yes = False
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

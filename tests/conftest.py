@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 2 << 30
@@ -25,11 +26,16 @@ def in_memory(folder: Path = _MEMORY) -> bool:
 
 
 # Thousands of stores are made, each of which has the disk say a few times that it has written. That the gateway asks
-# for it is tested; what the disk then does is not, and was a third of the time. Told by the environment, so that
-# the tests' processes and their servers heed it, and whoever has said where files go keeps what they said.
+# for it is tested; what the disk then does is not, and was waited for longer than the tests themselves worked. Told
+# by the environment, so that the tests' processes and their servers heed it; who has said where files go keeps that.
 if "TMPDIR" not in os.environ and in_memory():
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None
+
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_xdist_auto_num_workers() -> int | None:

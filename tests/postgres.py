@@ -62,20 +62,30 @@ def named(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
+# All that rows lie in or set off, by name.
+_SHAPE = """
+    SELECT string_agg(what, ' ' ORDER BY what) FROM (
+        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal) AS all_of_it (what)
+"""
+
+
 @functools.cache
-def _template() -> str:
-    """The name of a database with all tables and nothing in them."""
+def _template() -> tuple[str, str]:
+    """The name of a database with all tables and nothing in them, and its shape."""
     name = f"gw_template_{os.getpid()}"
     server_url()
 
-    async def make() -> None:
+    async def make() -> str:
         await _create(name)
         conn = await asyncpg.connect(named(server_url(), name))
         await migrate(conn)
+        shape = str(await conn.fetchval(_SHAPE))
         await conn.close()
+        return shape
 
-    beside(make())
-    return name
+    return name, beside(make())
 
 
 async def _create(name: str, template: str = "template0") -> None:
@@ -115,7 +125,7 @@ async def database_of(folder: Path) -> str:
     if folder not in _made:
         name = "gw_" + hashlib.sha256(f"{os.getpid()} {folder}".encode()).hexdigest()[:20]
         # Started beside the loop, which the first one of a process would hold up.
-        template = await asyncio.to_thread(_template)
+        template, _ = await asyncio.to_thread(_template)
         await _create(name, template)
         _made[folder] = named(server_url(), name)
     return _made[folder]
@@ -124,16 +134,21 @@ async def database_of(folder: Path) -> str:
 async def clear_database(folder: Path) -> None:
     """Take what is in the database of a folder away, if there is one; it may be another folder's next.
 
-    Not where a test has changed more than rows: `drop_database` is for those.
+    One in which a test has changed more than rows is dropped, as by `drop_database`.
     """
-    url = _made.pop(folder, None)
+    url = _made.get(folder)
 
-    async def work(url: str) -> None:
-        await (await _visit(url)).execute(_CLEAN)
+    async def work(url: str) -> bool:
+        conn = await _visit(url)
+        if await conn.fetchval(_SHAPE) != _template()[1]:
+            return False
+        await conn.execute(_CLEAN)
+        return True
 
-    if url is not None:
-        await asyncio.wrap_future(_begin(work(url)))
-        _free.append(url)
+    if url is not None and await asyncio.wrap_future(_begin(work(url))):
+        _free.append(_made.pop(folder))
+    else:
+        await drop_database(folder)
 
 
 async def drop_database(folder: Path) -> None:

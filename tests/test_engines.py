@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from gateway.app import Gateway
+from gateway.blobs.base import Blobs as BlobStore
+from gateway.blobs.local import LocalBlobs
+from gateway.blobs.s3 import S3Blobs
+from gateway.blobstores import make_blobs
 from gateway.bus.memory import MemoryBus
 from gateway.buses import make_bus
-from gateway.config import Bus, Config, Server, Store
+from gateway.config import Blobs, Bus, Config, Server, Store
 from gateway.store.errors import StoreError
 from tests import postgres, valkey
 
@@ -75,3 +80,48 @@ async def test_a_node_with_its_bus_has_nothing_to_remark(tmp_path: Path) -> None
     finally:
         await gateway.stop()
         await postgres.clear_database(tmp_path)
+
+
+class TestBlobs:
+    """Where the bytes of files are."""
+
+    @pytest.fixture(autouse=True)
+    def keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+    def made(self, folder: Path, url: str = "", **more: Any) -> BlobStore:
+        config = Config(server=Server(data=str(folder / "data")), blobs=Blobs(url=url), **more)
+        blobs = make_blobs(config)
+        blobs.close()
+        return blobs
+
+    def test_a_folder_beside_the_store(self, tmp_path: Path) -> None:
+        """Where nothing is said."""
+        assert isinstance(self.made(tmp_path), LocalBlobs)
+        assert (tmp_path / "data" / "blobs").is_dir()
+
+    def test_another_folder(self, tmp_path: Path) -> None:
+        """By its path, with what a URL cannot say as it is."""
+        assert isinstance(self.made(tmp_path, f"file://{tmp_path}/my%20files"), LocalBlobs)
+        assert (tmp_path / "my files").is_dir()
+
+    def test_a_bucket(self, tmp_path: Path) -> None:
+        """What is on its way to it is beside the store."""
+        assert isinstance(self.made(tmp_path, "s3://bucket/some/prefix"), S3Blobs)
+        assert (tmp_path / "data" / "spool").is_dir()
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        """Is one sentence."""
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreError, match=r"^cannot use the folder .*file/x for files: Not a directory$"):
+            self.made(tmp_path, f"file://{tmp_path}/file/x")
+
+    def test_nodes_that_do_not_share_it_are_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is allowed, and who runs several nodes so should know what it costs."""
+        with caplog.at_level(logging.INFO):
+            self.made(tmp_path, store=Store(url=DATABASE))
+            self.made(tmp_path, f"file://{tmp_path}/files", store=Store(url=DATABASE))
+        [said] = [record.message for record in caplog.records]
+        assert said.startswith("there is no [blobs] url: other nodes have no way to the files")

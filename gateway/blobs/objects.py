@@ -15,7 +15,7 @@ from gateway.domain.errors import Kind, Problem
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 128 * 1024
 """What is handed over at once. Larger chunks gain little, and of each blob that moves there are two or three."""
 
 PAGE = 1_000

@@ -12,6 +12,7 @@ from gateway.domain.drafts import (
     Appended,
     Changed,
     Draft,
+    Imported,
     MessageDraft,
     Placed,
     Refused,
@@ -51,7 +52,7 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
                 for message, appended in sent:
                     _collect(wanted, message, appended, entries, heads)
                 _place(wanted, placed, entries, heads)
-            case Started() | Repeated() | Stale() | Refused():
+            case Imported() | Started() | Repeated() | Stale() | Refused():
                 pass
     newest = {
         timeline_id: _put_in_order(run)

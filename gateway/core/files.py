@@ -36,12 +36,15 @@ _MEDIA_TYPES = {Thumb.JPEG: "image/jpeg", Thumb.PNG: "image/png"}
 
 
 class FileOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A file to be kept, as its uploader tells of it. `uploader`: a user's id, 0: the app's own."""
+    """A file to be kept, as its uploader tells of it. `uploader`: a user's id, 0: the app's own.
+
+    `box` is asked for when the last byte has come: it may be told behind them. What it raises comes out of `upload`.
+    """
 
     name: str
     type: str
     restricted: bool
-    box: Box
+    box: Callable[[], Box]
     uploader: int
 
 
@@ -87,6 +90,7 @@ class Files:
         self._days = days
         self._uploads = 0
         self._downloads = 0
+        self._flow = Flow(limits.upload_bytes_per_s_max)
         # Thumbnails under way: whoever asks for the same one waits for it too.
         self._making: dict[str, asyncio.Task[Shown]] = {}
         self._strays_swept_at = 0
@@ -103,16 +107,11 @@ class Files:
         name = file_name(order.name, limits.file_name_bytes_max)
         if not name:
             raise Problem(Kind.BAD_PARAMETER, "file: it has no name")
-        sides = (order.box.width, order.box.height)
-        if not all(0 < side <= limits.thumbnail_side_max for side in sides):
-            raise Problem(
-                Kind.BAD_PARAMETER, f"thumbnail: its sides are 1 to {limits.thumbnail_side_max} pixels"
-            )
         if self._uploads >= limits.uploads_max:
             raise Problem(Kind.OVERLOADED, "too many uploads at once", retry_after_ms=_RETRY_AFTER_MS)
         self._uploads += 1
         try:
-            return await self._keep(app, order, name, _Counted(chunks, limits.file_bytes_max))
+            return await self._keep(app, order, name, _Counted(chunks, order.box, self._flow, limits))
         finally:
             self._uploads -= 1
 
@@ -129,7 +128,7 @@ class Files:
             size=counted.size,
             secret_digest=_digest(secret),
             restricted=order.restricted,
-            box=order.box,
+            box=counted.box,
             uploader=order.uploader,
             at=self._now(),
         )
@@ -266,20 +265,50 @@ class Files:
         self._blobs.close()
 
 
-class _Counted:
-    """Chunks on their way in, which may not be more bytes than so many."""
+class Flow:
+    """Lets so many bytes pass in a second, however many have some: those who wait take turns.
 
-    def __init__(self, chunks: AsyncIterator[bytes], bytes_max: int) -> None:
+    What comes in faster waits in the kernel and with whoever sends it, and messages are sent in between.
+    """
+
+    def __init__(self, bytes_per_s: int) -> None:
+        self._s_per_byte = 1 / bytes_per_s
+        self._free_at = 0.0
+
+    async def pass_on(self, count: int) -> None:
+        """Return when so many bytes may pass."""
+        now = asyncio.get_running_loop().time()
+        wait_s = self._free_at - now
+        self._free_at = max(self._free_at, now) + count * self._s_per_byte
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+
+class _Counted:
+    """Chunks on their way in, which may not be more bytes than so many; and the box that is told with them."""
+
+    def __init__(
+        self, chunks: AsyncIterator[bytes], box: Callable[[], Box], flow: Flow, limits: Limits
+    ) -> None:
         self._chunks = chunks
-        self._max = bytes_max
+        self._find_box = box
+        self._flow = flow
+        self._limits = limits
+        self.box = Box(0, 0)
         self.size = 0
 
     async def stream(self) -> AsyncIterator[bytes]:
+        most, side_max = self._limits.file_bytes_max, self._limits.thumbnail_side_max
         async for chunk in self._chunks:
             self.size += len(chunk)
-            if self.size > self._max:
-                raise Problem(Kind.TOO_LARGE, f"file: it may have {self._max} bytes")
+            if self.size > most:
+                raise Problem(Kind.TOO_LARGE, f"file: it may have {most} bytes")
+            await self._flow.pass_on(len(chunk))
             yield chunk
+        # Judged here, so that with what is refused nothing is kept.
+        self.box = self._find_box()
+        if not all(0 < side <= side_max for side in (self.box.width, self.box.height)):
+            raise Problem(Kind.BAD_PARAMETER, f"thumbnail: its sides are 1 to {side_max} pixels")
 
 
 async def _whole(data: bytes) -> AsyncGenerator[bytes, None]:

@@ -8,13 +8,13 @@ from functools import partial
 import msgspec
 
 from gateway.core.ephemeral import Answered, Ephemeral
-from gateway.core.facts import FactsBook
+from gateway.core.imports import ImportOrder, Imports
+from gateway.core.judging import Judging
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
 from gateway.core.placing import Placement, Placing, Sent
 from gateway.core.principal import Principal
-from gateway.core.reach import Reach
 from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
 from gateway.core.writer import Writer
@@ -23,6 +23,7 @@ from gateway.domain.drafts import (
     Answer,
     Appended,
     Changed,
+    Imported,
     MessageDraft,
     Refused,
     Repeated,
@@ -32,7 +33,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import RELATING, ROOM, App, Message, Request, Scope, State
+from gateway.domain.model import Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
 
 TellSent = Callable[[tuple[int, int] | Problem | None], None]
@@ -41,12 +42,6 @@ TellSent = Callable[[tuple[int, int] | Problem | None], None]
 _REQUESTS = frozenset(map(int, Request))
 _USER = Scope.USER
 """Looked up once: a member of an enum takes longer to find than anything else in a line of the hot path."""
-
-_SILENCED = {
-    Kind.BANNED: "{} is banned",
-    Kind.ALL_BANNED: "only the owner, administrators and who is trusted may speak",
-    Kind.GROUP_DISABLED: "nobody may speak",
-}
 
 
 class Messaging:
@@ -68,13 +63,12 @@ class Messaging:
         self._receipts = receipts
         self._ephemeral = ephemeral
         self._pacing = pacing
-        self._limits = limits
         self._now = clock_ms
-        self._facts = FactsBook(store, limits, known)
-        self._reach = Reach(known)
+        self._judging = judging = Judging(store, limits, clock_ms, known)
         self._placing = Placing(store)
         self._recalls = Recalls(store, writer, clock_ms)
-        writer.on_change = self._facts.heed
+        self._imports = Imports(store, writer, limits, clock_ms)
+        writer.on_change = judging.facts.heed
 
     async def send(self, principal: Principal, order: Order, device_sn: int = 0) -> tuple[int, int]:
         """Send to all targets or to none; return the first and last `msg_id` once they are committed.
@@ -115,7 +109,7 @@ class Messaging:
         ):
             return False
         try:
-            self._check(principal, order, notice=notice)
+            self._judging.check(principal, order, notice=notice)
         except Problem:
             return False
         if order.online_only:
@@ -151,7 +145,7 @@ class Messaging:
             raise _conflict(key)
         refusal: Problem | None = None
         try:
-            self._check(principal, order, notice=notice)
+            self._judging.check(principal, order, notice=notice)
             if principal.app.limits.sends_per_s:
                 await self._pacing.turn(principal.app, len(order.receivers))
             for _ in range(JUDGE_TRIES):
@@ -177,7 +171,11 @@ class Messaging:
     ) -> Sent | None:
         """Judge a send and have it committed; None where what it was judged by has changed meanwhile."""
         # Users need no judging.
-        judged = () if order.scope is _USER else await self._judge(principal, order, sender, notice=notice)
+        judged = (
+            ()
+            if order.scope is _USER
+            else await self._judging.in_groups(principal, order, sender, notice=notice)
+        )
         draft = self._draft(principal, order, sender, device_sn, digest, judged, notice=notice)
         match await self._writer.submit(draft):
             case Appended(first, received):
@@ -186,8 +184,8 @@ class Messaging:
                 return Sent(first, last, None)
             case Refused(kind, sentence):
                 raise Problem(kind, sentence)
-            case Stale() | Changed() | Started() | Stepped():
-                self._facts.forget(principal.app, order.targets, sender)
+            case Stale() | Imported() | Changed() | Started() | Stepped():
+                self._judging.facts.forget(principal.app, order.targets, sender)
                 return None
 
     def _draft(
@@ -230,65 +228,6 @@ class Messaging:
             hide_from=order.hide_from,
         )
 
-    def _check(self, principal: Principal, order: Order, *, notice: bool) -> None:
-        """Check all that needs no looking up."""
-        rules.check_body(order.ctype, order.content, order.attachment, order.ext, order.config, self._limits)
-        if order.ctype >= RELATING:
-            rules.check_related(
-                order.ctype, order.related, len(order.receivers), online_only=order.online_only, notice=notice
-            )
-        app = principal.app
-        if app.limits.message_bytes_max:
-            rules.check_together(
-                order.content, order.attachment, order.ext, order.config, app.limits.message_bytes_max
-            )
-        if principal.group_xid:
-            for target in order.targets:
-                principal.confine(target, "targets")
-        if order.scope is _USER and app.system_xid in order.targets:
-            raise Problem(Kind.FORBIDDEN, "targets: the app's reserved user receives nothing")
-        if order.only and (
-            order.scope is not Scope.GROUP
-            or len(order.targets) > 1
-            or len(order.only) > self._limits.targets_max
-            or order.online_only
-            or notice
-        ):
-            raise bad("targets", "only a message to one group goes to some of its members")
-        if order.unjudged and not principal.admin_alone:
-            raise Problem(Kind.FORBIDDEN, "only an app admin sends what is not judged")
-        if order.hide_from and (
-            order.scope is not Scope.GROUP
-            or order.only
-            or order.online_only
-            or len(order.hide_from) > self._limits.hide_from_max
-        ):
-            raise bad(
-                "hide_from", f"a stored message to groups is hidden, from {self._limits.hide_from_max} users"
-            )
-
-    async def _judge(
-        self, principal: Principal, order: Order, sender: int, *, notice: bool
-    ) -> tuple[int, ...]:
-        """Judge a group send; return the versions of the facts it was judged by."""
-        now = self._now()
-        free = notice or order.unjudged
-        if free and (known := self._facts.versions(principal.app, order.targets)) is not None:
-            return known
-        facts = await self._facts.of(principal.app, order.targets, sender, now)
-        versions = []
-        for target, fact in zip(order.targets, facts, strict=True):
-            if fact is None:
-                raise Problem(Kind.GROUP_UNKNOWN, f"targets: there is no group {target}")
-            if not free and not fact.member:
-                if fact.type == ROOM:
-                    raise Problem(Kind.GROUP_BLOCKED, f"targets: chatroom {target} keeps {sender} out")
-                raise Problem(Kind.NOT_A_MEMBER, f"targets: {sender} is not a member of group {target}")
-            if not free and (why := rules.silence(fact, now)) is not None:
-                raise Problem(why, f"targets: {_SILENCED[why].format(sender)} in group {target}")
-            versions.append(fact.version)
-        return tuple(versions)
-
     # -- what is not stored -----------------------------------------------------------------------------
 
     async def _hand_over(
@@ -302,7 +241,7 @@ class Messaging:
         if key and await self._store.transaction(app.id, sender, key) is not None:
             raise _conflict(key)
         if app.limits.sends_per_s:
-            self._check(principal, order, notice=notice)
+            self._judging.check(principal, order, notice=notice)
             await self._pacing.turn(app, len(order.receivers))
         left, (from_party, *targets) = await self._judge_partial(principal, order, sender, notice=notice)
         first = self._ephemeral.next_ids(len(targets)) or await self._ephemeral.take_ids(len(targets))
@@ -324,7 +263,7 @@ class Messaging:
         """Hand a message over now, where all that decides about it is known; a repeat is looked for in the store."""
         if order.key or order.expire_s:
             return False
-        parties = self._judge_known(principal.app, order, sender, notice=notice)
+        parties = self._judging.known(principal.app, order, sender, notice=notice)
         first = 0 if parties is None else self._ephemeral.next_ids(len(order.targets))
         if parties is None or not first:
             return False
@@ -367,56 +306,15 @@ class Messaging:
         """Judge what is not stored; return what is left of the order, and who sender and targets are."""
         while True:
             try:
-                return order, await self.judge_ephemeral(principal, order, sender, notice=notice)
+                return order, await self._judging.ephemeral(principal, order, sender, notice=notice)
             except Problem as problem:
                 order = await self._placing.leave_out(principal.app, order, problem)
 
     async def judge_ephemeral(
-        self, principal: Principal, order: Order, sender: int, *, notice: bool = False
+        self, principal: Principal, order: Order, sender: int
     ) -> Sequence[Party | None]:
-        """Judge by the rules of a send what is not stored; return who sender and targets are, in this order.
-
-        None: nobody yet, in an open app. Whom the store has let pass before passes by what is known since, and waits
-        for nothing; a no is the store's each time.
-        """
-        self._check(principal, order, notice=notice)
-        if order.expire_s:
-            raise bad("expire_s", "what is online_only is not stored")
-        app = principal.app
-        known = self._judge_known(app, order, sender, notice=notice)
-        if known is not None:
-            return known
-        if order.scope is Scope.GROUP:
-            self._facts.forget(app, order.targets, sender)
-            await self._judge(principal, order, sender, notice=notice)
-        blocks = _stoppable(app, order, sender, notice=notice)
-        changes = self._reach.changes
-        users = order.targets if order.scope is Scope.USER else ()
-        refused = await self._store.may_message(
-            app.id, sender, users, create=not app.registered, blocks=blocks, frozen=order.unjudged
-        )
-        if refused is not None:
-            raise Problem(refused.kind, refused.sentence)
-        parties = await self._store.parties(app.id, (sender, *order.targets))
-        self._reach.note(app, parties[: 1 + len(users)], changes, blocks=blocks, frozen=order.unjudged)
-        return parties
-
-    def _judge_known(
-        self, app: App, order: Order, sender: int, *, notice: bool
-    ) -> Sequence[Party | None] | None:
-        """Sender and targets, where all of them are known to be reached."""
-        if order.scope is _USER:
-            blocks = _stoppable(app, order, sender, notice=notice)
-            return self._reach.find(app, sender, order.targets, blocks=blocks, frozen=order.unjudged)
-        by = self._reach.find(app, sender, (), blocks=False, frozen=order.unjudged)
-        if notice or order.unjudged:
-            groups = self._facts.standing(app, order.targets)
-        else:
-            groups = self._facts.open_to(app, order.targets, sender, self._now())
-        if by is None or groups is None:
-            return None
-        ids = zip(groups, order.targets, strict=True)
-        return [*by, *(Party(group_id, xid, Scope.GROUP) for group_id, xid in ids)]
+        """Judge by the rules of a send what is not stored; see `Judging.ephemeral`."""
+        return await self._judging.ephemeral(principal, order, sender)
 
     # -- what is asked of a message ---------------------------------------------------------------------
 
@@ -445,6 +343,10 @@ class Messaging:
             raise unknown(order.related, target)
         await self._receipts.read(principal, target, order.related, device_sn)
 
+    async def import_one(self, principal: Principal, order: ImportOrder) -> int:
+        """Bring a message that was sent elsewhere into the history of its conversation; see `Imports`."""
+        return await self._imports.import_one(principal, order)
+
     async def recall(self, principal: Principal, conversation_xid: int, msg_id: int) -> None:
         """Take a message back; see `Recalls`."""
         await self._recalls.recall(principal, conversation_xid, msg_id)
@@ -456,11 +358,6 @@ class Messaging:
         return await self._recalls.take_back(
             principal, conversation_xid, msg_id, window_ms=window_ms, force=force
         )
-
-
-def _stoppable(app: App, order: Order, sender: int, *, notice: bool) -> bool:
-    """Whether a block stops what is not stored."""
-    return not (notice or order.unjudged) and sender != app.system_xid
 
 
 def _conflict(key: str) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.bus.base import PutOut
 from gateway.core.census import Census
@@ -116,6 +116,33 @@ class Rooms:
     async def members(self, room_id: int, after_xid: int, limit: int) -> list[Member]:
         """List who is in a chatroom, by rising id after the one given, and since when; as far as other nodes answer."""
         return await self._census.page(room_id, after_xid, limit)
+
+    async def all_members(self, room_id: int) -> list[int]:
+        """Return the ids of all who are members of a chatroom: listed by its app, or in it now."""
+        xids: set[int] = set()
+        for page_of in (self._store.listed, self.members):
+            after_xid = 0
+            while page := await page_of(room_id, after_xid, COUNT_PAGE):
+                xids.update(member.xid for member in page)
+                after_xid = page[-1].xid
+                if len(page) < COUNT_PAGE:
+                    break
+        return sorted(xids)
+
+    async def list_in(self, room_id: int, user_ids: Sequence[int], at: int) -> None:
+        """List users as members, whoever is connected. Raises `GROUP_FULL` where there is no room for all of them."""
+        if not await self._store.list_in(room_id, user_ids, at):
+            raise Problem(
+                Kind.GROUP_FULL, f"a chatroom lists at most {self._limits.group_members_max} members"
+            )
+
+    async def unlist(self, room_id: int, user_ids: Sequence[int]) -> set[int]:
+        """List users no longer; return which of them were. Who is connected hears on."""
+        return await self._store.unlist(room_id, user_ids)
+
+    async def listing(self, user_id: int) -> list[int]:
+        """Return the ids of the chatrooms that list a user."""
+        return await self._store.listing(user_id)
 
     async def among(self, room_id: int, user_xids: Collection[int]) -> set[int]:
         """Return which of some users are in a chatroom, as far as other nodes answer."""

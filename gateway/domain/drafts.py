@@ -77,6 +77,43 @@ class MessageDraft(msgspec.Struct, frozen=True):
         return {self.sender_xid, self.group_xid or self.sender_xid, *self.targets}
 
 
+class ImportDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was sent elsewhere comes into the history of its conversation; nobody is sent it.
+
+    `message` says what was sent by whom to one target: to a user or, judged, to a group. `shown_at` is when (ms);
+    `settled`: whoever it went to has read it.
+    """
+
+    message: MessageDraft
+    shown_at: int
+    settled: bool = False
+
+    @property
+    def app(self) -> int:
+        """The app that it is of."""
+        return self.message.app
+
+    @property
+    def at(self) -> int:
+        """When it was asked for."""
+        return self.message.at
+
+    @property
+    def rows(self) -> int:
+        """How many rows this adds at the most."""
+        return self.message.rows
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes this adds."""
+        return self.message.size
+
+    @property
+    def parties(self) -> set[int]:
+        """Its sender and target."""
+        return self.message.parties
+
+
 class RecallDraft(msgspec.Struct, frozen=True, kw_only=True):
     """The recall of one message and of all that was folded into it, already judged.
 
@@ -240,6 +277,7 @@ class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 Draft = (
     MessageDraft
+    | ImportDraft
     | RecallDraft
     | DeleteDraft
     | CreateDraft
@@ -272,6 +310,12 @@ class Appended(msgspec.Struct, frozen=True):
     sender_id: int
     copies: list[int]
     expires_at: int = 0
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """An import is committed."""
+
+    msg_id: int
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -331,7 +375,7 @@ class Refused(msgspec.Struct, frozen=True):
     sentence: str
 
 
-Answer = Appended | Changed | Started | Stepped | Repeated | Stale | Refused
+Answer = Appended | Imported | Changed | Started | Stepped | Repeated | Stale | Refused
 
 
 class Attach(msgspec.Struct, frozen=True):

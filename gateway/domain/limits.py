@@ -63,6 +63,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     file_bytes_max: int = 10 * 1024 * 1024
     file_name_bytes_max: int = 255
     uploads_max: int = 256
+    upload_bytes_per_s_max: int = 32 * 1024 * 1024
     downloads_max: int = 1_000
     form_parts_max: int = 16
     form_part_bytes_max: int = 4 * 1024
@@ -122,6 +123,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # Caches and queues of the process.
     cached_facts_max: int = 100_000
     cached_principals_max: int = 20_000
+    cached_recents_max: int = 100_000
+    cached_history_bytes_max: int = 16 * 1024 * 1024
     remembered_online_max: int = 10_000
     readers: int = 2
     hint_bytes_max: int = 8 * 1024
@@ -142,6 +145,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # Times.
     header_timeout_ms: int = 10_000
     body_timeout_ms: int = 30_000
+    body_bytes_per_s_min: int = 16 * 1024
     heartbeat_ms: int = 30_000
     auth_timeout_ms: int = 10_000
     ack_flush_ms: int = 200

@@ -55,8 +55,11 @@ class Patient(web.RequestHandler):
         elif data and whole and self.since is None:
             self.since = self._loop.time()
 
-    def overdue(self, now: float, header_timeout_s: float, body_timeout_s: float) -> bool:
-        """Whether it has waited too long for the rest of a head or a body; a WebSocket waits for neither."""
+    def overdue(self, now: float, header_timeout_s: float, body_timeout_s: float, s_per_byte: float) -> bool:
+        """Whether it has waited too long for the rest of a head or a body; a WebSocket waits for neither.
+
+        A body has so much longer for each byte that has come of it: a file takes its time.
+        """
         if self._upgraded or self._payload_parser is not None:
             return False
         request = self._current_request
@@ -69,7 +72,7 @@ class Patient(web.RequestHandler):
             return False
         if body is not self._awaited:
             self._awaited, self._awaited_from = body, now
-        return now - self._awaited_from > body_timeout_s
+        return now - self._awaited_from > body_timeout_s + body.total_bytes * s_per_byte
 
 
 def _with_target(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:

@@ -97,6 +97,7 @@ class Port:
     async def run(self) -> None:
         """Cut connections that wait too long, for as long as this runs."""
         header_s, body_s = self._limits.header_timeout_ms / 1000, self._limits.body_timeout_ms / 1000
+        s_per_byte = 1 / self._limits.body_bytes_per_s_min
         pause_s = min(LOOK_S, header_s / 4, body_s / 4)
         loop = asyncio.get_running_loop()
         while True:
@@ -105,7 +106,7 @@ class Port:
                 self._door.sweep()
             server, now = self._runner.server, loop.time()
             for handler in server.connections if server else ():
-                if isinstance(handler, Patient) and handler.overdue(now, header_s, body_s):
+                if isinstance(handler, Patient) and handler.overdue(now, header_s, body_s, s_per_byte):
                     handler.force_close()
 
     def stop_listening(self) -> None:

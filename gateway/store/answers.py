@@ -7,10 +7,20 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.drafts import Answer, Appended, Changed, Refused, Repeated, Stale, Started, Stepped
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    Changed,
+    Imported,
+    Refused,
+    Repeated,
+    Stale,
+    Started,
+    Stepped,
+)
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Appended, Changed, Refused, Repeated, Stale, Started, Stepped)
+    kind.__name__: kind for kind in (Appended, Imported, Changed, Refused, Repeated, Stale, Started, Stepped)
 }
 _pairs = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
 

@@ -433,10 +433,14 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
         """Page a conversation towards older from `start` (0: newest); `NOT_A_MEMBER` for a group one is not in.
 
         Of a chatroom anybody sees what it keeps; `GROUP_BLOCKED` for who is kept out, `GROUP_UNKNOWN` once it ended.
+        The page may be told again: it is not to be changed.
         """
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
-        """List a user's conversations that have a visible message, newest first; of one group only where named."""
+        """List a user's conversations that have a visible message, newest first; of one group only where named.
+
+        The list may be told again: it is not to be changed.
+        """
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
@@ -527,6 +531,21 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
 
     async def group_trusted(self, group_id: int) -> list[Member]:
         """List who is trusted in a group, in the order of their ids: some of its members."""
+
+    async def list_in(self, group_id: int, user_ids: Sequence[int], at: int) -> bool:
+        """List users as members of a chatroom; False where it would list more than `Limits.group_members_max`.
+
+        Who is listed already stays as they are; who is deleted, and a chatroom that has ended, are left out.
+        """
+
+    async def unlist(self, group_id: int, user_ids: Sequence[int]) -> set[int]:
+        """List users no longer as members of a chatroom; return which of them were."""
+
+    async def listed(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List whom a chatroom lists as members, in the order of their ids, after the one given."""
+
+    async def listing(self, user_id: int) -> list[int]:
+        """List the xids of the chatrooms that list a user."""
 
     async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
         """List who may not speak in a group at `now`, in the order of their ids, after the one given."""

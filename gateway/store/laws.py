@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.domain.drafts import JobKind
 from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
-from gateway.store.rows import GONE, HIDING
+from gateway.store.rows import GONE, HIDING, IMPORTED, SETTLED
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE = int(EntryKind.MESSAGE)
@@ -94,6 +94,20 @@ COMMON_LAWS: tuple[str, ...] = (
     WHERE NOT coalesce(s.app = t.app AND s.kind = {_USER}
         AND (m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END OR t.kind = {_USER} AND EXISTS (
             SELECT 1 FROM timeline AS p WHERE p.id = m.peer AND p.kind = {_GROUP} AND p.app = t.app)), false)
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || CASE
+        WHEN m.flags & {IMPORTED} = 0 THEN CASE WHEN m.flags & {SETTLED} <> 0 THEN ' is read by everybody'
+            WHEN i.msg_id IS NOT NULL THEN ' was sent elsewhere' ELSE ' has no seq' END || ', and was not imported'
+        WHEN m.seq <> 0 THEN ' was imported, and has the seq ' || m.seq
+        WHEN i.msg_id IS NULL THEN ' was imported, and nothing says when it was sent'
+        ELSE ' was imported at a place of ' || {who("m.target")} || ' that there is not: ' || i.place END
+    FROM message AS m LEFT JOIN imported AS i ON i.msg_id = m.msg_id LEFT JOIN timeline AS t ON t.id = m.target
+    WHERE CASE WHEN m.flags & {IMPORTED} = 0 THEN m.seq < 1 OR i.msg_id IS NOT NULL OR m.flags & {SETTLED} <> 0
+        ELSE NOT coalesce(m.seq = 0 AND i.place BETWEEN 0 AND t.head AND (i.place > 0) = (t.kind = {_GROUP}), false) END
+    UNION ALL
+    SELECT 'message ' || i.msg_id || ' was imported, and does not exist' FROM imported AS i
+    WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.msg_id = i.msg_id)
     """,
     f"""
     SELECT 'message ' || h.msg_id || ' is hidden from ' || {who("h.usr")} || CASE

@@ -53,11 +53,15 @@ def ranges(moves: Sequence[Move]) -> list[tuple[int, int, int]]:
     `alone` is the only member who came to have the range, whose own messages it does not count for; 0: several did.
     However many acked, what they have in common is one range.
     """
+    least = max(to for _, to, _ in moves) - RECEIPT_RANGE
+    first, last, by = moves[0]
+    if all(before == first and to == last for before, to, _ in moves):
+        # Nearly always: who got the same messages together acks them together.
+        return [(max(first, least), last, 0 if len(moves) > 1 else by.user_id)]
     edges: dict[int, list[int]] = {}
     for before, to, ack in moves:
         edges.setdefault(before, []).append(ack.user_id)
         edges.setdefault(to, []).append(-ack.user_id)
-    least = max(to for _, to, _ in moves) - RECEIPT_RANGE
     inside: set[int] = set()
     cut: list[tuple[int, int, int]] = []
     after = 0

@@ -27,10 +27,21 @@ from gateway.store.base import History
 
 log = logging.getLogger(__name__)
 
-NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED, LISTED, HIDING = 1, 2, 4, 8, 16, 32, 64
+NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED, LISTED, HIDING, IMPORTED, SETTLED = (
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+    64,
+    128,
+    256,
+)
 """`message.flags`: a system notification · its text is gone by a recall · the sender's timeline has no entry of it ·
 its text is gone by its time · with its sender · it has no entry there, yet the conversation is in the sender's list ·
-it is hidden from some members of its group (table `hidden`)."""
+it is hidden from some members of its group (table `hidden`) · it was sent elsewhere (table `imported`), and has no
+entry and the seq 0 · and whoever it went to has read it."""
 
 IN_SENDERS_LIST = f"flags & {UNCOPIED | LISTED} <> {UNCOPIED}"
 """SQL for: its sender has a row of the conversation that it lies in."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from gateway.domain.drafts import Answer, Appended, MessageDraft, Repeated, Stale
+from gateway.domain.drafts import Answer, Appended, ImportDraft, Imported, MessageDraft, Repeated, Stale
 from gateway.domain.model import INT64_MAX, Scope, State
 from gateway.store.refusals import (
     between,
@@ -22,7 +22,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import ROW_BYTES, flags_of
+from gateway.store.rows import IMPORTED, ROW_BYTES, SETTLED, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""
@@ -92,7 +92,7 @@ class Run:
         self._members = members
         self._blocked = blocked
         self._room = room
-        self._related = related
+        self.related = related
         self.next_msg_id = next_msg_id
         self._next_body_id = next_body_id
         # By the timeline's id: whose it is, and the messages that it gets entries of, which end at the head.
@@ -102,6 +102,7 @@ class Run:
         self.conversations: Brought = {}
         self.keys: list[tuple[str, int, str, int, int]] = []
         self.hidden: list[Pair] = []
+        self.imported: list[tuple[int, int, int]] = []
         self.stored: dict[int, int] = {}
 
     def find(self, draft: MessageDraft) -> tuple[Moving | None, Sequence[Moving | None]]:
@@ -134,7 +135,7 @@ class Run:
         if self._room and stored_bytes(draft) > self._room.get(draft.app, INT64_MAX):
             return storage_full()
         # Last, for it counts what it lets pass.
-        return self._related.judge(draft, self._place(draft, sender, targets[0])) if draft.related else None
+        return self.related.judge(draft, self._place(draft, sender, targets[0])) if draft.related else None
 
     def _judge_targets(
         self, draft: MessageDraft, sender: Moving | None, targets: Sequence[Moving | None]
@@ -230,11 +231,46 @@ class Run:
         if draft.hide_from:
             self._hide(draft, range(first, msg_id))
         lasting = not (draft.related or draft.expires_at)
-        expires_at = 0 if lasting else self._related.number(draft, first)
+        expires_at = 0 if lasting else self.related.number(draft, first)
         if draft.key:
             self.keys.append((draft.key, sender_id, draft.digest, first, msg_id - 1))
             self._known[sender_id, draft.key] = (draft.digest, first, msg_id - 1)
         return Appended(first, received, sender_id, copies, expires_at)
+
+    def bring(self, draft: ImportDraft) -> Imported:
+        """Give an imported message its id, and note its rows. It stands in no timeline: no head moves."""
+        message = draft.message
+        sender, target = (self._parties[message.app, xid] for xid in (message.sender_xid, message.targets[0]))
+        msg_id, body_id, stored = self.next_msg_id, self._next_body_id, stored_bytes(message)
+        self.next_msg_id += 1
+        self._next_body_id += 1
+        texts = (message.content, message.attachment, message.config, message.ext)
+        self.bodies.append((body_id, 1, stored - ROW_BYTES, *texts))
+        self.stored[message.app] = stored
+        peer = self._peer(message, sender.id)
+        flags = flags_of(message) | IMPORTED | (SETTLED if draft.settled else 0)
+        self.messages.append(
+            (
+                msg_id,
+                target.id,
+                peer,
+                sender.id,
+                message.sender_sn,
+                0,
+                message.ctype,
+                flags,
+                message.at,
+                body_id,
+            )
+        )
+        self.imported.append((msg_id, draft.shown_at, 0 if peer else target.head))
+        target.last = msg_id
+        self._moved[target.id] = target, []
+        if peer:
+            self._bring(target.id, sender.id, msg_id)
+            if message.copied:
+                self._bring(sender.id, target.id, msg_id)
+        return Imported(msg_id)
 
     def _hide(self, draft: MessageDraft, msg_ids: range) -> None:
         """Note from whose history pages messages are kept; of who is not there nothing is noted."""

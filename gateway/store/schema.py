@@ -300,6 +300,14 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE stay ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX stay_trusted ON stay (grp, usr) WHERE trusted = 1;
+    -- Whom an app lists as members of a chatroom; who hears it is who is connected.
+    CREATE TABLE listed (
+        grp INTEGER NOT NULL,
+        usr INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (grp, usr)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX listed_usr ON listed (usr, grp);
     -- What a dialect calls an app, and by what a backend of that dialect proves to be the app's. A name has several
     -- secrets while they are changed.
     CREATE TABLE alias (
@@ -341,6 +349,13 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
         usr INTEGER NOT NULL,
         PRIMARY KEY (msg_id, usr)
     ) STRICT, WITHOUT ROWID;
+    -- Messages that were sent elsewhere: when, and where the head of their group's timeline was when they came (0: to a
+    -- user). They have no seq of their own; `message.at` is when they came.
+    CREATE TABLE imported (
+        msg_id INTEGER PRIMARY KEY,
+        shown_at INTEGER NOT NULL,
+        place INTEGER NOT NULL
+    ) STRICT;
     -- A conversation whose newest message is not above `off` is not on the recent list; its history is as it was.
     ALTER TABLE conversation ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE stay ADD COLUMN off INTEGER NOT NULL DEFAULT 0;

@@ -13,6 +13,7 @@ from scripts.benchlib.scenario import Scenario
 from scripts.benchlib.sends import SEND_1, SEND_256
 from scripts.benchlib.slow import NEVER_READING
 from scripts.benchlib.storms import STORMS
+from scripts.benchlib.uploads import UPLOADS
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, Scenario] = {
         GROWTH,
         MEMBERS,
         FASTER_THAN_DISK,
+        UPLOADS,
     )
 }  # fmt: skip
 """By name."""

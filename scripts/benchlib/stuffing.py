@@ -76,7 +76,9 @@ SELECT target, sender, last, last FROM pair UNION ALL SELECT sender, target, las
 _APP = """
 UPDATE app SET stored_bytes = stored_bytes + :users * :turns * (length(:text) + :row_bytes) WHERE id = :app
 """
-_NEXT_ID = "UPDATE meta SET next_msg_id = :msg_id + :users * :turns"
+_NEXT_ID = """
+UPDATE meta SET next_msg_id = :msg_id + :users * :turns, told_to = :msg_id + :users * :turns - 1
+"""
 _FILLS = (
     _NUMBERS, _TIMELINES, _ACCOUNTS, _BODIES, _MESSAGES, _ENTRIES, _KEYS, _CONVERSATIONS, _APP, _NEXT_ID
 )  # fmt: skip

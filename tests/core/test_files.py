@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.clock import now_ms
-from gateway.core.files import DAY_MS, FileOrder, Shown, Uploaded
+from gateway.core.files import DAY_MS, FileOrder, Flow, Shown, Uploaded
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.files import Box, Thumb
 from gateway.domain.limits import Limits
@@ -38,7 +38,7 @@ async def upload(stage: Stage, data: bytes = b"hello", **members: Any) -> Upload
         "name": "a.txt",
         "type": "text/plain",
         "restricted": False,
-        "box": Box(100, 100),
+        "box": lambda: Box(100, 100),
         "uploader": 0,
     }
     return await stage.files.upload(await app_of(stage), FileOrder(**{**told, **members}), chunks(data))
@@ -93,7 +93,7 @@ class TestIn:
         with refused(Kind.TOO_LARGE):
             await stage.files.upload(
                 await app_of(stage),
-                FileOrder(name="a", type="", restricted=False, box=Box(1, 1), uploader=0),
+                FileOrder(name="a", type="", restricted=False, box=lambda: Box(1, 1), uploader=0),
                 endless(),
             )
         assert asked == 4
@@ -108,7 +108,7 @@ class TestIn:
         with pytest.raises(ConnectionResetError):
             await stage.files.upload(
                 await app_of(stage),
-                FileOrder(name="a", type="", restricted=False, box=Box(1, 1), uploader=0),
+                FileOrder(name="a", type="", restricted=False, box=lambda: Box(1, 1), uploader=0),
                 cut(),
             )
         assert held(stage) == []
@@ -124,7 +124,8 @@ class TestIn:
     async def test_its_thumbnail_has_bounds(self, stage: Stage, box: Box) -> None:
         """Sides of 1 to 1,024 pixels."""
         with refused(Kind.BAD_PARAMETER):
-            await upload(stage, box=box)
+            await upload(stage, box=lambda: box)
+        assert held(stage) == []
 
     async def test_an_app_that_is_full(self, stage: Stage) -> None:
         """Files count with its texts; what does not fit leaves nothing."""
@@ -143,7 +144,7 @@ class TestIn:
             await go.wait()
             yield b"x"
 
-        order = FileOrder(name="a", type="", restricted=False, box=Box(1, 1), uploader=0)
+        order = FileOrder(name="a", type="", restricted=False, box=lambda: Box(1, 1), uploader=0)
         app = await app_of(stage)
         async with asyncio.TaskGroup() as group:
             for _ in range(3):
@@ -317,3 +318,12 @@ class TestGoing:
         with refused(Kind.STORE_FAILED):
             await upload(stage)
         assert len(held(stage)) == 1
+
+
+async def test_all_uploads_together_have_so_many_bytes_a_second() -> None:
+    """However many there are: the last of them waits for all that came before it."""
+    loop = asyncio.get_running_loop()
+    flow = Flow(1_000_000)
+    began = loop.time()
+    await asyncio.gather(*(flow.pass_on(10_000) for _ in range(21)))
+    assert 0.2 <= loop.time() - began < 2.0

@@ -239,7 +239,7 @@ class TestUsers:
             for xid in range(1, 8):
                 await stage.user(xid)
                 await say(stage, await stage.user(ALICE), xid)
-            reach = stage.core.messaging._reach
+            reach = stage.core.messaging._judging._reach
             assert (len(reach._users), len(reach._pairs)) == (3, 3)
 
 

@@ -20,11 +20,11 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         env=unmeasured(),
         stdin=subprocess.DEVNULL,
-        timeout=290,
+        timeout=250,
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(260)
 def test_nothing_is_lost_whatever_breaks() -> None:
     """Three nodes, PostgreSQL and Redis are killed, stopped and cut off: every promise holds."""
     ended = run("--seconds", "30", "--rate", "40")
@@ -32,7 +32,7 @@ def test_nothing_is_lost_whatever_breaks() -> None:
     assert "Every promise was kept." in ended.stdout
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(510)
 @pytest.mark.parametrize(
     ("sabotage", "said"),
     [
@@ -44,5 +44,8 @@ def test_nothing_is_lost_whatever_breaks() -> None:
 def test_a_broken_gateway_is_found_out(sabotage: str, said: str) -> None:
     """Gaps that are skipped, answers before the commit, acks of replaced connections: the checker sees each."""
     ended = run("--seconds", "20", "--rate", "60", "--sabotage", sabotage)
+    if ended.returncode == 0:
+        # What is broken shows by chance, and on a busy machine too little happens in that time.
+        ended = run("--seconds", "40", "--rate", "60", "--sabotage", sabotage)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert said in ended.stdout

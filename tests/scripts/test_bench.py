@@ -356,6 +356,9 @@ def test_a_store_made_in_bulk_keeps_all_laws(tmp_path: Path) -> None:
     assert check_store(data) == []
     rows = rows_of(data)
     assert (rows["message"], rows["entry"], rows["dedup"]) == (1_300, 2_600, 1_300)
+    with closing(sqlite3.connect(data / "gateway.db")) as conn:
+        # Nothing is left to be told with the first sends that are measured.
+        assert conn.execute("SELECT told_to = next_msg_id - 1 FROM meta").fetchone() == (1,)
 
 
 # -- all of it

@@ -499,6 +499,41 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE message SET flags = flags | 64 WHERE msg_id = 8; INSERT INTO hidden (msg_id, usr) VALUES (8, 5)",
         "message 8 is hidden from {g}, which cannot be",
     ),
+    "no seq": (
+        "UPDATE message SET seq = 0 WHERE msg_id = 9",
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 has no seq, and was not imported",
+    ),
+    "sent elsewhere and not imported": (
+        "INSERT INTO imported (msg_id, shown_at, place) VALUES (9, 1, 5)",
+        "message 9 was sent elsewhere, and was not imported",
+    ),
+    "read by everybody and not imported": (
+        "UPDATE message SET flags = flags | 256 WHERE msg_id = 9",
+        "message 9 is read by everybody, and was not imported",
+    ),
+    "an import with a seq": (
+        "UPDATE message SET flags = flags | 128 WHERE msg_id = 9",
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 was imported, and has the seq 5",
+    ),
+    "an import of no time": (
+        "UPDATE message SET flags = 128, seq = 0 WHERE msg_id = 9",
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 was imported, and nothing says when it was sent",
+    ),
+    "an import at no place": (
+        """
+        UPDATE message SET flags = 128, seq = 0 WHERE msg_id = 9;
+        INSERT INTO imported (msg_id, shown_at, place) VALUES (9, 1, 7)
+        """,
+        "the entry at seq 5 of {g} holds message 9, which does not belong there",
+        "message 9 was imported at a place of {g} that there is not: 7",
+    ),
+    "an import of nothing": (
+        "INSERT INTO imported (msg_id, shown_at, place) VALUES (99, 1, 0)",
+        "message 99 was imported, and does not exist",
+    ),
     **GROUP_BREACHES,
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",

@@ -30,6 +30,7 @@ _SAME = (
     "job",
     "file",
     "hidden",
+    "imported",
 )
 """Tables that hold the same columns in both."""
 

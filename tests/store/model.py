@@ -9,19 +9,24 @@ from gateway.domain.model import Action, Status
 
 @dataclass
 class Sent:
-    """A message. `group`: it went to one member of this group only. `related`: what it is folded into."""
+    """A message. `group`: it went to one member of this group only. `related`: what it is folded into.
+
+    One that was imported lies between two seqs, and is never delivered.
+    """
 
     msg_id: int
     sender: int
     target: int
     in_group: bool
-    seq: int
+    seq: float
     notice: bool
     recalled: bool = False
     group: int = 0
     copied: bool = True
     hidden: tuple[int, ...] = ()
     related: int = 0
+    imported: bool = False
+    settled: bool = False
 
     @property
     def conversation(self) -> int:
@@ -136,6 +141,26 @@ class Model:
         if key:
             self.keys[sender, key] = (digest, first, self.next_msg_id - 1)
         return "Appended"
+
+    def bring(self, sender: int, target: int, *, settled: bool, judged: int = -1) -> str:
+        """Import a message, to a user or (`judged`, its version) to a group."""
+        if judged >= 0 and self.versions[target] != judged:
+            return "Stale"
+        msg_id = self.next_msg_id
+        self.next_msg_id += 1
+        for party in (sender, target):
+            self.timelines.setdefault(party, [])
+        self.messages[msg_id] = Sent(
+            msg_id,
+            sender,
+            target,
+            judged >= 0,
+            self.head(target) + 0.5,
+            notice=False,
+            imported=True,
+            settled=settled,
+        )
+        return "Imported"
 
     def recall(self, msg_id: int) -> str:
         message = self.messages.get(msg_id)
@@ -253,6 +278,13 @@ class Model:
 
     def status(self, message: Sent, asker: int) -> Status:
         """As the asker sees it."""
+        if message.settled:
+            return Status.READ
+        status = self.reached(message, asker)
+        return Status.UNREAD if message.imported and status is Status.DELIVERED else status
+
+    def reached(self, message: Sent, asker: int) -> Status:
+        """How far positions say that a message has got."""
         if message.group:
             stays = [stay for stay in self.stays if stay.around(message)]
             if message.target == asker:
@@ -324,7 +356,7 @@ class Model:
                 if (stay := self.stay(opposite, user)) is not None:
                     read, off = stay.read, stay.off
                 others = [msg_id for msg_id, _ in shown if self.messages[msg_id].sender != user]
-                unread = sum(msg_id > read for msg_id in others)
+                unread = sum(msg_id > read and not self.messages[msg_id].settled for msg_id in others)
                 if (last := self.last(user, opposite)) > off:
                     found.append((last, opposite, unread))
         return [(opposite, unread) for _, opposite, unread in sorted(found, reverse=True)]

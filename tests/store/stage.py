@@ -19,6 +19,8 @@ from gateway.domain.drafts import (
     CreateDraft,
     DeleteDraft,
     Draft,
+    ImportDraft,
+    Imported,
     Job,
     JobDraft,
     JobKind,
@@ -43,6 +45,8 @@ from tests.postgres import check as check_database
 from tests.postgres import database_of, drop_database
 
 NOW = 1_700_000_000_000
+THEN = 1_600_000_000_000
+"""When messages that are imported were sent."""
 LIMITS = Limits()
 MIB = 1024 * 1024
 
@@ -158,6 +162,23 @@ class Stage:
         answer = await self.append(await self.group_text(sender, *targets, **members))
         assert isinstance(answer, Appended), answer
         return answer
+
+    async def imported(self, sender: int, target: int, **told: Any) -> ImportDraft:
+        """A text that was sent elsewhere, to a user or a group."""
+        party = await self.store.party(self.app.id, target)
+        make = self.group_text if party and party.scope is Scope.GROUP else self._text_of
+        members = {name: told.pop(name) for name in list(told) if name not in {"shown_at", "settled"}}
+        message = await make(sender, target, **{"unjudged": True, **members})
+        return ImportDraft(message=message, **{"shown_at": THEN, **told})
+
+    async def _text_of(self, sender: int, *targets: int, **members: Any) -> MessageDraft:
+        return self.text(sender, *targets, **members)
+
+    async def bring(self, sender: int, target: int, **told: Any) -> int:
+        """Import a text; return its id."""
+        answer = await self.append(await self.imported(sender, target, **told))
+        assert isinstance(answer, Imported), answer
+        return answer.msg_id
 
     async def directed(self, sender: int, group: int, *only: int, **members: Any) -> MessageDraft:
         """A text to some members of a group, judged by the facts of this moment."""

@@ -21,7 +21,7 @@ from gateway.store.postgres import export as postgres
 from gateway.store.sqlite import export as sqlite
 from tests.postgres import database_of, drop_database, server_url
 from tests.store.carried import CONVERSATIONS, carry
-from tests.store.stage import NOW, Stage
+from tests.store.stage import NOW, THEN, Stage
 from tests.store.test_files import a_file
 
 ODD = 'quotes " and \\ and \u2028 and \U0001f600 and \x01'
@@ -30,6 +30,7 @@ TABLES = {
     "device": "device",
     "block": "block",
     "contact": "contact",
+    "listed": "listed",
     "group": "grp",
     "stay": "stay",
     "ban": "ban",
@@ -67,6 +68,7 @@ async def furnish(stage: Stage) -> int:
     group = await stage.group(11, 12, 13)
     await stage.say(12, group, content="in the group")
     await stage.say(11, group, hide_from=(12,))
+    await stage.bring(11, 13, content="from elsewhere")
     await stage.change(group, Action.KICKED, 13)
     await stage.delete(11, 12)
     await stage.store.keep(
@@ -148,7 +150,7 @@ async def test_the_engine_cannot_be_told_by_the_lines(stage: Stage, export: Expo
 async def test_texts_are_as_they_were_sent(export: Export) -> None:
     """Whatever they hold; those that are gone are null."""
     contents = [line["content"] for line in told(await read(export), "message")]
-    assert contents == [ODD, "between others", None, "in the group", "hello"]
+    assert contents == [ODD, "between others", None, "in the group", "hello", "from elsewhere"]
 
 
 async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> None:
@@ -161,7 +163,9 @@ async def test_a_user_is_told_what_is_about_it(export: Export, group: int) -> No
         None,
         "in the group",
     ]
-    assert [line["content"] for line in told(await read(export, "13"), "message")] == ["between others"]
+    theirs = told(await read(export, "13"), "message")
+    assert [line["content"] for line in theirs] == ["between others", "from elsewhere"]
+    assert [line["shown_at"] for line in theirs] == [None, THEN]
     assert [(line["user_id"], line["blocked_user_id"]) for line in told(found, "block")] == [(11, 12)]
     assert [line["group_id"] for line in told(found, "stay")] == [group]
     assert {line["timeline"] for line in told(found, "entry")} == {"u:12"}

@@ -15,6 +15,7 @@ from gateway.domain.drafts import (
     Appended,
     Changed,
     Draft,
+    Imported,
     Job,
     Keep,
     MessageDraft,
@@ -113,7 +114,7 @@ class Mix:
                 self.request,
                 self.block,
             ],
-            *[self.restart, self.send_quietly, self.hide],
+            *[self.restart, self.send_quietly, self.hide, self.bring, self.bring],
         ]
         await self.chance.choice(steps)()
 
@@ -158,6 +159,15 @@ class Mix:
             self.hidden |= {
                 (msg_id, xid): group for msg_id, group in zip(ids, groups, strict=True) for xid in hide_from
             }
+
+    async def bring(self) -> None:
+        target = self.chance.choice([*self.users, *self.groups])
+        sender = self.chance.choice([*self.users, self.stage.app.system_xid])
+        told = {"settled": bool(self.chance.randrange(2)), "at": self.at}
+        copied = sender != self.stage.app.system_xid
+        answer = await self.add(await self.stage.imported(sender, target, copied=copied, **told))
+        if isinstance(answer, Imported):
+            self.sent = answer.msg_id + 3
 
     async def say(self) -> None:
         groups = self.chance.sample(self.groups + self.rooms, self.chance.choice([1, 1, 2]))

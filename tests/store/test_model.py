@@ -39,6 +39,7 @@ drafts = st.one_of(
     st.tuples(st.just("say"), users, groups, keys),
     st.tuples(st.just("quietly"), users, some),
     st.tuples(st.just("hide"), users, groups, some),
+    st.tuples(st.just("bring"), users, anyone, st.booleans()),
     st.tuples(st.just("whisper"), users, groups, some),
     st.tuples(st.just("fold"), back, st.sampled_from([False, False, True])),
     st.tuples(st.just("recall"), back),
@@ -93,9 +94,6 @@ class Run:
                     return None
                 draft = await stage.group_text(sender, group, key=key, digest="g")
                 return draft, model.text(sender, (group,), key, "g", notice=False, judged=versions[group])
-            case "quietly", sender, targets:
-                draft = stage.text(sender, *targets, copied=False, listed=True, unjudged=True)
-                return draft, model.text(sender, targets, "", "", notice=False, copied=False)
             case "recall", ago:
                 msg_id = max(model.next_msg_id - 1 - ago, 1)
                 return RecallDraft(app=stage.app.id, msg_id=msg_id, at=NOW), model.recall(msg_id)
@@ -107,6 +105,24 @@ class Run:
 
     async def group_draft(self, asked: tuple[Any, ...], versions: dict[int, int]) -> tuple[Draft, str] | None:
         match asked:
+            case "whisper", sender, index, only:
+                return await self.whisper(sender, self.groups[index], only, versions, 0)
+            case "fold", ago, lie:
+                return await self.fold(max(self.model.next_msg_id - 1 - ago, 1), versions, lie=lie)
+            case "change", index, action, who:
+                return await self.membership(index, action, who, versions)
+            case "end", index, 0:
+                return await self.membership(index, Action.DESTROYED, (), versions)
+            case _:
+                return await self.admins_draft(asked, versions)
+
+    async def admins_draft(
+        self, asked: tuple[Any, ...], versions: dict[int, int]
+    ) -> tuple[Draft, str] | None:
+        match asked:
+            case "quietly", sender, targets:
+                draft: Draft = self.stage.text(sender, *targets, copied=False, listed=True, unjudged=True)
+                return draft, self.model.text(sender, targets, "", "", notice=False, copied=False)
             case "hide", sender, index, who:
                 group = self.groups[index]
                 if await self.stage.store.group(self.stage.app.id, group) is None:
@@ -116,14 +132,14 @@ class Run:
                     sender, (group,), "", "", notice=False, judged=versions[group], hidden=who
                 )
                 return draft, told
-            case "whisper", sender, index, only:
-                return await self.whisper(sender, self.groups[index], only, versions, 0)
-            case "fold", ago, lie:
-                return await self.fold(max(self.model.next_msg_id - 1 - ago, 1), versions, lie=lie)
-            case "change", index, action, who:
-                return await self.membership(index, action, who, versions)
-            case "end", index, 0:
-                return await self.membership(index, Action.DESTROYED, (), versions)
+            case "bring", sender, index, settled:
+                target, judged = self.opposite(index), -1
+                if target in self.groups:
+                    judged = versions[target]
+                    if await self.stage.store.group(self.stage.app.id, target) is None:
+                        return None
+                told = self.model.bring(sender, target, settled=settled, judged=judged)
+                return await self.stage.imported(sender, target, settled=settled), told
             case _:
                 return None
 

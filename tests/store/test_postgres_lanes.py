@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from gateway.domain.drafts import Appended
@@ -21,7 +22,7 @@ from tests.store.meeting import WAITING, until_waiting
 from tests.store.stage import Stage
 
 WRITERS = 3
-FEW = Limits(store_writers=WRITERS, pool_wait_ms=200)
+FEW = Limits(store_writers=WRITERS, pool_wait_ms=20_000)
 
 
 @pytest.fixture
@@ -89,8 +90,10 @@ async def test_a_caller_who_goes_away_leaves_nothing(stage: Stage, few: Postgres
     assert len(await stage.entries(2)) == 2 * WRITERS
 
 
-async def test_no_connection_to_spare_is_told_plainly(stage: Stage, few: PostgresStore, holder: Any) -> None:
+async def test_no_connection_to_spare_is_told_plainly(stage: Stage, holder: Any) -> None:
     """Who finds all connections in use for too long may come back; who has one goes on."""
+    hasty = msgspec.structs.replace(FEW, pool_wait_ms=200)
+    few = await PostgresStore.open(PostgresOptions(url=await database_of(stage.folder)), hasty)
     await stage.users(1, 2)
     held = await hold(holder, stage, 2)
     waiting = [asyncio.create_task(few.append([stage.text(1, 2)])) for _ in range(WRITERS)]
@@ -101,6 +104,7 @@ async def test_no_connection_to_spare_is_told_plainly(stage: Stage, few: Postgre
     assert caught.value.sentence == "the store has no connection to spare; try again"
     await held.rollback()
     assert all(isinstance(answer, Appended) for [answer] in await asyncio.gather(*waiting))
+    await few.close()
 
 
 @pytest.mark.parametrize("state", ["53100", "53200"])

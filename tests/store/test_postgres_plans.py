@@ -48,6 +48,7 @@ INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags,
     UNION ALL SELECT {MESSAGES} + i, 10001 + i % 100, 0, (i * 7) % {USERS} + 1, 0, i / 100, 0, 0, 0, {MESSAGES} + i, 1
     FROM generate_series(1, {MESSAGES}) AS i;
 UPDATE message SET peer = 10001 + msg_id % 5 WHERE msg_id % 101 = 0 AND peer > 0;
+INSERT INTO imported SELECT i, 1, 0 FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO hidden SELECT i, i % {USERS} + 1 FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO entry SELECT target, row_number() OVER (PARTITION BY target ORDER BY msg_id), 1, msg_id, '' FROM message;
 INSERT INTO conversation (usr, opp, last)

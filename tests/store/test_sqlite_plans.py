@@ -75,6 +75,10 @@ async def use_everything(stage: Stage) -> None:
     await stage.say(12, group)
     await stage.say(11, group, hide_from=(12, 13))
     await store.targets(app, 1, 3)
+    await store.ensure_named(app, ["bob", "cid"], NOW)
+    await stage.bring(11, 12, settled=True)
+    await stage.bring(12, group)
+    await store.readers(app, await stage.bring(12, group), 0, 10)
     await store.find_users(app, [11, 12])
     first = (await stage.whisper(11, group, 12, 13)).first_msg_id
     await stage.send(11, 12, ctype=11, related=1, expires_at=NOW)
@@ -278,3 +282,28 @@ async def test_conversations_are_counted_in_the_index_alone(tmp_path: Path, quer
     assert step.startswith(
         "SEARCH message USING COVERING INDEX message_shown (target=? AND peer=? AND msg_id>?"
     )
+
+
+async def test_rows_of_a_send_are_added_without_copies_of_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No row refused ends one of these statements alone: SQLite would keep the pages of it as they were before."""
+    asked: dict[str, Any] = {}
+    real = Lane.run
+
+    async def listen(lane: Lane, work: Callable[[Any], Any]) -> Any:
+        return await real(lane, lambda conn: work(Listener(conn, asked)))
+
+    async with Stage("sqlite", tmp_path / "data") as stage:
+        monkeypatch.setattr(Lane, "run", listen)
+        await stage.send(11, 12, key="7", digest="d")
+        monkeypatch.undo()
+    alone = 2  # As the byte code says ABORT; ROLLBACK is 1.
+    ends = {}
+    with closing(sqlite3.connect(tmp_path / "data" / "gateway.db")) as conn:
+        for sql, params in asked.items():
+            if match := re.match(r"INSERT .*INTO (body|message|entry|dedup) ", sql):
+                code = conn.execute(f"EXPLAIN {sql}", params).fetchall()
+                ends[match[1]] = {p2 for _, step, p1, p2, *_ in code if step in {"Halt", "HaltIfNull"} and p1}
+    assert ends.keys() == {"body", "message", "entry", "dedup"}
+    assert all(found and alone not in found for found in ends.values())

@@ -18,6 +18,7 @@ from gateway.domain.drafts import (
     Answer,
     Appended,
     Draft,
+    ImportDraft,
     Job,
     JobDraft,
     MessageDraft,
@@ -36,7 +37,7 @@ from gateway.store.postgres.jobs import start, step, unfinished
 from gateway.store.postgres.keys import find_keys
 from gateway.store.postgres.lane import BAD_DATA, Conn, Lanes, OvertakenError, known_answers, refuse
 from gateway.store.postgres.rooms import trim
-from gateway.store.postgres.run import append_message
+from gateway.store.postgres.run import append_import, append_message
 from gateway.store.postgres.schema import DRAFT_ID_BLOCK, MSG_ID_BLOCK
 from gateway.store.run import known_as
 
@@ -194,6 +195,8 @@ async def _append_alone(conn: Conn, draft: Draft, limits: Limits) -> Answer:
     try:
         if isinstance(draft, MessageDraft):
             return await append_message(conn, draft, limits)
+        if isinstance(draft, ImportDraft):
+            return await append_import(conn, draft, limits)
         if isinstance(draft, GroupChange):
             return await append_group_change(conn, draft, limits)
         if isinstance(draft, JobDraft):

@@ -15,8 +15,8 @@ from gateway.store.base import History, Party, Readers, Recent, Remembered
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
-from gateway.store.postgres.stays import others_reach
-from gateway.store.rows import HIDING, NOTICE, to_history, to_message
+from gateway.store.postgres.stays import around, at_seq, others_reach, place_of
+from gateway.store.rows import HIDING, NOTICE, SETTLED, to_history, to_message
 
 # An enum's own call costs more than all else that is done with a row's number.
 _STATUSES = tuple(Status)
@@ -32,11 +32,12 @@ def _newest(*searches: str) -> str:
 # The two directions of a P2P conversation. A notice lies in its receiver's history only. The reserved user `system`
 # holds no conversations of its own, yet may look back at what it sent.
 _P2P = f"""
-SELECT CASE WHEN m.sender = $1 AND m.target <> $1 THEN
+SELECT CASE WHEN m.flags & {SETTLED} <> 0 THEN 2
+    WHEN m.sender = $1 AND m.target <> $1 THEN
         CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = m.target AND opp = $1), 0) THEN 2
-             WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
+             WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
     WHEN m.msg_id <= a.read THEN 2
-    WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = $1) THEN 1 ELSE 0 END, {MESSAGE}
+    WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM "user" WHERE id = $1) THEN 1 ELSE 0 END, {MESSAGE}
 FROM (SELECT coalesce(max(deleted), 0) AS below, coalesce(max(read), 0) AS read
     FROM conversation WHERE usr = $1::bigint AND opp = $2::bigint) AS a
 CROSS JOIN LATERAL {
@@ -56,14 +57,18 @@ _IN_GROUP = f"""
 SELECT a.*, m.* FROM %s AS a
 LEFT JOIN LATERAL (
     SELECT CASE
+        WHEN m.flags & {SETTLED} <> 0 THEN 2
         WHEN m.peer <> 0 THEN
             CASE WHEN CASE m.target WHEN $1 THEN m.msg_id <= a.read
                       ELSE {directed_read("$2", "m.target", "m.msg_id")} END THEN 2
                  WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
         WHEN m.sender = $1 THEN
-            CASE WHEN {others_reach("read", "$2", "m.msg_id", "m.seq", "$1")} THEN 2
-                 WHEN {others_reach("delivered", "$2", "m.seq", "m.seq", "$1")} THEN 1 ELSE 0 END
-        ELSE CASE WHEN m.msg_id <= a.read THEN 2 WHEN m.seq <= a.delivered THEN 1 ELSE 0 END END, {MESSAGE}
+            CASE WHEN {others_reach("read", "$2", "m.msg_id", place_of("m"), "$1")} THEN 2
+                 WHEN m.seq > 0 AND {
+    others_reach("delivered", "$2", "m.seq", at_seq("m.seq"), "$1")
+} THEN 1 ELSE 0 END
+        ELSE CASE WHEN m.msg_id <= a.read THEN 2 WHEN m.seq BETWEEN 1 AND a.delivered THEN 1 ELSE 0 END END,
+        {MESSAGE}
     FROM {
     _newest(
         f"target = $2 AND peer = 0 AND shown = 1 AND {_UNHIDDEN}",
@@ -101,11 +106,12 @@ WITH recent AS MATERIALIZED (
 SELECT (SELECT xid FROM timeline WHERE id = r.xid_of),
     CASE WHEN r.grp = 0 THEN (
         SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND $1 <> r.xid_of
-            AND shown = 1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)
+            AND shown = 1 AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0 LIMIT $3) AS c)
     ELSE least($3, (
         SELECT CASE WHEN count(*) > $4 THEN $3 ELSE count(*) FILTER (WHERE sender <> $1) END FROM (
             SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
-                AND msg_id > greatest(r.read, r.deleted) ORDER BY msg_id DESC LIMIT $4 + 1) AS c) + (
+                AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0
+            ORDER BY msg_id DESC LIMIT $4 + 1) AS c) + (
         SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.grp AND shown = 1
             AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)) END, r.last
 FROM recent AS r
@@ -123,13 +129,14 @@ _TARGETS = """
 SELECT m.msg_id, t.xid FROM message AS m JOIN timeline AS t ON t.id = m.target
 WHERE m.msg_id BETWEEN $2 AND $3 AND t.app = $1
 """
-_AROUND = """s.grp = m.target AND s.usr <> m.sender AND s.from_seq <= m.seq
-    AND (s.to_seq IS NULL OR s.to_seq >= m.seq)"""
+_AROUND = f"s.grp = m.target AND s.usr <> m.sender AND {around('s', place_of('m'))}"
+# Whatever the position, where everybody has read it.
+_READ_FROM = f"(CASE WHEN m.flags & {SETTLED} <> 0 THEN 0 ELSE m.msg_id END)"
 _READERS = f"""
-SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= m.msg_id AND {_AROUND}),
-    (SELECT count(*) FROM stay AS s WHERE s.read < m.msg_id AND {_AROUND}),
+SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= {_READ_FROM} AND {_AROUND}),
+    (SELECT count(*) FROM stay AS s WHERE s.read < {_READ_FROM} AND {_AROUND}),
     ARRAY(SELECT u.xid FROM stay AS s CROSS JOIN LATERAL (SELECT xid FROM timeline WHERE id = s.usr LIMIT 1) AS u
-        WHERE s.read >= m.msg_id AND {_AROUND} AND u.xid > $3 ORDER BY u.xid LIMIT $4)
+        WHERE s.read >= {_READ_FROM} AND {_AROUND} AND u.xid > $3 ORDER BY u.xid LIMIT $4)
 FROM message AS m JOIN timeline AS t ON t.id = m.target WHERE m.msg_id = $2 AND m.peer = 0 AND t.app = $1
 """
 _TRANSACTION = """

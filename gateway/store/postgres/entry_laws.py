@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.model import ROOM, EntryKind, Scope
 from gateway.store.laws import trimmed, who
-from gateway.store.rows import RECALLED, UNCOPIED
+from gateway.store.rows import IMPORTED, RECALLED, UNCOPIED
 
 _USER = int(Scope.USER)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
@@ -54,8 +54,8 @@ ENTRY_LAWS: tuple[str, ...] = (
     SELECT 'the entry at seq ' || e.seq || ' of ' || {who("e.t")} || ' holds message ' || e.msg_id
         || ', which does not belong there'
     FROM entry AS e JOIN message AS m ON m.msg_id = e.msg_id
-    WHERE e.kind = {_MESSAGE} AND NOT CASE WHEN m.target = e.t THEN m.seq = e.seq
-        ELSE m.sender = e.t AND m.peer <> 0 AND m.flags & {UNCOPIED} = 0 END
+    WHERE e.kind = {_MESSAGE} AND NOT (m.flags & {IMPORTED} = 0 AND CASE WHEN m.target = e.t THEN m.seq = e.seq
+        ELSE m.sender = e.t AND m.peer <> 0 AND m.flags & {UNCOPIED} = 0 END)
     """,
     f"""
     SELECT 'message ' || m.msg_id || ' has no entry at seq ' || m.seq || ' of its receiver, ' || {who("m.target")}
@@ -75,7 +75,7 @@ ENTRY_LAWS: tuple[str, ...] = (
     f"""
     WITH owed AS (
         SELECT sender, count(*) AS n FROM message
-        WHERE peer <> 0 AND target <> sender AND flags & {UNCOPIED} = 0 GROUP BY sender),
+        WHERE peer <> 0 AND target <> sender AND flags & {UNCOPIED | IMPORTED} = 0 GROUP BY sender),
     held AS (
         SELECT e.t AS sender, count(*) AS n FROM entry AS e JOIN message AS m ON m.msg_id = e.msg_id
         WHERE e.kind = {_MESSAGE} AND m.sender = e.t AND m.target <> e.t GROUP BY e.t),
@@ -90,7 +90,7 @@ ENTRY_LAWS: tuple[str, ...] = (
         || ' in the timeline of its sender, ' || {who("m.sender")}
     FROM message AS m LEFT JOIN copies AS c ON c.msg_id = m.msg_id AND c.t = m.sender
     WHERE m.sender IN (SELECT sender FROM short) AND m.peer <> 0 AND m.target <> m.sender
-        AND m.flags & {UNCOPIED} = 0 AND c.n IS DISTINCT FROM 1
+        AND m.flags & {UNCOPIED | IMPORTED} = 0 AND c.n IS DISTINCT FROM 1
     """,
     # Ids rise with seq inside a conversation. Here they do so in the whole timeline, which needs no sorting to
     # see.

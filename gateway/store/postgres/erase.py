@@ -33,6 +33,7 @@ _FORGOTTEN = (
     "DELETE FROM block WHERE usr = $1 OR blocked = $1",
     "DELETE FROM contact WHERE (usr, contact) IN (SELECT contact, usr FROM contact WHERE usr = $1)",
     "DELETE FROM contact WHERE usr = $1",
+    "DELETE FROM listed WHERE usr = $1",
     "DELETE FROM ban WHERE usr = $1",
     "DELETE FROM grp_block WHERE usr = $1",
     "DELETE FROM request WHERE usr = $1 OR (inviter = $1 AND kind = 2)",

@@ -84,6 +84,10 @@ _LINES = (
     FROM timeline AS t JOIN stay AS s ON s.usr = t.id WHERE {_OF}
     """,
     f"""
+    SELECT 'listed' AS type, {_xid("l.grp")} AS group_id, t.xid AS user_id, l.at
+    FROM timeline AS t JOIN listed AS l ON l.usr = t.id WHERE {_OF}
+    """,
+    f"""
     SELECT 'ban' AS type, {_xid("b.grp")} AS group_id, t.xid AS user_id, b.until, b.at
     FROM ban AS b JOIN timeline AS t ON t.id = b.usr WHERE {_OF}
     """,
@@ -106,7 +110,9 @@ _LINES = (
     SELECT 'message' AS type, m.msg_id, {_xid("m.sender")} AS from_user_id, m.device_sn AS from_device_sn,
         CASE t.kind WHEN {_GROUP} THEN 'group' ELSE 'user' END AS to, t.xid AS to_id,
         CASE WHEN m.peer NOT IN (0, m.sender) THEN {_xid("m.peer")} END AS group_id, m.seq, m.ctype AS content_type,
-        m.related AS related_mid, m.flags, m.at AS timestamp, m.expires_at, b.content, b.attachment, b.config, b.ext
+        m.related AS related_mid, m.flags, m.at AS timestamp,
+        (SELECT shown_at FROM imported WHERE msg_id = m.msg_id) AS shown_at, m.expires_at,
+        b.content, b.attachment, b.config, b.ext
     FROM message AS m JOIN timeline AS t ON t.id = m.target LEFT JOIN body AS b ON b.id = m.body
     WHERE t.app = $1 AND ($2::bigint = 0 OR m.sender = $2 OR m.target = $2) ORDER BY m.msg_id
     """,

@@ -177,7 +177,7 @@ async def _end(conn: Conn, draft: MembershipDraft) -> Answer:
 async def end_group(conn: Conn, group_id: int, at: int) -> None:
     """End a group, whose head is locked; whoever is in it is told by `tell`."""
     await conn.execute("UPDATE grp SET destroyed_at = $2 WHERE id = $1", group_id, at)
-    for held in ("ban", "grp_block", "request"):
+    for held in ("ban", "grp_block", "request", "listed"):
         await conn.execute(f"DELETE FROM {held} WHERE grp = $1", group_id)
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from gateway.store.rows import IMPORTED
+
+# When it was sent, here or elsewhere.
+_SHOWN_AT = f"""CASE WHEN m.flags & {IMPORTED} <> 0
+                THEN (SELECT i.shown_at FROM imported AS i WHERE i.msg_id = m.msg_id) ELSE m.at END"""
+
 
 def message_where(condition: str) -> str:
     """Put together the SQL of a subquery with the columns of one message, to be read LATERAL to a list of ids.
@@ -11,7 +17,7 @@ def message_where(condition: str) -> str:
     """
     return f"""(
         SELECT m.msg_id, tt.kind AS scope, st.xid AS sender_xid, m.device_sn, tt.xid AS target_xid, m.ctype,
-            b.content, b.attachment, b.config, b.ext, m.at, m.flags, m.seq, m.related, m.expires_at,
+            b.content, b.attachment, b.config, b.ext, {_SHOWN_AT} AS at, m.flags, m.seq, m.related, m.expires_at,
             CASE WHEN m.peer IN (0, m.sender) THEN 0 ELSE (SELECT xid FROM timeline WHERE id = m.peer) END AS group_xid,
             m.target, m.peer, m.sender, coalesce(b.size, 0) AS size
         FROM message AS m

@@ -17,7 +17,7 @@ from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.presence import columns_of
-from gateway.store.postgres.stays import locked_stays, others_reach
+from gateway.store.postgres.stays import at_seq, locked_stays, others_reach, place_of
 from gateway.store.receipts import (
     RECEIPT_RANGE,
     Move,
@@ -27,7 +27,7 @@ from gateway.store.receipts import (
     ranges,
     sort_out,
 )
-from gateway.store.rows import NOTICE
+from gateway.store.rows import NOTICE, SETTLED
 
 USER, CONNECTION, STAY, CONVERSATION, CHATROOM = 1, 2, 3, 4, 5
 """What a row of a statement that locks is about."""
@@ -90,8 +90,8 @@ SELECT {STAY}, g.* FROM (
     CROSS JOIN LATERAL (
         SELECT m.sender, m.msg_id FROM message AS m
         WHERE m.msg_id = e.msg_id AND m.shown = 1 AND m.sender <> j.alone LIMIT 1) AS m
-    WHERE NOT {others_reach("delivered", "j.t", "e.seq", "e.seq", "m.sender")}
-        AND NOT {others_reach("read", "j.t", "m.msg_id", "e.seq", "m.sender")}
+    WHERE NOT {others_reach("delivered", "j.t", "e.seq", at_seq("e.seq"), "m.sender")}
+        AND NOT {others_reach("read", "j.t", "m.msg_id", at_seq("e.seq"), "m.sender")}
     ORDER BY j.t, m.sender, m.msg_id DESC) AS g
 """
 _PUT_OFF = "UPDATE conversation SET off = last WHERE usr = $1 AND opp = $2 AND off < last"
@@ -135,7 +135,7 @@ CROSS JOIN LATERAL (
         SELECT msg_id, flags FROM message
         WHERE target = j.usr AND peer = j.opp AND shown = 1 AND msg_id > j.after AND msg_id <= j.upto
         ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) AS m
-    WHERE flags & {NOTICE} = 0 ORDER BY msg_id DESC LIMIT 1) AS m
+    WHERE flags & {NOTICE | SETTLED} = 0 ORDER BY msg_id DESC LIMIT 1) AS m
 WHERE j.usr <> j.opp
 UNION ALL
 SELECT j.mark, m.sender, m.msg_id
@@ -144,10 +144,11 @@ FROM unnest($6::bigint[], $7::bigint[], $8::bigint[], $9::bool[], $10::bigint[],
 CROSS JOIN LATERAL (
     SELECT sender, max(msg_id) AS msg_id FROM (
         SELECT sender, msg_id FROM (
-            SELECT sender, msg_id, seq FROM message
+            SELECT sender, msg_id, flags, seq FROM message
             WHERE target = j.grp AND peer = 0 AND shown = 1 AND msg_id > j.after AND msg_id <= j.upto
             ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) AS m
-        WHERE sender <> j.usr AND NOT {others_reach("read", "j.grp", "m.msg_id", "m.seq", "m.sender")}
+        WHERE sender <> j.usr AND flags & {SETTLED} = 0
+            AND NOT {others_reach("read", "j.grp", "m.msg_id", place_of("m"), "m.sender")}
         UNION ALL
         SELECT * FROM (
             SELECT sender, msg_id FROM message

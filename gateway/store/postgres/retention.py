@@ -50,7 +50,8 @@ WITH gone AS (
 UPDATE timeline SET floor = j.above FROM unnest($1::bigint[], $2::bigint[]) AS j (t, above) WHERE timeline.id = j.t
 """
 _GONE = """
-WITH gone AS (DELETE FROM message WHERE msg_id = ANY ($1::bigint[]) RETURNING target)
+WITH gone AS (DELETE FROM message WHERE msg_id = ANY ($1::bigint[]) RETURNING target),
+forgotten AS (DELETE FROM imported WHERE msg_id = ANY ($1::bigint[]))
 SELECT t.app FROM gone JOIN timeline AS t ON t.id = gone.target
 """
 _CONVERSATIONS = """

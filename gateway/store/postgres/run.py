@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from gateway.domain.drafts import Answer, MessageDraft
+from gateway.domain.drafts import Answer, ImportDraft, MessageDraft
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind
 from gateway.store.postgres.blocks import blocked_pairs
@@ -63,6 +63,7 @@ ORDER BY grp ON CONFLICT (grp) DO UPDATE SET msg_id = greatest(newest.msg_id, ex
 _HIDDEN = """
 INSERT INTO hidden (msg_id, usr) SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT (msg_id, usr) DO NOTHING
 """
+_IMPORTED = "INSERT INTO imported (msg_id, shown_at, place) VALUES ($1, $2, $3)"
 _ANSWER = "INSERT INTO answer (draft, first_msg_id, last_msg_id) VALUES ($1, $2, $3)"
 
 
@@ -75,6 +76,41 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
             # It was forgotten between the two, with the last of its messages.
             raise OvertakenError
         return known_as(draft, *found[0])
+    run = await _open(conn, draft, limits, draft_id, system_xid, room)
+    sender, targets = run.find(draft)
+    refusal = run.judge(draft, sender, targets)
+    if refusal is not None:
+        return refusal
+    run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
+    # Whoever was missing has been made.
+    answer = run.number(draft, cast("Moving", sender), cast("Sequence[Moving]", targets))
+    await _write(conn, run, draft_id)
+    passed = run.trimmable(limits.room_history_max)
+    if passed:
+        await trim(conn, passed, limits.room_history_max)
+    await count(conn, run.stored)
+    return answer
+
+
+async def append_import(conn: Conn, draft: ImportDraft, limits: Limits) -> Answer:
+    """Append one import. Where it is refused, the transaction is to be undone."""
+    draft_id, system_xid, room = await conn.fetchrow(_BEGIN, draft.app)
+    run = await _open(conn, draft.message, limits, draft_id, system_xid, room)
+    refusal = run.judge(draft.message, *run.find(draft.message))
+    if refusal is not None:
+        return refusal
+    run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
+    answer = run.bring(draft)
+    await _write(conn, run, draft_id)
+    await conn.execute(_IMPORTED, *run.imported[0])
+    await count(conn, run.stored)
+    return answer
+
+
+async def _open(
+    conn: Conn, draft: MessageDraft, limits: Limits, draft_id: int, system_xid: int, room: int | None
+) -> Run:
+    """Lock the heads of whom a draft names, make those who are not there, and read what it is judged by."""
     xids = {xid for _, xid in named([draft])}
     # What `system` says would wait for itself; what is between it and somebody locks that one.
     parties_xids = draft.parties
@@ -84,30 +120,16 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
     parties: dict[Named, Moving] = {
         (party[0], party[1]): Moving(*party) for party in await conn.fetch(_PARTIES, draft.app, list(xids))
     }
-    related = Related(await find_related(conn, draft, limits.related_max), limits.related_max)
-    run = Run(
+    return Run(
         parties=parties,
         known={},
         members=await members_among(conn, receiving([draft], parties)),
         blocked=await blocked_pairs(conn, blockable([draft], parties)),
         room={} if room is None else {draft.app: room},
-        related=related,
+        related=Related(await find_related(conn, draft, limits.related_max), limits.related_max),
         next_msg_id=0,
         next_body_id=draft_id,
     )
-    sender, targets = run.find(draft)
-    refusal = run.judge(draft, sender, targets)
-    if refusal is not None:
-        return refusal
-    run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
-    # Whoever was missing has been made.
-    answer = run.number(draft, cast("Moving", sender), cast("Sequence[Moving]", targets))
-    await _write(conn, run, draft_id, related)
-    passed = run.trimmable(limits.room_history_max)
-    if passed:
-        await trim(conn, passed, limits.room_history_max)
-    await count(conn, run.stored)
-    return answer
 
 
 async def _take_key(conn: Conn, draft: MessageDraft, draft_id: int) -> bool:
@@ -115,16 +137,18 @@ async def _take_key(conn: Conn, draft: MessageDraft, draft_id: int) -> bool:
     return taken is not None
 
 
-async def _write(conn: Conn, run: Run, draft_id: int, related: Related) -> None:
+async def _write(conn: Conn, run: Run, draft_id: int) -> None:
     moved = run.moved()
     await conn.execute(_HEADS, [party.id for party, _ in moved], [party.head for party, _ in moved])
     [body] = run.bodies
     await conn.execute(_BODY, *body)
     await conn.execute(_MESSAGES, *_columns(run.messages))
-    await mark(conn, related.marks)
+    await mark(conn, run.related.marks)
     if run.hidden:
         await conn.execute(_HIDDEN, *_columns(run.hidden))
-    await conn.execute(_ENTRIES, *_columns(entries_of(moved)))
+    entries = entries_of(moved)
+    if entries:
+        await conn.execute(_ENTRIES, *_columns(entries))
     if run.conversations:
         pairs = [
             (usr, opp, last) for usr, brought in run.conversations.items() for opp, last in brought.items()

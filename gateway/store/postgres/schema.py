@@ -294,6 +294,14 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE grp ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE stay ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX stay_trusted ON stay (grp, usr) WHERE trusted = 1;
+    -- Whom an app lists as members of a chatroom; who hears it is who is connected.
+    CREATE TABLE listed (
+        grp BIGINT NOT NULL,
+        usr BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (grp, usr)
+    );
+    CREATE INDEX listed_usr ON listed (usr, grp);
     CREATE TABLE alias (
         dialect TEXT COLLATE "C" NOT NULL,
         name TEXT COLLATE "C" NOT NULL,
@@ -331,6 +339,13 @@ MIGRATIONS: tuple[str, ...] = (
         msg_id BIGINT NOT NULL,
         usr BIGINT NOT NULL,
         PRIMARY KEY (msg_id, usr)
+    );
+    -- Messages that were sent elsewhere: when, and where the head of their group's timeline was when they came (0: to a
+    -- user). They have no seq of their own; `message.at` is when they came.
+    CREATE TABLE imported (
+        msg_id BIGINT PRIMARY KEY,
+        shown_at BIGINT NOT NULL,
+        place BIGINT NOT NULL
     );
     ALTER TABLE conversation ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
     ALTER TABLE stay ADD COLUMN off BIGINT NOT NULL DEFAULT 0;

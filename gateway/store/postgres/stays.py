@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gateway.store.rows import IMPORTED
 
-def others_reach(position: Literal["read", "delivered"], group: str, value: str, seq: str, but: str) -> str:
-    """Put together the SQL for: any member but `but`, with a stay around `seq`, has `position` at `value` or further.
+Place = tuple[str, str]
+"""Where something lies in a group's timeline, as SQL: a stay is around it that begins by the first seq and reaches the
+second. That is the same one, but for what was imported: it lies between two."""
+
+
+def others_reach(
+    position: Literal["read", "delivered"], group: str, value: str, place: Place, but: str
+) -> str:
+    """Put together the SQL for: any member but `but`, with a stay around `place`, has `position` at `value` or further.
 
     Whoever has got furthest is looked at first, and of those who have got equally far the longest in the group: so an
     old message of a group that has grown since is found out at the first look, and not past everybody who came later.
     EXISTS would not look in this order.
     """
     return f"""((SELECT 1 FROM stay AS o
-        WHERE o.grp = {group} AND o.{position} >= {value} AND o.from_seq <= {seq} AND o.usr <> {but}
-            AND (o.to_seq IS NULL OR o.to_seq >= {seq})
+        WHERE o.grp = {group} AND o.{position} >= {value} AND {around("o", place)} AND o.usr <> {but}
         ORDER BY o.{position} DESC, o.from_seq LIMIT 1) IS NOT NULL)"""
 
 
@@ -29,3 +36,21 @@ def locked_stays(pairs: str, columns: str) -> str:
             SELECT id FROM stay WHERE usr = j.usr AND grp = j.grp AND to_seq IS NULL LIMIT 1) AS f
         ORDER BY f.id) AS j
     CROSS JOIN LATERAL (SELECT * FROM stay WHERE id = j.id AND to_seq IS NULL FOR NO KEY UPDATE) AS s"""
+
+
+def around(stay: str, place: Place) -> str:
+    """Put together the SQL for: a stay is around a place."""
+    first, last = place
+    return f"{stay}.from_seq <= {first} AND ({stay}.to_seq IS NULL OR {stay}.to_seq >= {last})"
+
+
+def at_seq(seq: str) -> Place:
+    """Put together the SQL of the place of an entry."""
+    return seq, seq
+
+
+def place_of(message: str) -> Place:
+    """Put together the SQL of the place of a message of a group, imported or not."""
+    first = f"""(CASE WHEN {message}.flags & {IMPORTED} <> 0
+        THEN (SELECT place FROM imported WHERE msg_id = {message}.msg_id) ELSE {message}.seq END)"""
+    return first, f"{first} + ({message}.flags & {IMPORTED} <> 0)::integer"

@@ -12,7 +12,15 @@ from typing import cast
 
 import msgspec
 
-from gateway.domain.drafts import Answer, DeleteDraft, Draft, JobDraft, MessageDraft, StepDraft
+from gateway.domain.drafts import (
+    Answer,
+    DeleteDraft,
+    Draft,
+    ImportDraft,
+    JobDraft,
+    MessageDraft,
+    StepDraft,
+)
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope
@@ -22,6 +30,7 @@ from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
 from gateway.store.sqlite.book import Book
 from gateway.store.sqlite.changes import append_change
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
 from gateway.store.sqlite.lane import one, rows
@@ -30,6 +39,7 @@ from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
+from gateway.store.sqlite.touched import Touched
 
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
 _NEXT = f"""
@@ -56,18 +66,26 @@ _HEADS = Many(
     "(?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (id) DO UPDATE SET head = excluded.head, last = excluded.last",
 )
+# ROLLBACK: a row that is refused undoes the whole transaction, as its batch is then undone anyway. Of a statement that
+# may have to be undone by itself SQLite first copies each page that it is going to change to a file.
 _BODIES = Many(
-    "INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES", "(?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR ROLLBACK INTO body (id, refs, size, content, attachment, config, ext) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?)",
 )
 _MESSAGES = Many(
-    "INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown) VALUES",
+    """INSERT OR ROLLBACK INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown)
+    VALUES""",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
 )
 _ENTRIES = Many(
-    "INSERT INTO entry (t, seq, kind, msg_id, data) VALUES", f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')"
+    "INSERT OR ROLLBACK INTO entry (t, seq, kind, msg_id, data) VALUES",
+    f"(?, ?, {EntryKind.MESSAGE:d}, ?, '')",
+)
+_DEDUP = Many(
+    "INSERT OR ROLLBACK INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)"
 )
 _HIDDEN = Many("INSERT INTO hidden (msg_id, usr) VALUES", "(?, ?)", "ON CONFLICT (msg_id, usr) DO NOTHING")
-_DEDUP = Many("INSERT INTO dedup (key, sender, digest, first_msg_id, last_msg_id) VALUES", "(?, ?, ?, ?, ?)")
+_IMPORTED = Many("INSERT INTO imported (msg_id, shown_at, place) VALUES", "(?, ?, ?)")
 
 
 def append_batch(
@@ -77,6 +95,7 @@ def append_batch(
     limits: Limits,
     newest: Newest,
     book: Book,
+    changing: Changing,
     answers: list[Answer],
 ) -> None:
     """Commit a batch under `batch_key`. Raises what SQLite raises; nothing of the batch is kept then.
@@ -89,21 +108,24 @@ def append_batch(
         answers += appending.append(batch)
         next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
-        conn.execute("COMMIT")
+        with changing.committing(appending.touched):
+            conn.execute("COMMIT")
+            # With it: what is newest of a list is read there.
+            newest.note(told, appending.brought, next_msg_id)
     except BaseException:
         book.forget()
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
-    newest.note(told, appending.brought, next_msg_id)
     book.shrink()
 
 
 class _Batch:
     """The drafts of one batch.
 
-    `brought` are the newest messages of conversations by those appended so far. `next_msg_id` is kept in the table
-    only when somebody looks there (0: it is), which at the end of a batch goes with what else it notes.
+    `brought` are the newest messages of conversations by those appended so far, `touched` is what they change.
+    `next_msg_id` is kept in the table only when somebody looks there (0: it is), which at the end of a batch goes with
+    what else it notes.
     """
 
     def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest, book: Book) -> None:
@@ -112,6 +134,7 @@ class _Batch:
         self._newest = newest
         self._book = book
         self.brought: Brought = {}
+        self.touched = Touched()
         self.next_msg_id = 0
 
     def append(self, batch: Sequence[Draft]) -> list[Answer]:
@@ -137,12 +160,24 @@ class _Batch:
         run = _Run(self._conn, drafts, self._limits, self._book)
         answers = run.append()
         self.next_msg_id = run.next_msg_id
+        self._note(run)
+        return answers
+
+    def _import(self, draft: ImportDraft) -> Answer:
+        run = _Run(self._conn, [draft.message], self._limits, self._book)
+        answer = run.bring(draft)
+        self.next_msg_id = run.next_msg_id
+        self._note(run)
+        return answer
+
+    def _note(self, run: _Run) -> None:
+        """Note what a run has brought."""
         if self.brought:
             for usr, brought in run.conversations.items():
                 self.brought.setdefault(usr, {}).update(brought)
         else:
             self.brought = run.conversations
-        return answers
+        self.touched.messages += run.messages
 
     def _keep_next_id(self) -> None:
         if self.next_msg_id:
@@ -150,11 +185,18 @@ class _Batch:
             self.next_msg_id = 0
 
     def _other(self, draft: Draft) -> Answer:
+        answer = self._append(draft)
+        self.touched.note(self._conn, draft, answer)
+        return answer
+
+    def _append(self, draft: Draft) -> Answer:
         conn, limits = self._conn, self._limits
         self._keep_next_id()
         match draft:
             case MessageDraft():
                 return self._messages([draft])[0]
+            case ImportDraft():
+                return self._import(draft)
             case GroupChange():
                 return append_group_change(conn, draft, limits)
             case JobDraft():
@@ -202,6 +244,11 @@ class _Run:
         return self._run.conversations
 
     @property
+    def messages(self) -> Sequence[tuple[int, ...]]:
+        """The messages that were appended, as rows of their table."""
+        return self._run.messages
+
+    @property
     def next_msg_id(self) -> int:
         """The id of the message after those that were appended."""
         return self._run.next_msg_id
@@ -212,6 +259,17 @@ class _Run:
         if self._run.bodies:
             self._write()
         return answers
+
+    def bring(self, draft: ImportDraft) -> Answer:
+        """Judge an import as what it brings, and write its rows."""
+        refused = self._run.judge(draft.message, *self._run.find(draft.message))
+        if refused is not None:
+            return refused
+        self._make(draft.message)
+        answer = self._run.bring(draft)
+        self._write()
+        _IMPORTED.run(self._conn, self._run.imported)
+        return answer
 
     def _read_keys(
         self, parties: Mapping[Named, Moving], last_key: str

@@ -32,15 +32,19 @@ from gateway.store.sqlite import conversations, directory, jobs, pages, position
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
 from gateway.store.sqlite.book import Book
+from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.credentials import Credentials
 from gateway.store.sqlite.files import Filing
 from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
+from gateway.store.sqlite.histories import Histories
 from gateway.store.sqlite.lane import Lane, one, open_lane
 from gateway.store.sqlite.lookups import Lookups
 from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.parties import Parties
 from gateway.store.sqlite.presence import Presence
+from gateway.store.sqlite.recents import Recents
+from gateway.store.sqlite.touched import Touched
 from gateway.store.sqlite.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -65,6 +69,9 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         self._readers = Lookups(readers)
         self._newest = Newest(limits.conversations_behind_max)
         self._book = Book(limits.parties_held_max)
+        self._changing = Changing()
+        self._recents = Recents(self._changing, limits.cached_recents_max, limits.recent_max)
+        self._histories = Histories(self._changing, limits.cached_history_bytes_max)
         self._reading = 0
         self._doubtful = False
         self._failing = False
@@ -120,20 +127,22 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
 
     async def probe(self) -> None:
         """Commit for real: the only proof that the store can. An update that changes nothing writes nothing."""
-        await self._write(lambda conn: conn.execute("UPDATE meta SET probes = 1 - probes"), parties=False)
+        await self._write(lambda conn: conn.execute("UPDATE meta SET probes = 1 - probes"), Touched())
 
     # -- the writer's lane ------------------------------------------------------------------------------
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T], *, parties: bool = True) -> T:
+    async def _write(self, work: Callable[[sqlite3.Connection], T], touched: Touched | None = None) -> T:
         """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone."""
+        touched = touched or Touched(everything=True)
 
         def visit(conn: sqlite3.Connection) -> T:
-            if parties:
+            if touched.everything:
                 self._book.forget()
             conn.execute("BEGIN IMMEDIATE")
             try:
                 result = work(conn)
-                conn.execute("COMMIT")
+                with self._changing.committing(touched):
+                    conn.execute("COMMIT")
             except BaseException:
                 if conn.in_transaction:
                     conn.execute("ROLLBACK")
@@ -187,8 +196,10 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
             log.warning("closing the writer after a failure: %s", error)
         try:
             self._writer = await open_lane(self._path, readonly=False)
-            await self._writer.run(lambda conn: one(conn, "PRAGMA wal_checkpoint(PASSIVE)"))
-            await self._writer.run(self._newest.load)
+            # A commit that failed may yet turn out to be one.
+            with self._changing.committing(Touched(everything=True)):
+                await self._writer.run(lambda conn: one(conn, "PRAGMA wal_checkpoint(PASSIVE)"))
+                await self._writer.run(self._newest.load)
         except sqlite3.Error as error:
             raise self._failed(error) from error
         self._doubtful = False
@@ -200,7 +211,9 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         answers: list[Answer] = []
         try:
             await self._writer.run(
-                lambda conn: append_batch(conn, batch, key, self._limits, self._newest, self._book, answers)
+                lambda conn: append_batch(
+                    conn, batch, key, self._limits, self._newest, self._book, self._changing, answers
+                )
             )
             self._works()
             return answers
@@ -239,13 +252,14 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
     async def advance(self, acks: Sequence[Ack]) -> Advanced:
         """Move cursors and *delivered* up."""
         held, replaced = self._sort(acks)
-        changes = await self._write(lambda conn: positions.advance(conn, held), parties=False)
+        touched = Touched(delivered=(ack.user_id for ack in held if ack.timeline_id == ack.user_id))
+        changes = await self._write(lambda conn: positions.advance(conn, held), touched)
         return Advanced(changes, replaced)
 
     async def keep(self, devices: Sequence[Keep]) -> list[Attachment]:
         """Make devices kept."""
         held, replaced = self._sort(devices)
-        await self._write(lambda conn: positions.keep(conn, held, self._limits), parties=False)
+        await self._write(lambda conn: positions.keep(conn, held, self._limits), Touched())
         return replaced
 
     async def read(self, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:
@@ -256,7 +270,7 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
             self._newest.settle(conn, pairs, {})
             return [positions.read(conn, mark) for mark in marks]
 
-        return await self._write(work, parties=False)
+        return await self._write(work, Touched((mark.user_id, mark.opposite_id) for mark in marks))
 
     async def put_off(self, user_id: int, opposite: Party) -> bool:
         """Keep a conversation off the recent list."""
@@ -265,12 +279,12 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
             self._newest.settle(conn, [(user_id, opposite.id)], {})
             return positions.put_off(conn, user_id, opposite)
 
-        return await self._write(work)
+        return await self._write(work, Touched([(user_id, opposite.id)]))
 
     async def reserve(self, count: int) -> int:
         """Take message ids."""
         sql = "UPDATE meta SET next_msg_id = next_msg_id + ?1 RETURNING next_msg_id - ?1"
-        first: int = await self._write(lambda conn: one(conn, sql, (count,))[0], parties=False)
+        first: int = await self._write(lambda conn: one(conn, sql, (count,))[0], Touched())
         return first
 
     async def jobs(self) -> list[Job]:
@@ -312,15 +326,45 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
 
     async def history(self, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
         """Page a conversation."""
-        return await self._read(lambda conn: conversations.history(conn, asker, opposite, start, limit))
+        if opposite.scope is Scope.GROUP:
+            # What others in it have got and read is of its pages, and changes all the time.
+            return await self._read(lambda conn: conversations.history(conn, asker, opposite, start, limit))
+        asked = (asker.id, opposite.id, start, limit)
+        known = self._histories.known(asked)
+        if known is not None:
+            return known
+        with self._changing.reading() as since:
+            page, chars = await self._read(
+                lambda conn: conversations.between(conn, asker, opposite, start, limit)
+            )
+            self._histories.settle(asked, since, page, chars)
+        return page
 
     async def recent(self, user_id: int, group_id: int = 0) -> list[Recent]:
         """List recent conversations."""
-        # What the table is not told yet is taken before the snapshot: one that is told meanwhile is in both.
-        held = {} if group_id else self._newest.held(user_id)
-        return await self._read(
-            lambda conn: conversations.recent(conn, user_id, group_id, held, self._limits)
-        )
+        if group_id:
+            limits = self._limits
+            found = await self._read(lambda conn: conversations.recent(conn, user_id, group_id, {}, limits))
+            return found.listed
+        listed, whole = self._recents.known(user_id), False
+        while listed is None:
+            listed = await self._look_recent(user_id, whole=whole)
+            whole = True
+        return listed
+
+    async def _look_recent(self, user_id: int, *, whole: bool = False) -> list[Recent] | None:
+        """Read what is not known of a list; None, unless it was the `whole`: all of it has to be read."""
+        recents, limits = self._recents, self._limits
+        with recents.looking(user_id, whole=whole) as look:
+            # What the table is not told yet is taken before the snapshot: one that is told meanwhile is in both.
+            held, only = self._newest.held(user_id), look.only
+            if only is None:
+                found = await self._read(lambda conn: conversations.recent(conn, user_id, 0, held, limits))
+            else:
+                found = await self._read(
+                    lambda conn: conversations.outdated(conn, user_id, only, held, limits)
+                )
+            return recents.settle(look, found)
 
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""

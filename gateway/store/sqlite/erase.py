@@ -29,6 +29,7 @@ _FORGOTTEN = (
     "DELETE FROM block WHERE (blocked, usr) IN (SELECT blocked, usr FROM block INDEXED BY block_by WHERE blocked = ?1)",
     "DELETE FROM contact WHERE (usr, contact) IN (SELECT contact, usr FROM contact WHERE usr = ?1)",
     "DELETE FROM contact WHERE usr = ?1",
+    "DELETE FROM listed WHERE usr = ?1",
     "DELETE FROM ban WHERE usr = ?1",
     "DELETE FROM grp_block WHERE usr = ?1",
     "DELETE FROM request WHERE usr = ?1",

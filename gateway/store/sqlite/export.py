@@ -90,6 +90,10 @@ _LINES = (
     FROM timeline AS t CROSS JOIN stay AS s ON s.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
     f"""
+    SELECT json_object('type', 'listed', 'group_id', {_xid("l.grp")}, 'user_id', t.xid, 'at', l.at)
+    FROM timeline AS t CROSS JOIN listed AS l ON l.usr = t.id WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
+    """,
+    f"""
     SELECT json_object('type', 'ban', 'group_id', {_xid("b.grp")}, 'user_id', t.xid, 'until', b.until, 'at', b.at)
     FROM ban AS b CROSS JOIN timeline AS t ON t.id = b.usr WHERE t.app = ?1 AND (?2 = 0 OR t.id = ?2)
     """,
@@ -122,7 +126,8 @@ _LINES = (
     SELECT json_object('type', 'message', 'msg_id', m.msg_id, 'from_user_id', {_xid("m.sender")},
         'from_device_sn', m.device_sn, 'to', iif(t.kind = {_GROUP}, 'group', 'user'), 'to_id', t.xid,
         'group_id', iif(m.peer IN (0, m.sender), NULL, {_xid("m.peer")}), 'seq', m.seq, 'content_type', m.ctype,
-        'related_mid', m.related, 'flags', m.flags, 'timestamp', m.at, 'expires_at', m.expires_at,
+        'related_mid', m.related, 'flags', m.flags, 'timestamp', m.at,
+        'shown_at', (SELECT shown_at FROM imported WHERE msg_id = m.msg_id), 'expires_at', m.expires_at,
         'content', b.content, 'attachment', b.attachment, 'config', b.config, 'ext', b.ext)
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target LEFT JOIN body AS b ON b.id = m.body
     WHERE t.app = ?1 AND (?2 = 0 OR m.sender = ?2 OR m.target = ?2) ORDER BY m.msg_id

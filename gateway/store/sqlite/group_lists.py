@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.domain.model import Banned, Blocked, Group, GroupRequest, Member
-from gateway.store.sqlite import directory, group_requests
+from gateway.store.sqlite import directory, group_requests, listed
 from gateway.store.sqlite.lane import Lanes, rows
 
 _ADMINS = """SELECT t.xid, s.joined_at FROM stay AS s JOIN timeline AS t ON t.id = s.usr
@@ -58,6 +58,23 @@ class GroupLists(Lanes):
                 for xid, joined_at in conn.execute(_TRUSTED, (group_id,)).fetchall()
             ]
         )
+
+    async def list_in(self, group_id: int, user_ids: Sequence[int], at: int) -> bool:
+        """List users as members of a chatroom."""
+        most = self._limits.group_members_max
+        return await self._write(lambda conn: listed.list_in(conn, group_id, user_ids, at, most))
+
+    async def unlist(self, group_id: int, user_ids: Sequence[int]) -> set[int]:
+        """List users no longer."""
+        return await self._write(lambda conn: listed.unlist(conn, group_id, user_ids))
+
+    async def listed(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
+        """List who is listed."""
+        return await self._read(lambda conn: listed.find_listed(conn, group_id, after_xid, limit))
+
+    async def listing(self, user_id: int) -> list[int]:
+        """List chatrooms."""
+        return await self._read(lambda conn: listed.find_listing(conn, user_id))
 
     async def group_bans(self, group_id: int, after_xid: int, limit: int, now: int) -> list[Banned]:
         """List who is banned."""

@@ -7,12 +7,15 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 import msgspec
 
 from gateway.domain.limits import Limits
+
+if TYPE_CHECKING:
+    from gateway.store.sqlite.touched import Touched
 
 T = TypeVar("T")
 
@@ -46,10 +49,11 @@ class Lanes(ABC):
         """Run `work` on a reader for what devices, tokens and this node itself need."""
 
     @abstractmethod
-    async def _write(self, work: Callable[[sqlite3.Connection], T], *, parties: bool = True) -> T:
+    async def _write(self, work: Callable[[sqlite3.Connection], T], touched: Touched | None = None) -> T:
         """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone.
 
-        `parties`: it may move timelines, or make users and groups, or change what they are.
+        `touched` is what it changes of conversations, of one that moves no timeline and changes nobody. Where it is
+        not given, that may be anything.
         """
 
 

@@ -173,7 +173,7 @@ def change_members(conn: sqlite3.Connection, draft: MembershipDraft, limits: Lim
 def end_group(conn: sqlite3.Connection, group_id: int, at: int) -> None:
     """End a group; whoever is in it is told by `tell`."""
     conn.execute("UPDATE grp SET destroyed_at = ? WHERE id = ?", (at, group_id))
-    for held in ("ban", "grp_block", "request"):
+    for held in ("ban", "grp_block", "request", "listed"):
         conn.execute(f"DELETE FROM {held} WHERE grp = ?", (group_id,))
 
 

@@ -9,6 +9,7 @@ from gateway.domain.model import App, AppLimits, Facts, Group, Member, User
 from gateway.store.base import Party
 from gateway.store.sqlite import directory, users
 from gateway.store.sqlite.lane import Lanes
+from gateway.store.sqlite.touched import Touched
 
 
 class Parties(Lanes):
@@ -75,7 +76,7 @@ class Parties(Lanes):
         found = await self.users_named(app, names)
         missing = [name for name in dict.fromkeys(names) if name not in found]
         if missing:
-            found |= await self._write(lambda conn: users.make_named(conn, app, missing, at))
+            found |= await self._write(lambda conn: users.make_named(conn, app, missing, at), Touched())
         return found
 
     async def ensure_users(self, app: int, xids: Sequence[int], at: int) -> list[User | Kind]:
@@ -83,12 +84,12 @@ class Parties(Lanes):
         found = await self._look(lambda conn: users.find_users(conn, app, xids))
         missing = [xid for xid in xids if xid not in found]
         if missing:
-            found |= await self._write(lambda conn: users.make_users(conn, app, missing, at))
+            found |= await self._write(lambda conn: users.make_users(conn, app, missing, at), Touched())
         return [found[xid] for xid in xids]
 
     async def register(self, app: int, name: str, password: str, at: int) -> User | None:
         """Make a named user."""
-        return await self._write(lambda conn: directory.register(conn, app, name, password, at))
+        return await self._write(lambda conn: directory.register(conn, app, name, password, at), Touched())
 
     async def group(self, app: int, xid: int) -> Group | None:
         """Find a group."""

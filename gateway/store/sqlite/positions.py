@@ -18,12 +18,12 @@ from gateway.store.receipts import (
     furthest,
     ranges,
 )
-from gateway.store.rows import NOTICE
+from gateway.store.rows import NOTICE, SETTLED
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.many import Many
 from gateway.store.sqlite.rooms import is_room
-from gateway.store.sqlite.stays import others_reach
+from gateway.store.sqlite.stays import at_seq, others_reach, place_of
 
 _CURSORS = Many(
     "INSERT INTO cursor (usr, sn, t, seq) SELECT d.usr, d.sn, j.column3, j.column4 FROM (VALUES",
@@ -75,8 +75,8 @@ SELECT json_group_array(json_array(grp, grp_xid, sender, msg_id, seq)) FROM (
     CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.shown = 1 AND m.sender <> json_extract(j.value, '$[3]')
     CROSS JOIN timeline AS g ON g.id = e.t
     WHERE e.kind = {EntryKind.MESSAGE:d}
-        AND NOT {others_reach("delivered", "e.t", "e.seq", "e.seq", "m.sender")}
-        AND NOT {others_reach("read", "e.t", "m.msg_id", "e.seq", "m.sender")}
+        AND NOT {others_reach("delivered", "e.t", "e.seq", at_seq("e.seq"), "m.sender")}
+        AND NOT {others_reach("read", "e.t", "m.msg_id", at_seq("e.seq"), "m.sender")}
     GROUP BY e.t, m.sender)
 """
 _PUT_GROUP_OFF = f"""
@@ -193,7 +193,7 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         f"""SELECT max(msg_id) FROM (
             SELECT msg_id, flags FROM message
             WHERE target = ? AND peer = ? AND shown = 1 AND msg_id > ? AND msg_id <= ?
-            ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) WHERE flags & {NOTICE} = 0""",
+            ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) WHERE flags & {NOTICE | SETTLED} = 0""",
         (mark.user_id, mark.opposite_id, before, position),
     )[0]
     changes = []
@@ -234,10 +234,11 @@ def _read_group(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         for sender, msg_id in conn.execute(
             f"""SELECT sender, max(msg_id) FROM (
                 SELECT sender, msg_id FROM (
-                    SELECT m.sender, m.msg_id, m.seq FROM message AS m
+                    SELECT m.sender, m.msg_id, m.flags, m.seq FROM message AS m
                     WHERE m.target = ?1 AND m.peer = 0 AND m.shown = 1 AND m.msg_id > ?2 AND m.msg_id <= ?3
                     ORDER BY m.msg_id DESC LIMIT ?5) AS m
-                WHERE m.sender <> ?4 AND NOT {others_reach("read", "?1", "m.msg_id", "m.seq", "m.sender")}
+                WHERE m.sender <> ?4 AND m.flags & {SETTLED} = 0
+                    AND NOT {others_reach("read", "?1", "m.msg_id", place_of("m"), "m.sender")}
                 UNION ALL
                 SELECT sender, msg_id FROM (
                     SELECT sender, msg_id FROM message

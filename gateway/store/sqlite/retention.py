@@ -17,6 +17,7 @@ from gateway.store.rows import EXPIRED
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.texts import count, release, wipe
+from gateway.store.sqlite.touched import Touched
 
 _OLDEST = """
 SELECT json_group_array(json_array(msg_id, at, target, peer, sender, flags, app)) FROM (
@@ -75,6 +76,7 @@ def sweep(conn: sqlite3.Connection, before: int, most: int, newest: Newest) -> S
     release(conn, [row.msg_id for row in old])
     count(conn, freed([row.app for row in old]))
     conn.execute("DELETE FROM message WHERE msg_id <= ?", (last,))
+    conn.execute("DELETE FROM imported WHERE msg_id <= ?", (last,))
     conn.execute("DELETE FROM dedup WHERE last_msg_id <= ?", (last,))
     pairs = list(conversations(old))
     newest.settle(conn, pairs, {})
@@ -89,9 +91,10 @@ def _floors(conn: sqlite3.Connection, old: list[Old]) -> list[Raised]:
     return [Raised(*row) for row in found]
 
 
-def expire(conn: sqlite3.Connection, at: int, most: int) -> int:
+def expire(conn: sqlite3.Connection, at: int, most: int, touched: Touched) -> int:
     """Wipe the texts of messages whose time has come, at most so many; return of how many."""
     due = due_ids(conn, at, most)
+    touched.note_messages(conn, due)
     wipe(conn, due, EXPIRED)
     return len(due)
 

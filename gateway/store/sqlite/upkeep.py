@@ -6,6 +6,7 @@ from gateway.store.base import Oldest, Sweeping, Swept
 from gateway.store.sqlite import retention
 from gateway.store.sqlite.lane import Lanes
 from gateway.store.sqlite.newest import Newest
+from gateway.store.sqlite.touched import Touched
 
 
 class Upkeep(Lanes):
@@ -23,7 +24,7 @@ class Upkeep(Lanes):
 
     async def mark_sweep(self, at: int, jobs_before: int) -> None:
         """Note that retention runs."""
-        await self._write(lambda conn: retention.mark(conn, at, jobs_before))
+        await self._write(lambda conn: retention.mark(conn, at, jobs_before), Touched())
 
     async def halt_sweep(self, at: int) -> bool:
         """Stop retention."""
@@ -42,4 +43,5 @@ class Upkeep(Lanes):
         # Asked every second, and mostly in vain: the writer is troubled only where there is something to do.
         if not await self._look(lambda conn: retention.due_ids(conn, at, 1)):
             return 0
-        return await self._write(lambda conn: retention.expire(conn, at, most))
+        touched = Touched()
+        return await self._write(lambda conn: retention.expire(conn, at, most, touched), touched)

@@ -97,6 +97,7 @@ TABLE: dict[Kind, Told] = {
     Kind.TRANSACTION_CONFLICT: Told(CONFLICT, "illegal_argument"),
     Kind.RECALL_TOO_LATE: _FORBIDDEN,
     Kind.MESSAGE_UNKNOWN: _RESOURCE,
+    Kind.FILE_UNKNOWN: _RESOURCE,
     Kind.PATH_UNKNOWN: _RESOURCE,
     Kind.METHOD_UNKNOWN: Told(NO_METHOD, "web_application", "Method Not Allowed"),
     Kind.TOO_LARGE: Told(TOO_LARGE, "web_application", "Request Entity Too Large"),

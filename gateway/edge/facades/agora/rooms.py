@@ -1,0 +1,241 @@
+"""Chatrooms (vendors.md §3.7). A member by REST is a listed row; who hears is who is connected (agora.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.core.principal import Principal
+from gateway.domain.group_drafts import GroupSettings
+from gateway.domain.model import ROOM, Group, User
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.groups import SHOWN_MAX, acting, group_of, settings_of
+from gateway.edge.facades.agora.messages import is_id
+
+USERS_MAX = 60
+"""Users of one call that names many."""
+
+_CHANGED = {
+    "name": "groupname",
+    "groupname": "groupname",
+    "description": "description",
+    "maxusers": "maxusers",
+}
+"""What a PUT changes, and how it is told that it was (vendors.md §3.7)."""
+
+
+class RoomShape(msgspec.Struct):
+    """A chatroom with all there is to say of it."""
+
+    id: str
+    name: str
+    description: str
+    membersonly: bool
+    allowinvites: bool
+    maxusers: int
+    owner: str
+    created: int
+    affiliations_count: int
+    affiliations: list[dict[str, str]]
+    public: bool
+
+
+class RoomLine(msgspec.Struct):
+    """A chatroom in a list."""
+
+    id: str
+    name: str
+    owner: str
+    affiliations_count: int
+
+
+async def create(at: At) -> bytes:
+    """POST /chatrooms."""
+    principal = await at.administrator()
+    asked = await at.members()
+    owner = await at.named_user(asked, "owner")
+    name = asked.text("name")
+    if not name:
+        raise illegal("name", "it is required")
+    told = settings_of(asked)
+    members = [user for user in await at.users_called(asked.strings("members") or [], make=True) if user]
+    group, _ = await at.core.groups.create(
+        acting(principal, owner),
+        name=name,
+        description=told.description or "",
+        avatar="",
+        kind=ROOM,
+        members=(),
+        settings=GroupSettings(members_max=told.members_max, ext=told.ext),
+    )
+    await at.core.rooms.list_in(group.id, [user.id for user in (owner, *members)], at.now())
+    return at.told(data={"id": str(group.xid)})
+
+
+async def listed(at: At) -> bytes:
+    """GET /chatrooms: a page, oldest first; with a `cursor` where there are more."""
+    principal = await at.administrator()
+    cursor, limit = at.page()
+    rooms, more = await at.core.groups.page(principal, (ROOM,), cursor, limit)
+    owners = await at.names_of([room.owner_xid for room in rooms])
+    data = [
+        RoomLine(
+            str(room.xid), room.name, owners[room.owner_xid], len(await at.core.rooms.all_members(room.id))
+        )
+        for room in rooms
+    ]
+    told: dict[str, object] = {"data": data, "count": len(data)}
+    if more:
+        told["cursor"] = str(more)
+    return at.told(**told)
+
+
+async def shown(at: At) -> bytes:
+    """GET /chatrooms/{id,id}."""
+    principal = await at.administrator()
+    ids = [int(text) for text in at.given[0].split(",") if is_id(text)][:SHOWN_MAX]
+    found = await at.core.groups.info_batch(principal, ids) if ids else []
+    rooms = [room for room in found if room.type == ROOM]
+    if not rooms:
+        raise not_found()
+    return at.told(data=[await _shape(at, room) for room in rooms], count=len(rooms))
+
+
+async def _shape(at: At, room: Group) -> RoomShape:
+    xids = await at.core.rooms.all_members(room.id)
+    names = await at.names_of([room.owner_xid, *xids])
+    affiliations = [{"member": names[xid]} for xid in xids if xid != room.owner_xid]
+    return RoomShape(
+        id=str(room.xid),
+        name=room.name,
+        description=room.description,
+        membersonly=False,
+        allowinvites=False,
+        maxusers=room.members_max or at.limits.group_members_max,
+        owner=names[room.owner_xid],
+        created=room.created_at,
+        affiliations_count=len(affiliations) + 1,
+        affiliations=[*affiliations, {"owner": names[room.owner_xid]}],
+        public=True,
+    )
+
+
+async def change(at: At) -> bytes:
+    """PUT /chatrooms/{id}."""
+    principal = await at.administrator()
+    asked = await at.members()
+    room_xid = await group_of(at, room=True)
+    told = settings_of(asked)
+    told = GroupSettings(
+        name=asked.text("name") or told.name,
+        description=told.description,
+        members_max=told.members_max,
+        ext=told.ext,
+    )
+    if told.told:
+        await at.core.groups.settings.allow(principal, room_xid, told)
+    return at.told(data={tell: True for name, tell in _CHANGED.items() if asked.has(name)})
+
+
+async def destroy(at: At) -> bytes:
+    """DELETE /chatrooms/{id}."""
+    principal = await at.administrator()
+    room_xid = await group_of(at, room=True)
+    await at.core.groups.destroy(principal, room_xid)
+    return at.told(data={"success": True, "id": str(room_xid)})
+
+
+async def members(at: At) -> bytes:
+    """GET /chatrooms/{id}/users: a page by number, the owner first."""
+    room = await _room(at)
+    number, size = at.numbered_page()
+    xids = await at.core.rooms.all_members(room.id)
+    ordered = [room.owner_xid, *(xid for xid in xids if xid != room.owner_xid)]
+    page = ordered[(number - 1) * size : number * size]
+    names = await at.names_of(page)
+    data = [{"owner" if xid == room.owner_xid else "member": names[xid]} for xid in page]
+    return at.told(data=data, count=len(data))
+
+
+async def add(at: At) -> bytes:
+    """POST /chatrooms/{id}/users/{username}."""
+    room = await _room(at)
+    user = await at.user_of_path(at.given[1])
+    await at.core.rooms.list_in(room.id, [user.id], at.now())
+    return at.told(data=_done(room, "add_member", at.given[1]))
+
+
+async def add_many(at: At) -> bytes:
+    """POST /chatrooms/{id}/users `{usernames}`."""
+    room = await _room(at)
+    names = (await at.members()).strings("usernames")
+    if not names or len(names) > USERS_MAX:
+        raise illegal("usernames", f"it must name 1 to {USERS_MAX} users")
+    named = await _users(at, names, make=True)
+    await at.core.rooms.list_in(room.id, [user.id for user in named.values()], at.now())
+    return at.told(data={"newmembers": list(named), "id": str(room.xid), "action": "add_member"})
+
+
+async def remove(at: At) -> bytes:
+    """DELETE /chatrooms/{id}/users/{username,username}: off the list, and out of the room."""
+    principal = await at.administrator()
+    room = await _room(at)
+    named = await _users(at, [name for name in at.given[1].split(",") if name])
+    were = await at.core.rooms.unlist(room.id, [user.id for user in named.values()])
+    out = await _kick(at, principal, room, list(named.values()))
+    gone = {name: user.id in were or user.xid in out for name, user in named.items()}
+    if "," not in at.given[1]:
+        if not gone[at.given[1]]:
+            raise Fault(FORBIDDEN, "forbidden_op", f"users [{at.given[1]}] are not members of this group!")
+        return at.told(data=_done(room, "remove_member", at.given[1]))
+    return at.told(
+        data=[
+            _done(room, "remove_member", name)
+            | (
+                {}
+                if went
+                else {"result": False, "reason": f"user: {name} doesn't exist in group: {room.xid}"}
+            )
+            for name, went in gone.items()
+        ]
+    )
+
+
+async def _kick(at: At, principal: Principal, room: Group, users: Sequence[User]) -> set[int]:
+    """Put users out of a chatroom; return the ids of those who were in it, connected."""
+    outcomes = await at.core.groups.kick(principal, room.xid, [user.xid for user in users])
+    return {one.xid for one in outcomes if one.kind is None}
+
+
+async def joined(at: At) -> bytes:
+    """GET /users/{username}/joined_chatrooms: the chatrooms that list the user."""
+    principal = await at.administrator()
+    user = await at.user_of_path(at.given[0])
+    xids = await at.core.rooms.listing(user.id)
+    found: list[Group] = []
+    for first in range(0, len(xids), at.limits.group_call_groups_max):
+        part = xids[first : first + at.limits.group_call_groups_max]
+        found += await at.core.groups.info_batch(principal, part)
+    data = [{"id": str(room.xid), "name": room.name} for room in found]
+    return at.told(data=data, count=len(data), entities=[])
+
+
+async def _room(at: At) -> Group:
+    """The chatroom that the path names; for the app alone."""
+    principal = await at.administrator()
+    return await at.core.groups.info(principal, await group_of(at, room=True))
+
+
+async def _users(at: At, names: Sequence[str], *, make: bool = False) -> dict[str, User]:
+    """The users named, by name; 404 where there is none of them."""
+    found = await at.users_called(names, make=make)
+    named = {name: user for name, user in zip(names, found, strict=True) if user is not None}
+    if not named:
+        raise not_found()
+    return named
+
+
+def _done(room: Group, action: str, name: str) -> dict[str, object]:
+    return {"result": True, "id": str(room.xid), "action": action, "user": name}

@@ -1,0 +1,52 @@
+"""Whom apps list as members of chatrooms, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.domain.model import Member, State
+from gateway.store.postgres.lane import Conn
+
+# The chatroom does not end meanwhile, and nobody else counts its list.
+_LOCK = "SELECT 1 FROM timeline WHERE id = $1 FOR NO KEY UPDATE"
+_ADD = f"""
+INSERT INTO listed (grp, usr, at) SELECT g.id, t.id, $3 FROM timeline AS t JOIN grp AS g ON g.id = $1
+WHERE t.id = ANY ($2::bigint[]) AND t.state <> {State.DELETED:d} AND g.destroyed_at IS NULL
+ON CONFLICT (grp, usr) DO NOTHING
+"""
+# Nor is one of the users deleted, whose rows go with that.
+_USERS = "SELECT 1 FROM timeline WHERE id = ANY ($1::bigint[]) ORDER BY app, xid FOR SHARE"
+_COUNT = """
+SELECT count(*) FROM (SELECT usr FROM listed WHERE grp = $1 UNION SELECT * FROM unnest($2::bigint[])) AS u
+"""
+_DROP = "DELETE FROM listed WHERE grp = $1 AND usr = ANY ($2::bigint[]) RETURNING usr"
+_LIST = """
+SELECT t.xid, l.at FROM listed AS l JOIN timeline AS t ON t.id = l.usr
+WHERE l.grp = $1 AND t.xid > $2 ORDER BY t.xid LIMIT $3
+"""
+_ROOMS = "SELECT t.xid FROM listed AS l JOIN timeline AS t ON t.id = l.grp WHERE l.usr = $1 ORDER BY t.xid"
+
+
+async def list_in(conn: Conn, group_id: int, user_ids: Sequence[int], at: int, most: int) -> bool:
+    """List users as members of a chatroom; False where there is no room for all of them."""
+    await conn.fetch(_USERS, [group_id, *user_ids])
+    await conn.fetch(_LOCK, group_id)
+    if await conn.fetchval(_COUNT, group_id, user_ids) > most:
+        return False
+    await conn.execute(_ADD, group_id, user_ids, at)
+    return True
+
+
+async def unlist(conn: Conn, group_id: int, user_ids: Sequence[int]) -> set[int]:
+    """List users no longer; return which of them were."""
+    return {user_id for (user_id,) in await conn.fetch(_DROP, group_id, user_ids)}
+
+
+async def find_listed(conn: Conn, group_id: int, after_xid: int, limit: int) -> list[Member]:
+    """List who is listed, by rising id."""
+    return [Member(xid=xid, joined_at=at) for xid, at in await conn.fetch(_LIST, group_id, after_xid, limit)]
+
+
+async def find_listing(conn: Conn, user_id: int) -> list[int]:
+    """List the chatrooms that list a user."""
+    return [xid for (xid,) in await conn.fetch(_ROOMS, user_id)]
