@@ -88,6 +88,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue_rows_max: int = 40_000
     queue_bytes_max: int = 64 * 1024 * 1024
     conversations_behind_max: int = 20_000
+    parties_held_max: int = 20_000
     read_marks_queue_max: int = 2_000
     reads_queue_max: int = 1_000
 
