@@ -331,7 +331,7 @@ def _kind(section: str, key: str) -> Any:  # noqa: ANN401 - an annotation has no
     if section != "limits":
         fields = msgspec.structs.fields(_SECTIONS[section])
         return next(field.type for field in fields if field.name == key)
-    if key.endswith("_bytes_max"):
+    if "_bytes_" in key:
         greatest = _GIB
     elif key.endswith("_ms"):
         greatest = _DAY_MS
