@@ -36,6 +36,7 @@ from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
 from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
+from gateway.core.records import Records
 from gateway.core.retention import Retention
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
@@ -127,6 +128,7 @@ class Gateway:
             rooms=rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms, known),
+            records=Records(store, limits),
             receipts=self.receipts,
             signals=Signals(messaging, notes),
             erasing=self._erasing,

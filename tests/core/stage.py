@@ -27,6 +27,7 @@ from gateway.core.passwords import Cost, Passwords
 from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.records import Records
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
@@ -100,6 +101,7 @@ class Stage:
             rooms=self.rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, self.clock, self.directory.known),
+            records=Records(store, limits),
             receipts=receipts,
             signals=Signals(messaging, notes),
             users=Users(store, self.directory, self.hub, presence, receipts, limits, self.clock),
