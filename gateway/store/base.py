@@ -354,10 +354,13 @@ class Filing(Protocol):
     async def set_thumbnail(self, uuid: str, thumb: Thumb, size: int) -> None:
         """Note what has become of a file's thumbnail."""
 
+    async def discard_file(self, uuid: str) -> None:
+        """Let nobody find a file any more; it goes with the next that are dropped."""
+
     async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
         """Forget files that were uploaded before a time, at most so many, oldest first: their apps and uuids.
 
-        Those of users that were erased go whatever the time.
+        Those that were discarded, and of users that were erased, go whatever the time.
         """
 
     async def files_among(self, uuids: Sequence[str]) -> set[str]:
