@@ -9,7 +9,9 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Account, State, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import BAD_REQUEST, FORBIDDEN, UNAUTHORIZED, Fault, illegal, not_found
+from gateway.edge.facades.agora.groups import acting
 from gateway.edge.facades.agora.members import Members, read_many
+from gateway.edge.facades.agora.messages import is_id
 from gateway.edge.facades.agora.names import ADMIN, called, name_of, xid_of
 from gateway.edge.facades.agora.shapes import user_shape
 
@@ -169,6 +171,35 @@ async def disconnect(at: At) -> bytes:
     user = await _there(at)
     await at.core.users.kick(principal, user.xid, 0)
     return at.told(data={"result": True})
+
+
+async def offline_count(at: At) -> bytes:
+    """GET /users/{username}/offline_msg_count: messages that no device of it has got yet."""
+    principal = await at.administrator()
+    user = await _there(at)
+    count = await at.core.conversations.undelivered(acting(principal, user))
+    return at.told(data={called(at.app, user): count})
+
+
+async def offline_status(at: At) -> bytes:
+    """GET /users/{username}/offline_msg_status/{msg_id}; what is no message of theirs waits for nobody."""
+    principal = await at.administrator()
+    user = await _there(at)
+    msg_id = at.given[1]
+    return at.told(
+        data={msg_id: "undelivered" if await _awaits(at, principal, user, msg_id) else "delivered"}
+    )
+
+
+async def _awaits(at: At, principal: Principal, user: User, msg_id: str) -> bool:
+    if not is_id(msg_id):
+        return False
+    try:
+        return await at.core.conversations.awaits(acting(principal, user), int(msg_id))
+    except Problem as problem:
+        if problem.kind is not Kind.MESSAGE_UNKNOWN:
+            raise
+        return False
 
 
 async def _there(at: At) -> User:
