@@ -155,7 +155,7 @@ class At:
         return [users.get(name) if name else None for name in names]
 
     def _core_name(self, text: str) -> str | None:
-        xid = xid_of(self.app, text)
+        xid = xid_of(self.app, text.lower())
         name = str(xid) if xid else name_of(text)
         return None if name == ADMIN else name
 

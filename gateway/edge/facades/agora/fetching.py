@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @asynccontextmanager
-async def with_files(at: At, asked: Members, sender: User) -> AsyncIterator[Members]:
+async def with_files(at: At, asked: Members, sender: User | None) -> AsyncIterator[Members]:
     """Yield the call as it was sent, or with `need_download` such that its body names files of ours.
 
     They are taken back where what is done with it fails. Raises what `Files.fetch` raises.
@@ -37,7 +37,7 @@ async def with_files(at: At, asked: Members, sender: User) -> AsyncIterator[Memb
         raise
 
 
-async def _fetched(at: At, asked: Members, sender: User, kept: list[File]) -> Members:
+async def _fetched(at: At, asked: Members, sender: User | None, kept: list[File]) -> Members:
     body = asked.object("body")
     assert body is not None, "it was looked for"
     told = {name: body.given(name) for name in body}
@@ -45,7 +45,9 @@ async def _fetched(at: At, asked: Members, sender: User, kept: list[File]) -> Me
     for member, secret in _NAMED:
         url = body.text(member)
         if url:
-            found = await at.core.files.fetch(at.app, url, sender.id, Box(SIDE_DEFAULT, SIDE_DEFAULT))
+            found = await at.core.files.fetch(
+                at.app, url, sender.id if sender else 0, Box(SIDE_DEFAULT, SIDE_DEFAULT)
+            )
             kept.append(found.file)
             told[member] = msgspec.Raw(_encode(f"{place}/chatfiles/{found.file.uuid}"))
             told[secret] = msgspec.Raw(_encode(found.secret))

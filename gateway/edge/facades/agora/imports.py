@@ -9,7 +9,7 @@ from gateway.edge.facades.agora.bodies import TYPES, config_of
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found, unsendable
 from gateway.edge.facades.agora.fetching import with_files
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.messages import body_of, check_ext, is_id
+from gateway.edge.facades.agora.messages import body_of, check_ext, is_id, sender_of
 
 AHEAD_MS = 60_000
 """How far before our clock an imported message's own time may be."""
@@ -18,10 +18,9 @@ AHEAD_MS = 60_000
 async def import_to_user(at: At) -> bytes:
     """POST /messages/users/import."""
     asked = await _asked(at)
-    sender, target = await at.users_called(
-        [asked.identifier("from") or "", asked.identifier("target") or ""], make=True
-    )
-    if sender is None or target is None:
+    sender = await sender_of(at, asked)
+    target = await at.user_called(asked.identifier("target") or "", make=True)
+    if target is None:
         raise not_found()
     return await _import(at, asked, Scope.USER, sender, target.xid)
 
@@ -29,10 +28,10 @@ async def import_to_user(at: At) -> bytes:
 async def import_to_group(at: At) -> bytes:
     """POST /messages/chatgroups/import."""
     asked = await _asked(at)
-    sender = await at.user_called(asked.identifier("from") or "", make=True)
+    sender = await sender_of(at, asked)
     target = asked.identifier("target") or ""
     types = await at.core.groups.types(at.app, [int(target)]) if is_id(target) else {}
-    if sender is None or types.get(int(target) if types else 0, ROOM) == ROOM:
+    if types.get(int(target) if types else 0, ROOM) == ROOM:
         raise not_found()
     return await _import(at, asked, Scope.GROUP, sender, int(target))
 
@@ -48,7 +47,7 @@ async def _asked(at: At) -> Members:
     body = asked.object("body")
     if body is None or not list(body):
         raise unsendable("message body not allow empty")
-    if asked.value("type") not in TYPES:
+    if asked.choice("type", TYPES) is None:
         raise unsendable("type not allow empty")
     check_ext(asked)
     if asked.flag("need_download") and not at.settings.import_download:
@@ -56,7 +55,7 @@ async def _asked(at: At) -> Members:
     return asked
 
 
-async def _import(at: At, asked: Members, scope: Scope, sender: User, target_xid: int) -> bytes:
+async def _import(at: At, asked: Members, scope: Scope, sender: User | None, target_xid: int) -> bytes:
     now = at.now()
     shown_at = asked.integer("msg_timestamp")
     if shown_at is not None and not 1 <= shown_at <= now + AHEAD_MS:
@@ -70,7 +69,7 @@ async def _import(at: At, asked: Members, scope: Scope, sender: User, target_xid
             ImportOrder(
                 scope=scope,
                 target=target_xid,
-                from_xid=sender.xid,
+                from_xid=sender.xid if sender else 0,
                 ctype=body.ctype,
                 content=body.content,
                 attachment=body.attachment,
