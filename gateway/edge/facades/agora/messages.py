@@ -11,7 +11,7 @@ from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
 from gateway.edge.facades.agora.faults import TOO_LARGE, Fault, illegal, not_found, unsendable
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.names import ADMIN
+from gateway.edge.facades.agora.names import ADMIN, name_of
 
 USERS_MAX, GROUPS_MAX, ROOMS_MAX = 600, 3, 10
 IGNORED_MAX = 20
@@ -62,7 +62,7 @@ async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> d
     targets = check_send(asked, most)
     body = body_of(at, asked)
     level = asked.value("chatroom_msg_level")
-    if level is not None and level not in _LEVELS:
+    if level is not None and not (isinstance(level, str) and level in _LEVELS):
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
     sender = await sender_of(at, asked)
     hidden = await _ignored(at, asked)
@@ -105,7 +105,8 @@ def check_send(asked: Members, most: int) -> Sequence[str]:
 
 def check_type(asked: Members) -> None:
     """Refuse a message without a type that is known, or without a body."""
-    if asked.value("type") not in TYPES:
+    kind = asked.value("type")
+    if not isinstance(kind, str) or kind not in TYPES:
         raise unsendable("param type can't be empty")
     body = asked.object("body")
     if body is None or not list(body):
@@ -135,7 +136,7 @@ def body_of(at: At, asked: Members) -> Body:
 async def sender_of(at: At, asked: Members) -> User | None:
     """Who is named as the sender; None: nobody, so that the app's administrator sends. Raises 404 for who is nobody."""
     name = asked.text("from")
-    if name is None or name == ADMIN:
+    if name is None or name_of(name) == ADMIN:
         return None
     user = await at.user_called(name, make=True)
     if user is None:
