@@ -8,7 +8,15 @@ from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Account, State, User
 from gateway.edge.facades.agora.asking import At
-from gateway.edge.facades.agora.faults import BAD_REQUEST, FORBIDDEN, UNAUTHORIZED, Fault, illegal, not_found
+from gateway.edge.facades.agora.faults import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    UNAUTHORIZED,
+    Fault,
+    illegal,
+    not_found,
+    unauthorized,
+)
 from gateway.edge.facades.agora.groups import acting
 from gateway.edge.facades.agora.members import Members, read_many
 from gateway.edge.facades.agora.messages import is_id
@@ -35,7 +43,7 @@ async def create(at: At) -> bytes:
         raise illegal("body", f"it must have 1 to {CREATED_MAX} users")
     accounts = [_account(at, members) for members in asked]
     try:
-        made = await at.core.accounts.make(at.app, accounts)
+        made = await at.core.accounts.make(at.app, accounts, claim=bool(at.bearer))
     except Problem as problem:
         if problem.kind is not Kind.USER_EXISTS:
             raise
@@ -66,9 +74,14 @@ def _taken(at: At, name: str) -> Fault:
 async def one(at: At) -> bytes:
     """GET /users/{username}: anybody's for the app, one's own for a user."""
     principal = await at.caller()
-    user = await at.user_of_path(at.given[0])
-    if not principal.admin_alone and user.xid != principal.user.xid:
-        raise Fault(UNAUTHORIZED, "unauthorized", "Unable to authenticate")
+    if principal.admin_alone:
+        user = await at.user_of_path(at.given[0])
+    else:
+        # Whoever asks for another neither makes that one nor learns whether it is there.
+        found = await at.user_called(at.given[0])
+        if found is None or found.xid != principal.user.xid:
+            raise unauthorized()
+        user = found
     return at.told(entities=await _shapes(at, [user]), count=1)
 
 
