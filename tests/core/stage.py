@@ -38,6 +38,7 @@ from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App
+from gateway.outlet.fetch import PublicFetcher
 from gateway.store.sqlite import SqliteStore
 
 CHEAP = Cost(ln=1, r=1, p=1)
@@ -89,7 +90,7 @@ class Stage:
         )
         self.blobs = blobs
         self.thumbnails = Thumbnails(limits)
-        self.files = Files(store, blobs, self.thumbnails, limits, self.clock, days=30)
+        self.files = Files(store, blobs, self.thumbnails, PublicFetcher(limits), limits, self.clock, days=30)
         self.core = Core(
             accounts=Accounts(store, self.directory, presence, limits, self.clock),
             broadcasts=Broadcasts(self.jobs, limits, self.clock),

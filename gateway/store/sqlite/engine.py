@@ -31,6 +31,7 @@ from gateway.store.errors import StoreError
 from gateway.store.sqlite import conversations, directory, hours, jobs, pages, positions, undelivered
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.book import Book
 from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.credentials import Credentials
 from gateway.store.sqlite.files import Filing
@@ -67,6 +68,7 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         self._writer = writer
         self._readers = Lookups(readers)
         self._newest = Newest(limits.conversations_behind_max)
+        self._book = Book(limits.parties_held_max)
         self._changing = Changing()
         self._recents = Recents(self._changing, limits.cached_recents_max, limits.recent_max)
         self._histories = Histories(self._changing, limits.cached_history_bytes_max)
@@ -134,6 +136,8 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         touched = touched or Touched(everything=True)
 
         def visit(conn: sqlite3.Connection) -> T:
+            if touched.everything:
+                self._book.forget()
             conn.execute("BEGIN IMMEDIATE")
             try:
                 result = work(conn)
@@ -208,7 +212,7 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         try:
             await self._writer.run(
                 lambda conn: append_batch(
-                    conn, batch, key, self._limits, self._newest, self._changing, answers
+                    conn, batch, key, self._limits, self._newest, self._book, self._changing, answers
                 )
             )
             self._works()
