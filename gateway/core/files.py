@@ -142,6 +142,10 @@ class Files:
                     raise
                 raise Problem(Kind.BAD_PARAMETER, f"url: {problem.sentence}") from problem
 
+    async def discard(self, file: File) -> None:
+        """Take back a file that was uploaded or fetched for something that did not come about."""
+        await self._store.discard_file(file.uuid)
+
     async def _keep(self, app: App, order: FileOrder, name: str, counted: _Counted) -> Uploaded:
         # Random, not counted: whoever knows one knows no other.
         number, secret = str(uuid.uuid4()), secrets.token_urlsafe(_SECRET_BYTES)

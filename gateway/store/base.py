@@ -217,11 +217,13 @@ class Accounts(Protocol):
     async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
         """List users by rising id, after the one given; not the reserved one, not the deleted."""
 
-    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+    async def enroll(
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+    ) -> list[User] | str:
         """Make users that have a password, all or none: the name of one that is taken, and nothing is done.
 
-        A name of digits that may be an id is that id. Who is there already without a password, by having been named,
-        is taken for the one that is made.
+        A name of digits that may be an id is that id. With `claim` who is there already without a password, by having
+        been named, is taken for the one that is made. The reserved user is nobody's to take.
         """
 
     async def add_contact(self, user_id: int, other_id: int, at: int) -> bool:
@@ -354,10 +356,13 @@ class Filing(Protocol):
     async def set_thumbnail(self, uuid: str, thumb: Thumb, size: int) -> None:
         """Note what has become of a file's thumbnail."""
 
+    async def discard_file(self, uuid: str) -> None:
+        """Let nobody find a file any more; it goes with the next that are dropped."""
+
     async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
         """Forget files that were uploaded before a time, at most so many, oldest first: their apps and uuids.
 
-        Those of users that were erased go whatever the time.
+        Those that were discarded, and of users that were erased, go whatever the time.
         """
 
     async def files_among(self, uuids: Sequence[str]) -> set[str]:

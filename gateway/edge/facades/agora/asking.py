@@ -155,9 +155,19 @@ class At:
         return [users.get(name) if name else None for name in names]
 
     def _core_name(self, text: str) -> str | None:
-        xid = xid_of(self.app, text)
+        xid = xid_of(self.app, text.lower())
         name = str(xid) if xid else name_of(text)
         return None if name == ADMIN else name
+
+    async def members_named(self, asked: Members, member: str, most: int) -> list[User]:
+        """The users that a list of a body names, made where they may be; whoever is nobody is left out.
+
+        Raises a `Fault` of 400 for more than `most`: each of them may have to be made.
+        """
+        names = asked.strings(member) or []
+        if len(names) > most:
+            raise illegal(member, f"it must name at most {most} users")
+        return [user for user in await self.users_called(names, make=True) if user is not None]
 
     async def named_user(self, asked: Members, member: str) -> User:
         """The user that a member of a body names; 400 where it names none, 404 where there is none."""

@@ -8,7 +8,7 @@ from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
 from gateway.edge.facades.agora.members import Members, read_query
 from gateway.edge.facades.agora.messages import is_id
-from gateway.edge.facades.agora.names import called
+from gateway.edge.facades.agora.names import called, is_admin
 
 _TYPES = ("chat", "groupchat")
 
@@ -44,6 +44,8 @@ async def delete_channel(at: At) -> bytes:
 async def _conversation(at: At, asked: Members, channel: str) -> int:
     """The conversation that a channel is; 0 where there is none, which is as good as deleted."""
     if asked.text("type") == "chat":
+        if is_admin(channel):
+            return at.app.system_xid
         other = await at.user_called(channel)
         return other.xid if other else 0
     xid = int(channel) if is_id(channel) else 0

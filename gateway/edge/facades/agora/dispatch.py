@@ -168,7 +168,9 @@ class Dialect:
         return web.Response(body=told, headers=HEADERS) if isinstance(told, bytes) else told
 
     def _base(self, request: web.Request) -> str:
-        return self._settings.public_url or f"{request.scheme}://{request.host}"
+        # What is no host's name is told like one, for an answer is text.
+        host = request.host.encode("ascii", "replace").decode()
+        return self._settings.public_url or f"{request.scheme}://{host}"
 
 
 def _path(segments: Sequence[str]) -> str:

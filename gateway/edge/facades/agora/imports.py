@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from gateway.core.imports import ImportOrder
-from gateway.domain.model import ROOM, Scope
+from gateway.domain.model import ROOM, Scope, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, config_of
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found, unsendable
+from gateway.edge.facades.agora.fetching import with_files
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.messages import body_of, check_ext, is_id
+from gateway.edge.facades.agora.messages import body_of, check_ext, is_id, sender_of
 
 AHEAD_MS = 60_000
 """How far before our clock an imported message's own time may be."""
@@ -17,23 +18,22 @@ AHEAD_MS = 60_000
 async def import_to_user(at: At) -> bytes:
     """POST /messages/users/import."""
     asked = await _asked(at)
-    sender, target = await at.users_called(
-        [asked.identifier("from") or "", asked.identifier("target") or ""], make=True
-    )
-    if sender is None or target is None:
+    sender = await sender_of(at, asked)
+    target = await at.user_called(asked.identifier("target") or "", make=True)
+    if target is None:
         raise not_found()
-    return await _import(at, asked, Scope.USER, sender.xid, target.xid)
+    return await _import(at, asked, Scope.USER, sender, target.xid)
 
 
 async def import_to_group(at: At) -> bytes:
     """POST /messages/chatgroups/import."""
     asked = await _asked(at)
-    sender = await at.user_called(asked.identifier("from") or "", make=True)
+    sender = await sender_of(at, asked)
     target = asked.identifier("target") or ""
     types = await at.core.groups.types(at.app, [int(target)]) if is_id(target) else {}
-    if sender is None or types.get(int(target) if types else 0, ROOM) == ROOM:
+    if types.get(int(target) if types else 0, ROOM) == ROOM:
         raise not_found()
-    return await _import(at, asked, Scope.GROUP, sender.xid, int(target))
+    return await _import(at, asked, Scope.GROUP, sender, int(target))
 
 
 async def _asked(at: At) -> Members:
@@ -47,7 +47,7 @@ async def _asked(at: At) -> Members:
     body = asked.object("body")
     if body is None or not list(body):
         raise unsendable("message body not allow empty")
-    if asked.value("type") not in TYPES:
+    if asked.choice("type", TYPES) is None:
         raise unsendable("type not allow empty")
     check_ext(asked)
     if asked.flag("need_download") and not at.settings.import_download:
@@ -55,26 +55,28 @@ async def _asked(at: At) -> Members:
     return asked
 
 
-async def _import(at: At, asked: Members, scope: Scope, sender_xid: int, target_xid: int) -> bytes:
+async def _import(at: At, asked: Members, scope: Scope, sender: User | None, target_xid: int) -> bytes:
     now = at.now()
     shown_at = asked.integer("msg_timestamp")
     if shown_at is not None and not 1 <= shown_at <= now + AHEAD_MS:
         raise illegal("msg_timestamp", "it must be ms since 1970, and not lie ahead")
-    body = body_of(at, asked)
-    ext = asked.raw("ext")
-    msg_id = await at.core.messaging.import_one(
-        await at.administrator(),
-        ImportOrder(
-            scope=scope,
-            target=target_xid,
-            from_xid=sender_xid,
-            ctype=body.ctype,
-            content=body.content,
-            attachment=body.attachment,
-            ext=ext.decode() if ext else "",
-            config=config_of(body.type, {}),
-            shown_at=shown_at or 0,
-            settled=asked.flag("is_ack_read"),
-        ),
-    )
+    # Judged before anything is fetched for it, and then as it is kept.
+    body_of(at, asked)
+    async with with_files(at, asked, sender) as ready:
+        body, ext = body_of(at, ready), ready.raw("ext")
+        msg_id = await at.core.messaging.import_one(
+            await at.administrator(),
+            ImportOrder(
+                scope=scope,
+                target=target_xid,
+                from_xid=sender.xid if sender else 0,
+                ctype=body.ctype,
+                content=body.content,
+                attachment=body.attachment,
+                ext=ext.decode() if ext else "",
+                config=config_of(body.type, {}),
+                shown_at=shown_at or 0,
+                settled=ready.flag("is_ack_read"),
+            ),
+        )
     return at.told(data={"msg_id": str(msg_id)}, entities=[])

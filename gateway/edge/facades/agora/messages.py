@@ -11,7 +11,7 @@ from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
 from gateway.edge.facades.agora.faults import TOO_LARGE, Fault, illegal, not_found, unsendable
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.names import ADMIN
+from gateway.edge.facades.agora.names import is_admin
 
 USERS_MAX, GROUPS_MAX, ROOMS_MAX = 600, 3, 10
 IGNORED_MAX = 20
@@ -61,8 +61,7 @@ async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> d
     """Send to groups, or to chatrooms; return the message's id by each that there is."""
     targets = check_send(asked, most)
     body = body_of(at, asked)
-    level = asked.value("chatroom_msg_level")
-    if level is not None and level not in _LEVELS:
+    if asked.has("chatroom_msg_level") and asked.choice("chatroom_msg_level", _LEVELS) is None:
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
     sender = await sender_of(at, asked)
     hidden = await _ignored(at, asked)
@@ -105,7 +104,7 @@ def check_send(asked: Members, most: int) -> Sequence[str]:
 
 def check_type(asked: Members) -> None:
     """Refuse a message without a type that is known, or without a body."""
-    if asked.value("type") not in TYPES:
+    if asked.choice("type", TYPES) is None:
         raise unsendable("param type can't be empty")
     body = asked.object("body")
     if body is None or not list(body):
@@ -134,8 +133,8 @@ def body_of(at: At, asked: Members) -> Body:
 
 async def sender_of(at: At, asked: Members) -> User | None:
     """Who is named as the sender; None: nobody, so that the app's administrator sends. Raises 404 for who is nobody."""
-    name = asked.text("from")
-    if name is None or name == ADMIN:
+    name = asked.identifier("from")
+    if name is None or is_admin(name):
         return None
     user = await at.user_called(name, make=True)
     if user is None:
