@@ -86,8 +86,13 @@ async def one(at: At) -> bytes:
 
 
 async def listed(at: At) -> bytes:
-    """GET /users: a page by rising number; with a `cursor` where there are more."""
+    """GET /users: a page by rising number; with a `cursor` where there are more.
+
+    Raises 400 for a query of older clients: whoever asks for one user must not get others.
+    """
     principal = await at.administrator()
+    if "ql" in at.query:
+        raise illegal("ql", "users are not looked for by a query")
     users, more = await at.core.accounts.after(principal, *at.page())
     told: dict[str, object] = {"entities": await _shapes(at, users), "count": len(users)}
     if more:
