@@ -121,9 +121,11 @@ class Cloud:
         found: Json = (await self.post("/messages/users", asked)).data
         return found
 
-    async def tell(self, road: str, to: object, *, text: str = "hi", **members: object) -> Json:
+    async def tell(
+        self, road: str, to: object, *, text: str = "hi", sender: object = None, **members: object
+    ) -> Json:
         """Send a text by one of the roads; the ids of its messages by target."""
-        asked: Json = {"to": to, "type": "txt", "body": {"msg": text}, **members}
+        asked: Json = {"from": sender, "to": to, "type": "txt", "body": {"msg": text}, **members}
         found: Json = (await self.post(f"/messages/{road}", asked)).data
         return found
 

@@ -1,4 +1,4 @@
-"""What our devices receive of what a backend sends: the eight types by the three roads (agora.md, the table of types)."""
+"""What devices receive of what a backend sends: eight types by three roads (agora.md, the table of types)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_each_type_arrives(cloud: Cloud, road: str) -> None:
 async def test_what_is_only_kept(cloud: Cloud) -> None:
     """Members of a send without an effect here are in the message's config."""
     group = await cloud.group("bob")
-    more = {"need_group_ack": True, "env": {"a": [1]}, "msg_timestamp": 7, "chatroom_msg_level": "low"}
+    more: Json = {"need_group_ack": True, "env": {"a": [1]}, "msg_timestamp": 7, "chatroom_msg_level": "low"}
     await cloud.tell("chatgroups", [group], **more)
     [item] = (await (await cloud.phone("bob")).page(int(group)))["messages"]
     assert json.loads(item["config"]) == {"type": "txt", **more}

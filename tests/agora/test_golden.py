@@ -59,7 +59,7 @@ def fits(told: Any, expected: Any) -> bool:
     return type(told) is type(expected) and bool(told == expected)
 
 
-def filled(told: Any, kept: dict[str, str]) -> Any:
+def filled(told: Any, kept: Json) -> Any:
     """Put what was kept in the place of its names."""
     if isinstance(told, dict):
         return {filled(name, kept): filled(value, kept) for name, value in told.items()}
@@ -67,13 +67,13 @@ def filled(told: Any, kept: dict[str, str]) -> Any:
         return [filled(value, kept) for value in told]
     if not isinstance(told, str):
         return told
-    return re.sub(r"<(\w+)>", lambda found: kept.get(found[1], found[0]), told)
+    return re.sub(r"<(\w+)>", lambda found: str(kept.get(found[1], found[0])), told)
 
 
 @pytest.mark.parametrize("name", STORIES)
 async def test_story(cloud: Cloud, name: str) -> None:
     """Each step is answered exactly as told."""
-    kept = {"base": f"{cloud.node.url}/{ORG}/{APP}"}
+    kept: Json = {"base": f"{cloud.node.url}/{ORG}/{APP}"}
     for number, step in enumerate(story(name)):
         body = step["text"].encode() if "text" in step else filled(step.get("body"), kept)
         answer = await cloud.call(step["verb"], filled(step["path"], kept), body, headers=step.get("headers"))
@@ -97,9 +97,9 @@ async def test_files(cloud: Cloud) -> None:
     async with cloud.node.http.post(url, data=form, headers=headers) as response:
         told = Answer(response.status, response.headers, await response.read()).told
     around = {
-        **{"action": "post", "application": "$uuid", "path": "/chatfiles", "uri": url, "timestamp": "$ms"},
-        **{"duration": "$count", "organization": ORG, "applicationName": APP},
-    }
+        "action": "post", "application": "$uuid", "path": "/chatfiles", "uri": url, "timestamp": "$ms",
+        "duration": "$count", "organization": ORG, "applicationName": APP,
+    }  # fmt: skip
     entity = {"uuid": "$uuid", "type": "chatfile", "share-secret": "$text"}
     assert fits(told, {**around, "entities": [entity]}), told
     [kept] = told["entities"]

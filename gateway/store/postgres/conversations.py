@@ -52,8 +52,9 @@ ORDER BY m.msg_id DESC
 """
 _UNHIDDEN = f"""(flags & {HIDING} = 0
     OR (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = $1 LIMIT 1) IS NULL)"""
-# A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
-# receiver and with its sender, and has its status as between users.
+# A stay is around a message when its own seqs enclose the message's; none delivers what was imported, which has the
+# seq 0. What went to some members only is found with its receiver and with its sender, and has its status as between
+# users.
 _IN_GROUP = f"""
 SELECT a.*, m.* FROM %s AS a
 LEFT JOIN LATERAL (
@@ -65,9 +66,7 @@ LEFT JOIN LATERAL (
                  WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
         WHEN m.sender = $1 THEN
             CASE WHEN {others_reach("read", "$2", "m.msg_id", place_of("m"), "$1")} THEN 2
-                 WHEN m.seq > 0 AND {
-    others_reach("delivered", "$2", "m.seq", at_seq("m.seq"), "$1")
-} THEN 1 ELSE 0 END
+                 WHEN {others_reach("delivered", "$2", "m.seq", at_seq("m.seq"), "$1")} THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= a.read THEN 2 WHEN m.seq BETWEEN 1 AND a.delivered THEN 1 ELSE 0 END END,
         {MESSAGE}
     FROM {

@@ -64,7 +64,7 @@ async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> d
     if asked.has("chatroom_msg_level") and asked.choice("chatroom_msg_level", _LEVELS) is None:
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
     sender = await sender_of(at, asked)
-    hidden = await _ignored(at, asked)
+    hidden = () if rooms else await _ignored(at, asked)
     ids = [int(text) for text in targets if is_id(text)]
     types = await at.core.groups.types(at.app, ids)
     named = {xid: str(xid) for xid in ids if xid in types and (types[xid] == ROOM) == rooms}
@@ -154,6 +154,7 @@ def order_of(
     """What a send asks of the core: nothing is judged but that its parties are there (vendors.md §3.4, existence)."""
     ext = asked.raw("ext")
     kept = {name: asked.value(name) for name in _KEPT if asked.has(name)}
+    online_only = asked.value("routetype") == "ROUTE_ONLINE"
     return Order(
         scope=scope,
         targets=targets,
@@ -164,11 +165,12 @@ def order_of(
         config=config_of(body.type, kept),
         from_xid=sender.xid if sender else at.app.system_xid,
         transaction_id=_transaction_id(at),
-        online_only=asked.value("routetype") == "ROUTE_ONLINE",
+        online_only=online_only,
         unjudged=True,
         partial=True,
         copied=asked.flag("sync_device") and sender is not None,
-        hide_from=hidden,
+        # What is on no page of history need not be hidden there.
+        hide_from=() if online_only else hidden,
     )
 
 
