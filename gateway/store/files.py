@@ -11,6 +11,9 @@ COLUMNS = """uuid, app, name, type, size, secret_digest, restricted, thumb_width
     thumb_size"""
 """Of a `File`, in the order that `file_of` reads and `row_of` writes."""
 
+FILES = "SELECT app, uuid, size FROM file WHERE at > 0 ORDER BY uuid"
+"""The files that there are bytes of; those of users that were erased may have lost theirs."""
+
 FILE_LAWS: tuple[str, ...] = (
     f"""
     SELECT 'file ' || f.uuid || CASE

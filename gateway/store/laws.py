@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gateway.domain.drafts import JobKind
 from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
+from gateway.store.hours import HOUR_MS
 from gateway.store.rows import GONE, HIDING, IMPORTED, SETTLED
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
@@ -94,6 +95,11 @@ COMMON_LAWS: tuple[str, ...] = (
     WHERE NOT coalesce(s.app = t.app AND s.kind = {_USER}
         AND (m.peer = CASE t.kind WHEN {_USER} THEN m.sender ELSE 0 END OR t.kind = {_USER} AND EXISTS (
             SELECT 1 FROM timeline AS p WHERE p.id = m.peer AND p.kind = {_GROUP} AND p.app = t.app)), false)
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || ' does not lie where those of its hour do' FROM message AS m
+    LEFT JOIN hour AS h ON h.hour = m.at / {HOUR_MS}
+    WHERE m.seq > 0 AND NOT coalesce(m.msg_id BETWEEN h.first AND h.last, false)
     """,
     f"""
     SELECT 'message ' || m.msg_id || CASE

@@ -153,6 +153,12 @@ class TestUpload:
         assert (told["name"], told["type"], told["size"]) == ("Übung.pdf", "application/pdf", 200_000)
         assert (await server.get(told["uuid"]))[2] == DATA
 
+    async def test_a_part_that_calls_itself_a_form(self, server: Server) -> None:
+        """As of ease-restapi: it has no boundary, so that it holds bytes."""
+        _, told = await server.upload(a_part(more="Content-Type: multipart/form-data\r\n"))
+        assert (told["type"], told["size"]) == ("application/octet-stream", 200_000)
+        assert (await server.get(told["uuid"]))[2] == DATA
+
     @pytest.mark.parametrize("before", [True, False])
     async def test_other_parts(self, server: Server, before: bool) -> None:
         """Before the file or behind it."""

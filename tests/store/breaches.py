@@ -231,6 +231,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "INSERT INTO body VALUES(77,0,0,'','','','')",
         "text 77 counts 0 messages, and 0 have it",
     ),
+    "a message outside its hour": (
+        "UPDATE message SET at = at + 3600000 WHERE msg_id = 4",
+        "message 4 does not lie where those of its hour do",
+    ),
     "missing body": (
         "DELETE FROM body WHERE id = 3",
         "message 4 names text 3, which does not exist",
@@ -299,7 +303,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         """
         DELETE FROM stay WHERE grp = 6; UPDATE grp SET type = 2 WHERE id = 6;
         UPDATE timeline SET floor = 1, last = 10 WHERE id = 6; DELETE FROM entry WHERE t = 6 AND seq = 1;
-        INSERT INTO message VALUES (10, 6, 0, 4, 0, 1, 0, 2, 1, NULL, 0, 0, 0);
+        INSERT INTO message VALUES (10, 6, 0, 4, 0, 1, 0, 2, 1700000000000, NULL, 0, 0, 0);
         UPDATE meta SET next_msg_id = 11; UPDATE app SET stored_bytes = stored_bytes + 300
         """,
         "message 10 lies at seq 1 of the chatroom 1000000000002, not above its floor 1",

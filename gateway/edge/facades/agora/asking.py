@@ -18,6 +18,7 @@ from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
 from gateway.edge.facades.agora.members import Members, read_members
 from gateway.edge.facades.agora.names import ADMIN, called_by, name_of, xid_of
+from gateway.edge.facades.agora.rates import Rate, Rates
 from gateway.edge.facades.agora.settings import Settings
 
 ALIAS = "agora"
@@ -43,6 +44,7 @@ class At:
         core: Core,
         limits: Limits,
         settings: Settings,
+        rates: Rates,
         request: web.Request,
         *,
         tenant: Tenant,
@@ -54,6 +56,7 @@ class At:
         self.core = core
         self.limits = limits
         self.settings = settings
+        self._rates = rates
         self.request = request
         self.app: App = tenant.app
         self._system = tenant.system
@@ -139,6 +142,11 @@ class At:
             raise Problem(Kind.TOKEN_ILLEGAL, NOBODY)
         return told, told.good_until(access_token.APP) or told.good_until(access_token.USER)
 
+    def spend(self, rate: Rate, count: int = 1) -> None:
+        """Count what the call asks for; raises `RATE_LIMITED` where the vendor's rates hold and it is too much."""
+        if self.settings.vendor_rates:
+            self._rates.spend(self.app.id, rate, count, self.now())
+
     # -- whom it names ----------------------------------------------------------------------------------
 
     async def user_called(self, text: str, *, make: bool = False) -> User | None:
@@ -158,6 +166,16 @@ class At:
         xid = xid_of(self.app, text.lower())
         name = str(xid) if xid else name_of(text)
         return None if name == ADMIN else name
+
+    async def members_named(self, asked: Members, member: str, most: int) -> list[User]:
+        """The users that a list of a body names, made where they may be; whoever is nobody is left out.
+
+        Raises a `Fault` of 400 for more than `most`: each of them may have to be made.
+        """
+        names = asked.strings(member) or []
+        if len(names) > most:
+            raise illegal(member, f"it must name at most {most} users")
+        return [user for user in await self.users_called(names, make=True) if user is not None]
 
     async def named_user(self, asked: Members, member: str) -> User:
         """The user that a member of a body names; 400 where it names none, 404 where there is none."""

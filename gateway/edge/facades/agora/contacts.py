@@ -16,6 +16,9 @@ from gateway.edge.facades.agora.shapes import user_shape
 METADATA_TARGETS_MAX = 100
 """Users of one POST /metadata/user/get."""
 
+BLOCKED_MAX = 60
+"""Users of one POST /users/{username}/blocks/users."""
+
 _FORM = "application/x-www-form-urlencoded"
 
 Listing = Callable[[Principal, str], Awaitable[tuple[list[int], str]]]
@@ -63,10 +66,10 @@ async def blocks(at: At) -> bytes:
 async def block(at: At) -> bytes:
     """POST /users/{username}/blocks/users `{usernames}`: who is nobody is left out."""
     acting, _ = await _owner(at)
-    names = (await at.members()).strings("usernames")
-    if not names:
+    asked = await at.members()
+    if not asked.strings("usernames"):
         raise illegal("usernames", "it must name users")
-    found = [user for user in await at.users_called(names, make=True) if user is not None]
+    found = await at.members_named(asked, "usernames", BLOCKED_MAX)
     for user in found:
         await at.core.roster.block(acting, user.xid)
     return at.told(data=[called(at.app, user) for user in found])

@@ -56,8 +56,7 @@ async def create(at: At) -> bytes:
     told = settings_of(asked)
     if not told.name:
         raise illegal("groupname", "it is required")
-    names = asked.strings("members") or []
-    members = [user.xid for user in await at.users_called(names, make=True) if user is not None]
+    members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     kind = PUBLIC if asked.flag("public", default=True) else PRIVATE
     group, _ = await at.core.groups.create(
         acting(principal, owner),
@@ -65,7 +64,7 @@ async def create(at: At) -> bytes:
         description=told.description or "",
         avatar="",
         kind=kind,
-        members=members,
+        members=[user.xid for user in members],
         settings=msgspec.structs.replace(told, name=None, description=None),
     )
     return at.told(data={"groupid": str(group.xid)})

@@ -7,6 +7,7 @@ from gateway.domain.model import ROOM, Scope, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, config_of
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found, unsendable
+from gateway.edge.facades.agora.fetching import with_files
 from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.messages import body_of, check_ext, is_id, sender_of
 
@@ -59,21 +60,23 @@ async def _import(at: At, asked: Members, scope: Scope, sender: User | None, tar
     shown_at = asked.integer("msg_timestamp")
     if shown_at is not None and not 1 <= shown_at <= now + AHEAD_MS:
         raise illegal("msg_timestamp", "it must be ms since 1970, and not lie ahead")
-    body = body_of(at, asked)
-    ext = asked.raw("ext")
-    msg_id = await at.core.messaging.import_one(
-        await at.administrator(),
-        ImportOrder(
-            scope=scope,
-            target=target_xid,
-            from_xid=sender.xid if sender else 0,
-            ctype=body.ctype,
-            content=body.content,
-            attachment=body.attachment,
-            ext=ext.decode() if ext else "",
-            config=config_of(body.type, {}),
-            shown_at=shown_at or 0,
-            settled=asked.flag("is_ack_read"),
-        ),
-    )
+    # Judged before anything is fetched for it, and then as it is kept.
+    body_of(at, asked)
+    async with with_files(at, asked, sender) as ready:
+        body, ext = body_of(at, ready), ready.raw("ext")
+        msg_id = await at.core.messaging.import_one(
+            await at.administrator(),
+            ImportOrder(
+                scope=scope,
+                target=target_xid,
+                from_xid=sender.xid if sender else 0,
+                ctype=body.ctype,
+                content=body.content,
+                attachment=body.attachment,
+                ext=ext.decode() if ext else "",
+                config=config_of(body.type, {}),
+                shown_at=shown_at or 0,
+                settled=ready.flag("is_ack_read"),
+            ),
+        )
     return at.told(data={"msg_id": str(msg_id)}, entities=[])

@@ -55,6 +55,10 @@ class Members:
         """The object as JSON, without one member."""
         return msgspec.Raw(_encode({other: raw for other, raw in self._raw.items() if other != name}))
 
+    def replaced(self, name: str, raw: bytes) -> Members:
+        """The same members, one of them with another value."""
+        return Members({**self._raw, name: msgspec.Raw(raw)})
+
     def value(self, name: str) -> object:
         """A member whatever it is; None where it is absent."""
         raw = self.raw(name)

@@ -60,7 +60,7 @@ async def create(at: At) -> bytes:
     if not name:
         raise illegal("name", "it is required")
     told = settings_of(asked)
-    members = [user for user in await at.users_called(asked.strings("members") or [], make=True) if user]
+    members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     group, _ = await at.core.groups.create(
         acting(principal, owner),
         name=name,
