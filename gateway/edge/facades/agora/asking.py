@@ -136,7 +136,7 @@ class At:
         """
         told = access_token.read(token)
         certificates = (
-            await self.core.directory.credential(self.app, CERTIFICATE, told.app_id) if told else []
+            await self.core.directory.credential(self.app, CERTIFICATE, told.app_id.lower()) if told else []
         )
         if told is None or not any(told.signed_by(certificate) for certificate in certificates):
             raise Problem(Kind.TOKEN_ILLEGAL, NOBODY)
