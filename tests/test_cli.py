@@ -326,6 +326,14 @@ def test_an_agora_backend_finds_its_app(data: Path) -> None:
     assert pairs[1][0] in dropped.stdout
 
 
+def test_no_agora_backend_is_called_as_native_paths_begin(data: Path) -> None:
+    """It would never be reached."""
+    assert gateway("app", "create", "chat", "--data", data).returncode == 0
+    told = sentence(gateway("app", "agora", "chat", "--name", "message/chat", "--data", data), 2)
+    assert "native dialect" in told
+    assert "none" in gateway("app", "agora", "chat", "--data", data).stdout
+
+
 def test_secrets_of_ones_own_come_by_the_environment(data: Path) -> None:
     """A client's, and the certificate of an App ID; neither is shown, and without one nothing is done."""
     assert gateway("app", "create", "moved", "--data", data).returncode == 0

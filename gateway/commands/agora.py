@@ -49,6 +49,7 @@ def app_agora(
     if name:
         if not _NAME.fullmatch(name):
             raise Stop("--name must be ORG_NAME/APP_NAME, of letters, digits and _.-")
+        _refuse_native(name.partition("/")[0])
         carry_out(loaded, Ask(verb="call", app=app_id, dialect=NAMES, name=name))
     if drop:
         dialect, known = _kind(loaded, app_id, drop)
@@ -65,6 +66,13 @@ def app_agora(
         print(f"client id      {told['name']}\nclient secret  {told['secret']}")
         return
     _show(loaded, app_id)
+
+
+def _refuse_native(org_name: str) -> None:
+    from gateway.edge.facades.native.routes import ROOTS
+
+    if org_name in ROOTS:
+        raise Stop(f"--name cannot begin with {org_name}/: calls of that path are the native dialect's")
 
 
 def _kind(config: Config, app_id: str, name: str) -> tuple[str, str]:
