@@ -326,12 +326,16 @@ def test_an_agora_backend_finds_its_app(data: Path) -> None:
     assert pairs[1][0] in dropped.stdout
 
 
-def test_no_agora_backend_is_called_as_native_paths_begin(data: Path) -> None:
-    """It would never be reached."""
-    assert gateway("app", "create", "chat", "--data", data).returncode == 0
-    told = sentence(gateway("app", "agora", "chat", "--name", "message/chat", "--data", data), 2)
-    assert "native dialect" in told
-    assert "none" in gateway("app", "agora", "chat", "--data", data).stdout
+def test_no_agora_backend_is_told_a_name_whose_paths_are_not_the_dialects(data: Path) -> None:
+    """Where the native dialect is, and what clients make shorter, nobody would ever find the app."""
+    assert gateway("app", "create", "hidden", "--data", data).returncode == 0
+    for name, why in (
+        ("message/app", "under /message/"),
+        ("org/..", "ORG_NAME/APP_NAME"),
+        ("org", "ORG_NAME/APP_NAME"),
+    ):
+        assert why in sentence(gateway("app", "agora", "hidden", "--name", name, "--data", data), 2)
+    assert "none" in gateway("app", "agora", "hidden", "--data", data).stdout
 
 
 def test_secrets_of_ones_own_come_by_the_environment(data: Path) -> None:

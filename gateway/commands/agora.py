@@ -16,7 +16,8 @@ from gateway.core.operator import Ask
 NAMES, CERTIFICATES = "agora", "agora-certificate"
 """The words under which the core keeps names and client ids, and the certificates of Agora's App IDs."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+")
+# Of dots alone no segment of a path may be: clients take it away before they send.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _HEX = re.compile(r"[0-9a-f]{32}")
 _VARIABLE = "GATEWAY_SECRET"
 
@@ -47,9 +48,7 @@ def app_agora(
         raise Stop("give --client-id and --certificate-of one after the other: each wants a secret")
     loaded = configured(config, data)
     if name:
-        if not _NAME.fullmatch(name):
-            raise Stop("--name must be ORG_NAME/APP_NAME, of letters, digits and _.-")
-        _refuse_native(name.partition("/")[0])
+        _check_name(name)
         carry_out(loaded, Ask(verb="call", app=app_id, dialect=NAMES, name=name))
     if drop:
         dialect, known = _kind(loaded, app_id, drop)
@@ -68,11 +67,15 @@ def app_agora(
     _show(loaded, app_id)
 
 
-def _refuse_native(org_name: str) -> None:
+def _check_name(name: str) -> None:
+    """Refuse what no path of a call could begin with and reach the dialect."""
     from gateway.edge.facades.native.routes import ROOTS
 
-    if org_name in ROOTS:
-        raise Stop(f"--name cannot begin with {org_name}/: calls of that path are the native dialect's")
+    if not _NAME.fullmatch(name):
+        raise Stop("--name must be ORG_NAME/APP_NAME, of letters, digits and _.-")
+    org = name.partition("/")[0]
+    if org in ROOTS:
+        raise Stop(f"--name: paths under /{org}/ are the native dialect's, take another ORG_NAME")
 
 
 def _kind(config: Config, app_id: str, name: str) -> tuple[str, str]:

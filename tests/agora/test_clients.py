@@ -36,7 +36,6 @@ EASEMOB_FAILS = {
     "Message Test Send through message Should return OK": (
         "sends a txt without `msg`, in the name of a list; its own documentation has type cmd and a string"
     ),
-    "User Test Get user offline msg count Should return OK": "offline_msg_count is not served yet",
 }
 EASEMOB_HANGS = "Get user offline msg status"
 EASEMOB_HANGING = {
@@ -63,7 +62,6 @@ EASE_FAILS = {
     "select_users: by a query": "users are not looked for by a query language; it says so",
     "export_chat_message": _NO_QUERIES,
     "export_chat_message: by a query": f"encodes a text as if it were bytes; {_NO_QUERIES}",
-    "offline_msg_count": "offline_msg_count is not served yet",
 }
 
 

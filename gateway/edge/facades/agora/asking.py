@@ -18,6 +18,7 @@ from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
 from gateway.edge.facades.agora.members import Members, read_members
 from gateway.edge.facades.agora.names import ADMIN, called_by, name_of, xid_of
+from gateway.edge.facades.agora.rates import Rate, Rates
 from gateway.edge.facades.agora.settings import Settings
 
 ALIAS = "agora"
@@ -43,6 +44,7 @@ class At:
         core: Core,
         limits: Limits,
         settings: Settings,
+        rates: Rates,
         request: web.Request,
         *,
         tenant: Tenant,
@@ -54,6 +56,7 @@ class At:
         self.core = core
         self.limits = limits
         self.settings = settings
+        self._rates = rates
         self.request = request
         self.app: App = tenant.app
         self._system = tenant.system
@@ -133,11 +136,16 @@ class At:
         """
         told = access_token.read(token)
         certificates = (
-            await self.core.directory.credential(self.app, CERTIFICATE, told.app_id) if told else []
+            await self.core.directory.credential(self.app, CERTIFICATE, told.app_id.lower()) if told else []
         )
         if told is None or not any(told.signed_by(certificate) for certificate in certificates):
             raise Problem(Kind.TOKEN_ILLEGAL, NOBODY)
         return told, told.good_until(access_token.APP) or told.good_until(access_token.USER)
+
+    def spend(self, rate: Rate, count: int = 1) -> None:
+        """Count what the call asks for; raises `RATE_LIMITED` where the vendor's rates hold and it is too much."""
+        if self.settings.vendor_rates:
+            self._rates.spend(self.app.id, rate, count, self.now())
 
     # -- whom it names ----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_fou
 from gateway.edge.facades.agora.members import Members, read_query
 from gateway.edge.facades.agora.messages import is_id
 from gateway.edge.facades.agora.names import called, is_admin
+from gateway.edge.facades.agora.rates import Rate
 
 _TYPES = ("chat", "groupchat")
 
@@ -24,6 +25,7 @@ async def delete_channel(at: At) -> bytes:
     if kind not in _TYPES:
         raise illegal("type", f"it must be {' or '.join(_TYPES)}")
     roam = asked.flag("delete_roam")
+    at.spend(Rate.CHANNELS)
     user = await at.user_called(at.given[0])
     if user is None:
         raise not_found()

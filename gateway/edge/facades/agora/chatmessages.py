@@ -19,6 +19,7 @@ from gateway.edge.download import send_chunks
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import BAD_REQUEST, FORBIDDEN, NOT_FOUND, Fault
 from gateway.edge.facades.agora.history_lines import files_in, line_of
+from gateway.edge.facades.agora.rates import Rate
 
 READY_MS = 60_000
 """How long after its end an hour may be asked for: whatever was sent in it is committed by then."""
@@ -44,6 +45,7 @@ async def history(at: At) -> web.StreamResponse | bytes:
         return await _file(at, hour.removesuffix(_FILE))
     await at.administrator()
     from_ms = _from_ms(at, hour)
+    at.spend(Rate.HISTORY_FILES)
     if at.now() < from_ms + _HOUR_MS + READY_MS or not await at.core.records.any(
         at.app, from_ms, from_ms + _HOUR_MS
     ):

@@ -29,6 +29,7 @@ from gateway.edge.facades.agora.faults import (
     not_found,
 )
 from gateway.edge.facades.agora.names import app_uuid
+from gateway.edge.facades.agora.rates import Rates
 from gateway.edge.facades.agora.settings import Settings
 from gateway.edge.facades.native.routes import ROOTS
 
@@ -88,6 +89,7 @@ class Dialect:
         self._core = core
         self._limits = limits
         self._settings = settings
+        self._rates = Rates()
         self._switch = switch
         self._routes = Routes(routes)
         self._now = clock_ms
@@ -157,6 +159,7 @@ class Dialect:
             self._core,
             self._limits,
             self._settings,
+            self._rates,
             request,
             tenant=tenant,
             around=around,

@@ -12,6 +12,7 @@ from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
 from gateway.edge.facades.agora.faults import TOO_LARGE, Fault, illegal, not_found, unsendable
 from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.names import is_admin
+from gateway.edge.facades.agora.rates import Rate
 
 USERS_MAX, GROUPS_MAX, ROOMS_MAX = 600, 3, 10
 IGNORED_MAX = 20
@@ -54,7 +55,7 @@ async def send_to_users(at: At, asked: Members) -> dict[str, str]:
         if user is not None and user.xid != at.app.system_xid:
             named.setdefault(user.xid, text)
     order = order_of(at, asked, Scope.USER, tuple(named), body, sender)
-    return await _send(at, order, named)
+    return await _send(at, order, named, Rate.USER_MESSAGES)
 
 
 async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> dict[str, str]:
@@ -69,7 +70,7 @@ async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> d
     types = await at.core.groups.types(at.app, ids)
     named = {xid: str(xid) for xid in ids if xid in types and (types[xid] == ROOM) == rooms}
     order = order_of(at, asked, Scope.GROUP, tuple(named), body, sender, hidden)
-    return await _send(at, order, named)
+    return await _send(at, order, named, Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES)
 
 
 async def _ignored(at: At, asked: Members) -> tuple[int, ...]:
@@ -80,10 +81,11 @@ async def _ignored(at: At, asked: Members) -> tuple[int, ...]:
     return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
 
 
-async def _send(at: At, order: Order, named: dict[int, str]) -> dict[str, str]:
+async def _send(at: At, order: Order, named: dict[int, str], rate: Rate) -> dict[str, str]:
     """Send to whom there is, and tell per target as it was named; nobody there: 404."""
     if not named:
         raise not_found()
+    at.spend(rate, len(named))
     placed = await at.core.messaging.send_each(await at.administrator(), order)
     return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
 
