@@ -104,6 +104,18 @@ class TestFile:
         ]
         assert [(line["from"], line["to"]) for line in told] == [("118", "120")] * 2
 
+    async def test_nobody_spoils_an_hour(self, cloud: Cloud) -> None:
+        """What a user of another dialect nests, however deep, is left out of its line at most."""
+        admin = await cloud.node.admin()
+        depths = (*range(900, 1_000, 3), 5_000)
+        for depth in depths:
+            attachment = '{"a":' + "[" * depth + "]" * depth + "}"
+            await admin.send(120, "", content_type=1, attachment=attachment, ext=attachment, from_user_id=118)
+        await cloud.send("bob")
+        told = await lines(cloud)
+        assert len(told) == len(depths) + 1
+        assert told[-2]["payload"]["bodies"] == [{"type": "img"}]
+
     async def test_what_is_not_in_it(self, cloud: Cloud) -> None:
         """The recalled, also after the link was told; what was online only, imported, or sent to a chatroom."""
         kept = (await cloud.send("bob", sender="ann"))["bob"]
