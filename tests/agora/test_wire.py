@@ -121,6 +121,8 @@ class TestPaths:
             ),
             *(
                 "/messages/users%00",
+                "/messages/users%0A",
+                "/a%0Ab/users",
                 "/messages/%ff",
                 "/messages/users/x",
                 "/",
