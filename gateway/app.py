@@ -36,6 +36,7 @@ from gateway.core.operator import Operator
 from gateway.core.pacing import Pacing
 from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
+from gateway.core.records import Records
 from gateway.core.retention import Retention
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
@@ -59,6 +60,7 @@ from gateway.edge.port import Port
 from gateway.edge.server import build_app
 from gateway.edge.socket import SocketRoad
 from gateway.listening import BACKLOG, bind, listen, url_of
+from gateway.outlet.fetch import PublicFetcher
 from gateway.store.base import Store
 from gateway.stores import open_store
 from gateway.wire.close import Close
@@ -115,7 +117,9 @@ class Gateway:
         self.jobs = Jobs(store, self.writer, pacing, limits, now_ms)
         self._erasing = Erasing(store, self.jobs, self.directory, self.presence, now_ms)
         files_days = config.files.days or config.retention.days
-        self._files = Files(store, blobs, Thumbnails(limits), limits, now_ms, days=files_days)
+        self._files = Files(
+            store, blobs, Thumbnails(limits), PublicFetcher(limits), limits, now_ms, days=files_days
+        )
         self.core = Core(
             accounts=Accounts(store, self.directory, self.presence, limits, now_ms),
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
@@ -124,6 +128,7 @@ class Gateway:
             rooms=rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms, known),
+            records=Records(store, limits),
             receipts=self.receipts,
             signals=Signals(messaging, notes),
             erasing=self._erasing,
@@ -236,6 +241,7 @@ class Gateway:
             config.limits,
             Settings(
                 public_url=config.edge.public_url,
+                retention_days=config.retention.days,
                 **{name: getattr(config.agora, name) for name in config.agora.__struct_fields__},
             ),
             self._answering.switch,

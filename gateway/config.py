@@ -227,8 +227,8 @@ _GIB = 1 << 30
 _COUNT_MAX = 10_000_000
 # Above these the process would fail in ways that no limit explains: a stack too deep, a thread too many.
 _TIGHT = {"json_depth_max": 200, "readers": 64}
-# A picture has more pixels than there are of anything else.
-_WIDE = {"thumbnail_pixels_max": 1_000_000_000}
+# Pixels and bytes a second, of which there are more than of anything that is counted.
+_WIDE = {"thumbnail_pixels_max": 1_000_000_000, "upload_bytes_per_s_max": 10_000_000_000}
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -331,7 +331,7 @@ def _kind(section: str, key: str) -> Any:  # noqa: ANN401 - an annotation has no
     if section != "limits":
         fields = msgspec.structs.fields(_SECTIONS[section])
         return next(field.type for field in fields if field.name == key)
-    if key.endswith("_bytes_max"):
+    if "_bytes_" in key:
         greatest = _GIB
     elif key.endswith("_ms"):
         greatest = _DAY_MS

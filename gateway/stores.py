@@ -33,6 +33,17 @@ def check_store(config: Config) -> list[str]:
     return check_sqlite(Path(config.server.data))
 
 
+def list_files(config: Config) -> list[tuple[int, str, int]]:
+    """List the files that the store knows: app, uuid and size. Raises `StoreError` where that cannot be read."""
+    if config.store.url:
+        from gateway.store.postgres.check import list_files as list_postgres
+
+        return list_postgres(config.store.url)
+    from gateway.store.sqlite.check import list_files as list_sqlite
+
+    return list_sqlite(Path(config.server.data))
+
+
 def export_lines(config: Config, app: str, user: str) -> Iterator[str]:
     """Every line about an app, or about a user of it, as of one moment. Raises `ExportError`."""
     if config.store.url:

@@ -326,6 +326,18 @@ def test_an_agora_backend_finds_its_app(data: Path) -> None:
     assert pairs[1][0] in dropped.stdout
 
 
+def test_no_agora_backend_is_told_a_name_whose_paths_are_not_the_dialects(data: Path) -> None:
+    """Where the native dialect is, and what clients make shorter, nobody would ever find the app."""
+    assert gateway("app", "create", "hidden", "--data", data).returncode == 0
+    for name, why in (
+        ("message/app", "under /message/"),
+        ("org/..", "ORG_NAME/APP_NAME"),
+        ("org", "ORG_NAME/APP_NAME"),
+    ):
+        assert why in sentence(gateway("app", "agora", "hidden", "--name", name, "--data", data), 2)
+    assert "none" in gateway("app", "agora", "hidden", "--data", data).stdout
+
+
 def test_secrets_of_ones_own_come_by_the_environment(data: Path) -> None:
     """A client's, and the certificate of an App ID; neither is shown, and without one nothing is done."""
     assert gateway("app", "create", "moved", "--data", data).returncode == 0

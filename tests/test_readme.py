@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 from gateway.edge.facades.native.envelope import CODES
 from gateway.edge.facades.native.routes import ROUTES
-from tests.servers import Program, ServerProcess, eventually
+from tests.servers import COMMAND, Program, ServerProcess, eventually
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 
@@ -34,6 +39,27 @@ def test_the_python_client_hears_and_acks(tmp_path: Path) -> None:
 def _statuses(server: ServerProcess, bob: int) -> list[str]:
     _, page = server.get(f"/message/conversation?opposite_id={bob}", server.token("alice"))
     return [item["status"] for item in page["data"]["messages"]]
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+def test_a_backend_moves_from_agora_chat(tmp_path: Path) -> None:
+    """The lines of the README bring an app, its users, history, a message and a file."""
+    told = README.partition("\n## Moving from Agora Chat / Easemob\n")[2]
+    block = re.search(r"```sh\n(.*?)```", told, re.DOTALL)
+    assert block is not None
+    with ServerProcess(tmp_path / "data") as server:
+        lines = block[1].replace("http://127.0.0.1:8080", server.url)
+        lines = lines.replace(".venv/bin/gateway", shlex.join(COMMAND))
+        env = {"GATEWAY_SERVER_DATA": str(tmp_path / "data")}
+        with Program("sh", "-euc", lines, env=env) as shell:
+            assert shell.wait() == 0, shell.lines
+        answers = [json.loads(line) for line in shell.lines if line.startswith("{")]
+    users, imported, sent, file, waiting = answers
+    assert [user["username"] for user in users["entities"]] == ["ann", "ben"]
+    assert imported["data"]["msg_id"]
+    assert sent["data"].keys() == {"ben"}
+    assert file["entities"][0]["share-secret"]
+    assert waiting["data"] == {"ben": 1}
 
 
 def test_every_call_stands_in_the_readme() -> None:

@@ -16,7 +16,8 @@ from gateway.core.operator import Ask
 NAMES, CERTIFICATES = "agora", "agora-certificate"
 """The words under which the core keeps names and client ids, and the certificates of Agora's App IDs."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+")
+# Of dots alone no segment of a path may be: clients take it away before they send.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _HEX = re.compile(r"[0-9a-f]{32}")
 _VARIABLE = "GATEWAY_SECRET"
 
@@ -47,8 +48,7 @@ def app_agora(
         raise Stop("give --client-id and --certificate-of one after the other: each wants a secret")
     loaded = configured(config, data)
     if name:
-        if not _NAME.fullmatch(name):
-            raise Stop("--name must be ORG_NAME/APP_NAME, of letters, digits and _.-")
+        _check_name(name)
         carry_out(loaded, Ask(verb="call", app=app_id, dialect=NAMES, name=name))
     if drop:
         dialect, known = _kind(loaded, app_id, drop)
@@ -65,6 +65,17 @@ def app_agora(
         print(f"client id      {told['name']}\nclient secret  {told['secret']}")
         return
     _show(loaded, app_id)
+
+
+def _check_name(name: str) -> None:
+    """Refuse what no path of a call could begin with and reach the dialect."""
+    from gateway.edge.facades.native.routes import ROOTS
+
+    if not _NAME.fullmatch(name):
+        raise Stop("--name must be ORG_NAME/APP_NAME, of letters, digits and _.-")
+    org = name.partition("/")[0]
+    if org in ROOTS:
+        raise Stop(f"--name: paths under /{org}/ are the native dialect's, take another ORG_NAME")
 
 
 def _kind(config: Config, app_id: str, name: str) -> tuple[str, str]:

@@ -63,10 +63,13 @@ def _time(ms: int) -> str:
 
 
 def check(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Verify the laws of the store. It only reads, beside a running gateway or without one."""
+    """Verify the laws of the store, and look for the bytes of files. It only reads, beside a gateway or without one."""
+    from gateway.blobstores import check_files
     from gateway.stores import check_store
 
-    broken = check_store(configured(config, data))
+    loaded = configured(config, data)
+    # Of a store that cannot be read nothing more is asked.
+    broken = check_store(loaded) or check_files(loaded)
     for sentence in broken:
         print(sentence)
     if broken:

@@ -34,10 +34,11 @@ class Accounts:
         self._limits = limits
         self._now = clock_ms
 
-    async def make(self, app: App, accounts: Sequence[Account]) -> list[User]:
+    async def make(self, app: App, accounts: Sequence[Account], *, claim: bool) -> list[User]:
         """Make users of names, passwords and nicknames, all or none.
 
-        A name of digits is the id of its user. Who is there by having been named only is taken for the one made.
+        A name of digits is the id of its user. With `claim`, which is for the app's backend, who is there by having
+        been named only is taken for the one made: anybody else would come by what is another's.
 
         Raises:
             Problem: `USER_EXISTS`, whose sentence is the name; `BAD_PARAMETER` for a password that may not be;
@@ -45,6 +46,8 @@ class Accounts:
         """
         for account in accounts:
             self._directory.check_password(account.password, "password")
+        # Looked for before the costly part; the store has the last word.
+        await self._refuse_taken(app, [account.name for account in accounts], claim=claim)
         # One password at a time is worked on, so that who logs in meanwhile waits for one of them and not for all.
         made = [
             msgspec.structs.replace(
@@ -52,12 +55,19 @@ class Accounts:
             )
             for account in accounts
         ]
-        done = await self._store.enroll(app.id, made, self._now())
+        done = await self._store.enroll(app.id, made, self._now(), claim=claim)
         if isinstance(done, str):
             raise Problem(Kind.USER_EXISTS, done)
         for user in done:
             self._directory.known.user_changed(app, user.xid)
         return done
+
+    async def _refuse_taken(self, app: App, names: Sequence[str], *, claim: bool) -> None:
+        """Raise `USER_EXISTS` for a name that is another's, or that is named twice."""
+        found = await self._directory.named(app, names, make=False)
+        for place, (name, holder) in enumerate(zip(names, found, strict=True)):
+            if name in names[:place] or (holder is not None and (holder.password or not claim)):
+                raise Problem(Kind.USER_EXISTS, name)
 
     async def after(self, principal: Principal, after_xid: int, limit: int) -> tuple[list[User], int]:
         """A page of the app's users by rising id, after the one given, and where the next begins (0: nowhere)."""

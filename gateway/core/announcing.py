@@ -37,8 +37,15 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
     for draft, answer in zip(batch, answers, strict=True):
         match answer:
             case Appended():
-                assert isinstance(draft, MessageDraft), "only message drafts are answered so"
-                _collect(wanted, draft, answer, entries, heads)
+                received = answer.received
+                # Mostly one user and one sender, neither of whom anybody follows here: then there is no more to do.
+                if (
+                    len(received) > 1
+                    or wanted(received[0][0])
+                    or (answer.copies and wanted(answer.sender_id))
+                ):
+                    assert isinstance(draft, MessageDraft), "only message drafts are answered so"
+                    _collect(wanted, draft, answer, entries, heads)
             case Changed(placed):
                 _place(wanted, placed, entries, heads)
             case Stepped(_, sent, placed):
@@ -56,7 +63,7 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
         heads |= {timeline_id: run[-1].seq for timeline_id, run in newest.items()}
     if heads:
         hub.publish(heads, entries | newest if newest else entries)
-    hub.dispatch_all(entries.items())
+    hub.dispatch_all(entries)
 
 
 def _is_in_order(run: Sequence[Entry]) -> bool:

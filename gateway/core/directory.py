@@ -149,7 +149,7 @@ class Directory:
     async def _bearer(self, tenant: Tenant, claims: Claims) -> Principal:
         """The owner of a user token, who comes into being by it in an open app."""
         found = await self.known.user(tenant.app, claims.xid)
-        if found is Kind.BAD_PARAMETER or found == tenant.system:
+        if found is Kind.BAD_PARAMETER or claims.xid == tenant.app.system_xid:
             raise Problem(Kind.TOKEN_ILLEGAL, "access-token: it does not speak for a user")
         user = _known(found, claims.xid)
         if user.state is State.DELETED:

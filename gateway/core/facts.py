@@ -146,7 +146,12 @@ class FactsBook:
             self._changed(forget.app, forget.group_xid)
 
     def forget(self, app: App, group_xids: Sequence[int], user_xid: int) -> None:
-        """Read these anew when they are next asked for: the store has called them stale."""
+        """Read these anew when they are next asked for; what is known of other members stays."""
         for group_xid in group_xids:
             self._members.forget((app.id, group_xid, user_xid))
+
+    def overtaken(self, app: App, group_xids: Sequence[int], user_xid: int) -> None:
+        """Read these anew when they are next asked for: the store has called them stale, so the groups have changed."""
+        self.forget(app, group_xids, user_xid)
+        for group_xid in group_xids:
             self._marks.forget((app.id, group_xid))

@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import msgspec
@@ -20,6 +20,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.files import Box, Depicts, File, Thumb, file_name, media_type
 from gateway.domain.limits import Limits
 from gateway.domain.model import App
+from gateway.outlet.base import Fetcher
 from gateway.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ SMALL_BYTES = 10_000
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SECRET_BYTES = 32
 _RETRY_AFTER_MS = 1_000
+_CLOSE_S = 1.0
 _MEDIA_TYPES = {Thumb.JPEG: "image/jpeg", Thumb.PNG: "image/png"}
 
 
@@ -77,6 +79,7 @@ class Files:
         store: Store,
         blobs: Blobs,
         thumbnails: Thumbnails,
+        fetcher: Fetcher,
         limits: Limits,
         clock_ms: Callable[[], int],
         *,
@@ -85,10 +88,11 @@ class Files:
         self._store = store
         self._blobs = blobs
         self._thumbnails = thumbnails
+        self._fetcher = fetcher
         self._limits = limits
         self._now = clock_ms
         self._days = days
-        self._uploads = 0
+        self._uploads: set[asyncio.Task[object]] = set()
         self._downloads = 0
         self._flow = Flow(limits.upload_bytes_per_s_max)
         # Thumbnails under way: whoever asks for the same one waits for it too.
@@ -107,18 +111,45 @@ class Files:
         name = file_name(order.name, limits.file_name_bytes_max)
         if not name:
             raise Problem(Kind.BAD_PARAMETER, "file: it has no name")
-        if self._uploads >= limits.uploads_max:
+        if len(self._uploads) >= limits.uploads_max:
             raise Problem(Kind.OVERLOADED, "too many uploads at once", retry_after_ms=_RETRY_AFTER_MS)
-        self._uploads += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._uploads.add(task)
         try:
             return await self._keep(app, order, name, _Counted(chunks, order.box, self._flow, limits))
         finally:
-            self._uploads -= 1
+            self._uploads.discard(task)
+
+    async def fetch(self, app: App, url: str, uploader: int, box: Box) -> Uploaded:
+        """Fetch a file from a public address and keep it, unrestricted, under the name that its URL ends with.
+
+        Raises:
+            Problem: `BAD_PARAMETER` where it cannot be had or is too large, and what `upload` raises besides.
+        """
+        async with self._fetcher.fetch(url) as found:
+            order = FileOrder(
+                name=file_name(found.name, self._limits.file_name_bytes_max) or "file",
+                type=found.type,
+                restricted=False,
+                box=lambda: box,
+                uploader=uploader,
+            )
+            try:
+                return await self.upload(app, order, found.chunks)
+            except Problem as problem:
+                if problem.kind is not Kind.TOO_LARGE:
+                    raise
+                raise Problem(Kind.BAD_PARAMETER, f"url: {problem.sentence}") from problem
+
+    async def discard(self, file: File) -> None:
+        """Take back a file that was uploaded or fetched for something that did not come about."""
+        await self._store.discard_file(file.uuid)
 
     async def _keep(self, app: App, order: FileOrder, name: str, counted: _Counted) -> Uploaded:
         # Random, not counted: whoever knows one knows no other.
         number, secret = str(uuid.uuid4()), secrets.token_urlsafe(_SECRET_BYTES)
-        key = _key(app.id, number)
+        key = key_of(app.id, number)
         await self._blobs.put(key, counted.stream())
         file = File(
             uuid=number,
@@ -151,7 +182,14 @@ class Files:
             raise _unknown()
         if file.restricted and not hmac.compare_digest(_digest(secret or ""), file.secret_digest):
             raise Problem(Kind.FORBIDDEN, "this file is restricted, and the share-secret is not its own")
-        return Shown(file, _key(file.app, file.uuid), file.type, file.size, file.uuid)
+        return Shown(file, key_of(file.app, file.uuid), file.type, file.size, file.uuid)
+
+    async def sizes(self, app: App, numbers: Sequence[str]) -> dict[str, int]:
+        """How many bytes files have, by their uuids; what is no file of the app is left out."""
+        found = {
+            number: await self._store.file(app.id, number) for number in numbers if _UUID.fullmatch(number)
+        }
+        return {number: file.size for number, file in found.items() if file is not None}
 
     async def thumbnail(self, original: Shown) -> Shown:
         """Find or make the thumbnail of a file: the original where it is small, or cannot be read.
@@ -233,7 +271,7 @@ class Files:
         while gone := await self._store.drop_files(before, limits.sweep_page_max):
             # The rows go first: bytes that are left behind here are strays.
             for app, number in gone:
-                await self._blobs.delete([_key(app, number), f"{_key(app, number)}.thumb"])
+                await self._blobs.delete([key_of(app, number), f"{key_of(app, number)}.thumb"])
             removed += len(gone)
             if len(gone) < limits.sweep_page_max:
                 break
@@ -256,11 +294,12 @@ class Files:
             log.info("%d blobs that belonged to no file are removed", removed)
 
     async def close(self) -> None:
-        """End what is under way."""
-        making = list(self._making.values())
-        for task in making:
+        """Cut what is under way: it had its time."""
+        under_way = [*self._making.values(), *self._uploads]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*making, return_exceptions=True)
+        if under_way:
+            await asyncio.wait(under_way, timeout=_CLOSE_S)
         await self._thumbnails.close()
         self._blobs.close()
 
@@ -316,13 +355,13 @@ async def _whole(data: bytes) -> AsyncGenerator[bytes, None]:
         yield data
 
 
-def _key(app: int, number: str) -> str:
+def key_of(app: int, number: str) -> str:
     """Where the bytes of a file are: folders of thousands of files are slow to look into."""
     return f"{app}/{number[:2]}/{number}"
 
 
 def _thumb_key(file: File) -> str:
-    return f"{_key(file.app, file.uuid)}.thumb"
+    return f"{key_of(file.app, file.uuid)}.thumb"
 
 
 def _number(key: str) -> str:

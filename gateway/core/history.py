@@ -67,6 +67,20 @@ class Conversations:
             group_id = group.id
         return await self._store.recent(principal.user.id, group_id)
 
+    async def undelivered(self, principal: Principal) -> int:
+        """Count the messages that no device of the asker has got yet, among `undelivered_max` entries."""
+        return await self._store.undelivered(principal.user.id)
+
+    async def awaits(self, principal: Principal, msg_id: int) -> bool:
+        """Whether a message that was sent to the asker, or to a group it is in, is neither delivered nor read.
+
+        Raises `MESSAGE_UNKNOWN` where there is none, or its text is no more.
+        """
+        found = await self._store.awaits(principal.user.id, msg_id)
+        if found is None:
+            raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id} for user {principal.user.xid}")
+        return found
+
     async def readers(self, principal: Principal, msg_id: int, cursor: str, limit: int) -> ReadersPage:
         """Say who has read a group's message, to its sender, the group's owner and admins, or the app's administrator.
 

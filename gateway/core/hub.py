@@ -52,7 +52,7 @@ class Hub:
         self._lagging: dict[Connection, int] = {}
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
         self._pages: Lane[tuple[int, int], Page | None] = Lane(self._read_pages, Line(PAGES_MAX), abreast=2)
-        # While a batch is dispatched, what of it is to be written yet.
+        # While a batch for several timelines is dispatched, what of it is to be written yet.
         self._joint: Joint | None = None
         self.deliveries = 0
         self.pages = 0
@@ -171,11 +171,11 @@ class Hub:
 
     # -- dispatch ---------------------------------------------------------------------------------------
 
-    def dispatch_all(self, batch: Iterable[tuple[int, Sequence[Entry]]]) -> None:
-        """Hand over, as `dispatch` does, what one batch has for each of these timelines, none of them named twice."""
-        joint = self._joint = Joint()
+    def dispatch_all(self, batch: Mapping[int, Sequence[Entry]]) -> None:
+        """Hand over, as `dispatch` does, what one batch has for each of these timelines."""
+        joint = self._joint = Joint() if len(batch) > 1 else None
         try:
-            for timeline_id, entries in batch:
+            for timeline_id, entries in batch.items():
                 try:
                     self.dispatch(timeline_id, entries)
                 except Exception:
@@ -183,7 +183,8 @@ class Hub:
                     log.exception("dispatching timeline %d failed", timeline_id)
         finally:
             self._joint = None
-            self._write_all(joint.take())
+            if joint is not None:
+                self._write_all(joint.take())
 
     def dispatch(self, timeline_id: int, entries: Sequence[Entry]) -> None:
         """Hand committed entries of one timeline, in order, to whoever follows it here."""

@@ -26,6 +26,8 @@ class Joint:
 
     def take(self) -> Iterable[tuple[Written, bytes]]:
         """Return whom to write what, each of them once; nothing of it lies here any more."""
+        if not self._parts:
+            return ()
         parts, self._parts = self._parts, []
         if len(parts) == 1:
             [(writes, data)] = parts

@@ -109,13 +109,13 @@ class Judging:
         if order.expire_s:
             raise bad("expire_s", "what is online_only is not stored")
         app = principal.app
-        blocks = not (notice or order.unjudged) and sender != app.system_xid
-        known = self._known(app, order, sender, notice=notice, blocks=blocks)
+        known = self.known(app, order, sender, notice=notice)
         if known is not None:
             return known
         if order.scope is Scope.GROUP:
             self.facts.forget(app, order.targets, sender)
             await self.in_groups(principal, order, sender, notice=notice)
+        blocks = _stoppable(app, order, sender, notice=notice)
         changes = self._reach.changes
         users = order.targets if order.scope is Scope.USER else ()
         refused = await self._store.may_message(
@@ -127,11 +127,10 @@ class Judging:
         self._reach.note(app, parties[: 1 + len(users)], changes, blocks=blocks, frozen=order.unjudged)
         return parties
 
-    def _known(
-        self, app: App, order: Order, sender: int, *, notice: bool, blocks: bool
-    ) -> Sequence[Party | None] | None:
-        """Sender and targets, where all of them are known to be reached."""
+    def known(self, app: App, order: Order, sender: int, *, notice: bool) -> Sequence[Party | None] | None:
+        """Sender and targets of what is not stored, where all of them are known to be reached."""
         if order.scope is _USER:
+            blocks = _stoppable(app, order, sender, notice=notice)
             return self._reach.find(app, sender, order.targets, blocks=blocks, frozen=order.unjudged)
         by = self._reach.find(app, sender, (), blocks=False, frozen=order.unjudged)
         if notice or order.unjudged:
@@ -142,3 +141,8 @@ class Judging:
             return None
         ids = zip(groups, order.targets, strict=True)
         return [*by, *(Party(group_id, xid, Scope.GROUP) for group_id, xid in ids)]
+
+
+def _stoppable(app: App, order: Order, sender: int, *, notice: bool) -> bool:
+    """Whether a block stops what is not stored."""
+    return not (notice or order.unjudged) and sender != app.system_xid

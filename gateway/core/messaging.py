@@ -93,29 +93,31 @@ class Messaging:
         sent = await self._send(principal, order, _sender(principal, order), device_sn, notice=False)
         return await self._placing.placements(principal.app, order, sent)
 
-    def begin(self, principal: Principal, order: Order, tell: TellSent) -> bool:
-        """Begin a send to users that waits for nothing but its commit; `tell` hears of it then. No task is needed.
+    def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
+        """Begin a send that waits for its commit at the most: to users, or `online_only` to whom it is known to reach.
 
-        False: it is another one, or one that is refused; nothing is done, and it is `send`'s.
+        `tell` hears of it then, or at once; no task is needed. False: it is another one, or one that is refused;
+        nothing is done, and it is for `send` to do, or for `notify` where it is a `notice`.
         """
         app, key = principal.app, order.key
         sender = order.from_xid or principal.user.xid
         if (
-            order.scope is not _USER
-            or order.online_only
+            app.limits.sends_per_s
+            or (not principal.admin_alone and (notice or sender != principal.user.xid))
             or order.partial
             or order.ctype in _REQUESTS
-            or app.limits.sends_per_s
-            or (sender != principal.user.xid and not principal.admin_alone)
-            or (key and self._ephemeral.answered(app, sender, key) is not None)
         ):
             return False
         try:
-            self._judging.check(principal, order, notice=False)
+            self._judging.check(principal, order, notice=notice)
         except Problem:
             return False
-        digest = digest_of(order, notice=False) if key else ""
-        draft = self._draft(principal, order, sender, 0, digest, (), notice=False)
+        if order.online_only:
+            return self._begin_online(principal, order, sender, tell, notice=notice)
+        if order.scope is not _USER or (key and self._ephemeral.answered(app, sender, key) is not None):
+            return False
+        digest = digest_of(order, notice=notice) if key else ""
+        draft = self._draft(principal, order, sender, 0, digest, (), notice=notice)
         try:
             self._writer.put(draft, partial(_tell_sent, tell, again=bool(key)))
         except Problem as problem:
@@ -183,7 +185,7 @@ class Messaging:
             case Refused(kind, sentence):
                 raise Problem(kind, sentence)
             case Stale() | Imported() | Changed() | Started() | Stepped():
-                self._judging.facts.forget(principal.app, order.targets, sender)
+                self._judging.facts.overtaken(principal.app, order.targets, sender)
                 return None
 
     def _draft(
@@ -252,12 +254,41 @@ class Messaging:
             self._ephemeral.remember(
                 app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, there)
             )
+        self._pass_on(left, sender, device_sn, first, (from_party, *targets), notice=notice)
+        return sent
+
+    def _begin_online(
+        self, principal: Principal, order: Order, sender: int, tell: TellSent, *, notice: bool
+    ) -> bool:
+        """Hand a message over now, where all that decides about it is known; a repeat is looked for in the store."""
+        if order.key or order.expire_s:
+            return False
+        parties = self._judging.known(principal.app, order, sender, notice=notice)
+        first = 0 if parties is None else self._ephemeral.next_ids(len(order.targets))
+        if parties is None or not first:
+            return False
+        self._pass_on(order, sender, 0, first, parties, notice=notice)
+        tell((first, first + len(order.targets) - 1))
+        return True
+
+    def _pass_on(
+        self,
+        order: Order,
+        sender: int,
+        device_sn: int,
+        first: int,
+        parties: Sequence[Party | None],
+        *,
+        notice: bool,
+    ) -> None:
+        """Hand a message to whoever is connected; `parties` are its sender and targets."""
+        from_party, *targets = parties
         message = Message(
             msg_id=first,
             scope=order.scope,
             sender_xid=sender,
             sender_sn=device_sn,
-            target_xid=left.targets[0],
+            target_xid=order.targets[0],
             ctype=order.ctype,
             content=order.content,
             attachment=order.attachment,
@@ -267,8 +298,7 @@ class Messaging:
             notice=notice,
         )
         copied = order.copied and not notice
-        self._ephemeral.hand_over(message, left.targets, targets, from_party if copied else None)
-        return sent
+        self._ephemeral.hand_over(message, order.targets, targets, from_party if copied else None)
 
     async def _judge_partial(
         self, principal: Principal, order: Order, sender: int, *, notice: bool

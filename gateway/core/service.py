@@ -13,6 +13,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
+from gateway.core.records import Records
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.signals import Signals
@@ -32,6 +33,7 @@ class Core:
     rooms: Rooms
     messaging: Messaging
     conversations: Conversations
+    records: Records
     receipts: Receipts
     signals: Signals
     users: Users

@@ -18,6 +18,8 @@ from gateway.store.base import Store
 
 log = logging.getLogger(__name__)
 
+_MESSAGES = {MessageDraft}
+
 
 class Writer:
     """Every append goes through here, so drafts of one timeline commit and dispatch in the order they came.
@@ -131,6 +133,9 @@ class Writer:
             return answers
 
     def _heed(self, drafts: list[Draft], answers: Sequence[Answer | None]) -> None:
+        # Mostly there is nothing else, which is seen without a look at each.
+        if set(map(type, drafts)) == _MESSAGES:
+            return
         for draft, answer in zip(drafts, answers, strict=True):
             if type(draft) is not MessageDraft:
                 self.on_change(draft, answer)

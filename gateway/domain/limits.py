@@ -58,6 +58,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recent_max: int = 500
     unread_max: int = 999
     unread_scan_max: int = 3_000
+    undelivered_max: int = 10_000
+    record_page_max: int = 1_000
+    record_page_bytes_max: int = 1024 * 1024
 
     # Files: what one may be, how many move at the same time, and what a form may carry beside one.
     file_bytes_max: int = 10 * 1024 * 1024
@@ -69,6 +72,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     form_part_bytes_max: int = 4 * 1024
     stray_blobs_kept_s: int = 3_600
     fetch_timeout_ms: int = 10_000
+    fetches_max: int = 8
 
     # Thumbnails: a process of their own makes them, one at a time.
     thumbnail_side_max: int = 1_024
@@ -84,6 +88,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue_rows_max: int = 40_000
     queue_bytes_max: int = 64 * 1024 * 1024
     conversations_behind_max: int = 20_000
+    parties_held_max: int = 20_000
     read_marks_queue_max: int = 2_000
     reads_queue_max: int = 1_000
 

@@ -56,10 +56,17 @@ async def send_file(request: web.Request, files: Files, shown: Shown, limits: Li
         await response.prepare(request)
         return response
     async with files.read(shown, span.start, span.length) as chunks:
-        await response.prepare(request)
-        if not await _sent(response, chunks, limits.body_timeout_ms / 1000) and request.transport is not None:
-            request.transport.abort()
+        await send_chunks(request, response, chunks, limits)
     return response
+
+
+async def send_chunks(
+    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes], limits: Limits
+) -> None:
+    """Begin a response and send what is yielded; where that fails, or the peer takes nothing, it is cut."""
+    await response.prepare(request)
+    if not await _sent(response, chunks, limits.body_timeout_ms / 1000) and request.transport is not None:
+        request.transport.abort()
 
 
 async def _sent(response: web.StreamResponse, chunks: AsyncIterator[bytes], patience_s: float) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Self
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, MultipartReader, hdrs, web
 from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -19,6 +20,32 @@ FORM_BYTES = 64 * 1024
 _PLAIN = frozenset({"", "binary", "8bit", "7bit"})
 _MALFORMED = (ValueError, AssertionError, RuntimeError, HttpProcessingError)
 """What aiohttp's reader of forms raises at what is none."""
+
+_FORM, _BYTES = "multipart/form-data", "application/octet-stream"
+
+
+class _Form(MultipartReader):
+    """A form whose parts may be labelled as forms: some clients give each part the type of the whole.
+
+    Without a boundary of its own such a part can be none, so it holds bytes. What stands between parts is bounded.
+    """
+
+    _lines_bytes = 0
+
+    async def _readline(self) -> bytes:
+        line = await super()._readline()
+        self._lines_bytes += len(line)
+        if self._lines_bytes > FORM_BYTES:
+            # Before the first boundary anything may stand, and aiohttp would read it for ever.
+            raise ValueError("too much stands between the parts")
+        return line
+
+    def _get_part_reader(self, headers: CIMultiDictProxy[str]) -> MultipartReader | BodyPartReader:
+        if headers.get(hdrs.CONTENT_TYPE, "").strip().lower() == _FORM:
+            labelled = CIMultiDict(headers)
+            labelled[hdrs.CONTENT_TYPE] = _BYTES
+            headers = CIMultiDictProxy(labelled)
+        return super()._get_part_reader(headers)
 
 
 class Upload:
@@ -41,12 +68,12 @@ class Upload:
         Raises:
             Problem: `BAD_PARAMETER` for what is no form, `TOO_LARGE` where its length tells so.
         """
-        if request.content_type != "multipart/form-data":
-            raise bad("body", "it must be multipart/form-data")
+        if request.content_type != _FORM:
+            raise bad("body", f"it must be {_FORM}")
         if (request.content_length or 0) > limits.file_bytes_max + FORM_BYTES:
             raise Problem(Kind.TOO_LARGE, f"file: it may have {limits.file_bytes_max} bytes")
         try:
-            form = await request.multipart()
+            form = _Form(request.headers, request.content)
         except _MALFORMED as error:
             raise _no_form() from error
         upload = cls(form, limits)

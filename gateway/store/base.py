@@ -94,6 +94,21 @@ class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last: int
 
 
+class Record(msgspec.Struct, frozen=True):
+    """A message with the names that its sender and target have, empty where none or a group."""
+
+    message: Message
+    sender_name: str
+    target_name: str
+
+
+class Records(msgspec.Struct, frozen=True):
+    """A page of messages by rising id. `after`: the next page begins after this id; 0: there is none."""
+
+    records: list[Record]
+    after: int
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """What a transaction key was first used for."""
 
@@ -202,11 +217,13 @@ class Accounts(Protocol):
     async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
         """List users by rising id, after the one given; not the reserved one, not the deleted."""
 
-    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+    async def enroll(
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+    ) -> list[User] | str:
         """Make users that have a password, all or none: the name of one that is taken, and nothing is done.
 
-        A name of digits that may be an id is that id. Who is there already without a password, by having been named,
-        is taken for the one that is made.
+        A name of digits that may be an id is that id. With `claim` who is there already without a password, by having
+        been named, is taken for the one that is made. The reserved user is nobody's to take.
         """
 
     async def add_contact(self, user_id: int, other_id: int, at: int) -> bool:
@@ -339,10 +356,13 @@ class Filing(Protocol):
     async def set_thumbnail(self, uuid: str, thumb: Thumb, size: int) -> None:
         """Note what has become of a file's thumbnail."""
 
+    async def discard_file(self, uuid: str) -> None:
+        """Let nobody find a file any more; it goes with the next that are dropped."""
+
     async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
         """Forget files that were uploaded before a time, at most so many, oldest first: their apps and uuids.
 
-        Those of users that were erased go whatever the time.
+        Those that were discarded, and of users that were erased, go whatever the time.
         """
 
     async def files_among(self, uuids: Sequence[str]) -> set[str]:
@@ -442,6 +462,15 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
         The list may be told again: it is not to be changed.
         """
 
+    async def hour(
+        self, app: int, from_ms: int, to_ms: int, after_msg_id: int, limit: int, bytes_max: int
+    ) -> Records:
+        """Page through the messages of an app that were sent from one time on and before another, by rising id.
+
+        What is gone is left out, and what was folded into others, sent to chatrooms, or imported. At most `limit` and
+        about `bytes_max`, at least one where the page has any; a page may be empty and not the last.
+        """
+
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
 
@@ -450,6 +479,15 @@ class Store(Accounts, Credentials, Upkeep, Presence, Filing, Protocol):
 
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
+
+    async def undelivered(self, user_id: int) -> int:
+        """Count the messages for a user that lie above *delivered*: sent to it, or to groups while it is in them.
+
+        Its own do not count, nor those that are gone. `undelivered_max` entries are looked at.
+        """
+
+    async def awaits(self, user_id: int, msg_id: int) -> bool | None:
+        """Say whether a message for a user is UNREAD, as that user sees it; None: there is no such message for it."""
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up what a transaction key of a sender was used for."""

@@ -5,9 +5,7 @@ An engine reads what they name, inside its transaction, and writes the rows that
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-
-import msgspec
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gateway.domain.drafts import Answer, Appended, ImportDraft, Imported, MessageDraft, Repeated, Stale
 from gateway.domain.model import INT64_MAX, Scope, State
@@ -31,16 +29,39 @@ Named = tuple[int, int]
 
 Pair = tuple[int, int]
 
+Brought = dict[int, dict[int, int]]
+"""The newest message of each conversation that one was appended to: by whose it is, and with whom."""
 
-class Moving(msgspec.Struct):
+# Looked up once: a member of an enum takes longer to find than all else in a line that runs for every message.
+_USER, _GROUP = Scope.USER, Scope.GROUP
+_DELETED, _FROZEN = State.DELETED, State.FROZEN
+
+
+class Moving:
     """A party of a run, whose head and newest message move as drafts are numbered."""
 
-    id: int
-    kind: int
-    head: int
-    version: int
-    last: int
-    state: int
+    # No Struct, which takes five times as long to have a member set.
+    __slots__ = ("app", "head", "id", "kind", "last", "state", "version", "xid")
+
+    def __init__(
+        self,
+        app: int,
+        xid: int,
+        id: int,  # noqa: A002 - the column's name
+        kind: int = _USER,
+        head: int = 0,
+        version: int = 0,
+        last: int = 0,
+        state: int = 0,
+    ) -> None:
+        self.app = app
+        self.xid = xid
+        self.id = id
+        self.kind = kind
+        self.head = head
+        self.version = version
+        self.last = last
+        self.state = state
 
 
 class Run:
@@ -49,6 +70,9 @@ class Run:
     `parties` are those that exist. `known` has, by (sender's id, key), what the key was used for; `members` are those
     of the (user, group) named that are memberships, `blocked` the pairs named that have a block between them. `room`
     is what is left to the apps that may not store all they like.
+
+    A draft is judged and numbered by its sender and targets, which are looked up once (`find`): that is what most of
+    its time went to.
     """
 
     def __init__(
@@ -71,72 +95,81 @@ class Run:
         self.related = related
         self.next_msg_id = next_msg_id
         self._next_body_id = next_body_id
-        self.moved: dict[int, Moving] = {}
+        # By the timeline's id: whose it is, and the messages that it gets entries of, which end at the head.
+        self._moved: dict[int, tuple[Moving, list[int]]] = {}
         self.bodies: list[tuple[int, int, int, str, str, str, str]] = []
         self.messages: list[tuple[int, ...]] = []
-        self.entries: list[tuple[int, int, int]] = []
-        self.conversations: dict[Pair, int] = {}
+        self.conversations: Brought = {}
         self.keys: list[tuple[str, int, str, int, int]] = []
         self.hidden: list[Pair] = []
         self.imported: list[tuple[int, int, int]] = []
         self.stored: dict[int, int] = {}
 
-    def judge(self, draft: MessageDraft) -> Answer | None:
+    def find(self, draft: MessageDraft) -> tuple[Moving | None, Sequence[Moving | None]]:
+        """Look up the sender and the targets of a draft; None: there is none."""
+        app, targets, found = draft.app, draft.targets, self._parties.get
+        sender = found((app, draft.sender_xid))
+        # A list of several takes as long to begin as one of one takes to be made.
+        return sender, [found((app, targets[0]))] if len(targets) == 1 else [
+            found((app, xid)) for xid in targets
+        ]
+
+    def judge(
+        self, draft: MessageDraft, sender: Moving | None, targets: Sequence[Moving | None]
+    ) -> Answer | None:
         """Answer a draft that adds nothing: repeated, stale or refused. Dedup comes before every refusal."""
-        sender = self._parties.get((draft.app, draft.sender_xid))
         if sender and draft.key and (known := self._known.get((sender.id, draft.key))):
             return known_as(draft, *known)
-        if not draft.targets:
+        if not targets:
             return target_missing()
-        if sender and sender.kind != Scope.USER:
+        if sender is None:
+            if not draft.create:
+                return sender_refused(_DELETED, draft.sender_xid)
+        elif sender.kind != _USER:
             return sender_not_user(draft.sender_xid)
-        if not sender and not draft.create:
-            return sender_refused(State.DELETED, draft.sender_xid)
-        if sender and sender.state and not (draft.unjudged and sender.state == State.FROZEN):
+        elif sender.state and not (draft.unjudged and sender.state == _FROZEN):
             return sender_refused(sender.state, draft.sender_xid)
-        for index, xid in enumerate(draft.targets):
-            if (answer := self._judge_target(draft, index, xid)) is not None:
-                return answer
+        refusal = self._judge_targets(draft, sender, targets)
+        if refusal is not None:
+            return refusal
         if self._room and stored_bytes(draft) > self._room.get(draft.app, INT64_MAX):
             return storage_full()
         # Last, for it counts what it lets pass.
-        return self.related.judge(draft, self._place(draft)) if draft.related else None
+        return self.related.judge(draft, self._place(draft, sender, targets[0])) if draft.related else None
 
-    def _judge_target(self, draft: MessageDraft, index: int, xid: int) -> Answer | None:
+    def _judge_targets(
+        self, draft: MessageDraft, sender: Moving | None, targets: Sequence[Moving | None]
+    ) -> Answer | None:
         if draft.group_xid:
-            return self._judge_receiver(draft, xid)
-        party = self._parties.get((draft.app, xid))
-        if draft.scope is Scope.USER:
-            if party and party.kind != Scope.USER:
-                return target_not_user(xid)
-            if (party and party.state == State.DELETED) or (not party and not draft.create):
-                return target_unknown(xid)
-            if self._blocked and party and draft.stoppable:
-                sender = self._parties.get((draft.app, draft.sender_xid))
-                if sender and (sender.id, party.id) in self._blocked:
-                    return between(draft.sender_xid, xid)
-        elif not party or party.kind != Scope.GROUP:
-            return group_unknown(xid)
-        elif party.version != draft.judged[index]:
-            return Stale()
+            return self._judge_receivers(draft, targets)
+        if draft.scope is not _USER:
+            return _judge_groups(draft, targets)
+        for index, party in enumerate(targets):
+            if party is None:
+                if not draft.create:
+                    return target_unknown(draft.targets[index])
+            elif party.kind != _USER:
+                return target_not_user(party.xid)
+            elif party.state == _DELETED:
+                return target_unknown(party.xid)
+            elif self._blocked and draft.stoppable and sender and (sender.id, party.id) in self._blocked:
+                return between(draft.sender_xid, party.xid)
         return None
 
-    def _judge_receiver(self, draft: MessageDraft, xid: int) -> Answer | None:
-        """Judge one of the members whom alone a message of a group goes to."""
+    def _judge_receivers(self, draft: MessageDraft, targets: Sequence[Moving | None]) -> Answer | None:
+        """Judge the members whom alone a message of a group goes to."""
         group = self._parties.get((draft.app, draft.group_xid))
-        if not group or group.kind != Scope.GROUP:
+        if not group or group.kind != _GROUP:
             return group_unknown(draft.group_xid)
         if group.version != draft.judged[0]:
             return Stale()
-        party = self._parties.get((draft.app, xid))
-        if not party or (party.id, group.id) not in self._members:
-            return not_a_member(xid, draft.group_xid)
+        for party, xid in zip(targets, draft.targets, strict=True):
+            if not party or (party.id, group.id) not in self._members:
+                return not_a_member(xid, draft.group_xid)
         return None
 
-    def _place(self, draft: MessageDraft) -> Place | None:
+    def _place(self, draft: MessageDraft, sender: Moving | None, target: Moving | None) -> Place | None:
         """Where the message of a draft with one target lies, if all parties are there: its target, peer and sender."""
-        sender = self._parties.get((draft.app, draft.sender_xid))
-        target = self._parties.get((draft.app, draft.targets[0]))
         if not sender or not target:
             return None
         return target.id, self._peer(draft, sender.id), sender.id
@@ -144,75 +177,64 @@ class Run:
     def _peer(self, draft: MessageDraft, sender_id: int) -> int:
         if draft.group_xid:
             return self._parties[draft.app, draft.group_xid].id
-        return sender_id if draft.scope is Scope.USER else 0
+        return sender_id if draft.scope is _USER else 0
 
     def unknown(self, draft: MessageDraft) -> list[Named]:
         """Whom a draft that was let pass names for the first time: they are to be made before it is numbered."""
         app, parties = draft.app, self._parties
-        # Mostly nobody is, which costs no more than a look for each.
         named = [(app, xid) for xid in (draft.sender_xid, *draft.targets) if (app, xid) not in parties]
-        return list(dict.fromkeys(named)) if named else named
+        return list(dict.fromkeys(named))
 
-    def add(self, party: Named, made: Moving) -> None:
+    def add(self, made: Moving) -> None:
         """Note a user that was made: it is to be written, with entries or without."""
-        self._parties[party] = made
-        self.moved[made.id] = made
+        self._parties[made.app, made.xid] = made
+        self._moved[made.id] = made, []
 
-    def number(self, draft: MessageDraft) -> Appended:
+    def number(self, draft: MessageDraft, sender: Moving, targets: Sequence[Moving]) -> Appended:
         """Give a draft its ids and seqs, and note its rows."""
-        sender = self._parties[draft.app, draft.sender_xid]
-        sender_id = sender.id
+        app, sender_id, count = draft.app, sender.id, len(targets)
         body_id = self._next_body_id
         self._next_body_id += 1
         stored = stored_bytes(draft)
-        size = stored - ROW_BYTES * len(draft.targets)
-        texts = (draft.content, draft.attachment, draft.config, draft.ext)
-        self.bodies.append((body_id, len(draft.targets), size, *texts))
-        self.stored[draft.app] = self.stored.get(draft.app, 0) + stored
-        if draft.app in self._room:
-            self._room[draft.app] -= stored
-        first = self.next_msg_id
+        self.bodies.append(
+            (
+                body_id, count, stored - ROW_BYTES * count,
+                draft.content, draft.attachment, draft.config, draft.ext,
+            )
+        )  # fmt: skip
+        self.stored[app] = self.stored.get(app, 0) + stored
+        if app in self._room:
+            self._room[app] -= stored
+        first = msg_id = self.next_msg_id
         plain = draft.copied and not (draft.notice or draft.hide_from)
         flags = 0 if plain else flags_of(draft)
         peer = self._peer(draft, sender_id)
-        told = draft.scope is Scope.USER and draft.copied
+        told = draft.copied and draft.scope is _USER
+        sn, ctype, at = draft.sender_sn, draft.ctype, draft.at
+        between_users = peer == sender_id
         received: list[Pair] = []
         copies: list[int] = []
-        for msg_id, xid in enumerate(draft.targets, first):
-            target = self._parties[draft.app, xid]
-            target_id = target.id
-            seq = target.head = target.head + 1
-            target.last = msg_id
-            self.moved[target_id] = target
+        for target in targets:
+            target_id, seq = target.id, self._enter(target, msg_id)
             received.append((target_id, seq))
-            self.entries.append((target_id, seq, msg_id))
-            self.messages.append(
-                (
-                    msg_id, target_id, peer, sender_id, draft.sender_sn, seq, draft.ctype, flags,
-                    draft.at, body_id,
-                )
-            )  # fmt: skip
-            if peer == sender_id:
-                self.conversations[target_id, sender_id] = msg_id
-            if told and target_id != sender_id:
-                copy = sender.head = sender.head + 1
-                sender.last = msg_id
-                self.moved[sender_id] = sender
-                copies.append(copy)
-                self.entries.append((sender_id, copy, msg_id))
-                if peer == sender_id:
-                    self.conversations[sender_id, target_id] = msg_id
-            elif draft.listed and peer == sender_id:
-                self.conversations[sender_id, target_id] = msg_id
-        self.next_msg_id = first + len(draft.targets)
+            self.messages.append((msg_id, target_id, peer, sender_id, sn, seq, ctype, flags, at, body_id))
+            if between_users:
+                self._bring(target_id, sender_id, msg_id)
+            if told and target is not sender:
+                copies.append(self._enter(sender, msg_id))
+                if between_users:
+                    self._bring(sender_id, target_id, msg_id)
+            elif draft.listed and between_users:
+                self._bring(sender_id, target_id, msg_id)
+            msg_id += 1
+        self.next_msg_id = msg_id
         if draft.hide_from:
-            self._hide(draft, range(first, self.next_msg_id))
+            self._hide(draft, range(first, msg_id))
         lasting = not (draft.related or draft.expires_at)
         expires_at = 0 if lasting else self.related.number(draft, first)
         if draft.key:
-            last = self.next_msg_id - 1
-            self.keys.append((draft.key, sender_id, draft.digest, first, last))
-            self._known[sender_id, draft.key] = (draft.digest, first, last)
+            self.keys.append((draft.key, sender_id, draft.digest, first, msg_id - 1))
+            self._known[sender_id, draft.key] = (draft.digest, first, msg_id - 1)
         return Appended(first, received, sender_id, copies, expires_at)
 
     def bring(self, draft: ImportDraft) -> Imported:
@@ -243,45 +265,79 @@ class Run:
         )
         self.imported.append((msg_id, draft.shown_at, 0 if peer else target.head))
         target.last = msg_id
-        self.moved[target.id] = target
+        self._moved[target.id] = target, []
         if peer:
-            self.conversations[target.id, sender.id] = msg_id
+            self._bring(target.id, sender.id, msg_id)
             if message.copied:
-                self.conversations[sender.id, target.id] = msg_id
+                self._bring(sender.id, target.id, msg_id)
         return Imported(msg_id)
 
     def _hide(self, draft: MessageDraft, msg_ids: range) -> None:
         """Note from whose history pages messages are kept; of who is not there nothing is noted."""
         for xid in draft.hide_from:
             user = self._parties.get((draft.app, xid))
-            if user and user.kind == Scope.USER:
+            if user and user.kind == _USER:
                 self.hidden += [(msg_id, user.id) for msg_id in msg_ids]
 
-    def heads(self) -> list[tuple[int, int, int, int, int, int]]:
-        """The timelines that were made or moved, in their order: id, app, xid, kind, head, last."""
-        moved = self.moved
-        return sorted(
-            (party.id, app, xid, party.kind, party.head, party.last)
-            for (app, xid), party in self._parties.items()
-            if party.id in moved
-        )
+    def _enter(self, party: Moving, msg_id: int) -> int:
+        """Let a timeline have an entry of a message; return its seq."""
+        moved = self._moved.get(party.id)
+        if moved is None:
+            self._moved[party.id] = party, [msg_id]
+        else:
+            moved[1].append(msg_id)
+        party.last = msg_id
+        seq = party.head = party.head + 1
+        return seq
+
+    def _bring(self, usr: int, opp: int, msg_id: int) -> None:
+        theirs = self.conversations.get(usr)
+        if theirs is None:
+            self.conversations[usr] = {opp: msg_id}
+        else:
+            theirs[opp] = msg_id
+
+    def moved(self) -> list[tuple[Moving, list[int]]]:
+        """The timelines that were made or moved, in the order of their ids, with the messages that they got."""
+        return [self._moved[timeline_id] for timeline_id in sorted(self._moved)]
 
     def trimmable(self, keep: int) -> list[int]:
         """Name the groups whose heads have passed a multiple of `keep`: most batches name none."""
         return [
             party.id
-            for party in self.moved.values()
-            if party.kind == Scope.GROUP and party.head % keep < len(self.messages)
+            for party, _ in self._moved.values()
+            if party.kind == _GROUP and party.head % keep < len(self.messages)
         ]
 
 
-def named(drafts: Sequence[MessageDraft]) -> set[Named]:
+def entries_of(moved: Iterable[tuple[Moving, list[int]]]) -> list[tuple[int, int, int]]:
+    """The entries of timelines that have moved, in the order of their table: timeline, seq and message."""
+    return [
+        (party.id, seq, msg_id)
+        for party, came in moved
+        for seq, msg_id in enumerate(came, party.head - len(came) + 1)
+    ]
+
+
+def _judge_groups(draft: MessageDraft, targets: Sequence[Moving | None]) -> Answer | None:
+    for index, party in enumerate(targets):
+        if not party or party.kind != _GROUP:
+            return group_unknown(draft.targets[index])
+        if party.version != draft.judged[index]:
+            return Stale()
+    return None
+
+
+def named(drafts: Iterable[MessageDraft]) -> set[Named]:
     """Whom drafts name."""
-    found = {(draft.app, draft.sender_xid) for draft in drafts}
-    found.update([(draft.app, xid) for draft in drafts for xid in draft.targets])
+    found: set[Named] = set()
     for draft in drafts:
+        app = draft.app
+        found.add((app, draft.sender_xid))
+        for xid in draft.targets:
+            found.add((app, xid))
         if draft.group_xid or draft.hide_from:
-            found.update([(draft.app, xid) for xid in (draft.group_xid, *draft.hide_from) if xid])
+            found.update([(app, xid) for xid in (draft.group_xid, *draft.hide_from) if xid])
     return found
 
 

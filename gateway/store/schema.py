@@ -361,5 +361,8 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE stay ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
     DROP INDEX conversation_recent;
     CREATE INDEX conversation_recent ON conversation (usr, last DESC) WHERE last > deleted AND last > off;
+    -- All messages that were sent in an hour (of 3,600,000 ms since 1970) lie from first to last, among others perhaps.
+    CREATE TABLE hour (hour INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
+    INSERT INTO hour (hour, first, last) SELECT at / 3600000, min(msg_id), max(msg_id) FROM message GROUP BY 1;
     """,
 )

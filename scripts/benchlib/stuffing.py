@@ -73,6 +73,7 @@ WITH pair AS (
 INSERT INTO conversation (usr, opp, last, read)
 SELECT target, sender, last, last FROM pair UNION ALL SELECT sender, target, last, last FROM pair
 """
+_HOUR = "INSERT INTO hour (hour, first, last) VALUES (:at / 3600000, :msg_id, :msg_id + :users * :turns - 1)"
 _APP = """
 UPDATE app SET stored_bytes = stored_bytes + :users * :turns * (length(:text) + :row_bytes) WHERE id = :app
 """
@@ -80,7 +81,7 @@ _NEXT_ID = """
 UPDATE meta SET next_msg_id = :msg_id + :users * :turns, told_to = :msg_id + :users * :turns - 1
 """
 _FILLS = (
-    _NUMBERS, _TIMELINES, _ACCOUNTS, _BODIES, _MESSAGES, _ENTRIES, _KEYS, _CONVERSATIONS, _APP, _NEXT_ID
+    _NUMBERS, _TIMELINES, _ACCOUNTS, _BODIES, _MESSAGES, _ENTRIES, _KEYS, _CONVERSATIONS, _HOUR, _APP, _NEXT_ID
 )  # fmt: skip
 
 _FREE = """

@@ -25,6 +25,7 @@ import msgspec
 # A program is started by its path: make the project's own modules importable from wherever that is.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from gateway.store.hours import HOUR_MS
 from gateway.store.rows import ROW_BYTES
 from gateway.store.sqlite.folder import migrate
 from scripts.loadlib.histogram import Histogram
@@ -43,6 +44,8 @@ _APP = """
 INSERT INTO app (id, app_id, system, registered, recall_window_ms, next_xid, signing_kid, created_at)
 VALUES (1, 'floor', 1, 0, 0, 1, '', 0)
 """
+# Written once for many thousands of messages: not with each batch.
+_HOUR = "INSERT INTO hour (hour, first, last) VALUES (?, 1, ?)"
 _WRITES = {
     "bodies": """
         INSERT INTO body (id, refs, size, content, attachment, config, ext) VALUES (?, 1, ?, ?, '', '', '')""",
@@ -123,6 +126,7 @@ def _open(folder: Path, users: int) -> sqlite3.Connection:
     migrate(conn)
     conn.execute("BEGIN")
     conn.execute(_APP)
+    conn.execute(_HOUR, (_AT // HOUR_MS, 2**53 - 1))
     parties = [(number, number) for number in range(1, users + 2)]
     conn.executemany("INSERT INTO timeline (id, app, xid, kind) VALUES (?, 1, ?, 1)", parties)
     conn.executemany("INSERT INTO user (id, app, created_at) VALUES (?, 1, ?)", parties)

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.config import Agora
+from gateway.config import Agora, Edge
 from gateway.domain.limits import Limits
+from gateway.domain.model import App
 from gateway.edge.facades.agora.asking import ALIAS, CERTIFICATE
-from tests.rest.stage import Json, Node, cheap_passwords, open_node
+from tests.rest.stage import Caller, Json, Node, cheap_passwords, open_node
 
 ORG, APP = "easy-org", "demo-app"
 CLIENT_ID, CLIENT_SECRET = "YXA6-fake-client", "YXA6-fake-secret-of-tests"
@@ -120,6 +121,38 @@ class Cloud:
         found: Json = (await self.post("/messages/users", asked)).data
         return found
 
+    async def tell(
+        self, road: str, to: object, *, text: str = "hi", sender: object = None, **members: object
+    ) -> Json:
+        """Send a text by one of the roads; the ids of its messages by target."""
+        asked: Json = {"from": sender, "to": to, "type": "txt", "body": {"msg": text}, **members}
+        found: Json = (await self.post(f"/messages/{road}", asked)).data
+        return found
+
+    async def group(self, *members: str, owner: str = "ann") -> str:
+        """Make a group; its id."""
+        told = await self.post("/chatgroups", {"groupname": "g", "owner": owner, "members": [*members]})
+        found: str = told.data["groupid"]
+        return found
+
+    async def room(self, owner: str = "ann") -> str:
+        """Make a chatroom; its id."""
+        told = await self.post("/chatrooms", {"name": "r", "owner": owner})
+        found: str = told.data["id"]
+        return found
+
+    async def phone(self, name: str) -> Caller:
+        """A user of this app as its own devices are: a caller of the native dialect."""
+        [user] = await self.node.gateway.directory.named(await self.app(), [name], make=True)
+        assert user is not None
+        return await self.node.user(user.xid)
+
+    async def app(self) -> App:
+        """The app as the core knows it."""
+        app = await self.node.gateway.store.app("demo")
+        assert app is not None
+        return app
+
     async def users(self, *names: str) -> None:
         """Register users, with passwords that are their names."""
         answer = await self.post("/users", [{"username": name, "password": name} for name in names])
@@ -127,9 +160,11 @@ class Cloud:
 
 
 @asynccontextmanager
-async def open_cloud(folder: Path, limits: Limits | None = None, **settings: Any) -> AsyncIterator[Cloud]:
+async def open_cloud(
+    folder: Path, limits: Limits | None = None, edge: Edge | None = None, **settings: Any
+) -> AsyncIterator[Cloud]:
     """Start a gateway on a folder whose app `demo` this dialect knows; `settings` are of `[agora]`."""
-    async with open_node(folder, limits, agora=Agora(**settings)) as node:
+    async with open_node(folder, limits, edge, agora=Agora(**settings)) as node:
         credentials = node.gateway.directory.credentials
         await credentials.call("demo", ALIAS, f"{ORG}/{APP}")
         await credentials.add("demo", ALIAS, CLIENT_ID, CLIENT_SECRET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.domain.limits import Limits
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.core.pictures import noise, opened, video
 from tests.rest.stage import Json
+from tests.servers import eventually
 
 GONE = (404, "service_resource_not_found")
 
@@ -184,3 +187,32 @@ async def test_up_to_ten_mib(cloud: Cloud) -> None:
     entity = await kept(cloud, bytes(10 * 1024 * 1024))
     assert (await get(cloud, entity, Range="bytes=-1")).body == b"\x00"
     assert (await upload(cloud, bytes(10 * 1024 * 1024 + 1))).refused(413, "web_application")
+
+
+async def test_a_stop_in_the_midst(tmp_path: Path) -> None:
+    """An upload that does not end in time is cut, and nothing of it is left; nor is the maker of thumbnails."""
+    async with open_cloud(tmp_path / "data", Limits(drain_ms=1_500)) as cloud:
+        entity = await kept(cloud, noise(), "a.jpg", kind="image/jpeg")
+        await get(cloud, entity, thumbnail="true")
+        gateway = cloud.node.gateway
+        worker = gateway.core.files._thumbnails._worker
+        assert worker is not None
+        blobs = tmp_path / "data" / "blobs"
+        whole = held(blobs)
+        reader, writer = await asyncio.open_connection(*cloud.node.url.removeprefix("http://").split(":"))
+        head = (
+            f"POST {cloud.base}/chatfiles HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {cloud.token}\r\n"
+            "Content-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000000\r\n\r\n"
+            '--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        )
+        writer.write(head.encode() + bytes(900_000))
+        await asyncio.to_thread(eventually, lambda: len(held(blobs)) > len(whole), "the begin of the upload")
+        await gateway.stop()
+        await asyncio.to_thread(eventually, lambda: held(blobs) == whole, "the begin to be gone", 5)
+        assert worker.returncode is not None
+        assert not (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+def held(blobs: Path) -> list[Path]:
+    return sorted(path for path in blobs.rglob("*") if path.is_file())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -261,3 +263,18 @@ async def test_a_blob_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         await blobs.put("1/ab/def", chunks(b"x"))
     assert await listed(blobs) == {"1/ab/abc": 1}
     blobs.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_FSIZE as Linux has it")
+async def test_a_full_disk(place: Place) -> None:
+    """It is said, nothing is left, and the next finds room again."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, limits[1]))
+    try:
+        with pytest.raises(Problem, match="there is no room for files") as caught:
+            await place.blobs.put("1/a", chunks(bytes(MIB)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.kind is Kind.STORE_FAILED
+    assert place.held() == []
+    await place.blobs.put("1/a", chunks(bytes(MIB)))

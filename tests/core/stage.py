@@ -27,6 +27,7 @@ from gateway.core.passwords import Cost, Passwords
 from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.core.receipts import Receipts
+from gateway.core.records import Records
 from gateway.core.rooms import Rooms
 from gateway.core.roster import Roster
 from gateway.core.service import Core
@@ -37,6 +38,7 @@ from gateway.core.writer import Writer
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App
+from gateway.outlet.fetch import PublicFetcher
 from gateway.store.sqlite import SqliteStore
 
 CHEAP = Cost(ln=1, r=1, p=1)
@@ -88,7 +90,7 @@ class Stage:
         )
         self.blobs = blobs
         self.thumbnails = Thumbnails(limits)
-        self.files = Files(store, blobs, self.thumbnails, limits, self.clock, days=30)
+        self.files = Files(store, blobs, self.thumbnails, PublicFetcher(limits), limits, self.clock, days=30)
         self.core = Core(
             accounts=Accounts(store, self.directory, presence, limits, self.clock),
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
@@ -99,6 +101,7 @@ class Stage:
             rooms=self.rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, self.clock, self.directory.known),
+            records=Records(store, limits),
             receipts=receipts,
             signals=Signals(messaging, notes),
             users=Users(store, self.directory, self.hub, presence, receipts, limits, self.clock),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import pytest
@@ -30,8 +30,8 @@ class Told:
             for timeline, head in heads.items()
         }
 
-    def dispatch_all(self, batch: Iterable[tuple[int, Sequence[Entry]]]) -> None:
-        self.dispatched = {timeline: [entry.seq for entry in entries] for timeline, entries in batch}
+    def dispatch_all(self, batch: Mapping[int, Sequence[Entry]]) -> None:
+        self.dispatched = {timeline: [entry.seq for entry in entries] for timeline, entries in batch.items()}
 
 
 def committed(*seqs: int) -> Told:

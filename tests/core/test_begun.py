@@ -174,3 +174,43 @@ async def test_an_answer_that_cannot_be_told(stage: Stage, caplog: pytest.LogCap
     assert stage.core.messaging.begin(principal, ORDER, broken)
     assert isinstance(await begun(stage, principal, ORDER), tuple)
     assert "nobody hears" in caplog.text
+
+
+async def test_a_notification(stage: Stage) -> None:
+    """It is stored as one, and nobody but an administrator without an acting header begins one."""
+    told, tell = telling()
+    assert stage.core.messaging.begin(await stage.admin(), ORDER, tell, notice=True)
+    sent = await asyncio.wait_for(told, WAIT_S)
+    assert isinstance(sent, tuple)
+    found = await stage.store.message((await stage.user(5)).app.id, sent[0])
+    assert found is not None
+    assert found.notice
+    for principal in (await stage.user(5), await stage.admin(user_id=5)):
+        assert not stage.core.messaging.begin(principal, ORDER, tell, notice=True)
+
+
+@pytest.mark.parametrize("notice", [False, True])
+async def test_what_is_not_stored(stage: Stage, notice: bool) -> None:
+    """It is told at once, if all that is asked of it is known: the first one is awaited, and reads it."""
+    principal, online = await stage.admin(), msgspec.structs.replace(ORDER, online_only=True, targets=(7, 8))
+    messaging = stage.core.messaging
+    for xid in (7, 8):
+        await stage.user(xid)
+    told, tell = telling()
+    assert not messaging.begin(principal, online, tell, notice=notice)
+    first, last = await (messaging.notify if notice else messaging.send)(principal, online)
+    assert messaging.begin(principal, online, tell, notice=notice)
+    assert told.result() == (first + 2, last + 2)
+    assert not stage.writer.waiting.rows
+
+
+@pytest.mark.parametrize("changes", [{"transaction_id": 4}, {"expire_s": 9}, {"content": ""}], ids=str)
+async def test_what_is_not_stored_and_not_begun(stage: Stage, changes: dict[str, Any]) -> None:
+    """A repeat is looked for in the store, and what is refused is refused by `send`."""
+    principal, online = await stage.user(5), msgspec.structs.replace(ORDER, online_only=True)
+    await stage.user(7)
+    await stage.core.messaging.send(principal, online)
+    told, tell = telling()
+    assert not stage.core.messaging.begin(principal, msgspec.structs.replace(online, **changes), tell)
+    assert stage.core.messaging.begin(principal, online, tell)
+    assert isinstance(told.result(), tuple)

@@ -238,10 +238,10 @@ async def pair(group: Group) -> Pair:
 
 async def test_what_one_batch_has_of_several_timelines_is_one_write(pair: Pair) -> None:
     """Whoever is in both groups is written to once; who is in one gets the very bytes of its run."""
-    pair.hub.dispatch_all([(GROUP, [told(2), told(3)]), (OTHER, [told(2)])])
+    pair.hub.dispatch_all({GROUP: [told(2), told(3)], OTHER: [told(2)]})
     ours, theirs = bytes_of(told(2)) + bytes_of(told(3)), bytes_of(told(2), OTHER_XID)
     assert pair.got == [[ours], [ours + theirs], [ours + theirs]]
-    pair.hub.dispatch_all([(OTHER, [told(3)])])
+    pair.hub.dispatch_all({OTHER: [told(3)]})
     assert [len(got) for got in pair.got] == [1, 2, 2]
 
 
@@ -252,7 +252,7 @@ async def test_a_joined_write_that_fails(pair: Pair) -> None:
         raise RuntimeError
 
     pair.group.sockets[1].next = fail
-    pair.hub.dispatch_all([(GROUP, [told(2)]), (OTHER, [told(2)])])
+    pair.hub.dispatch_all({GROUP: [told(2)], OTHER: [told(2)]})
     assert [len(got) for got in pair.got] == [1, 0, 1]
     assert [socket.closed for socket in pair.group.sockets] == [None, Close.STORE_FAILED, None]
 
@@ -260,8 +260,8 @@ async def test_a_joined_write_that_fails(pair: Pair) -> None:
 async def test_one_timeline_that_fails(pair: Pair) -> None:
     """What there is of another one is written, before it or after it."""
     broken = Entry(seq=2, kind=EntryKind.MESSAGE)
-    pair.hub.dispatch_all([(GROUP, [broken]), (OTHER, [told(2)])])
-    pair.hub.dispatch_all([(OTHER, [told(3)]), (GROUP, [broken])])
+    pair.hub.dispatch_all({GROUP: [broken], OTHER: [told(2)]})
+    pair.hub.dispatch_all({OTHER: [told(3)], GROUP: [broken]})
     assert pair.got == [[], *[[bytes_of(told(seq), OTHER_XID) for seq in (2, 3)]] * 2]
 
 
@@ -269,6 +269,6 @@ async def test_a_membership_entry_comes_after_what_was_there_before_it(pair: Pai
     """What is written before it is not held back behind it: who has obeyed it may follow the other group no more."""
     left = Membership(action=Action.LEFT, group_id=GROUP, group_xid=GROUP_XID, user_xids=(99,), from_seq=0)
     entry = Entry(seq=3, kind=EntryKind.MEMBERSHIP, membership=left)
-    pair.hub.dispatch_all([(OTHER, [told(2)]), (GROUP, [told(2), entry, told(4)])])
+    pair.hub.dispatch_all({OTHER: [told(2)], GROUP: [told(2), entry, told(4)]})
     joined = bytes_of(told(2), OTHER_XID) + bytes_of(told(2)) + bytes_of(entry)
     assert [b"".join(got) for got in pair.got[1:]] == [joined + bytes_of(told(4))] * 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.core.files import DAY_MS, FileOrder, Flow, Shown, Uploaded
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.files import Box, Thumb
 from gateway.domain.limits import Limits
+from gateway.outlet.base import Fetched
 from tests.core.pictures import chunks, noise, opened, video
 from tests.core.stage import Stage, app_of, open_stage, refused
 
@@ -327,3 +329,32 @@ async def test_all_uploads_together_have_so_many_bytes_a_second() -> None:
     began = loop.time()
     await asyncio.gather(*(flow.pass_on(10_000) for _ in range(21)))
     assert 0.2 <= loop.time() - began < 2.0
+
+
+class TestFetched:
+    """Files from elsewhere."""
+
+    def pretend(self, stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes) -> None:
+        @asynccontextmanager
+        async def fetch(_: str) -> AsyncIterator[Fetched]:
+            yield Fetched(name, "image/png", chunks(data))
+
+        monkeypatch.setattr(stage.files._fetcher, "fetch", fetch)
+
+    @pytest.mark.parametrize(("said", "name"), [("a.png", "a.png"), ("", "file"), ("..", "file")])
+    async def test_it_is_kept(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, said: str, name: str
+    ) -> None:
+        """Like one that was uploaded, under whatever name there is."""
+        self.pretend(stage, monkeypatch, said, b"hello")
+        fetched = await stage.files.fetch(await app_of(stage), "http://example.org/a.png", 0, Box(9, 9))
+        shown = await find(stage, fetched.file.uuid)
+        assert (shown.file.name, shown.type, await read(stage, shown)) == (name, "image/png", b"hello")
+
+    async def test_one_that_is_too_large(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Is a mistake of the URL's, and nothing of it is kept."""
+        self.pretend(stage, monkeypatch, "a.png", bytes(300_001))
+        with refused(Kind.BAD_PARAMETER) as refusal:
+            await stage.files.fetch(await app_of(stage), "http://example.org/a.png", 0, Box(9, 9))
+        assert refusal.sentence.startswith("url: ")
+        assert held(stage) == []

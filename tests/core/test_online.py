@@ -281,6 +281,17 @@ class TestGroups:
         await say(stage, member, group.xid, group=True)
         assert asked.names == []
 
+    async def test_members_take_turns(self, stage: Stage, asked: Asked) -> None:
+        """What is known of one is not forgotten when another is asked for."""
+        group = await make(stage)
+        both = [await stage.user(OWNER), await stage.user(MEMBER)]
+        for member in both:
+            await say(stage, member, group.xid, group=True)
+        asked.names.clear()
+        for member in both:
+            await say(stage, member, group.xid, group=True)
+        assert asked.names == []
+
     @pytest.mark.parametrize(
         ("change", "kind"),
         [

@@ -153,6 +153,12 @@ class TestUpload:
         assert (told["name"], told["type"], told["size"]) == ("Übung.pdf", "application/pdf", 200_000)
         assert (await server.get(told["uuid"]))[2] == DATA
 
+    async def test_a_part_that_calls_itself_a_form(self, server: Server) -> None:
+        """As of ease-restapi: it has no boundary, so that it holds bytes."""
+        _, told = await server.upload(a_part(more="Content-Type: multipart/form-data\r\n"))
+        assert (told["type"], told["size"]) == ("application/octet-stream", 200_000)
+        assert (await server.get(told["uuid"]))[2] == DATA
+
     @pytest.mark.parametrize("before", [True, False])
     async def test_other_parts(self, server: Server, before: bool) -> None:
         """Before the file or behind it."""
@@ -215,6 +221,10 @@ class TestUpload:
             (b"", "multipart/form-data; boundary=B"),
             (b"hello", "multipart/form-data; boundary=B"),
             (b"--B\r\n" + a_part("x"), "multipart/form-data; boundary=B"),
+            (
+                b"x\r\n" * 30_000 + b"--B\r\n" + a_part("x") + b"\r\n--B--\r\n",
+                "multipart/form-data; boundary=B",
+            ),
             (b"--B\r\n" + a_part("x") + b"\r\n--B\r\n", "multipart/form-data; boundary=B"),
             (b"--B\r\n" + a_part("x") + b"\r\n--B--\r\n", "multipart/form-data"),
             (b"--B\r\n" + a_part("x") + b"\r\n--B--\r\n", "multipart/form-data; boundary=" + "B" * 99),
@@ -225,6 +235,7 @@ class TestUpload:
             "empty",
             "text",
             "cut in the file",
+            "a long way to it",
             "cut behind it",
             "no boundary",
             "a long one",

@@ -231,6 +231,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "INSERT INTO body VALUES(77,0,0,'','','','')",
         "text 77 counts 0 messages, and 0 have it",
     ),
+    "a message outside its hour": (
+        "UPDATE message SET at = at + 3600000 WHERE msg_id = 4",
+        "message 4 does not lie where those of its hour do",
+    ),
     "missing body": (
         "DELETE FROM body WHERE id = 3",
         "message 4 names text 3, which does not exist",
@@ -299,7 +303,7 @@ BREACHES: dict[str, tuple[str, ...]] = {
         """
         DELETE FROM stay WHERE grp = 6; UPDATE grp SET type = 2 WHERE id = 6;
         UPDATE timeline SET floor = 1, last = 10 WHERE id = 6; DELETE FROM entry WHERE t = 6 AND seq = 1;
-        INSERT INTO message VALUES (10, 6, 0, 4, 0, 1, 0, 2, 1, NULL, 0, 0, 0);
+        INSERT INTO message VALUES (10, 6, 0, 4, 0, 1, 0, 2, 1700000000000, NULL, 0, 0, 0);
         UPDATE meta SET next_msg_id = 11; UPDATE app SET stored_bytes = stored_bytes + 300
         """,
         "message 10 lies at seq 1 of the chatroom 1000000000002, not above its floor 1",
@@ -451,6 +455,35 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET avatar = 'face' WHERE id = 4",
         "{c} is deleted and still has a profile",
     ),
+    "a deleted user's metadata": (
+        'UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET metadata = \'{{"a":"b"}}\' WHERE id = 4',
+        "{c} is deleted and still has metadata",
+    ),
+    "a contact of one side": (
+        "INSERT INTO contact VALUES (2, 3, 1)",
+        "{a} knows {b}, and is not known",
+    ),
+    "a contact of oneself": (
+        "INSERT INTO contact VALUES (2, 2, 1)",
+        "{a} cannot know {a}",
+    ),
+    "a contact of who is deleted": (
+        "UPDATE timeline SET state = 2 WHERE id = 4; INSERT INTO contact VALUES (2, 4, 1), (4, 2, 1)",
+        "{a} cannot know {c}",
+        "{c} cannot know {a}",
+    ),
+    "a member listed in a group": (
+        "INSERT INTO listed VALUES (5, 2, 1)",
+        "{a} cannot be listed in {g}",
+    ),
+    "who is deleted is listed": (
+        """
+        UPDATE grp SET type = 2, destroyed_at = NULL WHERE id = 6; UPDATE timeline SET state = 2 WHERE id = 4;
+        INSERT INTO listed VALUES (6, 3, 1), (6, 4, 1)
+        """,
+        "{c} cannot be listed in group 1000000000002 of app demo",
+        "{c} cannot have a stay in group 1000000000002 of app demo",
+    ),
     "tokens from half a second on": (
         "UPDATE user SET valid_from_ms = 1500 WHERE id = 4",
         "{c} has tokens from 1500 on, which is no whole second",
@@ -561,6 +594,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
     ),
     "a file of nobody": (
         FILE.format(app=1, size=0, uploader=99, thumb=0),
+        "file f is uploaded by who is no user of its app",
+    ),
+    "a file of who is deleted": (
+        "UPDATE timeline SET state = 2 WHERE id = 4;" + FILE.format(app=1, size=0, uploader=4, thumb=0),
         "file f is uploaded by who is no user of its app",
     ),
 }

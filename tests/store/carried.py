@@ -15,6 +15,7 @@ _SAME = (
     "app_key",
     "alias",
     "credential",
+    "hour",
     "user",
     "grp",
     "stay",

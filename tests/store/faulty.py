@@ -31,7 +31,13 @@ def lanes(stage: Stage) -> SqliteStore:
 
 
 async def harm(stage: Stage, script: str) -> None:
-    await lanes(stage)._writer.run(lambda conn: conn.executescript(script))
+    """Change tables behind the store's back; what it remembers of them it reads anew, as after a restart."""
+
+    def run(conn: sqlite3.Connection) -> None:
+        lanes(stage)._book.forget()
+        conn.executescript(script)
+
+    await lanes(stage)._writer.run(run)
 
 
 async def crash(stage: Stage) -> None:

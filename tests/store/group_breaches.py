@@ -60,6 +60,10 @@ GROUP_BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE stay SET admin = 1 WHERE to_seq = 4",
         "{c} is an administrator of {g}, and no longer in it",
     ),
+    "one who is trusted and has left": (
+        "UPDATE stay SET trusted = 1 WHERE to_seq = 4",
+        "{c} is trusted by {g}, and no longer in it",
+    ),
     "an owner who is an administrator": (
         "UPDATE stay SET admin = 1 WHERE grp = 5 AND usr = 2",
         "{a} is an administrator of {g}, and owns it",

@@ -347,6 +347,33 @@ class Model:
             if everything or user not in message.hidden
         ]
 
+    def undelivered(self, user: int) -> list[int]:
+        """The messages of others above *delivered* that are still to be seen."""
+        found = []
+        for message in self.messages.values():
+            stay = self.stay(message.target, user) if message.in_group else None
+            if message.target == user:
+                above = message.seq > self.delivered.get(user, 0)
+            else:
+                above = stay is not None and message.seq > stay.delivered
+            gone = message.recalled or message.related or message.imported
+            if above and message.sender != user and not gone:
+                found.append(message.msg_id)
+        return found
+
+    def awaits(self, user: int, msg_id: int) -> bool | None:
+        """Whether a message for the user is UNREAD; None where it is none."""
+        message = self.messages[msg_id]
+        stay = self.stay(message.target, user) if message.in_group else None
+        there = message.target == user or (stay is not None and message.msg_id >= stay.from_msg)
+        if not there or message.sender == user or message.recalled or message.related:
+            return None
+        if message.group:
+            stays = [stay for stay in self.stays if stay.around(message)]
+            read = any(stay.read >= msg_id for stay in stays)
+            return not read and message.seq > self.delivered.get(user, 0)
+        return self.status(message, user) is Status.UNREAD
+
     def recent(self, user: int) -> list[tuple[int, int]]:
         """Conversations with something to see, newest first, with the number of unread messages."""
         found = []

@@ -75,7 +75,7 @@ _OTHERS: dict[str, tuple[str, ...]] = {
         DELETE FROM stay WHERE grp = 6; UPDATE grp SET type = 2 WHERE id = 6;
         UPDATE timeline SET floor = 1 WHERE id = 6; INSERT INTO newest VALUES (6, 10);
         DELETE FROM entry WHERE t = 6 AND seq = 1;
-        INSERT INTO message VALUES (10, 6, 0, 4, 0, 1, 0, 2, 1, NULL, 0, 0, 0);
+        INSERT INTO message VALUES (10, 6, 0, 4, 0, 1, 0, 2, 1700000000000, NULL, 0, 0, 0);
         ALTER SEQUENCE msg_id RESTART WITH 11; UPDATE usage SET bytes = bytes + 300
         """,
         *BREACHES["a chatroom that keeps what it let go"][1:],

@@ -36,6 +36,9 @@ INSERT INTO ban (grp, usr, until, at) SELECT 1000000 + (n % 200) * 10, n, 1, 1 F
 INSERT INTO grp_block (grp, usr, at) SELECT 1000000 + (n % 200) * 10, n, 1 FROM {_MANY};
 INSERT INTO request (grp, usr, kind, inviter, reason, state, at, expires_at)
     SELECT 1000000 + (n % 200) * 10, n, 1 + n % 2, n - 1, '', 0, 1, 1 FROM {_MANY};
+INSERT INTO listed (grp, usr, at) SELECT 1000000 + (n % 200) * 10, n, 1 FROM {_MANY};
+INSERT INTO hidden (msg_id, usr) SELECT n, n + 1 FROM {_MANY};
+INSERT INTO imported (msg_id, shown_at, place) SELECT n, 1, 0 FROM {_MANY};
 ANALYZE;
 """
 """Enough rows of everything that changes are about: small tables are read as a whole, and rightly so."""

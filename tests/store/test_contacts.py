@@ -61,6 +61,24 @@ class TestEnrolling:
         assert isinstance(made, list)
         assert [(user.id, user.password) for user in made] == [(named.id, "r1"), (by_number.id, "r2")]
 
+    async def test_who_was_only_named_is_taken_by_nobody_without_a_claim(self, stage: Stage) -> None:
+        """Whoever has tokens of theirs would find another in their place. Who is new is made all the same."""
+        await stage.store.register(stage.app.id, "ann", "", NOW)
+        await stage.user(55)
+        for name in ("ann", "55"):
+            accounts = [Account("new", "r"), Account(name, "r")]
+            assert await stage.store.enroll(stage.app.id, accounts, NOW, claim=False) == name
+        made = await stage.store.enroll(stage.app.id, [Account("new", "r")], NOW, claim=False)
+        assert isinstance(made, list)
+
+    async def test_the_reserved_user_is_taken(self, stage: Stage) -> None:
+        """By its name and by its number: whoever had it would speak for the app."""
+        for name in ("system", str(stage.app.system_xid)):
+            assert await stage.store.enroll(stage.app.id, [Account(name, "r")], NOW) == name
+        system = await stage.store.user_named(stage.app.id, "system")
+        assert system is not None
+        assert system.password == ""
+
     async def test_the_id_of_a_deleted_user_stays_taken(self, stage: Stage) -> None:
         """A name that is none is free again."""
         made = await stage.store.enroll(stage.app.id, [Account("66", "r"), Account("eve", "r")], NOW)

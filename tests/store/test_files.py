@@ -74,6 +74,16 @@ async def test_the_oldest_go_first(stage: Stage) -> None:
     assert await stage.store.oldest() == Oldest(0, 0, NOW + 4)
 
 
+async def test_one_that_is_discarded(stage: Stage) -> None:
+    """Is not found any more, and goes with the next."""
+    for number in (1, 2):
+        await stage.store.add_file(a_file(stage, number))
+    await stage.store.discard_file(a_file(stage, 1).uuid)
+    assert await stage.store.file(stage.app.id, a_file(stage, 1).uuid) is None
+    assert await stage.store.drop_files(0, 10) == [(stage.app.id, a_file(stage, 1).uuid)]
+    assert await stored(stage) == 1_000
+
+
 async def test_those_of_who_is_erased_go(stage: Stage) -> None:
     """At once for who asks for them, with the next sweep for good, whatever the time; also what came in just then."""
     await stage.users(1, 2)

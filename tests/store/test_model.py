@@ -255,6 +255,9 @@ class Run:
                 if isinstance(found, History):
                     shown = [(item.msg_id, item.status) for item in found.items]
                 assert shown == model.history(user, opposite)
+            assert await store.undelivered(asker.id) == len(model.undelivered(user))
+            for msg_id in model.messages:
+                assert await store.awaits(asker.id, msg_id) == model.awaits(user, msg_id)
             recent = await self.stage.recent(user)
             assert [(one.conversation_xid, one.unread) for one in recent] == model.recent(user)
 

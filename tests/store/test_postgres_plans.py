@@ -19,7 +19,7 @@ from tests.store.stage import LIMITS, MIB, NOW, open_store
 
 T = TypeVar("T")
 USERS, GROUPS, MESSAGES = 10_000, 100, 60_000
-SMALL = {"conversation", "newest", "grp", "grp_block", "user", "device", "attached", "batch"}
+SMALL = {"hour", "conversation", "newest", "grp", "grp_block", "user", "device", "attached", "batch"}
 """Tables that are not larger here than what one batch asks of them."""
 
 # Users 1 to 10,000 and groups from 10,001 on; all messages are between two users (or within a group) who have many.
@@ -110,6 +110,9 @@ async def use(store: PostgresStore) -> None:
     await store.recent(1)
     await store.recent(1, group)
     await store.message(1, 5)
+    await store.undelivered(35)
+    await store.awaits(35, 5)
+    await store.hour(1, 0, 3_600_000, 0, 1000, MIB)
     await store.readers(1, MESSAGES + 5, 0, 100)
     await store.transaction(1, 5, "5")
     await store.targets(1, 5, 9)

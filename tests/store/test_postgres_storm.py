@@ -75,6 +75,7 @@ class Storm:
         self.deeds: list[Callable[[], Awaitable[None]]] = [
             self.talk, self.talk, self.talk, self.whisper, self.fold, self.recall, self.hide, self.broadcast,
             self.live, self.live, self.change, self.change, self.begin, self.end, self.judge, self.remove,
+            self.bring, self.name,
         ]  # fmt: skip
 
     async def run(self) -> None:
@@ -105,6 +106,11 @@ class Storm:
                     [self.stage.text(GIVEN_XID_FIRST, two, three, copied=False, at=at)],
                     [self.stage.text(one, two, copied=False, notice=True, at=at)],
                     [
+                        self.stage.text(
+                            one, two, copied=False, listed=True, unjudged=True, key=key, digest="d", at=at
+                        )
+                    ],
+                    [
                         await self.stage.group_text(
                             one, self.chance.choice(self.groups), key=key, digest="d", at=at
                         )
@@ -116,6 +122,21 @@ class Storm:
     async def whisper(self) -> None:
         one, two, three = self.users(3)
         await self.append(await self.stage.directed(one, self.groups[0], two, three))
+
+    async def bring(self) -> None:
+        one, two, three = self.users(3)
+        settled = self.chance.random() < HALF
+        group = self.groups[0]
+        await self.append(
+            await self.stage.imported(one, two, settled=settled, at=OLD),
+            await self.stage.imported(one, group, settled=settled),
+            await self.stage.group_text(one, group, hide_from=(two, three)),
+        )
+
+    async def name(self) -> None:
+        names = [f"user {number}" for number in self.chance.sample(range(30), 9)]
+        made = await self.store.ensure_named(self.stage.app.id, names, NOW)
+        assert sorted(made) == sorted(names)
 
     async def fold(self) -> None:
         one, two = self.users(2)

@@ -233,6 +233,18 @@ async def test_the_list_is_cut_to_the_newest(engine: str, tmp_path: Path) -> Non
         assert await listed(stage, 9) == [(groups[1], 1), (4, 1), (3, 1)]
 
 
+async def test_what_is_put_off_takes_nobodys_place(engine: str, tmp_path: Path) -> None:
+    """Where the list is cut, older conversations come up."""
+    async with Stage(engine, tmp_path / "data", Limits(recent_max=2)) as stage:
+        group = await stage.group(1, 9)
+        for xid in (1, 2, 3, 4):
+            await stage.send(xid, 9)
+        await stage.say(1, group)
+        for opposite in (group, 4, 3):
+            assert await stage.put_off(9, opposite)
+        assert await listed(stage, 9) == [(2, 1), (1, 1)]
+
+
 async def test_lists_are_each_users_own(stage: Stage) -> None:
     """Reading or deleting changes nothing for the other party."""
     await stage.send(1, 2)

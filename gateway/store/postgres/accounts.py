@@ -18,10 +18,12 @@ class Accounts(Lanes):
         """List users."""
         return await self._read(lambda conn: users.list_users(conn, app, offset, limit))
 
-    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+    async def enroll(
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+    ) -> list[User] | str:
         """Make users."""
         try:
-            return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at))
+            return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim))
         except enrolling.TakenError as taken:
             return taken.name
 

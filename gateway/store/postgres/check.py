@@ -11,6 +11,8 @@ import asyncpg
 import msgspec
 
 from gateway.domain.model import EntryKind
+from gateway.store.errors import StoreError
+from gateway.store.files import FILES
 from gateway.store.laws import who
 from gateway.store.postgres.laws import LAWS
 from gateway.store.postgres.schema import MIGRATIONS
@@ -44,6 +46,19 @@ async def check_database(url: str) -> list[str]:
             return await find_breaches(conn)
     except FAILURES as error:
         return [f"the store on PostgreSQL cannot be read: {one_line(error)}"]
+
+
+def list_files(url: str) -> list[tuple[int, str, int]]:
+    """List the files that there are bytes of: app, uuid and size. Raises `StoreError` where that cannot be read."""
+
+    async def read() -> list[tuple[int, str, int]]:
+        async with snapshot(url) as conn:
+            return [tuple(row) for row in await conn.fetch(FILES)]
+
+    try:
+        return asyncio.run(read())
+    except FAILURES as error:
+        raise StoreError(f"the store on PostgreSQL cannot be read: {one_line(error)}") from error
 
 
 @asynccontextmanager

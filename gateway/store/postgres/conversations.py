@@ -11,7 +11,8 @@ from typing import Any
 
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, Status, User
-from gateway.store.base import History, Party, Readers, Recent, Remembered
+from gateway.store.base import History, Party, Readers, Recent, Records, Remembered
+from gateway.store.postgres import hours, undelivered
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
@@ -51,8 +52,9 @@ ORDER BY m.msg_id DESC
 """
 _UNHIDDEN = f"""(flags & {HIDING} = 0
     OR (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = $1 LIMIT 1) IS NULL)"""
-# A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
-# receiver and with its sender, and has its status as between users.
+# A stay is around a message when its own seqs enclose the message's; none delivers what was imported, which has the
+# seq 0. What went to some members only is found with its receiver and with its sender, and has its status as between
+# users.
 _IN_GROUP = f"""
 SELECT a.*, m.* FROM %s AS a
 LEFT JOIN LATERAL (
@@ -64,9 +66,7 @@ LEFT JOIN LATERAL (
                  WHEN m.seq <= (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
         WHEN m.sender = $1 THEN
             CASE WHEN {others_reach("read", "$2", "m.msg_id", place_of("m"), "$1")} THEN 2
-                 WHEN m.seq > 0 AND {
-    others_reach("delivered", "$2", "m.seq", at_seq("m.seq"), "$1")
-} THEN 1 ELSE 0 END
+                 WHEN {others_reach("delivered", "$2", "m.seq", at_seq("m.seq"), "$1")} THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= a.read THEN 2 WHEN m.seq BETWEEN 1 AND a.delivered THEN 1 ELSE 0 END END,
         {MESSAGE}
     FROM {
@@ -175,6 +175,13 @@ class Conversations(Lanes):
         asked = (user_id, limits.recent_max, limits.unread_max, limits.unread_scan_max, group_id)
         return [Recent(*row) for row in await self._read(lambda conn: conn.fetch(_RECENT, *asked))]
 
+    async def hour(
+        self, app: int, from_ms: int, to_ms: int, after_msg_id: int, limit: int, bytes_max: int
+    ) -> Records:
+        """Page through the messages of an app that were sent in a span of time."""
+        span = (from_ms, to_ms)
+        return await self._read(lambda conn: hours.page(conn, app, span, after_msg_id, limit, bytes_max))
+
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app."""
         found = await self._read(lambda conn: conn.fetchrow(_MESSAGE, app, msg_id))
@@ -189,6 +196,15 @@ class Conversations(Lanes):
         """Count who has read a group's message and who has not, and list a page of those who have."""
         found = await self._read(lambda conn: conn.fetchrow(_READERS, app, msg_id, after_xid, limit))
         return Readers(*found) if found else Readers(0, 0, [])
+
+    async def undelivered(self, user_id: int) -> int:
+        """Count what no device of a user has got yet."""
+        most = self._limits.undelivered_max
+        return await self._read(lambda conn: undelivered.undelivered(conn, user_id, most))
+
+    async def awaits(self, user_id: int, msg_id: int) -> bool | None:
+        """Say whether a message for a user is UNREAD."""
+        return await self._read(lambda conn: undelivered.awaits(conn, user_id, msg_id))
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up what a transaction key was used for."""

@@ -11,11 +11,11 @@ from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.users import find_user, find_user_named, make_user, take_xid
 
 # Names are given by one transaction after the other; heads come after the app's row.
-_LOCK = "SELECT 1 FROM app WHERE id = $1 FOR NO KEY UPDATE"
+_LOCK = "SELECT system FROM app WHERE id = $1 FOR NO KEY UPDATE"
 _STANDS = "SELECT state FROM timeline WHERE id = $1 FOR NO KEY UPDATE"
-_CLAIM = (
-    """UPDATE "user" SET password = $2, nickname = $3 WHERE id = $1 AND password IN ('', $2) RETURNING 1"""
-)
+_CLAIM = """
+UPDATE "user" SET password = $2, nickname = $3 WHERE id = $1 AND (password = $2 OR $4 AND password = '') RETURNING 1
+"""
 
 
 class TakenError(Exception):
@@ -26,13 +26,13 @@ class TakenError(Exception):
         self.name = name
 
 
-async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int) -> list[User]:
+async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int, *, claim: bool) -> list[User]:
     """Make users, all or none; raises `TakenError`.
 
     A record of a password that is there already was written by an earlier try, whose connection was lost: no two are
     alike by chance.
     """
-    await conn.fetchval(_LOCK, app)
+    system_id = await conn.fetchval(_LOCK, app)
     # In the order of heads, as everybody locks them: those of numbers by number, then those that are given one.
     order = sorted(range(len(accounts)), key=lambda place: number_of(accounts[place].name) or float("inf"))
     made: dict[int, User] = {}
@@ -42,11 +42,14 @@ async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int) -> 
         if account.name in named:
             raise TakenError(account.name)
         named.add(account.name)
-        made[place] = await _made(conn, app, account, at)
+        user = await _made(conn, app, account, at, claim=claim)
+        if user.id == system_id:
+            raise TakenError(account.name)
+        made[place] = user
     return [made[place] for place in range(len(accounts))]
 
 
-async def _made(conn: Conn, app: int, account: Account, at: int) -> User:
+async def _made(conn: Conn, app: int, account: Account, at: int, *, claim: bool) -> User:
     xid = number_of(account.name)
     holder = await _holder(conn, app, account.name, xid)
     if holder is None:
@@ -60,7 +63,9 @@ async def _made(conn: Conn, app: int, account: Account, at: int) -> User:
     else:
         user_id = holder.id
     state = await conn.fetchval(_STANDS, user_id)
-    if state == State.DELETED or not await conn.fetchval(_CLAIM, user_id, account.password, account.nickname):
+    # Whom nobody had is one's own to give a password to.
+    claimed = _CLAIM, user_id, account.password, account.nickname, claim or holder is None
+    if state == State.DELETED or not await conn.fetchval(*claimed):
         raise TakenError(account.name)
     user = await _holder(conn, app, account.name, xid)
     assert user is not None, "it has just been made"

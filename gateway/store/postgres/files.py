@@ -50,6 +50,10 @@ class Filing(Lanes):
         sql = "UPDATE file SET thumb = $1, thumb_size = $2 WHERE uuid = $3"
         await self._write(lambda conn: conn.execute(sql, int(thumb), size, uuid))
 
+    async def discard_file(self, uuid: str) -> None:
+        """Let nobody find a file any more."""
+        await self._write(lambda conn: conn.execute("UPDATE file SET at = 0 WHERE uuid = $1", uuid))
+
     async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
         """Forget old files."""
         before = max(before, 1)

@@ -16,6 +16,8 @@ import msgspec
 from gateway.domain.drafts import Answer, Appended, MessageDraft, Stale
 from gateway.domain.model import EntryKind, Scope, State
 from gateway.store import refusals
+from gateway.store.hours import HOUR_MS
+from gateway.store.postgres.hours import covering
 from gateway.store.rows import LISTED, ROW_BYTES, flags_of
 from gateway.store.run import stored_bytes
 
@@ -133,6 +135,8 @@ WITH drafts AS MATERIALIZED (
     INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown, expires_at)
     SELECT msg_id, target, CASE WHEN to_group THEN 0 ELSE sender END, sender, sn, seq, ctype, flags, at, body, 1,
         expires_at FROM landed
+), hours AS (
+    {covering(f"SELECT at / {HOUR_MS} AS hour, min(msg_id) AS first, max(msg_id) AS last FROM landed GROUP BY 1")}
 ), entries AS (
     INSERT INTO entry (t, seq, kind, msg_id, data)
     SELECT m.id, m.seq, {EntryKind.MESSAGE:d}, ids.first + m.k - 1, '' FROM ids CROSS JOIN moved AS m WHERE m.n = 1

@@ -18,6 +18,7 @@ from itertools import takewhile
 
 from gateway.domain.model import EntryKind
 from gateway.store.base import Oldest, Sweeping, Swept
+from gateway.store.hours import HOUR_MS
 from gateway.store.postgres.heads import lock_heads
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.texts import count, release, wipe
@@ -93,6 +94,7 @@ async def sweep(conn: Conn, before: int, most: int) -> Swept:
     last = old[-1].msg_id
     await conn.execute(_RAISE, [raised.timeline_id for raised in floors], [raised.above for raised in floors])
     removed = await _remove(conn, old)
+    await conn.execute("DELETE FROM hour WHERE hour <= $1 AND last <= $2", before // HOUR_MS, last)
     await conn.execute("UPDATE meta SET swept_to = $1", last)
     return Swept(last, removed, more=len(old) < too_old or too_old == most)
 

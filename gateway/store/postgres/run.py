@@ -7,7 +7,7 @@ nobody else can change it (design §4).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from gateway.domain.drafts import Answer, ImportDraft, MessageDraft
 from gateway.domain.limits import Limits
@@ -15,13 +15,14 @@ from gateway.domain.model import EntryKind
 from gateway.store.postgres.blocks import blocked_pairs
 from gateway.store.postgres.directed import members_among
 from gateway.store.postgres.heads import keep_made, lock_named
+from gateway.store.postgres.hours import cover
 from gateway.store.postgres.keys import find_keys
 from gateway.store.postgres.lane import Conn, OvertakenError
 from gateway.store.postgres.related import find_related, mark
 from gateway.store.postgres.rooms import trim
 from gateway.store.postgres.texts import count
 from gateway.store.related import Related
-from gateway.store.run import Moving, Named, Run, blockable, known_as, named, receiving
+from gateway.store.run import Moving, Named, Run, blockable, entries_of, known_as, named, receiving
 
 _BEGIN = """
 SELECT nextval('draft_id'), t.xid, CASE WHEN a.storage_bytes_max > 0 THEN a.storage_bytes_max - coalesce(
@@ -77,12 +78,15 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
             raise OvertakenError
         return known_as(draft, *found[0])
     run = await _open(conn, draft, limits, draft_id, system_xid, room)
-    refusal = run.judge(draft)
+    sender, targets = run.find(draft)
+    refusal = run.judge(draft, sender, targets)
     if refusal is not None:
         return refusal
     run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
-    answer = run.number(draft)
+    # Whoever was missing has been made.
+    answer = run.number(draft, cast("Moving", sender), cast("Sequence[Moving]", targets))
     await _write(conn, run, draft_id)
+    await cover(conn, draft.at, answer.first_msg_id, run.next_msg_id - 1)
     passed = run.trimmable(limits.room_history_max)
     if passed:
         await trim(conn, passed, limits.room_history_max)
@@ -94,7 +98,7 @@ async def append_import(conn: Conn, draft: ImportDraft, limits: Limits) -> Answe
     """Append one import. Where it is refused, the transaction is to be undone."""
     draft_id, system_xid, room = await conn.fetchrow(_BEGIN, draft.app)
     run = await _open(conn, draft.message, limits, draft_id, system_xid, room)
-    refusal = run.judge(draft.message)
+    refusal = run.judge(draft.message, *run.find(draft.message))
     if refusal is not None:
         return refusal
     run.next_msg_id = await conn.fetchval("SELECT nextval('msg_id')")
@@ -116,7 +120,7 @@ async def _open(
     made = await lock_named(conn, draft.app, locked, make=draft.create)
     await keep_made(conn, draft.app, made, made, draft.at)
     parties: dict[Named, Moving] = {
-        (app, xid): Moving(*party) for app, xid, *party in await conn.fetch(_PARTIES, draft.app, list(xids))
+        (party[0], party[1]): Moving(*party) for party in await conn.fetch(_PARTIES, draft.app, list(xids))
     }
     return Run(
         parties=parties,
@@ -136,18 +140,21 @@ async def _take_key(conn: Conn, draft: MessageDraft, draft_id: int) -> bool:
 
 
 async def _write(conn: Conn, run: Run, draft_id: int) -> None:
-    moved = list(run.moved.values())
-    await conn.execute(_HEADS, [party.id for party in moved], [party.head for party in moved])
+    moved = run.moved()
+    await conn.execute(_HEADS, [party.id for party, _ in moved], [party.head for party, _ in moved])
     [body] = run.bodies
     await conn.execute(_BODY, *body)
     await conn.execute(_MESSAGES, *_columns(run.messages))
     await mark(conn, run.related.marks)
     if run.hidden:
         await conn.execute(_HIDDEN, *_columns(run.hidden))
-    if run.entries:
-        await conn.execute(_ENTRIES, *_columns(run.entries))
+    entries = entries_of(moved)
+    if entries:
+        await conn.execute(_ENTRIES, *_columns(entries))
     if run.conversations:
-        pairs = [(usr, opp, last) for (usr, opp), last in run.conversations.items()]
+        pairs = [
+            (usr, opp, last) for usr, brought in run.conversations.items() for opp, last in brought.items()
+        ]
         await conn.execute(_CONVERSATIONS, *_columns(pairs))
     to_groups = [(target, msg_id) for msg_id, target, peer, *_ in run.messages if not peer]
     if to_groups:

@@ -351,5 +351,7 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE stay ADD COLUMN off BIGINT NOT NULL DEFAULT 0;
     DROP INDEX conversation_recent;
     CREATE INDEX conversation_recent ON conversation (usr, last DESC) WHERE last > deleted AND last > off;
+    CREATE TABLE hour (hour BIGINT PRIMARY KEY, first BIGINT NOT NULL, last BIGINT NOT NULL);
+    INSERT INTO hour (hour, first, last) SELECT at / 3600000, min(msg_id), max(msg_id) FROM message GROUP BY 1;
     """,
 )

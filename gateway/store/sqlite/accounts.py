@@ -18,9 +18,11 @@ class Accounts(Lanes):
         """List users."""
         return await self._read(lambda conn: users.list_users(conn, app, offset, limit))
 
-    async def enroll(self, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+    async def enroll(
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+    ) -> list[User] | str:
         """Make users."""
-        return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at))
+        return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim))
 
     async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
         """List users after one."""

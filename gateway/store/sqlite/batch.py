@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import msgspec
 
 from gateway.domain.drafts import (
     Answer,
-    Appended,
     DeleteDraft,
     Draft,
     ImportDraft,
@@ -23,18 +23,21 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import EntryKind, Scope, State
+from gateway.domain.model import EntryKind, Scope
+from gateway.store.hours import HOUR_MS
 from gateway.store.related import Related
-from gateway.store.run import Moving, Named, Run, blockable, named, receiving
+from gateway.store.run import Brought, Moving, Named, Run, blockable, entries_of, receiving
 from gateway.store.sqlite import jobs
 from gateway.store.sqlite.blocks import ANY_BLOCK, blocked_pairs
+from gateway.store.sqlite.book import Book
 from gateway.store.sqlite.changes import append_change
 from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.directed import members_among
 from gateway.store.sqlite.group_changes import append_group_change
+from gateway.store.sqlite.hours import cover
 from gateway.store.sqlite.lane import one, rows
 from gateway.store.sqlite.many import Many
-from gateway.store.sqlite.newest import Newest, Pair
+from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
@@ -44,19 +47,14 @@ from gateway.store.sqlite.touched import Touched
 _NEXT = f"""
 SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), (SELECT max(key) FROM dedup), {ANY_BLOCK},
     (SELECT json_group_array(json_array(a.id, a.storage_bytes_max - a.stored_bytes))
-    FROM json_each(?) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0)
+    FROM json_each(?1) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0),
+    (SELECT last FROM hour WHERE hour = ?2)
 FROM meta
 """
 _LAST_BATCH = """
 UPDATE meta SET last_batch = ?, next_msg_id = max(next_msg_id, ?) RETURNING next_msg_id, swept_to
 """
 _NEXT_ID = "UPDATE meta SET next_msg_id = ?"
-_PARTIES = Many(
-    """SELECT json_group_array(json_array(t.app, t.xid, t.id, t.kind, t.head, t.facts_version, t.last, t.state))
-    FROM (VALUES""",
-    "(?, ?)",
-    ") AS j CROSS JOIN timeline AS t ON t.app = j.column1 AND t.xid = j.column2",
-)
 _KEYS = Many(
     """SELECT json_group_array(json_array(d.sender, d.key, d.digest, d.first_msg_id, d.last_msg_id))
     FROM (VALUES""",
@@ -99,6 +97,7 @@ def append_batch(
     batch_key: str,
     limits: Limits,
     newest: Newest,
+    book: Book,
     changing: Changing,
     answers: list[Answer],
 ) -> None:
@@ -108,7 +107,7 @@ def append_batch(
     """
     conn.execute("BEGIN IMMEDIATE")
     try:
-        appending = _Batch(conn, limits, newest)
+        appending = _Batch(conn, limits, newest, book)
         answers += appending.append(batch)
         next_msg_id, swept_to = one(conn, _LAST_BATCH, (batch_key, appending.next_msg_id))
         told = newest.tell(conn, appending.brought, next_msg_id, swept_to)
@@ -117,9 +116,11 @@ def append_batch(
             # With it: what is newest of a list is read there.
             newest.note(told, appending.brought, next_msg_id)
     except BaseException:
+        book.forget()
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
+    book.shrink()
 
 
 class _Batch:
@@ -130,11 +131,12 @@ class _Batch:
     what else it notes.
     """
 
-    def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest) -> None:
+    def __init__(self, conn: sqlite3.Connection, limits: Limits, newest: Newest, book: Book) -> None:
         self._conn = conn
         self._limits = limits
         self._newest = newest
-        self.brought: dict[Pair, int] = {}
+        self._book = book
+        self.brought: Brought = {}
         self.touched = Touched()
         self.next_msg_id = 0
 
@@ -149,6 +151,8 @@ class _Batch:
             if run:
                 answers += self._messages(run)
                 run = []
+            # Whatever else there is moves timelines by itself.
+            self._book.forget()
             answers.append(self._other(draft))
         if run:
             answers += self._messages(run)
@@ -156,20 +160,27 @@ class _Batch:
 
     def _messages(self, drafts: Sequence[MessageDraft]) -> list[Answer]:
         self._keep_next_id()
-        run = _Run(self._conn, drafts, self._limits)
+        run = _Run(self._conn, drafts, self._limits, self._book)
         answers = run.append()
         self.next_msg_id = run.next_msg_id
-        self.brought.update(run.conversations)
-        self.touched.messages += run.messages
+        self._note(run)
         return answers
 
     def _import(self, draft: ImportDraft) -> Answer:
-        run = _Run(self._conn, [draft.message], self._limits)
+        run = _Run(self._conn, [draft.message], self._limits, self._book)
         answer = run.bring(draft)
         self.next_msg_id = run.next_msg_id
-        self.brought.update(run.conversations)
-        self.touched.messages += run.messages
+        self._note(run)
         return answer
+
+    def _note(self, run: _Run) -> None:
+        """Note what a run has brought."""
+        if self.brought:
+            for usr, brought in run.conversations.items():
+                self.brought.setdefault(usr, {}).update(brought)
+        else:
+            self.brought = run.conversations
+        self.touched.messages += run.messages
 
     def _keep_next_id(self) -> None:
         if self.next_msg_id:
@@ -206,15 +217,19 @@ class _Batch:
 class _Run:
     """Message drafts that stand side by side in a batch, on their way into the tables."""
 
-    def __init__(self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft], limits: Limits) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, drafts: Sequence[MessageDraft], limits: Limits, book: Book
+    ) -> None:
         self._conn = conn
         self._drafts = drafts
         self._history_max = limits.room_history_max
         apps = list({draft.app for draft in drafts})
-        next_msg_id, next_body_id, last_key, any_block, room = one(conn, _NEXT, (rows(apps),))
-        parties = {
-            (app, xid): Moving(*party) for app, xid, *party in _PARTIES.read(conn, list(named(drafts)))
-        }
+        # Mostly one, and what is of it is known to lie where it does.
+        self._hours = {draft.at // HOUR_MS for draft in drafts}
+        next_msg_id, next_body_id, last_key, any_block, room, self._covered = one(
+            conn, _NEXT, (rows(apps), max(self._hours))
+        )
+        parties = book.read(conn, drafts)
         directed = receiving(drafts, parties)
         self._related = Related(find_related(conn, drafts, limits.related_max), limits.related_max)
         self._run = Run(
@@ -227,11 +242,11 @@ class _Run:
             next_msg_id=next_msg_id,
             next_body_id=next_body_id,
         )
-        self._made: list[tuple[int, Named, int]] = []
+        self._made: list[tuple[int, int, int]] = []
         self._next_id = 0
 
     @property
-    def conversations(self) -> Mapping[Pair, int]:
+    def conversations(self) -> Brought:
         """The conversations of two users that messages were appended to, with the newest of them."""
         return self._run.conversations
 
@@ -247,18 +262,17 @@ class _Run:
 
     def append(self) -> list[Answer]:
         """Judge and number every draft, write all rows, and answer per draft."""
-        answers = [self._run.judge(draft) or self._number(draft) for draft in self._drafts]
+        answers = [self._append(draft) for draft in self._drafts]
         if self._run.bodies:
             self._write()
         return answers
 
     def bring(self, draft: ImportDraft) -> Answer:
         """Judge an import as what it brings, and write its rows."""
-        refused = self._run.judge(draft.message)
+        refused = self._run.judge(draft.message, *self._run.find(draft.message))
         if refused is not None:
             return refused
-        for party in self._run.unknown(draft.message):
-            self._make(party, draft.message.at)
+        self._make(draft.message)
         answer = self._run.bring(draft)
         self._write()
         _IMPORTED.run(self._conn, self._run.imported)
@@ -281,32 +295,46 @@ class _Run:
             for sender_id, key, digest, first, last in _KEYS.read(self._conn, wanted)
         }
 
-    def _number(self, draft: MessageDraft) -> Appended:
-        for party in self._run.unknown(draft):
-            self._make(party, draft.at)
-        return self._run.number(draft)
+    def _append(self, draft: MessageDraft) -> Answer:
+        run = self._run
+        sender, targets = run.find(draft)
+        refusal = run.judge(draft, sender, targets)
+        if refusal is not None:
+            return refusal
+        if sender is None or None in targets:
+            self._make(draft)
+            sender, targets = run.find(draft)
+        return run.number(draft, cast("Moving", sender), cast("Sequence[Moving]", targets))
 
-    def _make(self, party: Named, at: int) -> None:
-        if not self._next_id:
-            self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
-        self._run.add(party, Moving(self._next_id, Scope.USER, 0, 0, 0, State.NORMAL))
-        self._made.append((self._next_id, party, at))
-        self._next_id += 1
+    def _make(self, draft: MessageDraft) -> None:
+        """Let those come into being whom a draft names for the first time."""
+        for app, xid in self._run.unknown(draft):
+            if not self._next_id:
+                self._next_id = one(self._conn, "SELECT coalesce(max(id), 0) + 1 FROM timeline")[0]
+            self._run.add(Moving(app, xid, self._next_id))
+            self._made.append((self._next_id, app, draft.at))
+            self._next_id += 1
 
     def _write(self) -> None:
         conn, run = self._conn, self._run
+        moved = run.moved()
         if self._made:
-            _MAKE_USERS.run(conn, [(made, app, at) for made, (app, _), at in self._made])
+            _MAKE_USERS.run(conn, self._made)
         _BODIES.run(conn, run.bodies)
         _MESSAGES.run(conn, run.messages)
+        last = run.next_msg_id - 1
+        if len(self._hours) > 1 or self._covered is None or self._covered < last:
+            cover(conn, self._hours, run.messages[0][0], last)
         mark(conn, self._related.marks)
         if run.hidden:
             _HIDDEN.run(conn, run.hidden)
         # In the order of the tree: the next place is mostly near the last one.
-        _ENTRIES.run(conn, sorted(run.entries))
+        _ENTRIES.run(conn, entries_of(moved))
         # In the order of the tree, too: by key.
         _DEDUP.run(conn, sorted(run.keys))
-        _HEADS.run(conn, run.heads())
+        _HEADS.run(
+            conn, [(party.id, party.app, party.xid, party.kind, party.head, party.last) for party, _ in moved]
+        )
         count(conn, run.stored)
         passed = run.trimmable(self._history_max)
         if passed:

@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.store import schema
+from gateway.store.errors import StoreError
+from gateway.store.files import FILES
 from gateway.store.sqlite.laws import LAWS
 from gateway.store.told import TOLD_MAX, tell_breaches
 
@@ -25,6 +27,16 @@ def check_store(path: Path) -> list[str]:
             return _check(conn)
     except (sqlite3.Error, UnicodeError, OSError) as error:
         return [f"{path} cannot be read: {error}"]
+
+
+def list_files(path: Path) -> list[tuple[int, str, int]]:
+    """List the files that there are bytes of: app, uuid and size. Raises `StoreError` where that cannot be read."""
+    path = (path / "gateway.db" if path.is_dir() else path).resolve()
+    try:
+        with closing(open_for_reading(path)) as conn:
+            return conn.execute(FILES).fetchall()
+    except (sqlite3.Error, UnicodeError, OSError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

@@ -59,8 +59,9 @@ FROM (
 CROSS JOIN message AS m ON m.msg_id = p.msg_id
 LEFT JOIN body AS b ON b.id = m.body
 """
-# A stay is around a message when its own seqs enclose the message's. What went to some members only is found with its
-# receiver and with its sender, and has its status as between users.
+# A stay is around a message when its own seqs enclose the message's; none delivers what was imported, which has the
+# seq 0. What went to some members only is found with its receiver and with its sender, and has its status as between
+# users.
 _GROUP = f"""
 SELECT json_group_array(json_array(m.msg_id, (SELECT xid FROM timeline WHERE id = m.sender), m.device_sn, ?8,
     {_SHOWN}, CASE
@@ -71,7 +72,7 @@ SELECT json_group_array(json_array(m.msg_id, (SELECT xid FROM timeline WHERE id 
                  WHEN m.seq <= (SELECT delivered FROM user WHERE id = m.target) THEN 1 ELSE 0 END
         WHEN m.sender = ?1 THEN
             CASE WHEN {others_reach("read", "?2", "m.msg_id", place_of("m"), "?1")} THEN 2
-                 WHEN m.seq > 0 AND {others_reach("delivered", "?2", "m.seq", at_seq("m.seq"), "?1")} THEN 1 ELSE 0 END
+                 WHEN {others_reach("delivered", "?2", "m.seq", at_seq("m.seq"), "?1")} THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq BETWEEN 1 AND ?7 THEN 1 ELSE 0 END END))
 FROM (
     SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4

@@ -26,11 +26,12 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Bearing, Message, Page, Scope, Standing, User
-from gateway.store.base import History, Party, Readers, Recent, Remembered
+from gateway.store.base import History, Party, Readers, Recent, Records, Remembered
 from gateway.store.errors import StoreError
-from gateway.store.sqlite import conversations, directory, jobs, pages, positions
+from gateway.store.sqlite import conversations, directory, hours, jobs, pages, positions, undelivered
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.batch import append_batch
+from gateway.store.sqlite.book import Book
 from gateway.store.sqlite.changing import Changing
 from gateway.store.sqlite.credentials import Credentials
 from gateway.store.sqlite.files import Filing
@@ -67,6 +68,7 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         self._writer = writer
         self._readers = Lookups(readers)
         self._newest = Newest(limits.conversations_behind_max)
+        self._book = Book(limits.parties_held_max)
         self._changing = Changing()
         self._recents = Recents(self._changing, limits.cached_recents_max, limits.recent_max)
         self._histories = Histories(self._changing, limits.cached_history_bytes_max)
@@ -134,6 +136,8 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         touched = touched or Touched(everything=True)
 
         def visit(conn: sqlite3.Connection) -> T:
+            if touched.everything:
+                self._book.forget()
             conn.execute("BEGIN IMMEDIATE")
             try:
                 result = work(conn)
@@ -208,7 +212,7 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         try:
             await self._writer.run(
                 lambda conn: append_batch(
-                    conn, batch, key, self._limits, self._newest, self._changing, answers
+                    conn, batch, key, self._limits, self._newest, self._book, self._changing, answers
                 )
             )
             self._works()
@@ -362,6 +366,13 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
                 )
             return recents.settle(look, found)
 
+    async def hour(
+        self, app: int, from_ms: int, to_ms: int, after_msg_id: int, limit: int, bytes_max: int
+    ) -> Records:
+        """Page through the messages of an app that were sent in a span of time."""
+        span = (from_ms, to_ms)
+        return await self._read(lambda conn: hours.page(conn, app, span, after_msg_id, limit, bytes_max))
+
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message."""
         return await self._read(lambda conn: conversations.message(conn, app, msg_id))
@@ -373,6 +384,15 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
     async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
         """Say who has read a group's message."""
         return await self._read(lambda conn: conversations.readers(conn, app, msg_id, after_xid, limit))
+
+    async def undelivered(self, user_id: int) -> int:
+        """Count what no device of a user has got yet."""
+        most = self._limits.undelivered_max
+        return await self._read(lambda conn: undelivered.undelivered(conn, user_id, most))
+
+    async def awaits(self, user_id: int, msg_id: int) -> bool | None:
+        """Say whether a message for a user is UNREAD."""
+        return await self._read(lambda conn: undelivered.awaits(conn, user_id, msg_id))
 
     async def transaction(self, app: int, sender_xid: int, key: str) -> Remembered | None:
         """Look up a transaction key."""

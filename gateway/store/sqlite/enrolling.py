@@ -8,16 +8,27 @@ from collections.abc import Sequence
 from gateway.domain.errors import Kind
 from gateway.domain.model import Account, State, User
 from gateway.domain.naming import number_of
+from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
 
 _CLAIM = "UPDATE user SET password = ?2, nickname = ?3 WHERE id = ?1"
 
 
-def enroll(conn: sqlite3.Connection, app: int, accounts: Sequence[Account], at: int) -> list[User] | str:
+def enroll(
+    conn: sqlite3.Connection, app: int, accounts: Sequence[Account], at: int, *, claim: bool
+) -> list[User] | str:
     """Make users, all or none; the name of one that is taken."""
+    [system_id] = one(conn, "SELECT system FROM app WHERE id = ?", (app,))
     named: set[str] = set()
     for account in accounts:
-        if account.name in named or not _free(_holder(conn, app, account.name)):
+        holder = _holder(conn, app, account.name)
+        if isinstance(holder, User):
+            free = (
+                claim and holder.id != system_id and not holder.password and holder.state is not State.DELETED
+            )
+        else:
+            free = holder is not Kind.BAD_PARAMETER
+        if account.name in named or not free:
             return account.name
         named.add(account.name)
     return [_made(conn, app, account, at) for account in accounts]
@@ -27,13 +38,6 @@ def _holder(conn: sqlite3.Connection, app: int, name: str) -> User | Kind | None
     """Who has a name, or what has the id that it is."""
     xid = number_of(name)
     return find_user(conn, app, xid) if xid else find_user_named(conn, app, name)
-
-
-def _free(holder: User | Kind | None) -> bool:
-    """Whether nobody has it, or somebody who was named only, and never made."""
-    if isinstance(holder, User):
-        return not holder.password and holder.state is not State.DELETED
-    return holder is None or holder is Kind.USER_UNKNOWN
 
 
 def _made(conn: sqlite3.Connection, app: int, account: Account, at: int) -> User:

@@ -39,6 +39,10 @@ class Filing(Lanes):
         sql = "UPDATE file SET thumb = ?, thumb_size = ? WHERE uuid = ?"
         await self._write(lambda conn: conn.execute(sql, (thumb, size, uuid)))
 
+    async def discard_file(self, uuid: str) -> None:
+        """Let nobody find a file any more."""
+        await self._write(lambda conn: conn.execute("UPDATE file SET at = 0 WHERE uuid = ?", (uuid,)))
+
     async def drop_files(self, before: int, most: int) -> list[tuple[int, str]]:
         """Forget old files."""
         # Asked every minute, and mostly in vain: the writer is troubled only where there is something to do.

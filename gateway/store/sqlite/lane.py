@@ -52,7 +52,8 @@ class Lanes(ABC):
     async def _write(self, work: Callable[[sqlite3.Connection], T], touched: Touched | None = None) -> T:
         """Run `work` as one transaction. Whatever SQLite refuses is a `Problem`, and all of it is undone.
 
-        `touched` is what it changes of conversations; where it is not given, that may be anything.
+        `touched` is what it changes of conversations, of one that moves no timeline and changes nobody. Where it is
+        not given, that may be anything.
         """
 
 

@@ -13,10 +13,11 @@ needs a row to be exact has it told first (`settle`), or adds what is held here 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gateway.store.rows import IN_SENDERS_LIST
+from gateway.store.run import Brought
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.many import Many
 
@@ -63,7 +64,7 @@ class Newest:
 
     def __init__(self, behind_max: int) -> None:
         self._behind_max = behind_max
-        self._held: dict[int, dict[int, int]] = {}
+        self._held: Brought = {}
         self._count = 0
         self._told_to = 0
         self._next_msg_id = 0
@@ -78,7 +79,7 @@ class Newest:
         """
         told_to, next_msg_id = one(conn, "SELECT told_to, next_msg_id FROM meta")
         behind = table(conn, _BEHIND)
-        held: dict[int, dict[int, int]] = {}
+        held: Brought = {}
         for usr, opp, last in behind:
             held.setdefault(usr, {})[opp] = last
         self._held, self._round, self._count = held, [], len(behind)
@@ -89,27 +90,26 @@ class Newest:
         # One call that cannot be interrupted: the writer's thread changes what is copied.
         return self._held.get(user_id, {}).copy()
 
-    def settle(self, conn: sqlite3.Connection, pairs: Iterable[Pair], new: Mapping[Pair, int]) -> None:
+    def settle(self, conn: sqlite3.Connection, pairs: Iterable[Pair], new: Brought) -> None:
         """Tell the table of these conversations; `new` is what this transaction has brought by itself."""
         known = [
             (usr, opp, last)
             for usr, opp in pairs
-            if (last := new.get((usr, opp)) or self._held.get(usr, {}).get(opp, 0))
+            if (last := new.get(usr, {}).get(opp) or self._held.get(usr, {}).get(opp, 0))
         ]
         if known:
             _write(conn, known, one(conn, "SELECT swept_to FROM meta")[0])
 
-    def tell(
-        self, conn: sqlite3.Connection, new: Mapping[Pair, int], next_msg_id: int, swept_to: int
-    ) -> Told | None:
+    def tell(self, conn: sqlite3.Connection, new: Brought, next_msg_id: int, swept_to: int) -> Told | None:
         """Tell the table as much as a batch brings, where it is too far behind."""
-        if max(self._count + len(new), (next_msg_id - self._told_to) // 2) <= self._behind_max:
+        count = sum(map(len, new.values()))
+        if max(self._count + count, (next_msg_id - self._told_to) // 2) <= self._behind_max:
             return None
         if not self._round:
             self._round = sorted(self._held, reverse=True)
             # Not at this batch: what it brings is held only after it, and may come too late for the round.
             self._began_at = self._next_msg_id
-        return self._tell(conn, len(new) + LEAST, swept_to, new)
+        return self._tell(conn, count + LEAST, swept_to, new)
 
     def tell_all(self, conn: sqlite3.Connection) -> None:
         """Tell the table all, in a transaction of its own: it is behind by nothing."""
@@ -128,12 +128,14 @@ class Newest:
             raise
         self.note(told, {}, next_msg_id)
 
-    def _tell(self, conn: sqlite3.Connection, count: int, swept_to: int, new: Mapping[Pair, int]) -> Told:
+    def _tell(self, conn: sqlite3.Connection, count: int, swept_to: int, new: Brought) -> Told:
         """Tell the table of the next conversations of the round, in its own order."""
         chosen: list[tuple[int, int, int]] = []
         for usr in reversed(self._round):
+            theirs = self._held[usr]
             # Of what this batch brings the table may know already (`settle`): it must not go back.
-            chosen += [(usr, opp, new.get((usr, opp), last)) for opp, last in sorted(self._held[usr].items())]
+            newer = theirs | new[usr] if usr in new else theirs
+            chosen += [(usr, opp, newer[opp]) for opp in sorted(theirs)]
             if len(chosen) > count:
                 break
         told = Told(chosen[:count], len(chosen) <= count, self._began_at - 1)
@@ -142,7 +144,7 @@ class Newest:
             conn.execute("UPDATE meta SET told_to = ?", (told.told_to,))
         return told
 
-    def note(self, told: Told | None, new: Mapping[Pair, int], next_msg_id: int) -> None:
+    def note(self, told: Told | None, new: Brought, next_msg_id: int) -> None:
         """Note what a transaction has told and brought, now that it has committed."""
         if told:
             for usr, opp, _ in told.rows:
@@ -159,14 +161,17 @@ class Newest:
         self._next_msg_id = next_msg_id
         self._hold(new)
 
-    def _hold(self, new: Mapping[Pair, int]) -> None:
-        for (usr, opp), last in new.items():
-            theirs = self._held.get(usr)
+    def _hold(self, new: Brought) -> None:
+        held = self._held
+        for usr, brought in new.items():
+            theirs = held.get(usr)
             if theirs is None:
-                theirs = self._held[usr] = {}
-            if opp not in theirs:
-                self._count += 1
-            theirs[opp] = last
+                held[usr] = brought
+                self._count += len(brought)
+            else:
+                self._count -= len(theirs)
+                theirs.update(brought)
+                self._count += len(theirs)
 
 
 def _write(conn: sqlite3.Connection, told: Sequence[tuple[int, int, int]], swept_to: int) -> None:

@@ -12,6 +12,7 @@ from itertools import takewhile
 
 from gateway.domain.model import EntryKind
 from gateway.store.base import Oldest, Sweeping, Swept
+from gateway.store.hours import HOUR_MS
 from gateway.store.removal import JOBS_MAX, Old, Raised, conversations, freed, too_many, touched
 from gateway.store.rows import EXPIRED
 from gateway.store.sqlite.lane import one, rows, table
@@ -78,6 +79,7 @@ def sweep(conn: sqlite3.Connection, before: int, most: int, newest: Newest) -> S
     conn.execute("DELETE FROM message WHERE msg_id <= ?", (last,))
     conn.execute("DELETE FROM imported WHERE msg_id <= ?", (last,))
     conn.execute("DELETE FROM dedup WHERE last_msg_id <= ?", (last,))
+    conn.execute("DELETE FROM hour WHERE hour <= ? AND last <= ?", (before // HOUR_MS, last))
     pairs = list(conversations(old))
     newest.settle(conn, pairs, {})
     conn.execute(_CONVERSATIONS, (last, rows(pairs)))

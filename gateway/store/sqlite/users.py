@@ -119,7 +119,8 @@ def make_named(conn: sqlite3.Connection, app: int, names: Sequence[str], at: int
     for name in names:
         if name not in found:
             xid = next_xid(conn, app)
-            found[name] = User(id=make_user(conn, app, xid, at, name), xid=xid, name=name, password="")
+            user_id = make_user(conn, app, xid, at, name)
+            found[name] = User(id=user_id, xid=xid, name=name, password="", created_at=at)
     return found
 
 

@@ -20,8 +20,8 @@ CHAT = 5
 USER, APP = 1, 2
 """Privileges of the service Chat."""
 
-_STRINGS = {1: 2, 2: 1, 4: 0}
-"""How many strings the payload of a service has that may come before Chat: RTC, RTM, FPA."""
+_STRINGS = {1: 2, 2: 1, 3: 2, 4: 0}
+"""How many strings the payload of a service has that may come before Chat: RTC, RTM, Streaming, FPA."""
 
 _TOKEN_CHARS_MAX = 4_096
 _INFLATED_MAX = 16_384

@@ -18,6 +18,7 @@ from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
 from gateway.edge.facades.agora.members import Members, read_members
 from gateway.edge.facades.agora.names import ADMIN, called_by, name_of, xid_of
+from gateway.edge.facades.agora.rates import Rate, Rates
 from gateway.edge.facades.agora.settings import Settings
 
 ALIAS = "agora"
@@ -43,6 +44,7 @@ class At:
         core: Core,
         limits: Limits,
         settings: Settings,
+        rates: Rates,
         request: web.Request,
         *,
         tenant: Tenant,
@@ -54,6 +56,7 @@ class At:
         self.core = core
         self.limits = limits
         self.settings = settings
+        self._rates = rates
         self.request = request
         self.app: App = tenant.app
         self._system = tenant.system
@@ -133,11 +136,16 @@ class At:
         """
         told = access_token.read(token)
         certificates = (
-            await self.core.directory.credential(self.app, CERTIFICATE, told.app_id) if told else []
+            await self.core.directory.credential(self.app, CERTIFICATE, told.app_id.lower()) if told else []
         )
         if told is None or not any(told.signed_by(certificate) for certificate in certificates):
             raise Problem(Kind.TOKEN_ILLEGAL, NOBODY)
         return told, told.good_until(access_token.APP) or told.good_until(access_token.USER)
+
+    def spend(self, rate: Rate, count: int = 1) -> None:
+        """Count what the call asks for; raises `RATE_LIMITED` where the vendor's rates hold and it is too much."""
+        if self.settings.vendor_rates:
+            self._rates.spend(self.app.id, rate, count, self.now())
 
     # -- whom it names ----------------------------------------------------------------------------------
 
@@ -155,9 +163,19 @@ class At:
         return [users.get(name) if name else None for name in names]
 
     def _core_name(self, text: str) -> str | None:
-        xid = xid_of(self.app, text)
+        xid = xid_of(self.app, text.lower())
         name = str(xid) if xid else name_of(text)
         return None if name == ADMIN else name
+
+    async def members_named(self, asked: Members, member: str, most: int) -> list[User]:
+        """The users that a list of a body names, made where they may be; whoever is nobody is left out.
+
+        Raises a `Fault` of 400 for more than `most`: each of them may have to be made.
+        """
+        names = asked.strings(member) or []
+        if len(names) > most:
+            raise illegal(member, f"it must name at most {most} users")
+        return [user for user in await self.users_called(names, make=True) if user is not None]
 
     async def named_user(self, asked: Members, member: str) -> User:
         """The user that a member of a body names; 400 where it names none, 404 where there is none."""
@@ -192,9 +210,12 @@ class At:
             raise illegal(name, "it must be a number from 1 on")
         return int(told)
 
-    async def user_of_path(self, text: str) -> User:
-        """The user that a segment of the path names; 404 where there is none."""
-        user = await self.user_called(text, make=True)
+    async def user_of_path(self, text: str, *, make: bool = False) -> User:
+        """The user that a segment of the path names; 404 where there is none.
+
+        `make` is for who is added to something: a backend that asks whether there is somebody must be told.
+        """
+        user = await self.user_called(text, make=make)
         if user is None:
             raise not_found()
         return user

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.model import ROOM
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
 from gateway.edge.facades.agora.members import Members, read_query
 from gateway.edge.facades.agora.messages import is_id
-from gateway.edge.facades.agora.names import called
+from gateway.edge.facades.agora.names import called, is_admin
+from gateway.edge.facades.agora.rates import Rate
 
 _TYPES = ("chat", "groupchat")
 
@@ -24,6 +26,7 @@ async def delete_channel(at: At) -> bytes:
     if kind not in _TYPES:
         raise illegal("type", f"it must be {' or '.join(_TYPES)}")
     roam = asked.flag("delete_roam")
+    at.spend(Rate.CHANNELS)
     user = await at.user_called(at.given[0])
     if user is None:
         raise not_found()
@@ -44,7 +47,10 @@ async def delete_channel(at: At) -> bytes:
 async def _conversation(at: At, asked: Members, channel: str) -> int:
     """The conversation that a channel is; 0 where there is none, which is as good as deleted."""
     if asked.text("type") == "chat":
+        if is_admin(channel):
+            return at.app.system_xid
         other = await at.user_called(channel)
         return other.xid if other else 0
     xid = int(channel) if is_id(channel) else 0
-    return xid if xid and await at.core.groups.types(at.app, [xid]) else 0
+    types = await at.core.groups.types(at.app, [xid]) if xid else {}
+    return xid if types.get(xid, ROOM) != ROOM else 0

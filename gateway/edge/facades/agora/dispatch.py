@@ -29,6 +29,7 @@ from gateway.edge.facades.agora.faults import (
     not_found,
 )
 from gateway.edge.facades.agora.names import app_uuid
+from gateway.edge.facades.agora.rates import Rates
 from gateway.edge.facades.agora.settings import Settings
 from gateway.edge.facades.native.routes import ROOTS
 
@@ -88,6 +89,7 @@ class Dialect:
         self._core = core
         self._limits = limits
         self._settings = settings
+        self._rates = Rates()
         self._switch = switch
         self._routes = Routes(routes)
         self._now = clock_ms
@@ -157,6 +159,7 @@ class Dialect:
             self._core,
             self._limits,
             self._settings,
+            self._rates,
             request,
             tenant=tenant,
             around=around,
@@ -168,7 +171,9 @@ class Dialect:
         return web.Response(body=told, headers=HEADERS) if isinstance(told, bytes) else told
 
     def _base(self, request: web.Request) -> str:
-        return self._settings.public_url or f"{request.scheme}://{request.host}"
+        # What is no host's name is told like one, for an answer is text.
+        host = request.host.encode("ascii", "replace").decode()
+        return self._settings.public_url or f"{request.scheme}://{host}"
 
 
 def _path(segments: Sequence[str]) -> str:

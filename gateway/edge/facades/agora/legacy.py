@@ -20,6 +20,7 @@ from gateway.edge.facades.agora.messages import (
     send_to_users,
     sender_of,
 )
+from gateway.edge.facades.agora.rates import Rate
 
 SOME_MAX = 20
 """Members of a group that one directed message goes to."""
@@ -64,6 +65,7 @@ async def to_some(at: At) -> bytes:
     if not users:
         raise not_found()
     order = msgspec.structs.replace(order_of(at, asked, Scope.GROUP, (group_xid,), body, sender), only=users)
+    at.spend(Rate.GROUP_MESSAGES, len(users))
     placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
     if not placed:
         raise not_found()

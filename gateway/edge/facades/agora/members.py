@@ -7,7 +7,7 @@ an empty string is absent. What an engine could not keep exactly is refused here
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
@@ -55,6 +55,10 @@ class Members:
         """The object as JSON, without one member."""
         return msgspec.Raw(_encode({other: raw for other, raw in self._raw.items() if other != name}))
 
+    def replaced(self, name: str, raw: bytes) -> Members:
+        """The same members, one of them with another value."""
+        return Members({**self._raw, name: msgspec.Raw(raw)})
+
     def value(self, name: str) -> object:
         """A member whatever it is; None where it is absent."""
         raw = self.raw(name)
@@ -66,6 +70,11 @@ class Members:
         if value is None or isinstance(value, str):
             return value
         raise illegal(name, "it must be a string")
+
+    def choice(self, name: str, among: Container[str]) -> str | None:
+        """A string that is one of these; None where it is absent or something else."""
+        value = self.value(name)
+        return value if isinstance(value, str) and value in among else None
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """A bool."""

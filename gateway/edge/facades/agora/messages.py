@@ -11,7 +11,8 @@ from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
 from gateway.edge.facades.agora.faults import TOO_LARGE, Fault, illegal, not_found, unsendable
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.names import ADMIN
+from gateway.edge.facades.agora.names import is_admin
+from gateway.edge.facades.agora.rates import Rate
 
 USERS_MAX, GROUPS_MAX, ROOMS_MAX = 600, 3, 10
 IGNORED_MAX = 20
@@ -54,23 +55,22 @@ async def send_to_users(at: At, asked: Members) -> dict[str, str]:
         if user is not None and user.xid != at.app.system_xid:
             named.setdefault(user.xid, text)
     order = order_of(at, asked, Scope.USER, tuple(named), body, sender)
-    return await _send(at, order, named)
+    return await _send(at, order, named, Rate.USER_MESSAGES)
 
 
 async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> dict[str, str]:
     """Send to groups, or to chatrooms; return the message's id by each that there is."""
     targets = check_send(asked, most)
     body = body_of(at, asked)
-    level = asked.value("chatroom_msg_level")
-    if level is not None and level not in _LEVELS:
+    if asked.has("chatroom_msg_level") and asked.choice("chatroom_msg_level", _LEVELS) is None:
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
     sender = await sender_of(at, asked)
-    hidden = await _ignored(at, asked)
+    hidden = () if rooms else await _ignored(at, asked)
     ids = [int(text) for text in targets if is_id(text)]
     types = await at.core.groups.types(at.app, ids)
     named = {xid: str(xid) for xid in ids if xid in types and (types[xid] == ROOM) == rooms}
     order = order_of(at, asked, Scope.GROUP, tuple(named), body, sender, hidden)
-    return await _send(at, order, named)
+    return await _send(at, order, named, Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES)
 
 
 async def _ignored(at: At, asked: Members) -> tuple[int, ...]:
@@ -81,10 +81,11 @@ async def _ignored(at: At, asked: Members) -> tuple[int, ...]:
     return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
 
 
-async def _send(at: At, order: Order, named: dict[int, str]) -> dict[str, str]:
+async def _send(at: At, order: Order, named: dict[int, str], rate: Rate) -> dict[str, str]:
     """Send to whom there is, and tell per target as it was named; nobody there: 404."""
     if not named:
         raise not_found()
+    at.spend(rate, len(named))
     placed = await at.core.messaging.send_each(await at.administrator(), order)
     return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
 
@@ -105,7 +106,7 @@ def check_send(asked: Members, most: int) -> Sequence[str]:
 
 def check_type(asked: Members) -> None:
     """Refuse a message without a type that is known, or without a body."""
-    if asked.value("type") not in TYPES:
+    if asked.choice("type", TYPES) is None:
         raise unsendable("param type can't be empty")
     body = asked.object("body")
     if body is None or not list(body):
@@ -134,8 +135,8 @@ def body_of(at: At, asked: Members) -> Body:
 
 async def sender_of(at: At, asked: Members) -> User | None:
     """Who is named as the sender; None: nobody, so that the app's administrator sends. Raises 404 for who is nobody."""
-    name = asked.text("from")
-    if name is None or name == ADMIN:
+    name = asked.identifier("from")
+    if name is None or is_admin(name):
         return None
     user = await at.user_called(name, make=True)
     if user is None:
@@ -155,6 +156,7 @@ def order_of(
     """What a send asks of the core: nothing is judged but that its parties are there (vendors.md §3.4, existence)."""
     ext = asked.raw("ext")
     kept = {name: asked.value(name) for name in _KEPT if asked.has(name)}
+    online_only = asked.value("routetype") == "ROUTE_ONLINE"
     return Order(
         scope=scope,
         targets=targets,
@@ -165,11 +167,12 @@ def order_of(
         config=config_of(body.type, kept),
         from_xid=sender.xid if sender else at.app.system_xid,
         transaction_id=_transaction_id(at),
-        online_only=asked.value("routetype") == "ROUTE_ONLINE",
+        online_only=online_only,
         unjudged=True,
         partial=True,
         copied=asked.flag("sync_device") and sender is not None,
-        hide_from=hidden,
+        # What is on no page of history need not be hidden there.
+        hide_from=() if online_only else hidden,
     )
 
 

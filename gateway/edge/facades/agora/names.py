@@ -31,6 +31,11 @@ def name_of(text: object) -> str | None:
     return name if _NAME.fullmatch(name) else None
 
 
+def is_admin(text: str) -> bool:
+    """Whether a name means the core's reserved user."""
+    return text.lower() == ADMIN
+
+
 def called(app: App, user: User) -> str:
     """What a user is called: by its name, by its number where it has none, and the reserved one `admin`."""
     return called_by(app, user.xid, user.name)

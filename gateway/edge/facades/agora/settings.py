@@ -12,6 +12,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     public_url: str = ""
+    retention_days: int = 0
     message_bytes_max: int = 5_120
     recall_window_s: int = 120
     open_registration: bool = False

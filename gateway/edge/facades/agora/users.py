@@ -8,8 +8,18 @@ from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Account, State, User
 from gateway.edge.facades.agora.asking import At
-from gateway.edge.facades.agora.faults import BAD_REQUEST, FORBIDDEN, UNAUTHORIZED, Fault, illegal, not_found
+from gateway.edge.facades.agora.faults import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    UNAUTHORIZED,
+    Fault,
+    illegal,
+    not_found,
+    unauthorized,
+)
+from gateway.edge.facades.agora.groups import acting
 from gateway.edge.facades.agora.members import Members, read_many
+from gateway.edge.facades.agora.messages import is_id
 from gateway.edge.facades.agora.names import ADMIN, called, name_of, xid_of
 from gateway.edge.facades.agora.shapes import user_shape
 
@@ -33,7 +43,7 @@ async def create(at: At) -> bytes:
         raise illegal("body", f"it must have 1 to {CREATED_MAX} users")
     accounts = [_account(at, members) for members in asked]
     try:
-        made = await at.core.accounts.make(at.app, accounts)
+        made = await at.core.accounts.make(at.app, accounts, claim=bool(at.bearer))
     except Problem as problem:
         if problem.kind is not Kind.USER_EXISTS:
             raise
@@ -64,15 +74,25 @@ def _taken(at: At, name: str) -> Fault:
 async def one(at: At) -> bytes:
     """GET /users/{username}: anybody's for the app, one's own for a user."""
     principal = await at.caller()
-    user = await at.user_of_path(at.given[0])
-    if not principal.admin_alone and user.xid != principal.user.xid:
-        raise Fault(UNAUTHORIZED, "unauthorized", "Unable to authenticate")
+    if principal.admin_alone:
+        user = await at.user_of_path(at.given[0])
+    else:
+        # Whoever asks for another neither makes that one nor learns whether it is there.
+        found = await at.user_called(at.given[0])
+        if found is None or found.xid != principal.user.xid:
+            raise unauthorized()
+        user = found
     return at.told(entities=await _shapes(at, [user]), count=1)
 
 
 async def listed(at: At) -> bytes:
-    """GET /users: a page by rising number; with a `cursor` where there are more."""
+    """GET /users: a page by rising number; with a `cursor` where there are more.
+
+    Raises 400 for a query of older clients: whoever asks for one user must not get others.
+    """
     principal = await at.administrator()
+    if "ql" in at.query:
+        raise illegal("ql", "users are not looked for by a query")
     users, more = await at.core.accounts.after(principal, *at.page())
     told: dict[str, object] = {"entities": await _shapes(at, users), "count": len(users)}
     if more:
@@ -169,6 +189,35 @@ async def disconnect(at: At) -> bytes:
     user = await _there(at)
     await at.core.users.kick(principal, user.xid, 0)
     return at.told(data={"result": True})
+
+
+async def offline_count(at: At) -> bytes:
+    """GET /users/{username}/offline_msg_count: messages that no device of it has got yet."""
+    principal = await at.administrator()
+    user = await _there(at)
+    count = await at.core.conversations.undelivered(acting(principal, user))
+    return at.told(data={called(at.app, user): count})
+
+
+async def offline_status(at: At) -> bytes:
+    """GET /users/{username}/offline_msg_status/{msg_id}; what is no message of theirs waits for nobody."""
+    principal = await at.administrator()
+    user = await _there(at)
+    msg_id = at.given[1]
+    return at.told(
+        data={msg_id: "undelivered" if await _awaits(at, principal, user, msg_id) else "delivered"}
+    )
+
+
+async def _awaits(at: At, principal: Principal, user: User, msg_id: str) -> bool:
+    if not is_id(msg_id):
+        return False
+    try:
+        return await at.core.conversations.awaits(acting(principal, user), int(msg_id))
+    except Problem as problem:
+        if problem.kind is not Kind.MESSAGE_UNKNOWN:
+            raise
+        return False
 
 
 async def _there(at: At) -> User:

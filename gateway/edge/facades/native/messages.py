@@ -97,6 +97,15 @@ async def send(core: Core, limits: Limits, asked: Asked) -> bytes:
 
 def begin_send(core: Core, limits: Limits, asked: Asked, tell: Tell) -> bool:
     """Begin a send that waits for nothing but its commit; False: it is another one, and `send`'s."""
+    return _begin(core, limits, asked, tell, notice=False)
+
+
+def begin_notify(core: Core, limits: Limits, asked: Asked, tell: Tell) -> bool:
+    """Begin a notification that waits for nothing but its commit; False: it is another one, and `notify`'s."""
+    return _begin(core, limits, asked, tell, notice=True)
+
+
+def _begin(core: Core, limits: Limits, asked: Asked, tell: Tell, *, notice: bool) -> bool:
     principal = recognised(core, asked)
     if principal is None:
         return False
@@ -104,7 +113,7 @@ def begin_send(core: Core, limits: Limits, asked: Asked, tell: Tell) -> bool:
     def tell_sent(told: tuple[int, int] | Problem | None) -> None:
         tell(sent(*told) if isinstance(told, tuple) else told)
 
-    return core.messaging.begin(principal, decode_send(asked.body, limits), tell_sent)
+    return core.messaging.begin(principal, decode_send(asked.body, limits), tell_sent, notice=notice)
 
 
 async def notify(core: Core, limits: Limits, asked: Asked) -> bytes:

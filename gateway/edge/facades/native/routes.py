@@ -103,7 +103,10 @@ ROUTES: tuple[tuple[str, str, Call], ...] = tuple(
 )
 """Verb, path and call of everything the native dialect has."""
 
-BEGINNINGS: dict[Call, Beginning] = {messages.send: messages.begin_send}
+BEGINNINGS: dict[Call, Beginning] = {
+    messages.send: messages.begin_send,
+    messages.notify: messages.begin_notify,
+}
 """The calls that there are so many of that a task for each counts."""
 
 ROOTS = frozenset({path.split("/")[1] for _, path, _ in ROUTES}) | {"ai", "app", "file", "push"}

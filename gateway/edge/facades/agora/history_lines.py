@@ -1,0 +1,115 @@
+"""A message as a line of a history file (agora.md, GET /chatmessages; the seed's section on its content)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.domain.model import App, Ctype, Message, Scope
+from gateway.edge.facades.agora.bodies import TYPES
+from gateway.edge.facades.agora.names import called_by
+
+_decode = msgspec.json.decode
+_encode = msgspec.json.Encoder().encode
+
+_TYPE_OF = {
+    Ctype.TEXT: "txt",
+    Ctype.IMAGE: "img",
+    Ctype.AUDIO: "audio",
+    Ctype.VIDEO: "video",
+    Ctype.FILE: "file",
+    Ctype.LOCATION: "loc",
+    Ctype.COMMAND: "cmd",
+    Ctype.FORWARD: "txt",
+}
+"""What other dialects have sent, in this one's types; the nearest there is."""
+
+_COORDINATES = ("lat", "lng")
+
+
+class _Payload(msgspec.Struct):
+    bodies: list[dict[str, Any]]
+    ext: dict[str, Any]
+    sender: str = msgspec.field(name="from")
+    to: str
+
+
+class _Line(msgspec.Struct):
+    msg_id: str
+    timestamp: int
+    direction: str
+    to: str
+    sender: str = msgspec.field(name="from")
+    chat_type: str
+    payload: _Payload
+
+
+def line_of(
+    app: App, message: Message, sender_name: str, target_name: str, sizes: Mapping[str, int]
+) -> bytes:
+    """The line of a message and its end. `sizes` are those of files of ours, by uuid (`files_in`)."""
+    to_group = message.scope is Scope.GROUP or message.group_xid
+    sender = called_by(app, message.sender_xid, sender_name)
+    group = message.group_xid or message.target_xid
+    to = str(group) if to_group else called_by(app, message.target_xid, target_name)
+    payload = _Payload([_body(message, sizes)], _object(message.ext), sender, to)
+    line = _Line(
+        str(message.msg_id),
+        message.at,
+        "outgoing",
+        to,
+        sender,
+        "groupchat" if to_group else "chat",
+        payload,
+    )
+    return _encode(line) + b"\n"
+
+
+def files_in(message: Message) -> str:
+    """The uuid of the file that a message names, as `uuid` or at the end of its `url`; empty where it names none."""
+    body = _object(message.attachment)
+    told = body.get("uuid") or body.get("url")
+    return told.rpartition("/")[2] if isinstance(told, str) else ""
+
+
+def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
+    kind = _object(message.config).get("type")
+    if not isinstance(kind, str) or kind not in TYPES:
+        kind = _TYPE_OF.get(Ctype(message.ctype), "txt")
+    body = _object(message.attachment)
+    if kind == "txt":
+        body = {"msg": message.content, **body}
+    elif kind == "cmd" and message.content:
+        body = {"action": message.content, **body}
+    for name in _COORDINATES if kind == "loc" else ():
+        body[name] = _number(body.get(name))
+    if (size := sizes.get(files_in(message))) is not None:
+        body["file_length"] = size
+    if "customExts" in body:
+        body["v2:customExts"] = body["customExts"]
+    return {**body, "type": kind}
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object that a text is; an empty one where it is none."""
+    if not text.startswith("{"):
+        return {}
+    try:
+        # Whoever sends by another dialect may nest as deep as they like. What can be read so deep inside can be written
+        # where it comes to stand.
+        [[[[[[told]]]]]] = _decode(f"[[[[[[{text}]]]]]]")
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _number(told: object) -> object:
+    """A coordinate as a number where it is one."""
+    if not isinstance(told, str):
+        return told
+    try:
+        return _decode(told.strip(), type=float)
+    except msgspec.DecodeError:
+        return told

@@ -1,0 +1,82 @@
+"""POST /messages/users/import and /messages/chatgroups/import: messages of another service, as history (agora.md)."""
+
+from __future__ import annotations
+
+from gateway.core.imports import ImportOrder
+from gateway.domain.model import ROOM, Scope, User
+from gateway.edge.facades.agora.asking import At
+from gateway.edge.facades.agora.bodies import TYPES, config_of
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found, unsendable
+from gateway.edge.facades.agora.fetching import with_files
+from gateway.edge.facades.agora.members import Members
+from gateway.edge.facades.agora.messages import body_of, check_ext, is_id, sender_of
+
+AHEAD_MS = 60_000
+"""How far before our clock an imported message's own time may be."""
+
+
+async def import_to_user(at: At) -> bytes:
+    """POST /messages/users/import."""
+    asked = await _asked(at)
+    sender = await sender_of(at, asked)
+    target = await at.user_called(asked.identifier("target") or "", make=True)
+    if target is None:
+        raise not_found()
+    return await _import(at, asked, Scope.USER, sender, target.xid)
+
+
+async def import_to_group(at: At) -> bytes:
+    """POST /messages/chatgroups/import."""
+    asked = await _asked(at)
+    sender = await sender_of(at, asked)
+    target = asked.identifier("target") or ""
+    types = await at.core.groups.types(at.app, [int(target)]) if is_id(target) else {}
+    if types.get(int(target) if types else 0, ROOM) == ROOM:
+        raise not_found()
+    return await _import(at, asked, Scope.GROUP, sender, int(target))
+
+
+async def _asked(at: At) -> Members:
+    """What is asked for, with every member that must be there."""
+    await at.administrator()
+    asked = await at.members()
+    if not asked.identifier("from"):
+        raise unsendable("param from can't be empty")
+    if not asked.identifier("target"):
+        raise unsendable("param target can't be empty")
+    body = asked.object("body")
+    if body is None or not list(body):
+        raise unsendable("message body not allow empty")
+    if asked.choice("type", TYPES) is None:
+        raise unsendable("type not allow empty")
+    check_ext(asked)
+    if asked.flag("need_download") and not at.settings.import_download:
+        raise Fault(FORBIDDEN, "forbidden_op", "need_download: files are not fetched here")
+    return asked
+
+
+async def _import(at: At, asked: Members, scope: Scope, sender: User | None, target_xid: int) -> bytes:
+    now = at.now()
+    shown_at = asked.integer("msg_timestamp")
+    if shown_at is not None and not 1 <= shown_at <= now + AHEAD_MS:
+        raise illegal("msg_timestamp", "it must be ms since 1970, and not lie ahead")
+    # Judged before anything is fetched for it, and then as it is kept.
+    body_of(at, asked)
+    async with with_files(at, asked, sender) as ready:
+        body, ext = body_of(at, ready), ready.raw("ext")
+        msg_id = await at.core.messaging.import_one(
+            await at.administrator(),
+            ImportOrder(
+                scope=scope,
+                target=target_xid,
+                from_xid=sender.xid if sender else 0,
+                ctype=body.ctype,
+                content=body.content,
+                attachment=body.attachment,
+                ext=ext.decode() if ext else "",
+                config=config_of(body.type, {}),
+                shown_at=shown_at or 0,
+                settled=ready.flag("is_ack_read"),
+            ),
+        )
+    return at.told(data={"msg_id": str(msg_id)}, entities=[])
