@@ -93,6 +93,20 @@ class TestFile:
         }
         assert told[1]["payload"]["bodies"] == [{"lat": 39.5, "lng": "x", "addr": "here", "type": "loc"}]
 
+    @pytest.mark.parametrize(
+        ("kind", "body", "told"),
+        [
+            ("audio", {"url": "u", "Length": 10}, {"url": "u", "Length": 10, "length": 10}),
+            ("audio", {"url": "u", "Length": 10, "length": 9}, {"url": "u", "Length": 10, "length": 9}),
+            ("loc", {"addr": "here"}, {"addr": "here"}),
+        ],
+    )
+    async def test_bodies(self, cloud: Cloud, kind: str, body: Json, told: Json) -> None:
+        """How long a sound lasts is in `length`, however the send spelled it; what was not sent is not there."""
+        await cloud.post("/messages/users", {"to": ["bob"], "type": kind, "body": body})
+        [line] = await lines(cloud)
+        assert line["payload"]["bodies"] == [{**told, "type": kind}]
+
     async def test_other_dialects_messages_are_there_too(self, cloud: Cloud) -> None:
         """In the nearest types."""
         admin = await cloud.node.admin()
