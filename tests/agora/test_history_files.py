@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.domain.limits import Limits
 from gateway.edge.facades.agora import chatmessages
-from tests.agora.stage import Cloud
+from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
 
 HOUR_MS = 3_600_000
@@ -91,6 +93,20 @@ class TestFile:
         }
         assert told[1]["payload"]["bodies"] == [{"lat": 39.5, "lng": "x", "addr": "here", "type": "loc"}]
 
+    @pytest.mark.parametrize(
+        ("kind", "body", "told"),
+        [
+            ("audio", {"url": "u", "Length": 10}, {"url": "u", "Length": 10, "length": 10}),
+            ("audio", {"url": "u", "Length": 10, "length": 9}, {"url": "u", "Length": 10, "length": 9}),
+            ("loc", {"addr": "here"}, {"addr": "here"}),
+        ],
+    )
+    async def test_bodies(self, cloud: Cloud, kind: str, body: Json, told: Json) -> None:
+        """How long a sound lasts is in `length`, however the send spelled it; what was not sent is not there."""
+        await cloud.post("/messages/users", {"to": ["bob"], "type": kind, "body": body})
+        [line] = await lines(cloud)
+        assert line["payload"]["bodies"] == [{**told, "type": kind}]
+
     async def test_other_dialects_messages_are_there_too(self, cloud: Cloud) -> None:
         """In the nearest types."""
         admin = await cloud.node.admin()
@@ -154,6 +170,17 @@ class TestLink:
             assert (status, json.loads(body)["error"]) == (403, "forbidden_op")
         other = url.replace(f"{hour(cloud)}.gz", f"{hour(cloud, -1)}.gz")
         assert (await fetch(cloud, other))[0] == 403
+
+    async def test_as_many_at_once_as_may_be(self, tmp_path: Path) -> None:
+        """Whoever has a link may follow it as often as they like: each time it is a download like any other."""
+        async with open_cloud(tmp_path / "data", Limits(downloads_max=1)) as cloud:
+            await cloud.send("bob")
+            url = await link(cloud)
+            with cloud.node.gateway.core.files.downloading():
+                status, headers, body = await fetch(cloud, url)
+                assert (status, json.loads(body)["error"]) == (503, "service_unavailable")
+                assert headers["Retry-After"] == "1"
+            assert (await fetch(cloud, url))[0] == 200
 
     async def test_only_for_the_app(self, cloud: Cloud) -> None:
         """A user's token gets no link."""

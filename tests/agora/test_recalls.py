@@ -208,7 +208,7 @@ async def test_past_retention(tmp_path: Path) -> None:
         assert await recall(cloud, msg_id, force=True) == FAILURES["gone"]
 
 
-async def test_the_window(self, tmp_path: Path) -> None:
+async def test_the_window(tmp_path: Path) -> None:
     """120 s, for a backend too; `force` lifts it."""
     # Its messages are made older behind its back, so that laws about their hours need not hold.
     async with open_cloud(tmp_path / "data") as cloud:

@@ -26,6 +26,9 @@ _TYPE_OF = {
 }
 """What other dialects have sent, in this one's types; the nearest there is."""
 
+_LENGTH = "Length"
+"""How long a sound lasts, as the table of sends spells it; a history line has `length`."""
+
 _COORDINATES = ("lat", "lng")
 
 
@@ -84,9 +87,12 @@ def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
     elif kind == "cmd" and message.content:
         body = {"action": message.content, **body}
     for name in _COORDINATES if kind == "loc" else ():
-        body[name] = _number(body.get(name))
+        if name in body:
+            body[name] = _number(body[name])
     if (size := sizes.get(files_in(message))) is not None:
         body["file_length"] = size
+    if _LENGTH in body:
+        body.setdefault("length", body[_LENGTH])
     if "customExts" in body:
         body["v2:customExts"] = body["customExts"]
     return {**body, "type": kind}
