@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.domain.limits import Limits
 from gateway.edge.facades.agora import chatmessages
-from tests.agora.stage import Cloud
+from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
 
 HOUR_MS = 3_600_000
@@ -118,6 +120,18 @@ class TestFile:
         ]
         assert [(line["from"], line["to"]) for line in told] == [("118", "120")] * 2
 
+    async def test_nobody_spoils_an_hour(self, cloud: Cloud) -> None:
+        """What a user of another dialect nests, however deep, is left out of its line at most."""
+        admin = await cloud.node.admin()
+        depths = (*range(900, 1_000, 3), 5_000)
+        for depth in depths:
+            attachment = '{"a":' + "[" * depth + "]" * depth + "}"
+            await admin.send(120, "", content_type=1, attachment=attachment, ext=attachment, from_user_id=118)
+        await cloud.send("bob")
+        told = await lines(cloud)
+        assert len(told) == len(depths) + 1
+        assert told[-2]["payload"]["bodies"] == [{"type": "img"}]
+
     async def test_what_is_not_in_it(self, cloud: Cloud) -> None:
         """The recalled, also after the link was told; what was online only, imported, or sent to a chatroom."""
         kept = (await cloud.send("bob", sender="ann"))["bob"]
@@ -156,6 +170,17 @@ class TestLink:
             assert (status, json.loads(body)["error"]) == (403, "forbidden_op")
         other = url.replace(f"{hour(cloud)}.gz", f"{hour(cloud, -1)}.gz")
         assert (await fetch(cloud, other))[0] == 403
+
+    async def test_as_many_at_once_as_may_be(self, tmp_path: Path) -> None:
+        """Whoever has a link may follow it as often as they like: each time it is a download like any other."""
+        async with open_cloud(tmp_path / "data", Limits(downloads_max=1)) as cloud:
+            await cloud.send("bob")
+            url = await link(cloud)
+            with cloud.node.gateway.core.files.downloading():
+                status, headers, body = await fetch(cloud, url)
+                assert (status, json.loads(body)["error"]) == (503, "service_unavailable")
+                assert headers["Retry-After"] == "1"
+            assert (await fetch(cloud, url))[0] == 200
 
     async def test_only_for_the_app(self, cloud: Cloud) -> None:
         """A user's token gets no link."""

@@ -212,9 +212,12 @@ class At:
             raise illegal(name, "it must be a number from 1 on")
         return int(told)
 
-    async def user_of_path(self, text: str) -> User:
-        """The user that a segment of the path names; 404 where there is none."""
-        user = await self.user_called(text, make=True)
+    async def user_of_path(self, text: str, *, make: bool = False) -> User:
+        """The user that a segment of the path names; 404 where there is none.
+
+        `make` is for who is added to something: a backend that asks whether there is somebody must be told.
+        """
+        user = await self.user_called(text, make=make)
         if user is None:
             raise not_found()
         return user

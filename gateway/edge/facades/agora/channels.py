@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.model import ROOM
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
 from gateway.edge.facades.agora.members import Members, read_query
@@ -51,4 +52,5 @@ async def _conversation(at: At, asked: Members, channel: str) -> int:
         other = await at.user_called(channel)
         return other.xid if other else 0
     xid = int(channel) if is_id(channel) else 0
-    return xid if xid and await at.core.groups.types(at.app, [xid]) else 0
+    types = await at.core.groups.types(at.app, [xid]) if xid else {}
+    return xid if types.get(xid, ROOM) != ROOM else 0

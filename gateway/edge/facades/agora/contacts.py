@@ -19,7 +19,8 @@ METADATA_TARGETS_MAX = 100
 BLOCKED_MAX = 60
 """Users of one POST /users/{username}/blocks/users."""
 
-_FORM = "application/x-www-form-urlencoded"
+_JSON = (b"", b"{", b"[")
+"""What a body begins with that is no form, but JSON, or nothing."""
 
 Listing = Callable[[Principal, str], Awaitable[tuple[list[int], str]]]
 """A page of a list of a user's, and the cursor of the next; empty after the last."""
@@ -39,7 +40,7 @@ async def contacts(at: At) -> bytes:
 async def add_contact(at: At) -> bytes:
     """POST /users/{username}/contacts/users/{other}."""
     acting, _ = await _owner(at)
-    other = await at.user_of_path(at.given[1])
+    other = await at.user_of_path(at.given[1], make=True)
     await at.core.roster.add_contact(acting, other.xid)
     return at.told(entities=[user_shape(at.app, other)])
 
@@ -91,15 +92,15 @@ async def metadata(at: At) -> bytes:
 
 
 async def set_metadata(at: At) -> bytes:
-    """PUT /metadata/user/{username}: as a form, or as JSON whatever the label says."""
+    """PUT /metadata/user/{username}: as a form or as JSON, whatever the label says."""
     principal = await at.administrator()
     user = await at.user_of_path(at.given[0])
     body = await at.body()
-    if at.request.content_type == _FORM and not body.lstrip().startswith(b"{"):
-        changes = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
-    else:
+    if body.lstrip()[:1] in _JSON:
         members = read_members(body, at.limits)
         changes = {name: members.identifier(name) or "" for name in members}
+    else:
+        changes = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     return at.told(data=await at.core.accounts.set_metadata(principal, user, changes))
 
 

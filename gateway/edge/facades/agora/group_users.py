@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from gateway.core.group_changes import Outcome
 from gateway.core.principal import Principal
 from gateway.domain.group_drafts import GroupSettings
@@ -43,7 +45,7 @@ async def add(at: At) -> bytes:
     """POST /chatgroups/{id}/users/{username}."""
     principal = await at.administrator()
     group_xid = await group_of(at)
-    user = await _user(at)
+    user = await at.user_of_path(at.given[1], make=True)
     [outcome] = await at.core.groups.invite(principal, group_xid, [user.xid])
     want(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, "add_member", at.given[1]))
@@ -54,8 +56,8 @@ async def add_many(at: At) -> bytes:
     principal = await at.administrator()
     group_xid = await group_of(at)
     named = await _named(at, "usernames", make=True)
-    outcomes = await at.core.groups.invite(principal, group_xid, list(named))
-    new = [named[one.xid] for one in outcomes if one.kind is None]
+    outcomes = await at.core.groups.invite(principal, group_xid, list(named.by_xid))
+    new = [named.by_xid[one.xid] for one in outcomes if one.kind is None]
     return at.told(data={"newmembers": new, "groupid": str(group_xid), "action": "add_member"})
 
 
@@ -123,7 +125,7 @@ async def block_many(at: At) -> bytes:
     principal = await at.administrator()
     group_xid = await group_of(at)
     named = await _named(at, "usernames")
-    outcomes = await at.core.groups.bans.block(principal, group_xid, list(named))
+    outcomes = await at.core.groups.bans.block(principal, group_xid, list(named.by_xid))
     return at.told(data=_each(group_xid, "add_blocks", outcomes, named))
 
 
@@ -155,13 +157,12 @@ async def mute(at: At) -> bytes:
     named = await _named(at, "usernames")
     # A ban is of whole minutes: nobody speaks before they may.
     minutes = -1 if lasts == -1 else -(-lasts // _MINUTE_MS)
-    outcomes = await at.core.groups.bans.ban(principal, group_xid, list(named), minutes)
+    outcomes = await at.core.groups.bans.ban(principal, group_xid, list(named.by_xid), minutes)
     until = FOREVER if lasts == -1 else at.now() + minutes * _MINUTE_MS
     return at.told(
         data=[
-            {"result": one.kind is None, "expire": until, "user": named[one.xid]}
-            | ({"reason": one.reason} if one.kind else {})
-            for one in outcomes
+            {"result": not reason, "expire": until, "user": name} | ({"reason": reason} if reason else {})
+            for name, reason in named.told(outcomes, group_xid)
         ]
     )
 
@@ -171,8 +172,10 @@ async def unmute(at: At) -> bytes:
     principal = await at.administrator()
     group_xid = await group_of(at)
     named = await _named_in_path(at)
-    outcomes = await at.core.groups.bans.unban(principal, group_xid, list(named))
-    return at.told(data=[{"result": one.kind is None, "user": named[one.xid]} for one in outcomes])
+    outcomes = await at.core.groups.bans.unban(principal, group_xid, list(named.by_xid))
+    return at.told(
+        data=[{"result": not reason, "user": name} for name, reason in named.told(outcomes, group_xid)]
+    )
 
 
 async def trusted(at: At) -> bytes:
@@ -198,7 +201,7 @@ async def trust_many(at: At) -> bytes:
     principal = await at.administrator()
     group_xid = await group_of(at)
     named = await _named(at, "usernames")
-    outcomes = await at.core.groups.roles.trust(principal, group_xid, list(named), trusted=True)
+    outcomes = await at.core.groups.roles.trust(principal, group_xid, list(named.by_xid), trusted=True)
     return at.told(data=_each(group_xid, "add_user_whitelist", outcomes, named))
 
 
@@ -253,31 +256,52 @@ async def _user(at: At) -> User:
     return await at.user_of_path(at.given[1])
 
 
-async def _named(at: At, member: str, *, make: bool = False) -> dict[int, str]:
-    """The users that a body names, by id as they were named; who is nobody is left out."""
+class Named(msgspec.Struct, frozen=True):
+    """The users that a call names: by id as they were named, and the names that are nobody's."""
+
+    by_xid: dict[int, str]
+    nobody: list[str]
+
+    def told(self, outcomes: Sequence[Outcome], group_xid: int) -> list[tuple[str, str]]:
+        """Each name with why nothing came of it; empty where it did."""
+        done = [(self.by_xid[one.xid], one.reason) for one in outcomes]
+        return done + [(name, stranger(name, group_xid)) for name in self.nobody]
+
+
+def stranger(name: str, group_xid: int) -> str:
+    """Say in the vendor's words that nobody of this name is in a group or chatroom."""
+    return f"user: {name} doesn't exist in group: {group_xid}"
+
+
+async def _named(at: At, member: str, *, make: bool = False) -> Named:
+    """The users that a body names; 404 where all of them are nobody."""
     names = (await at.members()).strings(member)
     if not names or len(names) > USERS_MAX:
         raise illegal(member, f"it must name 1 to {USERS_MAX} users")
     return await _by_xid(at, names, make=make)
 
 
-async def _named_in_path(at: At) -> dict[int, str]:
-    """The users that the path names, separated by commas."""
-    return await _by_xid(at, [name for name in at.given[1].split(",") if name][:PATH_USERS_MAX])
+async def _named_in_path(at: At) -> Named:
+    """The users that the path names, separated by commas; 404 where all of them are nobody."""
+    names = [name for name in at.given[1].split(",") if name]
+    if len(names) > PATH_USERS_MAX:
+        raise illegal("users", f"it must name at most {PATH_USERS_MAX} users")
+    return await _by_xid(at, names)
 
 
-async def _by_xid(at: At, names: Sequence[str], *, make: bool = False) -> dict[int, str]:
+async def _by_xid(at: At, names: Sequence[str], *, make: bool = False) -> Named:
     found = await at.users_called(names, make=make)
     named = {user.xid: name for name, user in zip(names, found, strict=True) if user is not None}
     if not named:
         raise not_found()
-    return named
+    nobody = [name for name, user in zip(names, found, strict=True) if user is None]
+    return Named(named, list(dict.fromkeys(nobody)))
 
 
 async def _of_path(at: At, group_xid: int, action: str, change: Change, principal: Principal) -> bytes:
     """Change what the users of a path are to the group: told as one where one was named, else each by itself."""
     named = await _named_in_path(at)
-    outcomes = await change(principal, group_xid, list(named))
+    outcomes = await change(principal, group_xid, list(named.by_xid))
     if "," in at.given[1]:
         return at.told(data=_each(group_xid, action, outcomes, named))
     [outcome] = outcomes
@@ -289,14 +313,12 @@ def _done(group_xid: int, action: str, name: str) -> dict[str, object]:
     return {"result": True, "groupid": str(group_xid), "action": action, "user": name}
 
 
-def _each(
-    group_xid: int, action: str, outcomes: Sequence[Outcome], named: dict[int, str]
-) -> list[dict[str, object]]:
+def _each(group_xid: int, action: str, outcomes: Sequence[Outcome], named: Named) -> list[dict[str, object]]:
     """What became of each of many, with why not."""
     told = []
-    for one in outcomes:
-        line = _done(group_xid, action, named[one.xid])
-        if one.kind is not None:
-            line |= {"result": False, "reason": one.reason}
+    for name, reason in named.told(outcomes, group_xid):
+        line = _done(group_xid, action, name)
+        if reason:
+            line |= {"result": False, "reason": reason}
         told.append(line)
     return told

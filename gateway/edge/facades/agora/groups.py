@@ -26,7 +26,12 @@ SHOWN_MAX = 100
 """Groups of one GET /chatgroups/{id,id}."""
 
 _JOINS_AT_ONCE, _JOINS_BY_APPROVAL = 0, 1
-_SETTINGS = ("groupname", "description", "maxusers", "custom", "public", "membersonly", "allowinvites")
+_SETTINGS = (
+    "groupname", "description", "desc", "maxusers", "custom", "public",
+    "membersonly", "members_only", "allowinvites",
+)  # fmt: skip
+_TOLD = {"desc": "description", "members_only": "membersonly"}
+"""What a group is said to be, by the words of POST too, and how it is told that it was changed."""
 
 
 class GroupShape(msgspec.Struct):
@@ -173,7 +178,7 @@ async def change(at: At) -> bytes:
     told = settings_of(asked)
     if told.told:
         await at.core.groups.settings.allow(principal, group_xid, told)
-    return at.told(data={name: True for name in _SETTINGS if asked.has(name)})
+    return at.told(data={_TOLD.get(name, name): True for name in _SETTINGS if asked.has(name)})
 
 
 async def _hand_over(at: At, principal: Principal, group_xid: int, heir: User) -> bytes:

@@ -103,8 +103,10 @@ def _object(text: str) -> dict[str, Any]:
     if not text.startswith("{"):
         return {}
     try:
-        told = _decode(text)
-    except msgspec.DecodeError:
+        # Whoever sends by another dialect may nest as deep as they like. What can be read so deep inside can be written
+        # where it comes to stand.
+        [[[[[[told]]]]]] = _decode(f"[[[[[[{text}]]]]]]")
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

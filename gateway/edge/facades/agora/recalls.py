@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
 from gateway.core.principal import Principal
 from gateway.core.recalls import TakenBack
+from gateway.domain.errors import Problem
 from gateway.domain.model import ROOM
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal
@@ -13,11 +16,14 @@ from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.messages import is_id
 from gateway.edge.facades.agora.names import ADMIN
 
+log = logging.getLogger(__name__)
+
 MANY_MAX = 100
 """Messages of one POST /messages/recall."""
 
 _TYPES = ("chat", "groupchat", "chatroom")
 _YES = "yes"
+_FAILED = "internal error"
 _TOLD: dict[TakenBack, str] = {
     TakenBack.DONE: _YES,
     TakenBack.ALREADY: "not_found msg",
@@ -102,7 +108,7 @@ def _want_open(at: At) -> None:
 
 
 async def _recall(at: At, principal: Principal, one: _One) -> None:
-    """Recall one, and note what came of it; what the store cannot do now is the whole call's."""
+    """Recall one, and note what came of it. What the store cannot do now is said of this one: others may be done."""
     one.recalled = _TOLD[TakenBack.UNKNOWN]
     if not is_id(one.msg_id):
         return
@@ -110,14 +116,19 @@ async def _recall(at: At, principal: Principal, one: _One) -> None:
     if not conversation_xid:
         one.recalled = _TOLD[TakenBack.ELSEWHERE]
         return
-    done = await at.core.messaging.take_back(
-        principal,
-        conversation_xid,
-        int(one.msg_id),
-        window_ms=at.settings.recall_window_s * 1000,
-        force=one.force,
-    )
-    one.recalled = _TOLD[done]
+    try:
+        done = await at.core.messaging.take_back(
+            principal,
+            conversation_xid,
+            int(one.msg_id),
+            window_ms=at.settings.recall_window_s * 1000,
+            force=one.force,
+        )
+    except Problem as problem:
+        log.warning("message %s is not recalled: %s", one.msg_id, problem.sentence)
+        one.recalled = _FAILED
+    else:
+        one.recalled = _TOLD[done]
 
 
 async def _conversation(at: At, one: _One) -> int:

@@ -11,6 +11,7 @@ from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.model import ROOM, Group, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.group_users import stranger
 from gateway.edge.facades.agora.groups import SHOWN_MAX, acting, group_of, settings_of
 from gateway.edge.facades.agora.messages import is_id
 
@@ -162,7 +163,7 @@ async def members(at: At) -> bytes:
 async def add(at: At) -> bytes:
     """POST /chatrooms/{id}/users/{username}."""
     room = await _room(at)
-    user = await at.user_of_path(at.given[1])
+    user = await at.user_of_path(at.given[1], make=True)
     await at.core.rooms.list_in(room.id, [user.id], at.now())
     return at.told(data=_done(room, "add_member", at.given[1]))
 
@@ -182,10 +183,14 @@ async def remove(at: At) -> bytes:
     """DELETE /chatrooms/{id}/users/{username,username}: off the list, and out of the room."""
     principal = await at.administrator()
     room = await _room(at)
-    named = await _users(at, [name for name in at.given[1].split(",") if name])
+    names = [name for name in at.given[1].split(",") if name]
+    named = await _users(at, names)
+    if any(user.xid == room.owner_xid for user in named.values()):
+        raise Fault(FORBIDDEN, "forbidden_op", "the owner cannot leave the chatroom")
     were = await at.core.rooms.unlist(room.id, [user.id for user in named.values()])
     out = await _kick(at, principal, room, list(named.values()))
     gone = {name: user.id in were or user.xid in out for name, user in named.items()}
+    gone |= {name: False for name in names if name not in named}
     if "," not in at.given[1]:
         if not gone[at.given[1]]:
             raise Fault(FORBIDDEN, "forbidden_op", f"users [{at.given[1]}] are not members of this group!")
@@ -193,11 +198,7 @@ async def remove(at: At) -> bytes:
     return at.told(
         data=[
             _done(room, "remove_member", name)
-            | (
-                {}
-                if went
-                else {"result": False, "reason": f"user: {name} doesn't exist in group: {room.xid}"}
-            )
+            | ({} if went else {"result": False, "reason": stranger(name, room.xid)})
             for name, went in gone.items()
         ]
     )
