@@ -141,6 +141,27 @@ class TestOddMembers:
         answer = await cloud.post("/messages/users", {"to": ["ann"], **TEXT, "type": odd})
         assert answer.refused(400, "message_send_error", "param type can't be empty")
 
+    @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5_000])
+    @pytest.mark.parametrize(
+        ("member", "inside"),
+        [
+            ("from", "{}"),
+            ("to", "[{}]"),
+            ("type", "{}"),
+            ("env", '{{"deep": [{}]}}'),
+            ("sync_device", "{}"),
+            ("customEvent", "{}"),
+            ("customExts", '{{"a": {}}}'),
+        ],
+    )
+    async def test_a_number_out_of_range(self, cloud: Cloud, member: str, inside: str, number: str) -> None:
+        """Is named with its member, wherever that is looked into."""
+        told = f'"{member}": {inside.format(number)}'
+        body = f'{{"k": 1, {told}}}' if member.startswith("custom") else '{"k": 1}'
+        asked = f'{{"to": ["ann"], "type": "custom", "body": {body}, {told}}}'
+        answer = await cloud.post("/messages/users", asked.encode())
+        assert answer.refused(400, "illegal_argument", f"{member}: a number in it is out of range")
+
     @pytest.mark.parametrize("odd", [[], {}, 1, "urgent"])
     async def test_a_level_that_is_none(self, cloud: Cloud, odd: object) -> None:
         """Named, and nothing is sent."""

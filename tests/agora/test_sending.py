@@ -75,6 +75,16 @@ class TestToUsers:
         assert fits.status == 200
         assert answer.refused(413, "message_send_error", "message is too large")
 
+    async def test_what_is_only_kept_is_too_large(self, cloud: Cloud) -> None:
+        """It is no part of `body` and `ext`, but bounded too."""
+        room = Limits().config_bytes_max - len('{"type":"txt","env":""}')
+        fits, answer = [
+            await cloud.post("/messages/users", {"to": ["bob"], **TEXT, "env": "x" * (room + more)})
+            for more in (0, 1)
+        ]
+        assert fits.status == 200
+        assert answer.refused(413, "message_send_error", "message is too large")
+
     @pytest.mark.parametrize(
         ("road", "wrong"),
         [

@@ -60,9 +60,12 @@ class Members:
         return Members({**self._raw, name: msgspec.Raw(raw)})
 
     def value(self, name: str) -> object:
-        """A member whatever it is; None where it is absent."""
+        """A member whatever it is; None where it is absent. One with a number of no use, like 1e999, is named."""
         raw = self.raw(name)
-        return None if raw is None else _values.decode(raw)
+        try:
+            return None if raw is None else _values.decode(raw)
+        except msgspec.ValidationError:
+            raise illegal(name, "a number in it is out of range") from None
 
     def text(self, name: str) -> str | None:
         """A string; None where it is absent."""

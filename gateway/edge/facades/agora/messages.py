@@ -134,7 +134,7 @@ def body_of(at: At, asked: Members) -> Body:
     """
     raw, ext = asked.raw("body") or b"", asked.raw("ext") or b""
     if len(raw) + len(ext) > at.settings.message_bytes_max or len(ext) > at.limits.ext_bytes_max:
-        raise Fault(TOO_LARGE, "message_send_error", "message is too large", code=_TOO_LARGE_CODE)
+        raise _too_large()
     body = asked.object("body")
     assert body is not None, "it was looked for"
     return read_body(str(asked.value("type")), raw, body)
@@ -157,7 +157,9 @@ def order_of(at: At, asked: Members, scope: Scope) -> Order:
     All that may be wrong in the request is told here, before anybody comes into being by it.
     """
     body, ext = body_of(at, asked), asked.raw("ext")
-    kept = {name: asked.value(name) for name in _KEPT if asked.has(name)}
+    config = config_of(body.type, {name: asked.value(name) for name in _KEPT if asked.has(name)})
+    if len(config.encode()) > at.limits.config_bytes_max:
+        raise _too_large()
     return Order(
         scope=scope,
         targets=(),
@@ -165,7 +167,7 @@ def order_of(at: At, asked: Members, scope: Scope) -> Order:
         content=body.content,
         attachment=body.attachment,
         ext=ext.decode() if ext else "",
-        config=config_of(body.type, kept),
+        config=config,
         transaction_id=_transaction_id(at),
         online_only=asked.value("routetype") == "ROUTE_ONLINE",
         unjudged=True,
@@ -184,6 +186,10 @@ def sent_by(order: Order, sender: User | None) -> Order:
 def is_id(text: str) -> bool:
     """Whether a text is the id of a group, a room or a message: decimal, without leading zeros."""
     return bool(_ID.fullmatch(text)) and int(text) <= SAFE_MAX
+
+
+def _too_large() -> Fault:
+    return Fault(TOO_LARGE, "message_send_error", "message is too large", code=_TOO_LARGE_CODE)
 
 
 def _transaction_id(at: At) -> int:
