@@ -63,12 +63,7 @@ def announce(hub: Hub, batch: Sequence[Draft], answers: Sequence[Answer]) -> Non
         heads |= {timeline_id: run[-1].seq for timeline_id, run in newest.items()}
     if heads:
         hub.publish(heads, entries | newest if newest else entries)
-    for timeline_id, run in entries.items():
-        try:
-            hub.dispatch(timeline_id, run)
-        except Exception:
-            # One timeline's trouble is not another's; its own devices find the entries in the store.
-            log.exception("dispatching timeline %d failed", timeline_id)
+    hub.dispatch_all(entries)
 
 
 def _is_in_order(run: Sequence[Entry]) -> bool:

@@ -9,8 +9,8 @@ import logging
 import re
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import msgspec
 
@@ -236,15 +236,21 @@ class Files:
         Raises:
             Problem: `OVERLOADED`, `STORE_FAILED`, also in the midst; `FILE_UNKNOWN` where it has gone meanwhile.
         """
-        if self._downloads >= self._limits.downloads_max:
-            raise Problem(Kind.OVERLOADED, "too many downloads at once", retry_after_ms=_RETRY_AFTER_MS)
-        self._downloads += 1
-        try:
+        with self.downloading():
             chunks = await self._blobs.get(shown.key, start, length) if length else _whole(b"")
             if chunks is None:
                 raise _unknown()
             async with aclosing(chunks):
                 yield chunks
+
+    @contextmanager
+    def downloading(self) -> Iterator[None]:
+        """Download something in here, be it a file or what is made like one. Raises `OVERLOADED`."""
+        if self._downloads >= self._limits.downloads_max:
+            raise Problem(Kind.OVERLOADED, "too many downloads at once", retry_after_ms=_RETRY_AFTER_MS)
+        self._downloads += 1
+        try:
+            yield
         finally:
             self._downloads -= 1
 

@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 
 from gateway.bus.base import Bus, Hint
 from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
+from gateway.core.joining import Joint, Written
 from gateway.core.lane import Lane, Line
 from gateway.core.tasks import Tasks
 from gateway.core.wheel import Wheel
@@ -50,6 +52,8 @@ class Hub:
         self._lagging: dict[Connection, int] = {}
         self._fetching: dict[tuple[int, int], list[Connection]] = {}
         self._pages: Lane[tuple[int, int], Page | None] = Lane(self._read_pages, Line(PAGES_MAX), abreast=2)
+        # While a batch for several timelines is dispatched, what of it is to be written yet.
+        self._joint: Joint | None = None
         self.deliveries = 0
         self.pages = 0
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
@@ -167,6 +171,21 @@ class Hub:
 
     # -- dispatch ---------------------------------------------------------------------------------------
 
+    def dispatch_all(self, batch: Mapping[int, Sequence[Entry]]) -> None:
+        """Hand over, as `dispatch` does, what one batch has for each of these timelines."""
+        joint = self._joint = Joint() if len(batch) > 1 else None
+        try:
+            for timeline_id, entries in batch.items():
+                try:
+                    self.dispatch(timeline_id, entries)
+                except Exception:
+                    # One timeline's trouble is not another's; its own devices find the entries in the store.
+                    log.exception("dispatching timeline %d failed", timeline_id)
+        finally:
+            self._joint = None
+            if joint is not None:
+                self._write_all(joint.take())
+
     def dispatch(self, timeline_id: int, entries: Sequence[Entry]) -> None:
         """Hand committed entries of one timeline, in order, to whoever follows it here."""
         topic = self._topics.get(timeline_id)
@@ -179,26 +198,39 @@ class Hub:
 
     def _fan_out(self, audience: Audience, timeline_id: int, run: Run) -> None:
         """Write one run to every follower. Who has all that came before it is not looked at, only written to."""
-        data, crowd = run.data, audience.crowd
+        joint, crowd = self._joint, audience.crowd
         followers = audience.followers
         self.deliveries += len(followers) * len(run.frames)
+        if joint is not None and run.fence is not None:
+            # Who obeys it may follow a group no more: what was there of that before is written before.
+            self._write_all(joint.take())
         if crowd is None:
             self._write_each(followers, timeline_id, run)
             return
         writes, apart = crowd.take(run)
-        failed = []
-        # One object each, and their transports: the connection, its session, its track and its sink would each be a
-        # miss of the cache, which for a thousand followers is what a delivery costs beyond the kernel's part.
-        for write in writes:
-            try:
-                write(data)
-            except Exception:  # noqa: BLE001 - whatever it is: all were moved over the run, and the rest must get it
-                failed.append(write)
-        for connection in [one for one, _ in followers if one.sink.write in failed] if failed else ():
-            self.close(connection, Close.STORE_FAILED, "it could not be written to")
+        if joint is None:
+            self._write_all(zip(writes, repeat(run.data)))
+        else:
+            joint.put(writes, run.data)
         if apart:
             self._write_each(apart, timeline_id, run)
             crowd.gather(apart)
+
+    def _write_all(self, writes: Iterable[tuple[Written, bytes]]) -> None:
+        """Write to those who have been moved over what is written."""
+        failed = []
+        # One object each, and their transports: the connection, its session, its track and its sink would each be a
+        # miss of the cache, which for a thousand followers is what a delivery costs beyond the kernel's part.
+        for write, data in writes:
+            try:
+                write(data)
+            except Exception:  # noqa: BLE001 - whatever it is: all were moved over it, and the rest must get theirs
+                failed.append(write)
+        if failed:
+            # Rare, so that it may take a look at all who are here.
+            followers = {one for topic in self._topics.values() for one in topic.connections}
+            for connection in [one for one in followers if one.sink.write in failed]:
+                self.close(connection, Close.STORE_FAILED, "it could not be written to")
 
     def _write_each(
         self, followers: Collection[tuple[Connection, Track]], timeline_id: int, run: Run

@@ -27,8 +27,18 @@ _FORM, _BYTES = "multipart/form-data", "application/octet-stream"
 class _Form(MultipartReader):
     """A form whose parts may be labelled as forms: some clients give each part the type of the whole.
 
-    Without a boundary of its own such a part can be none, so it holds bytes.
+    Without a boundary of its own such a part can be none, so it holds bytes. What stands between parts is bounded.
     """
+
+    _lines_bytes = 0
+
+    async def _readline(self) -> bytes:
+        line = await super()._readline()
+        self._lines_bytes += len(line)
+        if self._lines_bytes > FORM_BYTES:
+            # Before the first boundary anything may stand, and aiohttp would read it for ever.
+            raise ValueError("too much stands between the parts")
+        return line
 
     def _get_part_reader(self, headers: CIMultiDictProxy[str]) -> MultipartReader | BodyPartReader:
         if headers.get(hdrs.CONTENT_TYPE, "").strip().lower() == _FORM:

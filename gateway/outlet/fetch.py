@@ -22,6 +22,8 @@ CHUNK_BYTES = 64 * 1024
 _OK = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRY_AFTER_MS = 1_000
+_UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that is given to anybody on the internet; of the rest some leads to IPv4, in ways of a network's own."""
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 """Behind these are IPv4 addresses, the last 32 bits of each (RFC 6052)."""
 
@@ -127,6 +129,6 @@ def is_public_address(text: str) -> bool:
             inner = IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             address = inner
-        elif address.sixtofour is not None or address.teredo is not None or address.is_site_local:
+        elif address not in _UNICAST or address.sixtofour is not None or address.teredo is not None:
             return False
     return address.is_global and not address.is_multicast

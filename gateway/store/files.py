@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.domain.files import Box, File, Thumb
+from gateway.domain.model import State
 
 COLUMNS = """uuid, app, name, type, size, secret_digest, restricted, thumb_width, thumb_height, uploader, at, thumb,
     thumb_size"""
@@ -24,7 +25,7 @@ FILE_LAWS: tuple[str, ...] = (
         ELSE ' is uploaded by who is no user of its app' END
     FROM file AS f LEFT JOIN app AS a ON a.id = f.app LEFT JOIN timeline AS t ON t.id = f.uploader
     WHERE a.id IS NULL OR f.size < 0 OR f.thumb_size < 0 OR f.thumb NOT BETWEEN {Thumb.UNMADE:d} AND {Thumb.PNG:d}
-        OR f.uploader <> 0 AND (t.id IS NULL OR t.app <> f.app)
+        OR f.uploader <> 0 AND (t.id IS NULL OR t.app <> f.app OR t.state = {State.DELETED:d} AND f.at > 0)
     """,
 )
 

@@ -41,9 +41,9 @@ ACCOUNT_LAWS: tuple[str, ...] = (
     """,
     f"""
     SELECT {who("u.id")} || ' is deleted and still has ' || CASE WHEN u.name IS NOT NULL OR u.password <> ''
-        THEN 'a name or a password' ELSE 'a profile' END FROM "user" AS u
+        THEN 'a name or a password' WHEN u.metadata <> '{{}}' THEN 'metadata' ELSE 'a profile' END FROM "user" AS u
     JOIN timeline AS t ON t.id = u.id
-    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> ''
+    WHERE t.state = {State.DELETED:d} AND (u.name IS NOT NULL OR u.password <> '' OR u.metadata <> '{{}}'
         OR u.nickname || u.avatar || u.description || u.public_info || u.private_info <> '')
     """,
     f"""
@@ -62,6 +62,20 @@ ACCOUNT_LAWS: tuple[str, ...] = (
     LEFT JOIN app AS a ON a.system IN (k.usr, k.blocked)
     WHERE k.usr = k.blocked OR a.id IS NOT NULL
         OR NOT coalesce(u.kind = {_USER} AND b.kind = {_USER} AND u.app = b.app, false)
+    """,
+    f"""
+    SELECT {who("c.usr")} || CASE WHEN b.usr IS NULL THEN ' knows ' || {who("c.contact")} || ', and is not known'
+        ELSE ' cannot know ' || {who("c.contact")} END
+    FROM contact AS c LEFT JOIN contact AS b ON b.usr = c.contact AND b.contact = c.usr
+    LEFT JOIN timeline AS u ON u.id = c.usr LEFT JOIN timeline AS o ON o.id = c.contact
+    WHERE b.usr IS NULL OR c.usr = c.contact OR NOT coalesce(u.kind = {_USER} AND o.kind = {_USER} AND u.app = o.app
+        AND u.state <> {State.DELETED:d} AND o.state <> {State.DELETED:d}, false)
+    """,
+    f"""
+    SELECT {who("l.usr")} || ' cannot be listed in ' || {who("l.grp")} FROM listed AS l
+    LEFT JOIN grp AS g ON g.id = l.grp AND g.type = {ROOM} AND g.destroyed_at IS NULL
+    LEFT JOIN timeline AS u ON u.id = l.usr
+    WHERE NOT coalesce(u.kind = {_USER} AND u.app = g.app AND u.state <> {State.DELETED:d}, false)
     """,
 )
 

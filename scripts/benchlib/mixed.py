@@ -18,10 +18,15 @@ from scripts.loadlib.sender import Draft, Principal
 
 _DEVICES = 5_000
 _MEMBERS = 50
+_GROUPS_EACH = 5
+"""Groups that overlap, as those of a company do: each begins ten users after the one before it."""
+
 _CALLERS = 64
 _SENDS = 10_000
 _BARE_MESSAGES = 6_400
-_WARM_UP = 128
+_WARM_UP = 1_000
+"""About one for each group: the rules' facts of all of them are known then."""
+
 _APART = 7_919
 """A prime: users are sent to in an order that has nothing to do with who sends."""
 
@@ -40,13 +45,15 @@ class _Mixed:
         """What the gateway wrote, which has the first turn: the floor writes the same."""
 
     async def gateway(self, programs: Programs) -> Measured:
-        """Durable sends of 64 callers at a time, from every group in turn."""
+        """Durable sends of 64 callers at a time, whom one finds all over the town, and to every group in turn."""
         sends = programs.count(_SENDS)
         with programs.gateway() as served:
             fleet = Fleet(served.program.port, tracked=True, ack_every=_ACK_EVERY)
-            async with town(served, fleet, _devices(programs), group_size=_MEMBERS) as crowd:
-                await crowd.open_callers(len(crowd.groups), apart=_MEMBERS)
-                await _send(crowd, fleet, _WARM_UP)
+            async with town(
+                served, fleet, _devices(programs), group_size=_MEMBERS, groups_each=_GROUPS_EACH
+            ) as crowd:
+                await crowd.open_callers(len(crowd.groups), apart=_MEMBERS // _GROUPS_EACH)
+                await _send(crowd, fleet, programs.count(_WARM_UP))
                 fleet.latency = Histogram()
                 first, began = fleet.messages, time.perf_counter()
                 before, load_s = served.program.cost.cpu_s, time.process_time()
@@ -70,7 +77,7 @@ class _Mixed:
         """As many messages in flight, to one group after the other; nobody acks."""
         messages = programs.count(_BARE_MESSAGES, _CALLERS)
         async with bare(programs, _devices(programs)) as floor:
-            await floor.write(_MEMBERS, _WARM_UP, _CALLERS, self._frame)
+            await floor.write(_MEMBERS, programs.count(_WARM_UP), _CALLERS, self._frame)
             before, count = floor.program.cost.cpu_s, floor.fleet.messages
             await floor.write(_MEMBERS, messages, _CALLERS, self._frame)
             cpu_s = floor.program.cost.cpu_s - before
@@ -111,7 +118,9 @@ async def _send(crowd: Crowd, fleet: Fleet, sends: int) -> Histogram:
     def draft(who: Principal, number: int) -> Draft:
         return (single if number % 2 else grouped)(who, number)
 
-    shifts = [crowd.callers[first : first + _CALLERS] for first in range(0, len(crowd.callers), _CALLERS)]
+    turns = -(-len(crowd.callers) // _CALLERS)
+    # Neighbours share groups: were they to call together, few devices would get all that is sent at a time.
+    shifts = [crowd.callers[turn::turns] for turn in range(turns)]
     each = -(-sends // len(shifts))
     latency = Histogram()
     for callers in shifts:

@@ -24,12 +24,12 @@ def crowd_of(served: Served, users: int) -> Crowd:
 
 @contextlib.asynccontextmanager
 async def town(
-    served: Served, fleet: Fleet, users: int, *, group_size: int, callers: int = 0
+    served: Served, fleet: Fleet, users: int, *, group_size: int, groups_each: int = 1, callers: int = 0
 ) -> AsyncIterator[Crowd]:
-    """Make users, put them into groups, let callers speak for some, and connect a device of the fleet for each."""
+    """Make users, put each into `groups_each` groups, let callers speak for some, and connect a device for each."""
     crowd = crowd_of(served, users)
     try:
-        await crowd.make_groups(group_size)
+        await crowd.make_groups(group_size, groups_each)
         await crowd.open_callers(callers)
         uids = [crowd.uid(index) for index in range(users)]
         await fleet.connect(handshakes(served.program.port, served.signer, uids))
@@ -50,17 +50,19 @@ async def pumped(pump: Pump, callers: list[Caller]) -> None:
     """Send it all, or until the pump is stopped.
 
     Raises:
-        RuntimeError: A send was refused, or not answered.
+        RuntimeError: A send was refused, or not answered, or there was no caller left to send it.
     """
     pump.start(callers)
     await pump.finished.wait()
     if pump.refused or pump.unanswered:
         raise RuntimeError(f"sends failed: {dict(pump.refused)}, {pump.unanswered} without an answer")
+    if all(caller.gone for caller in callers):
+        raise RuntimeError("the connections of all callers were closed")
 
 
 def to_group(crowd: Crowd) -> Drafting:
-    """Each caller sends to the group that its user is in."""
-    return lambda who, _: Draft((), _body(2, crowd.group_of(who.uid)), b'"}')
+    """Each caller sends to the group that its user is in, or to one after the other of several."""
+    return lambda who, number: Draft((), _body(2, crowd.group_of(who.uid, number)), b'"}')
 
 
 def to_user(uid: Callable[[Principal, int], int]) -> Drafting:

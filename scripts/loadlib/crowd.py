@@ -54,7 +54,7 @@ class Crowd:
         self.links: list[DeviceLink] = []
         self.callers: list[Caller] = []
         self.groups: list[int] = []
-        self._group_of: dict[int, int] = {}
+        self._groups_of: dict[int, list[int]] = {}
         self._target = target
         self._uid_first = 2 * 10**9 + secrets.randbelow(10**6) * 10**5
         self._tokens: dict[int, str] = {}
@@ -63,9 +63,10 @@ class Crowd:
         """The user of the device with this index."""
         return self._uid_first + index
 
-    def group_of(self, uid: int) -> int:
-        """The group a user was put into."""
-        return self._group_of[uid]
+    def group_of(self, uid: int, number: int = 0) -> int:
+        """The group a user was put into; of several, that whose turn it is at this number."""
+        groups = self._groups_of[uid]
+        return groups[number % len(groups)]
 
     def close(self) -> None:
         """Hang up everywhere."""
@@ -81,14 +82,19 @@ class Crowd:
 
         `apart`: for every so many-th user, such as one of each group.
         """
-        users = list(self._group_of) or [self.uid(index) for index in range(self.users)]
+        users = list(self._groups_of) or [self.uid(index) for index in range(self.users)]
         for index in range(count):
             self.callers.append(await self._caller(users[index * apart % len(users)]))
 
-    async def make_groups(self, size: int) -> None:
-        """Put the users into groups of `size`; who is left over belongs to none."""
-        for first in range(0, self.devices - size + 1, size):
-            members = [self.uid(index) for index in range(first, first + size)]
+    async def make_groups(self, size: int, each: int = 1) -> None:
+        """Put the users into groups of `size`, each user into so many that overlap; who is left over is in none.
+
+        Of several groups, each begins a part of `size` after the one before it, and the last ones end with the first
+        users.
+        """
+        placed = self.devices - self.devices % size
+        for first in range(0, placed, size // each):
+            members = [self.uid(index % placed) for index in range(first, first + size)]
             owner = await self._caller(members[0])
             body = {"name": "load", "description": "", "avatar": "", "type": 0}
             answer = await owner.ask("/group/create", body | {"user_list": members[1:_GROUP_PAGE]})
@@ -98,7 +104,8 @@ class Crowd:
                 await owner.ask("/group/invite", more)
             owner.close()
             self.groups.append(group_id)
-            self._group_of.update(dict.fromkeys(members, group_id))
+            for member in members:
+                self._groups_of.setdefault(member, []).append(group_id)
 
     async def _caller(self, uid: int) -> Caller:
         target = self._target

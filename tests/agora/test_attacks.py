@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.limits import Limits
+from gateway.edge.facades.agora.routes import ROUTES
 from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
 
@@ -74,6 +75,29 @@ class TestNames:
         uuid = (await cloud.get("/users/ann")).entities[0]["uuid"]
         assert (await cloud.get(f"/users/{uuid.upper()}")).entities[0]["username"] == "ann"
         assert [user["username"] for user in (await cloud.get("/users")).entities] == ["ann"]
+
+    async def test_the_apps_uuid_is_nobodys_name(self, cloud: Cloud) -> None:
+        """It looks like a user's: nobody is registered by it, or comes into being."""
+        uuid = (await cloud.get("/users")).told["application"]
+        answer = await cloud.post("/users", {"username": uuid, "password": "x"})
+        assert answer.refused(400, "illegal_argument", "username")
+        answer = await cloud.post("/messages/users", {"to": [uuid], **TEXT})
+        assert answer.refused(404, "service_resource_not_found")
+
+    async def test_a_users_token_is_for_little(self, cloud: Cloud) -> None:
+        """Every call but those on files and on the user itself is refused, before what is asked is looked at."""
+        await cloud.users("ann")
+        grant = {"grant_type": "password", "username": "ann", "password": "ann"}
+        token = (await cloud.post("/token", grant, token="")).told["access_token"]
+        refused = 0
+        for verb, path, _ in ROUTES:
+            if path in {"token", "chatfiles", "chatfiles/*"}:
+                continue
+            answer = await cloud.call(verb, f"/{path.replace('*', '5')}", b"{", token=token)
+            refused += answer.refused(401, "unauthorized", "Unable to authenticate")
+        assert refused > 70
+        answer = await cloud.post("/token", {"grant_type": "inherit", "username": "ann"}, token=token)
+        assert answer.refused(401, "unauthorized", "Unable to authenticate")
 
     async def test_admin_in_capitals_is_the_administrator(self, cloud: Cloud) -> None:
         """Names are in lower case, also where they are the sender's."""

@@ -10,15 +10,18 @@ called like a user), agora.md decides, and the sample is played as it stands, to
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 import operator
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from gateway.edge.facades.agora import chatmessages
 from tests.agora.stage import APP, ORG, Answer, Cloud
 from tests.rest.stage import Json
 
@@ -107,6 +110,36 @@ async def test_files(cloud: Cloud) -> None:
     for more in ({}, {"thumbnail": "true"}):
         got = await cloud.get(f"/chatfiles/{kept['uuid']}", headers={**asked, **more})
         assert (got.status, got.body) == (200, FILE)
+
+
+async def test_history_files(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seed's hour: one link, signed, and a line in it as the seed's samples have it."""
+    monkeypatch.setattr(chatmessages, "READY_MS", -3_600_000)
+    body = {"customExts": {"name": "flower", "size": "16", "price": "100"}, "customEvent": "gift_1"}
+    asked = {"from": "user1", "to": ["user2"], "type": "custom", "body": body, "ext": {"key1": "value1"}}
+    sent = (await cloud.post("/messages/users", asked)).told
+    hour = datetime.fromtimestamp(sent["timestamp"] / 1000, UTC).strftime("%Y%m%d%H")
+    path = f"/chatmessages/{hour}"
+    told = (await cloud.get(path, headers={"Accept": "application/json"})).told
+    base = f"{cloud.node.url}/{ORG}/{APP}"
+    around = {
+        "action": "get", "application": "$uuid", "path": path, "uri": base + path, "timestamp": "$ms",
+        "duration": "$count", "organization": ORG, "applicationName": APP,
+    }  # fmt: skip
+    assert fits(told, {**around, "data": [{"url": "$text"}]}), told
+    url = told["data"][0]["url"]
+    assert re.fullmatch(
+        re.escape(base + path) + r"\.gz\?Expires=\d{10}&OSSAccessKeyId=gateway&Signature=[\w-]+", url
+    )
+    async with cloud.node.http.get(url) as response:
+        [line] = gzip.decompress(await response.read()).splitlines()
+    bodies = [{**body, "v2:customExts": body["customExts"], "type": "custom"}]
+    payload = {"bodies": bodies, "ext": {"key1": "value1"}, "from": "user1", "to": "user2"}
+    expected = {
+        "msg_id": sent["data"]["user2"], "timestamp": "$ms", "direction": "outgoing", "to": "user2",
+        "from": "user1", "chat_type": "chat", "payload": payload,
+    }  # fmt: skip
+    assert fits(json.loads(line), expected), line
 
 
 async def test_a_token_that_is_not_ours(cloud: Cloud) -> None:

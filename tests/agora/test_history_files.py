@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.limits import Limits
 from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
 
@@ -83,6 +84,20 @@ class TestFile:
         }
         assert told[1]["payload"]["bodies"] == [{"lat": 39.5, "lng": "x", "addr": "here", "type": "loc"}]
 
+    @pytest.mark.parametrize(
+        ("kind", "body", "told"),
+        [
+            ("audio", {"url": "u", "Length": 10}, {"url": "u", "Length": 10, "length": 10}),
+            ("audio", {"url": "u", "Length": 10, "length": 9}, {"url": "u", "Length": 10, "length": 9}),
+            ("loc", {"addr": "here"}, {"addr": "here"}),
+        ],
+    )
+    async def test_bodies(self, cloud: Cloud, kind: str, body: Json, told: Json) -> None:
+        """How long a sound lasts is in `length`, however the send spelled it; what was not sent is not there."""
+        await cloud.post("/messages/users", {"to": ["bob"], "type": kind, "body": body})
+        [line] = await lines(cloud)
+        assert line["payload"]["bodies"] == [{**told, "type": kind}]
+
     async def test_other_dialects_messages_are_there_too(self, cloud: Cloud) -> None:
         """In the nearest types."""
         admin = await cloud.node.admin()
@@ -95,6 +110,18 @@ class TestFile:
             {"url": "https://files.example/1", "filename": "a.png", "type": "img"},
         ]
         assert [(line["from"], line["to"]) for line in told] == [("118", "120")] * 2
+
+    async def test_nobody_spoils_an_hour(self, cloud: Cloud) -> None:
+        """What a user of another dialect nests, however deep, is left out of its line at most."""
+        admin = await cloud.node.admin()
+        depths = (*range(900, 1_000, 3), 5_000)
+        for depth in depths:
+            attachment = '{"a":' + "[" * depth + "]" * depth + "}"
+            await admin.send(120, "", content_type=1, attachment=attachment, ext=attachment, from_user_id=118)
+        await cloud.send("bob")
+        told = await lines(cloud)
+        assert len(told) == len(depths) + 1
+        assert told[-2]["payload"]["bodies"] == [{"type": "img"}]
 
     async def test_what_is_not_in_it(self, cloud: Cloud) -> None:
         """The recalled, also after the link was told; what was online only, imported, or sent to a chatroom."""
@@ -134,6 +161,17 @@ class TestLink:
             assert (status, json.loads(body)["error"]) == (403, "forbidden_op")
         other = url.replace(f"{hour(cloud)}.gz", f"{hour(cloud, -1)}.gz")
         assert (await fetch(cloud, other))[0] == 403
+
+    async def test_as_many_at_once_as_may_be(self, tmp_path: Path) -> None:
+        """Whoever has a link may follow it as often as they like: each time it is a download like any other."""
+        async with open_cloud(tmp_path / "data", Limits(downloads_max=1)) as cloud:
+            await cloud.send("bob")
+            url = await link(cloud)
+            with cloud.node.gateway.core.files.downloading():
+                status, headers, body = await fetch(cloud, url)
+                assert (status, json.loads(body)["error"]) == (503, "service_unavailable")
+                assert headers["Retry-After"] == "1"
+            assert (await fetch(cloud, url))[0] == 200
 
     async def test_only_for_the_app(self, cloud: Cloud) -> None:
         """A user's token gets no link."""

@@ -218,6 +218,7 @@ async def test_past_retention(tmp_path: Path) -> None:
     async with open_cloud(tmp_path / "data", Limits()) as cloud:
         [msg_id] = (await cloud.send("bob", sender="ann")).values()
         cloud.node.rows("UPDATE message SET at = 1 WHERE msg_id = ?", int(msg_id))
+        cloud.node.rows("INSERT INTO hour (hour, first, last) VALUES (0, ?, ?)", int(msg_id), int(msg_id))
         assert await recall(cloud, msg_id) == FAILURES["late"]
         assert await recall(cloud, msg_id, force=True) == "yes"
         assert await recall(cloud, msg_id, force=True) == FAILURES["gone"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.agora.stage import Cloud
+from gateway.domain.limits import Limits
+from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
 
 TEXT: Json = {"type": "txt", "body": {"msg": "hi"}}
@@ -58,6 +61,38 @@ class TestToUsers:
         assert answer.refused(413, "message_send_error", "message is too large")
         assert answer.json["error_code"] == 14007
         assert answer.json["exception"] == "MessageSendException"
+
+    async def test_an_ext_is_too_large(self, tmp_path: Path) -> None:
+        """Where a message may have more, `ext` may have as much as the core keeps of it."""
+        async with open_cloud(tmp_path / "other", message_bytes_max=65_536) as cloud:
+            room = Limits().ext_bytes_max - len('{"a": ""}')
+            fits, answer = [
+                await cloud.post(
+                    "/messages/users", {"to": ["bob"], **TEXT, "ext": {"a": "x" * (room + more)}}
+                )
+                for more in (0, 1)
+            ]
+        assert fits.status == 200
+        assert answer.refused(413, "message_send_error", "message is too large")
+
+    @pytest.mark.parametrize(
+        ("road", "wrong"),
+        [
+            ("users", {"sync_device": "perhaps"}),
+            ("chatgroups", {"sync_device": "perhaps"}),
+            ("chatgroups", {"roam_ignore_users": "bob"}),
+            ("chatrooms", {"chatroom_msg_level": "urgent"}),
+        ],
+    )
+    async def test_what_is_wrong_makes_nobody(self, cloud: Cloud, road: str, wrong: Json) -> None:
+        """Neither sender nor targets come into being by what is refused, whichever member it is."""
+        asked = {"from": "ann", "to": ["bob"], **TEXT, **wrong}
+        assert (await cloud.post(f"/messages/{road}", asked)).refused(400, "illegal_argument")
+        answer = await cloud.post(
+            f"/messages/{road}", {**asked, **dict.fromkeys(wrong)}, headers={"X-Transaction-Id": "x"}
+        )
+        assert answer.refused(400, "illegal_argument")
+        assert (await cloud.get("/users")).entities == []
 
     async def test_nobody_is_admin(self, cloud: Cloud) -> None:
         """Without a sender the receiver alone sees it; the app's administrator receives nothing."""

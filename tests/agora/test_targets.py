@@ -70,6 +70,36 @@ class TestPartial:
         assert set(await cloud.tell("chatgroups", [gone, stands])) == {stands}
 
 
+class TestRepeats:
+    """The header `X-Transaction-Id`."""
+
+    async def test_a_group_has_gone_since(self, cloud: Cloud) -> None:
+        """The repeat gets the first answer, also where none of the groups stands any more."""
+        one, other = await cloud.group("bob"), await cloud.group("bob")
+        asked, header = {"from": "ann", "to": [one, other, "99"], **TEXT}, {"X-Transaction-Id": "1"}
+        first = (await cloud.post("/messages/chatgroups", asked, headers=header)).data
+        assert set(first) == {one, other}
+        for gone in (one, other):
+            await cloud.delete(f"/chatgroups/{gone}")
+            assert (await cloud.post("/messages/chatgroups", asked, headers=header)).data == first
+        assert (await cloud.post("/messages/chatgroups", asked)).refused(*NOT_FOUND)
+
+    @pytest.mark.parametrize("number", [-(2**63), 2**63 - 1])
+    async def test_any_int64(self, cloud: Cloud, number: int) -> None:
+        """Is one."""
+        asked, header = {"to": ["bob"], **TEXT}, {"X-Transaction-Id": str(number)}
+        first = (await cloud.post("/messages/users", asked, headers=header)).data
+        assert (await cloud.post("/messages/users", asked, headers=header)).data == first
+
+    @pytest.mark.parametrize("told", ["9223372036854775808", "-9223372036854775809", "+1", "1.0", "one"])
+    async def test_what_is_none(self, cloud: Cloud, told: str) -> None:
+        """Is named."""
+        answer = await cloud.post(
+            "/messages/users", {"to": ["bob"], **TEXT}, headers={"X-Transaction-Id": told}
+        )
+        assert answer.refused(400, "illegal_argument", "X-Transaction-Id")
+
+
 class TestNames:
     """How targets are told back, and who they are."""
 
@@ -79,6 +109,12 @@ class TestNames:
         assert list(data) == ["BOB"]
         ann, bob = await cloud.phone("ann"), await cloud.phone("bob")
         assert await bob.history(ann.xid) == ["once"]
+
+    async def test_letters_of_other_scripts(self, cloud: Cloud) -> None:
+        """Are in no name, though one of them is a k in lower case."""
+        assert set(await cloud.send("\N{KELVIN SIGN}im", "bob")) == {"bob"}
+        users = (await cloud.get("/users")).entities
+        assert [user["username"] for user in users] == ["bob"]
 
     async def test_numbers(self, cloud: Cloud) -> None:
         """A name of digits is the user of this number; as a JSON integer too, and so is a sender."""
@@ -216,6 +252,13 @@ async def test_other_levels(cloud: Cloud, level: object) -> None:
     """Are named."""
     answer = await cloud.post("/messages/chatrooms", {"to": ["1"], "chatroom_msg_level": level, **TEXT})
     assert answer.refused(400, "illegal_argument", "chatroom_msg_level")
+
+
+async def test_levels_are_of_rooms_alone(cloud: Cloud) -> None:
+    """Elsewhere the member is unknown, and ignored like any other."""
+    group = await cloud.group("bob")
+    assert set(await cloud.tell("chatgroups", [group], chatroom_msg_level="urgent")) == {group}
+    assert set(await cloud.tell("users", ["bob"], chatroom_msg_level="urgent")) == {"bob"}
 
 
 def test_a_request_has_room_for_all_names() -> None:

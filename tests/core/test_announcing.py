@@ -30,8 +30,8 @@ class Told:
             for timeline, head in heads.items()
         }
 
-    def dispatch(self, timeline_id: int, entries: Sequence[Entry]) -> None:
-        self.dispatched[timeline_id] = [entry.seq for entry in entries]
+    def dispatch_all(self, batch: Mapping[int, Sequence[Entry]]) -> None:
+        self.dispatched = {timeline: [entry.seq for entry in entries] for timeline, entries in batch.items()}
 
 
 def committed(*seqs: int) -> Told:

@@ -190,3 +190,85 @@ async def test_after_a_membership_entry(group: Group) -> None:
     group.hub.dispatch(GROUP, [Entry(seq=group.head, kind=EntryKind.MEMBERSHIP, membership=joined)])
     assert group.sent == [2, 2, 2]
     assert group.together == [True, True, True]
+
+
+# -- several timelines in one batch
+
+
+OTHER, OTHER_XID = 9_002, 78
+
+
+class Pair:
+    """The group, and another one that its last two members are in, too."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.hub = group.hub
+        self.shared = group.members[1:]
+
+    async def enter(self) -> None:
+        for member in self.shared:
+            track = member.session._add(OTHER, OTHER_XID, 1)
+            await self.hub.register(member, track, OTHER_XID)
+            member.session.prime(OTHER, 0, 0)
+        self.hub.dispatch(OTHER, [told(1)])
+        for socket in self.group.sockets:
+            socket.got.clear()
+
+    @property
+    def got(self) -> list[list[bytes]]:
+        return [socket.got for socket in self.group.sockets]
+
+
+def told(seq: int) -> Entry:
+    return Entry(seq=seq, kind=EntryKind.DELETED, deleted=Deleted(conversation_xid=5, msg_id=seq))
+
+
+def bytes_of(entry: Entry, xid: int = GROUP_XID) -> bytes:
+    return entry_frame(JSON, entry, f"g:{xid}", xid)
+
+
+@pytest.fixture
+async def pair(group: Group) -> Pair:
+    """Both groups, with one message in each, of which everybody has all."""
+    pair = Pair(group)
+    await pair.enter()
+    return pair
+
+
+async def test_what_one_batch_has_of_several_timelines_is_one_write(pair: Pair) -> None:
+    """Whoever is in both groups is written to once; who is in one gets the very bytes of its run."""
+    pair.hub.dispatch_all({GROUP: [told(2), told(3)], OTHER: [told(2)]})
+    ours, theirs = bytes_of(told(2)) + bytes_of(told(3)), bytes_of(told(2), OTHER_XID)
+    assert pair.got == [[ours], [ours + theirs], [ours + theirs]]
+    pair.hub.dispatch_all({OTHER: [told(3)]})
+    assert [len(got) for got in pair.got] == [1, 2, 2]
+
+
+async def test_a_joined_write_that_fails(pair: Pair) -> None:
+    """It ends its own connection, and whoever comes after it gets all the same."""
+
+    def fail() -> None:
+        raise RuntimeError
+
+    pair.group.sockets[1].next = fail
+    pair.hub.dispatch_all({GROUP: [told(2)], OTHER: [told(2)]})
+    assert [len(got) for got in pair.got] == [1, 0, 1]
+    assert [socket.closed for socket in pair.group.sockets] == [None, Close.STORE_FAILED, None]
+
+
+async def test_one_timeline_that_fails(pair: Pair) -> None:
+    """What there is of another one is written, before it or after it."""
+    broken = Entry(seq=2, kind=EntryKind.MESSAGE)
+    pair.hub.dispatch_all({GROUP: [broken], OTHER: [told(2)]})
+    pair.hub.dispatch_all({OTHER: [told(3)], GROUP: [broken]})
+    assert pair.got == [[], *[[bytes_of(told(seq), OTHER_XID) for seq in (2, 3)]] * 2]
+
+
+async def test_a_membership_entry_comes_after_what_was_there_before_it(pair: Pair) -> None:
+    """What is written before it is not held back behind it: who has obeyed it may follow the other group no more."""
+    left = Membership(action=Action.LEFT, group_id=GROUP, group_xid=GROUP_XID, user_xids=(99,), from_seq=0)
+    entry = Entry(seq=3, kind=EntryKind.MEMBERSHIP, membership=left)
+    pair.hub.dispatch_all({OTHER: [told(2)], GROUP: [told(2), entry, told(4)]})
+    joined = bytes_of(told(2), OTHER_XID) + bytes_of(told(2)) + bytes_of(entry)
+    assert [b"".join(got) for got in pair.got[1:]] == [joined + bytes_of(told(4))] * 2

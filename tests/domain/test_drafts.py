@@ -1,18 +1,22 @@
-"""What a draft weighs: batches are cut by it, and queues bounded."""
+"""What a draft weighs, by which batches are cut and queues bounded, and whom it names: who waits behind whom."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gateway.domain.drafts import (
     CreateDraft,
     DeleteDraft,
     Draft,
+    ImportDraft,
     JobDraft,
     JobKind,
     MembershipDraft,
     MessageDraft,
     RecallDraft,
+    StepDraft,
 )
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Scope
@@ -52,6 +56,10 @@ def membership(*user_xids: int) -> MembershipDraft:
     return MembershipDraft(
         app=1, group_id=2, group_xid=77, action=Action.JOINED, user_xids=user_xids, judged=1, at=0
     )
+
+
+def deletion() -> DeleteDraft:
+    return DeleteDraft(app=1, user_id=5, user_xid=50, opposite_id=6, opposite_xid=60, scope=Scope.USER, at=0)
 
 
 def test_targets_weigh() -> None:
@@ -95,7 +103,7 @@ def test_every_draft_weighs_something() -> None:
         membership(),
         RecallDraft(app=1, msg_id=1, at=0),
         JobDraft(app=1, kind=JobKind.BROADCAST, at=0),
-        DeleteDraft(app=1, user_id=5, user_xid=5, opposite_id=6, opposite_xid=6, scope=Scope.USER, at=0),
+        deletion(),
     ]
     assert all(draft.rows > 0 and draft.size > 0 for draft in drafts)
 
@@ -107,3 +115,42 @@ def test_the_largest_draft_fits_into_the_queue() -> None:
     largest = message(targets=tuple(range(limits.targets_max)), content=text, attachment=text)
     assert largest.rows <= limits.queue_rows_max
     assert largest.size <= limits.queue_bytes_max
+
+
+def test_an_import_is_its_message() -> None:
+    """It is of the same app and time, weighs as much and names the same."""
+    sent = message(targets=(6, 7), content="x" * 100, at=9)
+    imported = ImportDraft(message=sent, shown_at=3)
+    assert (imported.app, imported.at, imported.parties) == (1, 9, sent.parties)
+    assert (imported.rows, imported.size) == (sent.rows, sent.size)
+
+
+@pytest.mark.parametrize(
+    ("draft", "parties"),
+    [
+        (message(targets=(6, 7)), {5, 6, 7}),
+        (message(targets=(6, 7), group_xid=77), {5, 6, 7, 77}),
+        (deletion(), {50, 60}),
+        (create(6, 7), {5, 6, 7}),
+        (membership(6, 7), {77, 6, 7}),
+        (JobDraft(app=1, kind=JobKind.BROADCAST, at=0), {0}),
+        (StepDraft(app=1, job_id=3, at=0, rows=1, size=1), {-3}),
+    ],
+)
+def test_whom_a_draft_names(draft: Draft, parties: set[int]) -> None:
+    """All whose timelines it moves, by their xids; what is no xid stands for jobs."""
+    assert draft.parties == parties
+
+
+@pytest.mark.parametrize(
+    ("told", "stoppable"),
+    [
+        ({"copied": True}, True),
+        ({"copied": False}, False),
+        ({"copied": False, "listed": True}, True),
+        ({"copied": True, "unjudged": True}, False),
+    ],
+)
+def test_what_a_block_stops(told: dict[str, Any], stoppable: bool) -> None:
+    """A message, whether its sender's devices get it or not; no notice, and nothing that nobody judges."""
+    assert message(**told).stoppable is stoppable

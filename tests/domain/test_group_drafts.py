@@ -1,4 +1,4 @@
-"""What drafts about groups say, and what they weigh."""
+"""What drafts about groups say, what they weigh and whom they name."""
 
 from __future__ import annotations
 
@@ -51,17 +51,22 @@ def test_texts_weigh() -> None:
 
 
 @pytest.mark.parametrize(
-    "draft",
+    ("draft", "parties"),
     [
-        TransferDraft(**ABOUT, heir_xid=5),
-        SettingsDraft(**ABOUT, settings=GroupSettings()),
-        HandleDraft(**ABOUT, kind=RequestKind.APPLICATION, user_xid=5, inviter_xid=0, approved=True),
+        (TransferDraft(**ABOUT, heir_xid=5), {77, 5}),
+        (SettingsDraft(**ABOUT, settings=GroupSettings()), {77}),
+        (
+            HandleDraft(**ABOUT, kind=RequestKind.APPLICATION, user_xid=5, inviter_xid=6, approved=True),
+            {77, 5},
+        ),
+        (ban(5, 6), {77, 5, 6}),
     ],
 )
-def test_each_weighs_something(draft: GroupChange) -> None:
-    """A batch is cut by it."""
+def test_each_weighs_something(draft: GroupChange, parties: set[int]) -> None:
+    """A batch is cut by it; and it names the group and those whose part in it may change."""
     assert draft.rows > 0
     assert draft.size > 0
+    assert draft.parties == parties
 
 
 def test_settings_are_the_groups() -> None:

@@ -221,6 +221,10 @@ class TestUpload:
             (b"", "multipart/form-data; boundary=B"),
             (b"hello", "multipart/form-data; boundary=B"),
             (b"--B\r\n" + a_part("x"), "multipart/form-data; boundary=B"),
+            (
+                b"x\r\n" * 30_000 + b"--B\r\n" + a_part("x") + b"\r\n--B--\r\n",
+                "multipart/form-data; boundary=B",
+            ),
             (b"--B\r\n" + a_part("x") + b"\r\n--B\r\n", "multipart/form-data; boundary=B"),
             (b"--B\r\n" + a_part("x") + b"\r\n--B--\r\n", "multipart/form-data"),
             (b"--B\r\n" + a_part("x") + b"\r\n--B--\r\n", "multipart/form-data; boundary=" + "B" * 99),
@@ -231,6 +235,7 @@ class TestUpload:
             "empty",
             "text",
             "cut in the file",
+            "a long way to it",
             "cut behind it",
             "no boundary",
             "a long one",

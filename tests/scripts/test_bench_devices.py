@@ -20,6 +20,7 @@ from scripts.benchlib.programs import Programs, Served
 from scripts.benchlib.reading import Other, Read, Run, scan
 from scripts.benchlib.sockets import Device, Fleet, handshake, handshakes, plain_handshakes
 from scripts.benchlib.town import pump_of, pumped, to_group, town
+from scripts.floors.fanout import Fanout
 from scripts.loadlib.device import masked
 from tests.servers import ROOT, eventually, unmeasured
 
@@ -225,7 +226,39 @@ def test_a_refused_connection_is_told(served: Served, request_of: Callable[[int]
         dial(served.program.port, [request_of(served.program.port)], b'"')
 
 
+async def test_groups_that_overlap(served: Served) -> None:
+    """Seven users, groups of two, each in two: six stand in a ring, each with either neighbour; one is in none."""
+    fleet = Fleet(served.program.port)
+    async with town(served, fleet, 7, group_size=2, groups_each=2, callers=6) as crowd:
+        groups, uids = crowd.groups, [crowd.uid(index) for index in range(7)]
+        ring = {(group, uids[(place + n) % 6]) for place, group in enumerate(groups) for n in (0, 1)}
+        assert set(members(served.data, groups)) == ring
+        for place, uid in enumerate(uids[:6]):
+            assert {crowd.group_of(uid, number) for number in (0, 1)} == {groups[place - 1], groups[place]}
+        await pumped(pump_of(to_group(crowd), 20), crowd.callers)
+        await fleet.reach(20 * 2)
+        assert {caller.who.uid for caller in crowd.callers} == set(uids[:6])
+
+
+async def test_callers_who_were_hung_up_on(served: Served) -> None:
+    """Where no connection is left to send by, that is told, and not that nothing has come."""
+    fleet = Fleet(served.program.port)
+    async with town(served, fleet, DEVICES, group_size=DEVICES, callers=1) as crowd:
+        crowd.callers[0].connection_lost(None)
+        with pytest.raises(RuntimeError, match="the connections of all callers were closed"):
+            await pumped(pump_of(to_group(crowd), 1), crowd.callers)
+
+
 # -- floors
+
+
+def test_the_fan_out_floor_writes_each_by_itself() -> None:
+    """Each of three messages to two of three devices is a write on both sockets; the first comes after the last."""
+    wires = [Wire(), Wire(), Wire()]
+    fanout = Fanout()
+    fanout.devices += cast("list[asyncio.WriteTransport]", wires)
+    fanout.order(2, 3, b"told")
+    assert [wire.written for wire in wires] == [[b"told"] * 2] * 3
 
 
 async def test_the_fan_out_floor_writes_the_very_bytes(programs: Programs) -> None:
@@ -289,6 +322,16 @@ def test_a_scenario_plays_at_a_small_scale(tmp_path: Path) -> None:
 def cursors(data: Path, group: int) -> list[int]:
     """The cursors of devices in a group's timeline."""
     return [seq for (seq,) in looked(data, f"SELECT seq FROM cursor WHERE t = {timeline_of(data, group)}")]
+
+
+def members(data: Path, groups: list[int]) -> list[tuple[int, ...]]:
+    """Who is in which of these groups."""
+    named = ",".join(map(str, groups))
+    return looked(
+        data,
+        "SELECT g.xid, u.xid FROM stay JOIN timeline g ON g.id = stay.grp JOIN timeline u ON u.id = stay.usr"
+        f" WHERE g.xid IN ({named})",
+    )
 
 
 def last_seq(data: Path, group: int) -> int:

@@ -455,6 +455,35 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET avatar = 'face' WHERE id = 4",
         "{c} is deleted and still has a profile",
     ),
+    "a deleted user's metadata": (
+        'UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET metadata = \'{{"a":"b"}}\' WHERE id = 4',
+        "{c} is deleted and still has metadata",
+    ),
+    "a contact of one side": (
+        "INSERT INTO contact VALUES (2, 3, 1)",
+        "{a} knows {b}, and is not known",
+    ),
+    "a contact of oneself": (
+        "INSERT INTO contact VALUES (2, 2, 1)",
+        "{a} cannot know {a}",
+    ),
+    "a contact of who is deleted": (
+        "UPDATE timeline SET state = 2 WHERE id = 4; INSERT INTO contact VALUES (2, 4, 1), (4, 2, 1)",
+        "{a} cannot know {c}",
+        "{c} cannot know {a}",
+    ),
+    "a member listed in a group": (
+        "INSERT INTO listed VALUES (5, 2, 1)",
+        "{a} cannot be listed in {g}",
+    ),
+    "who is deleted is listed": (
+        """
+        UPDATE grp SET type = 2, destroyed_at = NULL WHERE id = 6; UPDATE timeline SET state = 2 WHERE id = 4;
+        INSERT INTO listed VALUES (6, 3, 1), (6, 4, 1)
+        """,
+        "{c} cannot be listed in group 1000000000002 of app demo",
+        "{c} cannot have a stay in group 1000000000002 of app demo",
+    ),
     "tokens from half a second on": (
         "UPDATE user SET valid_from_ms = 1500 WHERE id = 4",
         "{c} has tokens from 1500 on, which is no whole second",
@@ -565,6 +594,10 @@ BREACHES: dict[str, tuple[str, ...]] = {
     ),
     "a file of nobody": (
         FILE.format(app=1, size=0, uploader=99, thumb=0),
+        "file f is uploaded by who is no user of its app",
+    ),
+    "a file of who is deleted": (
+        "UPDATE timeline SET state = 2 WHERE id = 4;" + FILE.format(app=1, size=0, uploader=4, thumb=0),
         "file f is uploaded by who is no user of its app",
     ),
 }

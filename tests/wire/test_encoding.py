@@ -143,6 +143,14 @@ def test_a_frame_for_many_is_written_once_per_encoding() -> None:
         assert shared.frame(encoding) is first
 
 
+def test_a_frame_for_many_can_be_told_to_another_node() -> None:
+    """What it holds is plain values by then, of which the same frame is made again."""
+    shared = Told("group", action=Action.JOINED, user_ids=[5, 6])
+    assert shared.op == "group"
+    assert shared.members == {"action": "joined", "user_ids": [5, 6]}
+    assert Told(shared.op, **shared.members).frame(JSON) == shared.frame(JSON)
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
 def test_a_session_writes_its_own_frames_in_its_encoding(encoding: Encoding) -> None:
     """`live` and `gap` are the session's own."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.domain.model import Member, State
+from gateway.store.postgres.heads import lock_heads
 from gateway.store.postgres.lane import Conn
 
-# The chatroom does not end meanwhile, and nobody else counts its list.
-_LOCK = "SELECT 1 FROM timeline WHERE id = $1 FOR NO KEY UPDATE"
 _ADD = f"""
 INSERT INTO listed (grp, usr, at) SELECT g.id, t.id, $3 FROM timeline AS t JOIN grp AS g ON g.id = $1
 WHERE t.id = ANY ($2::bigint[]) AND t.state <> {State.DELETED:d} AND g.destroyed_at IS NULL
 ON CONFLICT (grp, usr) DO NOTHING
 """
-# Nor is one of the users deleted, whose rows go with that.
-_USERS = "SELECT 1 FROM timeline WHERE id = ANY ($1::bigint[]) ORDER BY app, xid FOR SHARE"
 _COUNT = """
 SELECT count(*) FROM (SELECT usr FROM listed WHERE grp = $1 UNION SELECT * FROM unnest($2::bigint[])) AS u
 """
@@ -29,8 +26,9 @@ _ROOMS = "SELECT t.xid FROM listed AS l JOIN timeline AS t ON t.id = l.grp WHERE
 
 async def list_in(conn: Conn, group_id: int, user_ids: Sequence[int], at: int, most: int) -> bool:
     """List users as members of a chatroom; False where there is no room for all of them."""
-    await conn.fetch(_USERS, [group_id, *user_ids])
-    await conn.fetch(_LOCK, group_id)
+    # The chatroom does not end meanwhile, nobody else counts its list, and none of the users is deleted, whose rows go
+    # with that. By one lock: of two that share one, neither could go on to a lock of its own.
+    await lock_heads(conn, [group_id, *user_ids])
     if await conn.fetchval(_COUNT, group_id, user_ids) > most:
         return False
     await conn.execute(_ADD, group_id, user_ids, at)

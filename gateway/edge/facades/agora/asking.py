@@ -164,7 +164,9 @@ class At:
 
     def _core_name(self, text: str) -> str | None:
         xid = xid_of(self.app, text.lower())
-        name = str(xid) if xid else name_of(text)
+        if xid is not None:
+            return str(xid) if xid else None
+        name = name_of(text)
         return None if name == ADMIN else name
 
     async def members_named(self, asked: Members, member: str, most: int) -> list[User]:

@@ -76,7 +76,8 @@ async def _file(at: At, hour: str) -> web.StreamResponse:
             "Cache-Control": "no-store",
         }
     )
-    await send_chunks(at.request, response, _packed(at, from_ms), at.limits)
+    with at.core.files.downloading():
+        await send_chunks(at.request, response, _packed(at, from_ms), at.limits)
     return response
 
 

@@ -99,7 +99,7 @@ class Dialect:
         native = "|".join(sorted(ROOTS))
         return web.route(
             "*",
-            f"/{{org:(?!(?:{native})/)[^/]+}}/{{app:[^/]+}}/{{path:.*}}",
+            f"/{{org:(?!(?:{native})/)[^/]+}}/{{app:[^/]+}}/{{path:(?s:.*)}}",
             self.handle,
             expect_handler=expected,
         )

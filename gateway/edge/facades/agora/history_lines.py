@@ -26,6 +26,9 @@ _TYPE_OF = {
 }
 """What other dialects have sent, in this one's types; the nearest there is."""
 
+_LENGTH = "Length"
+"""How long a sound lasts, as the table of sends spells it; a history line has `length`."""
+
 _COORDINATES = ("lat", "lng")
 
 
@@ -84,9 +87,12 @@ def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
     elif kind == "cmd" and message.content:
         body = {"action": message.content, **body}
     for name in _COORDINATES if kind == "loc" else ():
-        body[name] = _number(body.get(name))
+        if name in body:
+            body[name] = _number(body[name])
     if (size := sizes.get(files_in(message))) is not None:
         body["file_length"] = size
+    if _LENGTH in body:
+        body.setdefault("length", body[_LENGTH])
     if "customExts" in body:
         body["v2:customExts"] = body["customExts"]
     return {**body, "type": kind}
@@ -97,8 +103,10 @@ def _object(text: str) -> dict[str, Any]:
     if not text.startswith("{"):
         return {}
     try:
-        told = _decode(text)
-    except msgspec.DecodeError:
+        # Whoever sends by another dialect may nest as deep as they like. What can be read so deep inside can be written
+        # where it comes to stand.
+        [[[[[[told]]]]]] = _decode(f"[[[[[[{text}]]]]]]")
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -12,13 +12,13 @@ from gateway.edge.facades.agora.messages import (
     GROUPS_MAX,
     ROOMS_MAX,
     USERS_MAX,
-    body_of,
     check_send,
     is_id,
     order_of,
     send_to_groups,
     send_to_users,
     sender_of,
+    sent_by,
 )
 from gateway.edge.facades.agora.rates import Rate
 
@@ -55,7 +55,7 @@ async def to_some(at: At) -> bytes:
         raise unsendable("param users can't be empty")
     if len(names) > SOME_MAX:
         raise unsendable(f"params users's size can't exceed limit {SOME_MAX}")
-    body = body_of(at, asked)
+    order = order_of(at, asked, Scope.GROUP)
     sender = await sender_of(at, asked)
     group_xid = int(groups[0]) if is_id(groups[0]) else 0
     types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
@@ -64,7 +64,7 @@ async def to_some(at: At) -> bytes:
     users = tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
     if not users:
         raise not_found()
-    order = msgspec.structs.replace(order_of(at, asked, Scope.GROUP, (group_xid,), body, sender), only=users)
+    order = msgspec.structs.replace(sent_by(order, sender), targets=(group_xid,), only=users)
     at.spend(Rate.GROUP_MESSAGES, len(users))
     placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
     if not placed:

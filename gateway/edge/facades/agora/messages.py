@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import msgspec
+
 from gateway.core.order import Order
 from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
 from gateway.edge.facades.agora.asking import At
@@ -47,37 +49,41 @@ async def to_rooms(at: At) -> bytes:
 async def send_to_users(at: At, asked: Members) -> dict[str, str]:
     """Send to users; return the message's id by each that there is, as it was named."""
     targets = check_send(asked, USERS_MAX)
-    body = body_of(at, asked)
+    order = order_of(at, asked, Scope.USER)
     sender = await sender_of(at, asked)
     found = await at.users_called(targets, make=True)
     named: dict[int, str] = {}
     for text, user in zip(targets, found, strict=True):
         if user is not None and user.xid != at.app.system_xid:
             named.setdefault(user.xid, text)
-    order = order_of(at, asked, Scope.USER, tuple(named), body, sender)
-    return await _send(at, order, named, Rate.USER_MESSAGES)
+    return await _send(at, sent_by(order, sender), named, Rate.USER_MESSAGES)
 
 
 async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> dict[str, str]:
     """Send to groups, or to chatrooms; return the message's id by each that there is."""
     targets = check_send(asked, most)
-    body = body_of(at, asked)
-    if asked.has("chatroom_msg_level") and asked.choice("chatroom_msg_level", _LEVELS) is None:
+    order = order_of(at, asked, Scope.GROUP)
+    if rooms and asked.has("chatroom_msg_level") and asked.choice("chatroom_msg_level", _LEVELS) is None:
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
+    if not rooms:
+        order = msgspec.structs.replace(order, hide_from=await _ignored(at, asked, order))
     sender = await sender_of(at, asked)
-    hidden = () if rooms else await _ignored(at, asked)
     ids = [int(text) for text in targets if is_id(text)]
     types = await at.core.groups.types(at.app, ids)
-    named = {xid: str(xid) for xid in ids if xid in types and (types[xid] == ROOM) == rooms}
-    order = order_of(at, asked, Scope.GROUP, tuple(named), body, sender, hidden)
-    return await _send(at, order, named, Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES)
+    # What is not there is the core's to leave out: a repeat names it still, though it has gone since.
+    named = {xid: str(xid) for xid in ids if xid not in types or (types[xid] == ROOM) == rooms}
+    return await _send(
+        at, sent_by(order, sender), named, Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
+    )
 
 
-async def _ignored(at: At, asked: Members) -> tuple[int, ...]:
-    """On whose pages of history a group's message is not to be."""
+async def _ignored(at: At, asked: Members, order: Order) -> tuple[int, ...]:
+    """On whose pages of history a group's message is not to be; what is on none need not be hidden there."""
     names = asked.strings("roam_ignore_users") or []
     if len(names) > IGNORED_MAX:
         raise illegal("roam_ignore_users", f"it must name at most {IGNORED_MAX} users")
+    if order.online_only:
+        return ()
     return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
 
 
@@ -86,6 +92,7 @@ async def _send(at: At, order: Order, named: dict[int, str], rate: Rate) -> dict
     if not named:
         raise not_found()
     at.spend(rate, len(named))
+    order = msgspec.structs.replace(order, targets=tuple(named))
     placed = await at.core.messaging.send_each(await at.administrator(), order)
     return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
 
@@ -126,7 +133,7 @@ def body_of(at: At, asked: Members) -> Body:
         Fault: 413 `message is too large` where `body` and `ext` are together, 400 for what is wrong in `body`.
     """
     raw, ext = asked.raw("body") or b"", asked.raw("ext") or b""
-    if len(raw) + len(ext) > at.settings.message_bytes_max:
+    if len(raw) + len(ext) > at.settings.message_bytes_max or len(ext) > at.limits.ext_bytes_max:
         raise Fault(TOO_LARGE, "message_send_error", "message is too large", code=_TOO_LARGE_CODE)
     body = asked.object("body")
     assert body is not None, "it was looked for"
@@ -144,36 +151,34 @@ async def sender_of(at: At, asked: Members) -> User | None:
     return user
 
 
-def order_of(
-    at: At,
-    asked: Members,
-    scope: Scope,
-    targets: tuple[int, ...],
-    body: Body,
-    sender: User | None,
-    hidden: tuple[int, ...] = (),
-) -> Order:
-    """What a send asks of the core: nothing is judged but that its parties are there (vendors.md §3.4, existence)."""
-    ext = asked.raw("ext")
+def order_of(at: At, asked: Members, scope: Scope) -> Order:
+    """What a send asks of the core, its parties apart: nothing is judged but that they are there (vendors.md §3.4).
+
+    All that may be wrong in the request is told here, before anybody comes into being by it.
+    """
+    body, ext = body_of(at, asked), asked.raw("ext")
     kept = {name: asked.value(name) for name in _KEPT if asked.has(name)}
-    online_only = asked.value("routetype") == "ROUTE_ONLINE"
     return Order(
         scope=scope,
-        targets=targets,
+        targets=(),
         ctype=body.ctype,
         content=body.content,
         attachment=body.attachment,
         ext=ext.decode() if ext else "",
         config=config_of(body.type, kept),
-        from_xid=sender.xid if sender else at.app.system_xid,
         transaction_id=_transaction_id(at),
-        online_only=online_only,
+        online_only=asked.value("routetype") == "ROUTE_ONLINE",
         unjudged=True,
         partial=True,
-        copied=asked.flag("sync_device") and sender is not None,
-        # What is on no page of history need not be hidden there.
-        hide_from=() if online_only else hidden,
+        copied=asked.flag("sync_device"),
     )
+
+
+def sent_by(order: Order, sender: User | None) -> Order:
+    """What a send asks of the core, by whom it is sent: the administrator has no devices of its own to be sent it."""
+    if sender is None:
+        return msgspec.structs.replace(order, copied=False)
+    return msgspec.structs.replace(order, from_xid=sender.xid)
 
 
 def is_id(text: str) -> bool:
@@ -185,6 +190,6 @@ def _transaction_id(at: At) -> int:
     told = at.request.headers.get(_TRANSACTION_ID, "")
     if not told:
         return 0
-    if not _TRANSACTION.fullmatch(told) or not -INT64_MAX <= int(told) <= INT64_MAX:
+    if not _TRANSACTION.fullmatch(told) or not -INT64_MAX - 1 <= int(told) <= INT64_MAX:
         raise illegal(_TRANSACTION_ID, "it must be an int64")
     return int(told)

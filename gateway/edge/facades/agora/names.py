@@ -25,7 +25,8 @@ _LOW_BITS, _MID_BITS = 62, 12
 
 def name_of(text: object) -> str | None:
     """The name that a text is, in lower case; None where it can be no user's."""
-    if not isinstance(text, str):
+    # Some letters of other scripts are, in lower case, one of a to z: they are nobody's name.
+    if not isinstance(text, str) or not text.isascii():
         return None
     name = text.lower()
     return name if _NAME.fullmatch(name) else None
@@ -58,12 +59,12 @@ def user_uuid(app: App, xid: int) -> str:
     return _uuid(app, xid)
 
 
-def xid_of(app: App, text: str) -> int:
-    """The number of the user whose UUID a text is; 0 where it is none of this app's."""
+def xid_of(app: App, text: str) -> int | None:
+    """The number that a UUID of this app is made of: a user's, or 0 in the app's own; None where a text is no such."""
     if not _UUID.fullmatch(text):
-        return 0
+        return None
     xid = uuid.UUID(text).int & SAFE_MAX
-    return xid if xid and _uuid(app, xid) == text else 0
+    return xid if _uuid(app, xid) == text else None
 
 
 def _uuid(app: App, xid: int) -> str:

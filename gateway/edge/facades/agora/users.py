@@ -56,7 +56,7 @@ async def create(at: At) -> bytes:
 
 def _account(at: At, asked: Members) -> Account:
     name = name_of(asked.identifier("username"))
-    if name is None or name == ADMIN or xid_of(at.app, name):
+    if name is None or name == ADMIN or xid_of(at.app, name) is not None:
         raise illegal("username", "it must be 1 to 64 of a-z, 0-9, _ . and -, and no reserved name")
     password = asked.identifier("password")
     if password is None:
