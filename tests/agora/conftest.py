@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.edge.facades.agora import chatmessages
 from tests import shapes
 from tests.agora.stage import Cloud, open_cloud
+
+HOUR_MS = 3_600_000
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -27,3 +30,9 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
     async with open_cloud(tmp_path / "data") as opened:
         yield opened
         assert shapes.check(opened.node.folder) == []
+
+
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour's file of history may be asked for while the hour lasts."""
+    monkeypatch.setattr(chatmessages, "READY_MS", -HOUR_MS)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.config import Agora, Edge
+from gateway.config import Agora, Edge, Retention
 from gateway.domain.limits import Limits
 from gateway.domain.model import App
 from gateway.edge.facades.agora.asking import ALIAS, CERTIFICATE
@@ -161,10 +161,16 @@ class Cloud:
 
 @asynccontextmanager
 async def open_cloud(
-    folder: Path, limits: Limits | None = None, edge: Edge | None = None, **settings: Any
+    folder: Path,
+    limits: Limits | None = None,
+    edge: Edge | None = None,
+    *,
+    retention_days: int = 0,
+    **settings: Any,
 ) -> AsyncIterator[Cloud]:
     """Start a gateway on a folder whose app `demo` this dialect knows; `settings` are of `[agora]`."""
-    async with open_node(folder, limits, edge, agora=Agora(**settings)) as node:
+    retention = Retention(days=retention_days)
+    async with open_node(folder, limits, edge, agora=Agora(**settings), retention=retention) as node:
         credentials = node.gateway.directory.credentials
         await credentials.call("demo", ALIAS, f"{ORG}/{APP}")
         await credentials.add("demo", ALIAS, CLIENT_ID, CLIENT_SECRET)

@@ -113,10 +113,11 @@ class TestAsking:
     async def test_repeats_and_strange_channels(self, cloud: Cloud) -> None:
         """Are as good as done."""
         await cloud.users("bob")
+        room = await cloud.room()
         for _ in range(2):
             for channel, kind in (
                 ("zoe", "chat"), ("no name!", "chat"), ("admin", "chat"), ("bob", "chat"),
-                ("99", "groupchat"), ("g", "groupchat"),
+                ("99", "groupchat"), ("g", "groupchat"), (room, "groupchat"),
             ):  # fmt: skip
                 await delete(cloud, "bob", channel, kind)
                 await delete(cloud, "BOB", channel, kind, delete_roam=True)

@@ -11,17 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.domain.limits import Limits
-from gateway.edge.facades.agora import chatmessages
 from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
-
-HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour may be asked for while it lasts."""
-    monkeypatch.setattr(chatmessages, "READY_MS", -HOUR_MS)
 
 
 def hour(cloud: Cloud, ahead: int = 0) -> str:
@@ -206,3 +197,13 @@ class TestHours:
         """The vendor's words."""
         answer = await cloud.get(f"/chatmessages/{told}")
         assert answer.refused(400, "illegal_argument", f"time: {told}, maybe chat message history is expired")
+
+
+@pytest.mark.usefixtures("ready")
+async def test_past_retention(tmp_path: Path) -> None:
+    """The vendor's words for an hour that is over by then; the last one that is not is looked for."""
+    async with open_cloud(tmp_path / "data", retention_days=1) as cloud:
+        gone = await cloud.get(f"/chatmessages/{hour(cloud, -25)}")
+        assert gone.refused(400, "illegal_argument", "maybe chat message history is expired or unstored")
+        kept = await cloud.get(f"/chatmessages/{hour(cloud, -24)}")
+        assert kept.refused(404, "storage_object_not_found")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.core.principal import Principal
+from gateway.core.recalls import TakenBack
+from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Json
@@ -203,9 +207,12 @@ async def test_past_retention(tmp_path: Path) -> None:
     async with open_cloud(tmp_path / "data", Limits()) as cloud:
         [msg_id] = (await cloud.send("bob", sender="ann")).values()
         cloud.node.rows("UPDATE message SET at = 1 WHERE msg_id = ?", int(msg_id))
+        cloud.node.rows("INSERT INTO hour (hour, first, last) VALUES (0, ?, ?)", int(msg_id), int(msg_id))
         assert await recall(cloud, msg_id) == FAILURES["late"]
         assert await recall(cloud, msg_id, force=True) == "yes"
         assert await recall(cloud, msg_id, force=True) == FAILURES["gone"]
+        folder = cloud.node.folder
+    assert shapes.check(folder) == []
 
 
 async def test_the_window(tmp_path: Path) -> None:
@@ -219,3 +226,21 @@ async def test_the_window(tmp_path: Path) -> None:
         assert await (await cloud.phone("bob")).history((await cloud.phone("ann")).xid) == ["hi"]
         assert await recall(cloud, msg_id, force="true") == "yes"
         assert await recall(cloud, msg_id, force=True) == FAILURES["gone"]
+
+
+async def test_a_store_that_fails(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is said of the message that it failed for: the others are recalled."""
+    ids = [(await cloud.send("bob", sender="ann"))["bob"] for _ in range(3)]
+    messaging = cloud.node.gateway.core.messaging
+    take_back = messaging.take_back
+
+    async def fail_once(principal: Principal, conversation: int, msg_id: int, **how: Any) -> TakenBack:
+        if msg_id == int(ids[1]):
+            raise Problem(Kind.STORE_FAILED, "the disk is gone")
+        return await take_back(principal, conversation, msg_id, **how)
+
+    monkeypatch.setattr(messaging, "take_back", fail_once)
+    asked = {"msgs": [{"msg_id": each, "to": "bob", "chat_type": "chat"} for each in ids]}
+    told = (await cloud.post("/messages/recall", asked)).data["msgs"]
+    assert [each["recalled"] for each in told] == ["yes", "internal error", "yes"]
+    assert await recall(cloud, ids[1]) == "internal error"

@@ -27,8 +27,7 @@ SHOWN_MAX = 100
 
 _JOINS_AT_ONCE, _JOINS_BY_APPROVAL = 0, 1
 _SETTINGS = (
-    "groupname", "description", "desc", "maxusers", "custom", "public",
-    "membersonly", "members_only", "allowinvites",
+    "groupname", "description", "desc", "maxusers", "custom", "membersonly", "members_only", "allowinvites",
 )  # fmt: skip
 _TOLD = {"desc": "description", "members_only": "membersonly"}
 """What a group is said to be, by the words of POST too, and how it is told that it was changed."""

@@ -74,7 +74,7 @@ def files_in(message: Message) -> str:
     """The uuid of the file that a message names, as `uuid` or at the end of its `url`; empty where it names none."""
     body = _object(message.attachment)
     told = body.get("uuid") or body.get("url")
-    return told.rpartition("/")[2] if isinstance(told, str) else ""
+    return told.partition("?")[0].rpartition("/")[2] if isinstance(told, str) else ""
 
 
 def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
