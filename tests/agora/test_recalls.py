@@ -11,6 +11,7 @@ from gateway.core.principal import Principal
 from gateway.core.recalls import TakenBack
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
+from tests import shapes
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Json
 
