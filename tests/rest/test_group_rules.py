@@ -147,6 +147,7 @@ class TestRoles:
         """Owner and administrators recall anybody's message, whenever; members only their own, in time."""
         said = [await speaker.tell(group) for speaker in (alice, bob, alice)]
         node.rows("UPDATE message SET at = at - 90000000")
+        node.rows("UPDATE hour SET hour = hour - 25")
         assert (await bob.recall(group, said[0])).refused(10010)
         assert (await bob.recall(group, said[1])).refused(60002)
         for who, msg_id in ((carol, said[0]), (carol, said[1]), (alice, said[2])):
