@@ -11,6 +11,7 @@ from gateway.core.principal import Principal
 from gateway.core.recalls import TakenBack
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
+from tests import shapes
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Json
 
@@ -211,8 +212,7 @@ async def test_past_retention(tmp_path: Path) -> None:
         assert await recall(cloud, msg_id) == FAILURES["late"]
         assert await recall(cloud, msg_id, force=True) == "yes"
         assert await recall(cloud, msg_id, force=True) == FAILURES["gone"]
-        folder = cloud.node.folder
-    assert shapes.check(folder) == []
+        assert shapes.check(cloud.node.folder) == []
 
 
 async def test_the_window(tmp_path: Path) -> None:
