@@ -212,8 +212,7 @@ async def test_past_retention(tmp_path: Path) -> None:
         assert await recall(cloud, msg_id) == FAILURES["late"]
         assert await recall(cloud, msg_id, force=True) == "yes"
         assert await recall(cloud, msg_id, force=True) == FAILURES["gone"]
-        folder = cloud.node.folder
-    assert shapes.check(folder) == []
+        assert shapes.check(cloud.node.folder) == []
 
 
 async def test_the_window(tmp_path: Path) -> None:
