@@ -39,6 +39,7 @@ def fill(server: ServerProcess) -> list[int]:
         assert server.post("/message/send", token, body)[1]["code"] == 200
     with closing(sqlite3.connect(server.data / "gateway.db")) as conn:
         conn.execute("UPDATE message SET at = 1 WHERE msg_id <= ?", (OLD,))
+        conn.execute("INSERT INTO hour (hour, first, last) VALUES (0, 1, ?)", (OLD,))
         conn.commit()
         return [msg_id for (msg_id,) in conn.execute("SELECT msg_id FROM message WHERE at > 1")]
 
