@@ -55,6 +55,7 @@ from gateway.edge.channel import Channel
 from gateway.edge.facades.agora.dispatch import Dialect
 from gateway.edge.facades.agora.routes import ROUTES
 from gateway.edge.facades.agora.settings import Settings
+from gateway.edge.facades.native.routes import ROOTS
 from gateway.edge.metrics import metrics_route
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
@@ -207,7 +208,7 @@ class Gateway:
             cors_origins=edge.cors_origins,
             extra=[
                 metrics_route(self._metrics.read, self._config.metrics.token, self._worker),
-                self._agora().route(),
+                self._agora().route(ROOTS),
             ],
         )
         self._port = Port(app, self._config.limits)

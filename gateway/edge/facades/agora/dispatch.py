@@ -7,7 +7,7 @@ percent-encoded, verbs that a path does not have, each answered in the dialect.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import hdrs, web
@@ -31,7 +31,6 @@ from gateway.edge.facades.agora.faults import (
 from gateway.edge.facades.agora.names import app_uuid
 from gateway.edge.facades.agora.rates import Rates
 from gateway.edge.facades.agora.settings import Settings
-from gateway.edge.facades.native.routes import ROOTS
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +93,12 @@ class Dialect:
         self._routes = Routes(routes)
         self._now = clock_ms
 
-    def route(self) -> web.RouteDef:
-        """The one route of aiohttp: whatever does not begin with a path of the native dialect."""
-        native = "|".join(sorted(ROOTS))
+    def route(self, taken: Collection[str]) -> web.RouteDef:
+        """The one route of aiohttp: whatever does not begin with a word that is `taken` by another dialect's paths."""
+        others = "|".join(sorted(taken))
         return web.route(
             "*",
-            f"/{{org:(?!(?:{native})/)[^/]+}}/{{app:[^/]+}}/{{path:(?s:.*)}}",
+            f"/{{org:(?!(?:{others})/)[^/]+}}/{{app:[^/]+}}/{{path:(?s:.*)}}",
             self.handle,
             expect_handler=expected,
         )
