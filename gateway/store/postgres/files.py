@@ -25,8 +25,8 @@ SELECT true FROM app AS a WHERE a.id = $1 AND a.storage_bytes_max > 0 AND a.stor
 _UPLOADER = "SELECT state FROM timeline WHERE id = $1 FOR SHARE"
 _FIND = f"SELECT {COLUMNS} FROM file WHERE uuid = $1 AND app = $2 AND at > 0"
 _DUE = "SELECT true FROM file WHERE at < $1 LIMIT 1"
-# What another node is at is left to it. Looked for once: as a condition of the DELETE it may be asked for each row anew,
-# and finds others each time.
+# What another node is at is left to it. Looked for once: as a condition of the DELETE it may be asked for each row
+# anew, and finds others each time.
 _DROP = """
 WITH due AS MATERIALIZED (SELECT uuid FROM file WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)
 DELETE FROM file USING due WHERE file.uuid = due.uuid RETURNING file.app, file.uuid, file.size
