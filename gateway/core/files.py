@@ -11,6 +11,7 @@ import secrets
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from itertools import islice
 
 import msgspec
 
@@ -311,20 +312,39 @@ class Files:
 
 
 class Flow:
-    """Lets so many bytes pass in a second, however many have some: those who wait take turns.
+    """Lets so many bytes pass in a second, however many have some. Most of it is for those who were there first.
 
+    So uploads end one after the other, and what is to be done with each at its end, on disk and in the store, is not
+    done for all of them in one moment. The others take turns with the rest, which is enough for none to be cut off.
     What comes in faster waits in the kernel and with whoever sends it, and messages are sent in between.
     """
 
-    def __init__(self, bytes_per_s: int) -> None:
-        self._s_per_byte = 1 / bytes_per_s
-        self._free_at = 0.0
+    FIRST = 4
+    """So many have most of it."""
 
-    async def pass_on(self, count: int) -> None:
-        """Return when so many bytes may pass."""
+    _MOST = 0.8
+
+    def __init__(self, bytes_per_s: int) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._free_at = [0.0, 0.0]
+        self._under_way: dict[object, None] = {}
+
+    @contextmanager
+    def entered(self, who: object) -> Iterator[None]:
+        """Have a part in it, behind all who have one already."""
+        self._under_way[who] = None
+        try:
+            yield
+        finally:
+            del self._under_way[who]
+
+    async def pass_on(self, who: object, count: int) -> None:
+        """Return when so many bytes of one who has a part may pass."""
+        later = who not in islice(self._under_way, self.FIRST)
+        part = 1 - self._MOST if later else self._MOST if len(self._under_way) > self.FIRST else 1
         now = asyncio.get_running_loop().time()
-        wait_s = self._free_at - now
-        self._free_at = max(self._free_at, now) + count * self._s_per_byte
+        wait_s = self._free_at[later] - now
+        self._free_at[later] = max(self._free_at[later], now) + count / (part * self._bytes_per_s)
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 
@@ -343,12 +363,17 @@ class _Counted:
         self.size = 0
 
     async def stream(self) -> AsyncIterator[bytes]:
+        with self._flow.entered(self):
+            async for chunk in self._passed():
+                yield chunk
+
+    async def _passed(self) -> AsyncIterator[bytes]:
         most, side_max = self._limits.file_bytes_max, self._limits.thumbnail_side_max
         async for chunk in self._chunks:
             self.size += len(chunk)
             if self.size > most:
                 raise Problem(Kind.TOO_LARGE, f"file: it may have {most} bytes")
-            await self._flow.pass_on(len(chunk))
+            await self._flow.pass_on(self, len(chunk))
             yield chunk
         # Judged here, so that with what is refused nothing is kept.
         self.box = self._find_box()
