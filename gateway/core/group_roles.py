@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from gateway.core.group_changes import (
     GroupChanges,
@@ -35,19 +36,7 @@ class GroupRoles:
 
         Who is so already is answered as done. Whoever leaves the group is no administrator any more.
         """
-        named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
-
-        def judge(group: Group, facts: Facts) -> Draft:
-            want_owner(principal, facts, group_xid)
-            want_members_kept(group)
-            return RoleDraft(
-                **self._changes.judged(principal, group),
-                user_xids=tuple(xid for xid in named if xid != system_xid),
-                admin=admin,
-            )
-
-        done = await self._changes.change(principal, group_xid, judge)
-        return outcomes(named, done.refused, system_xid)
+        return await self._give(principal, group_xid, user_xids, partial(RoleDraft, admin=admin))
 
     async def trust(
         self, principal: Principal, group_xid: int, user_xids: Sequence[int], *, trusted: bool
@@ -56,16 +45,18 @@ class GroupRoles:
 
         Who is so already is answered as done. It ends with the stay.
         """
+        return await self._give(principal, group_xid, user_xids, partial(TrustDraft, trusted=trusted))
+
+    async def _give(
+        self, principal: Principal, group_xid: int, user_xids: Sequence[int], draft: Callable[..., Draft]
+    ) -> list[Outcome]:
         named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
 
         def judge(group: Group, facts: Facts) -> Draft:
             want_owner(principal, facts, group_xid)
             want_members_kept(group)
-            return TrustDraft(
-                **self._changes.judged(principal, group),
-                user_xids=tuple(xid for xid in named if xid != system_xid),
-                trusted=trusted,
-            )
+            users = tuple(xid for xid in named if xid != system_xid)
+            return draft(**self._changes.judged(principal, group), user_xids=users)
 
         done = await self._changes.change(principal, group_xid, judge)
         return outcomes(named, done.refused, system_xid)
