@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from scripts.benchlib.scenario import Measured, Rounds, Scenario, column
 
 _UPLOADS = 200
 _FILE_BYTES = 10 * 1000 * 1000
+_UNDER_WAY_BYTES = 128 * 1024
 _CALLERS = 32
 _SENDS = 20_000
 """For as long as the uploads take, at the rate that they are let in by (`upload_bytes_per_s_max`)."""
@@ -50,6 +52,9 @@ class _Uploader(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in all but their class.
         self._transport = cast("asyncio.Transport", transport)
+        # As much under way as a network holds. Without it the kernel takes some MB of each at once, and the load, which
+        # copies a GB then, measures itself.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNDER_WAY_BYTES)
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
