@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.domain.errors import Kind
-from gateway.domain.model import FOLDED, HistoryItem, User
+from gateway.domain.model import HistoryItem, User
 from gateway.store.base import Fold, Folds, Party, Sighted, Sought, Span
-from gateway.store.looking import to_folds, to_sighted
+from gateway.store.looking import FOLDED_CTYPES, to_folds, to_sighted
 from gateway.store.postgres import hours
 from gateway.store.postgres.conversations import (
     STANDING,
@@ -21,12 +21,13 @@ from gateway.store.postgres.conversations import (
 )
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import SHOWN_AT
-from gateway.store.rows import HIDING, NOTICE
+from gateway.store.rows import HIDING, NOT_SENDERS, PASSING, SENDERS
 
 # What pages leave out of the index itself is left out here only of what was examined: else the messages that are passed
 # over would be without number. $1 is the asker, $2 the other side.
-_SEEN_OF_USERS = f"""m.shown = 1 AND m.msg_id > a.below AND (m.target = $1 AND m.peer = $2
-    OR m.target = $2 AND m.peer = $1 AND $1 <> $2 AND m.flags & {NOTICE} = 0)"""
+_SEEN_OF_USERS = f"""m.shown = 1 AND m.msg_id > a.below AND (
+    m.target = $1 AND m.peer = $2 AND (m.flags & {SENDERS} = 0 OR $1 = $2)
+    OR m.target = $2 AND m.peer = $1 AND $1 <> $2 AND m.flags & {NOT_SENDERS} = 0)"""
 _SEEN_IN_GROUP = f"""m.shown = 1 AND m.msg_id > a.below AND (
     m.target = $2 AND m.peer = 0 AND (m.flags & {HIDING} = 0
         OR (SELECT 1 FROM hidden AS h WHERE h.msg_id = m.msg_id AND h.usr = $1 LIMIT 1) IS NULL)
@@ -102,7 +103,7 @@ WITH folds AS MATERIALIZED (
     SELECT j.place, m.msg_id, m.ctype, m.body, sum(b.size) OVER places AS upto, dense_rank() OVER places AS number
     FROM unnest($1::bigint[]) WITH ORDINALITY AS j (related, place)
     CROSS JOIN LATERAL (SELECT msg_id, ctype, body FROM message
-        WHERE related = j.related AND related > 0 AND ctype IN ({", ".join(str(int(c)) for c in sorted(FOLDED))})
+        WHERE related = j.related AND ctype IN ({FOLDED_CTYPES}) AND flags & {PASSING} = 0
         OFFSET 0) AS m
     CROSS JOIN LATERAL (SELECT size FROM body WHERE id = m.body LIMIT 1) AS b
     WINDOW places AS (ORDER BY j.place))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.domain.errors import Kind
-from gateway.domain.model import FOLDED, HistoryItem, Scope, User
+from gateway.domain.model import HistoryItem, Scope, User
 from gateway.store.base import Fold, Folds, Party, Sighted, Sought, Span
-from gateway.store.looking import to_folds, to_sighted
-from gateway.store.rows import HIDING, NOTICE
+from gateway.store.looking import FOLDED_CTYPES, to_folds, to_sighted
+from gateway.store.rows import HIDING, NOT_SENDERS, PASSING, SENDERS
 from gateway.store.sqlite import hours
 from gateway.store.sqlite.conversations import GROUP_ITEM, P2P_ITEM, standing, to_items
 from gateway.store.sqlite.lane import Lanes, one, rows, snapshot
@@ -19,8 +19,9 @@ from gateway.store.sqlite.messages import SHOWN_AT
 
 # What pages leave out of the index itself is left out here only of what was examined: else the messages that are passed
 # over would be without number. ?1 is the asker, ?2 the other side, ?3 up to where the conversation is hidden.
-_SEEN_P2P = f"""m.shown = 1 AND m.msg_id > ?3 AND (m.target = ?1 AND m.peer = ?2
-    OR m.target = ?2 AND m.peer = ?1 AND ?1 <> ?2 AND m.flags & {NOTICE} = 0)"""
+_SEEN_P2P = f"""m.shown = 1 AND m.msg_id > ?3 AND (
+    m.target = ?1 AND m.peer = ?2 AND (m.flags & {SENDERS} = 0 OR ?1 = ?2)
+    OR m.target = ?2 AND m.peer = ?1 AND ?1 <> ?2 AND m.flags & {NOT_SENDERS} = 0)"""
 _SEEN_GROUP = f"""m.shown = 1 AND m.msg_id > ?3 AND (
     m.target = ?2 AND m.peer = 0 AND NOT (m.flags & {HIDING}
         AND EXISTS (SELECT 1 FROM hidden AS h WHERE h.msg_id = m.msg_id AND h.usr = ?1))
@@ -78,8 +79,8 @@ WITH folds AS MATERIALIZED (
     SELECT j.key AS place, m.msg_id, m.ctype, m.body, sum(b.size) OVER places AS upto,
         dense_rank() OVER places AS number
     FROM json_each(?1) AS j
-    CROSS JOIN message AS m INDEXED BY message_folded ON m.related = j.value AND m.related > 0
-        AND m.ctype IN ({", ".join(str(int(ctype)) for ctype in sorted(FOLDED))})
+    CROSS JOIN message AS m INDEXED BY message_folded ON m.related = j.value
+        AND m.ctype IN ({FOLDED_CTYPES}) AND m.flags & {PASSING} = 0
     CROSS JOIN body AS b ON b.id = m.body
     WINDOW places AS (ORDER BY j.key))
 SELECT (SELECT min(place) FROM folds WHERE upto > ?2 AND number > 1), (
