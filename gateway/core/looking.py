@@ -91,7 +91,7 @@ class Looking:
         opposite = await self._opposite(principal, opposite_xid)
         if opposite is None:
             return {}
-        return await self._some(principal.user, opposite, list(dict.fromkeys(msg_ids)))
+        return await self._some(principal.user, opposite, msg_ids)
 
     async def thread(
         self,
