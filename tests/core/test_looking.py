@@ -90,7 +90,9 @@ async def test_threads_are_what_a_plain_list_says(stage: Stage, kind: str) -> No
             total = len(talk.visible(xid, Look(limit=1), root))
             replies += total
 
-            async def page(look: Look, root: int = root, total: int = total, who: Principal = principal) -> Looked:
+            async def page(
+                look: Look, root: int = root, total: int = total, who: Principal = principal
+            ) -> Looked:
                 thread = await looking.thread(who, talk.opposite(who.user.xid), root, look, total_max=4)
                 assert (thread.root.msg_id, thread.total) == (root, min(4, total))
                 return thread.page
