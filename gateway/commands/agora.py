@@ -70,12 +70,13 @@ def app_agora(
 def _check_name(name: str) -> None:
     """Refuse what no path of a call could begin with and reach the dialect."""
     from gateway.edge.facades.native.routes import ROOTS
+    from gateway.edge.facades.netease.dispatch import ROOTS as OTHERS
 
     if not _NAME.fullmatch(name):
         raise Stop("--name must be ORG_NAME/APP_NAME, of letters, digits and _.-")
     org = name.partition("/")[0]
-    if org in ROOTS:
-        raise Stop(f"--name: paths under /{org}/ are the native dialect's, take another ORG_NAME")
+    if org in ROOTS | OTHERS:
+        raise Stop(f"--name: paths under /{org}/ are another dialect's, take another ORG_NAME")
 
 
 def _kind(config: Config, app_id: str, name: str) -> tuple[str, str]:
