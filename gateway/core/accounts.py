@@ -83,7 +83,8 @@ class Accounts:
 
     async def nicknames(self, users: Sequence[User]) -> list[str]:
         """What users are called among people."""
-        return [(await self._store.profile(user.id)).nickname for user in users]
+        found = await self._store.nicknames([user.id for user in users])
+        return [found.get(user.id, "") for user in users]
 
     async def metadata(self, principal: Principal, user: User) -> dict[str, str]:
         """What the app keeps with a user."""

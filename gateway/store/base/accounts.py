@@ -63,6 +63,9 @@ class Accounts(Protocol):
     async def profile(self, user_id: int) -> Profile:
         """Read what a user tells of itself."""
 
+    async def nicknames(self, user_ids: Sequence[int]) -> dict[int, str]:
+        """Read what users are called among people, by their ids; ids that are no user's are left out."""
+
     async def set_profile(self, user_id: int, changes: Mapping[str, str]) -> None:
         """Change members of a profile, by their names in `Profile`. A deleted user has none."""
 

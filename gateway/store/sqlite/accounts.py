@@ -64,6 +64,10 @@ class Accounts(Lanes):
         """Read a profile."""
         return await self._read(lambda conn: users.find_profile(conn, user_id))
 
+    async def nicknames(self, user_ids: Sequence[int]) -> dict[int, str]:
+        """Read nicknames."""
+        return await self._read(lambda conn: users.find_nicknames(conn, user_ids))
+
     async def set_profile(self, user_id: int, changes: Mapping[str, str]) -> None:
         """Change a profile."""
         await self._write(lambda conn: users.set_profile(conn, user_id, changes))
