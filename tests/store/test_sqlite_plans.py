@@ -65,6 +65,7 @@ async def use_everything(stage: Stage) -> None:
     await store.add_credential(app, "agora", "id", "secret", NOW)
     await store.secrets(app, "agora", "id")
     await store.credentials(app)
+    await store.drop_older_credentials(app, "agora", "id")
     await store.drop_credentials(app, "agora", "id")
     await store.stored_bytes(app)
     await stage.send(11, 12, key="7", digest="d")
