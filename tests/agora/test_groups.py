@@ -44,6 +44,16 @@ class TestGroup:
             "disabled": False,
         }  # fmt: skip
 
+    @pytest.mark.parametrize("road", ["chatgroups", "chatrooms"])
+    async def test_so_many_at_once(self, cloud: Cloud, road: str) -> None:
+        """A hundred ids, each counted once; of more none is told, so that nobody takes a part for all."""
+        group = await (cloud.group() if road == "chatgroups" else cloud.room())
+        others = [str(number) for number in range(1, 100)]
+        [told] = (await cloud.get(f"/{road}/{','.join([group, *others, group])}")).data
+        assert told["id"] == group
+        answer = await cloud.get(f"/{road}/{','.join([group, *others, '100'])}")
+        assert answer.refused(400, "illegal_argument", "id: it must name at most 100")
+
     async def test_listed(self, cloud: Cloud) -> None:
         """By pages; several at once by a comma list, without those that are not there."""
         first, second = await cloud.group("bob"), await cloud.group(owner="bob")

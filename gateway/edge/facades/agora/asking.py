@@ -85,6 +85,13 @@ class At:
         now = self.now()
         return success(self.around, now, max(now - self._began_ms, 0), members)
 
+    def told_page(self, data: Sequence[object], cursor: int, member: str = "data") -> bytes:
+        """The answer that is a page of a list; `cursor`: after which id the next begins, 0: it is the last."""
+        told: dict[str, object] = {member: data, "count": len(data)}
+        if cursor:
+            told["cursor"] = str(cursor)
+        return self.told(**told)
+
     # -- whom it speaks for -----------------------------------------------------------------------------
 
     @property

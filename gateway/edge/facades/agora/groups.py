@@ -5,25 +5,20 @@ The backend speaks for the app, so that nothing here is judged by who may do wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from gateway.core.group_changes import PRIVATE, PUBLIC, Outcome
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupSettings
-from gateway.domain.model import ROOM, Group, User
+from gateway.domain.model import Group, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.listing import affiliations, found_among, group_of, groups_of
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.messages import is_id
 
 NAME_MAX, DESCRIPTION_MAX, CUSTOM_MAX = 128, 512, 1_024
 """Characters (vendors.md §3.7)."""
-
-SHOWN_MAX = 100
-"""Groups of one GET /chatgroups/{id,id}."""
 
 _JOINS_AT_ONCE, _JOINS_BY_APPROVAL = 0, 1
 _SETTINGS = (
@@ -124,30 +119,19 @@ async def listed(at: At) -> bytes:
         }
         for group in groups
     ]
-    told: dict[str, object] = {"data": data, "count": len(data)}
-    if more:
-        told["cursor"] = str(more)
-    return at.told(**told)
+    return at.told_page(data, more)
 
 
 async def shown(at: At) -> bytes:
-    """GET /chatgroups/{id,id}: those that there are; 404 where there is none of them."""
+    """GET /chatgroups/{id,id}: those that there are."""
     principal = await at.administrator()
-    ids = [int(text) for text in at.given[0].split(",") if is_id(text)][:SHOWN_MAX]
-    found = [group for group in await _found(at, principal, ids) if group.type != ROOM]
-    if not found:
-        raise not_found()
+    found = await groups_of(at, principal)
     return at.told(data=[await _shape(at, principal, group) for group in found], count=len(found))
-
-
-async def _found(at: At, principal: Principal, ids: Sequence[int]) -> list[Group]:
-    return await at.core.groups.info_batch(principal, ids) if ids else []
 
 
 async def _shape(at: At, principal: Principal, group: Group) -> GroupShape:
     xids = await at.core.groups.member_xids(principal, group.xid)
     names = await at.names_of([group.owner_xid, *xids])
-    affiliations = [{"member": names[xid]} for xid in xids if xid != group.owner_xid]
     return GroupShape(
         id=str(group.xid),
         name=group.name,
@@ -159,7 +143,7 @@ async def _shape(at: At, principal: Principal, group: Group) -> GroupShape:
         created=group.created_at,
         custom=group.ext,
         affiliations_count=group.members,
-        affiliations=[*affiliations, {"owner": names[group.owner_xid]}],
+        affiliations=affiliations(group, xids, names),
         public=group.type == PUBLIC,
         mute=group.ban_all_until > at.now(),
         disabled=group.disabled,
@@ -222,20 +206,9 @@ async def joined(at: At) -> bytes:
     principal = await at.administrator()
     user = await at.user_of_path(at.given[0])
     xids = await at.core.groups.joined(acting(principal, user))
-    found: list[Group] = []
-    for first in range(0, len(xids), at.limits.group_call_groups_max):
-        found += await _found(at, principal, xids[first : first + at.limits.group_call_groups_max])
+    found = await found_among(at, principal, xids)
     data = [{"groupid": str(group.xid), "groupname": group.name} for group in found]
     return at.told(data=data, count=len(data), entities=[])
-
-
-async def group_of(at: At, *, room: bool = False) -> int:
-    """The group, or chatroom, that the first open segment names; 404 where there is none."""
-    group_xid = int(at.given[0]) if is_id(at.given[0]) else 0
-    types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
-    if group_xid not in types or (types[group_xid] == ROOM) != room:
-        raise not_found()
-    return group_xid
 
 
 def want(outcome: Outcome, name: str, group_xid: int) -> None:

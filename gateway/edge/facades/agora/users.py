@@ -94,10 +94,7 @@ async def listed(at: At) -> bytes:
     if "ql" in at.query:
         raise illegal("ql", "users are not looked for by a query")
     users, more = await at.core.accounts.after(principal, *at.page())
-    told: dict[str, object] = {"entities": await _shapes(at, users), "count": len(users)}
-    if more:
-        told["cursor"] = str(more)
-    return at.told(**told)
+    return at.told_page(await _shapes(at, users), more, "entities")
 
 
 async def delete(at: At) -> bytes:
