@@ -208,7 +208,7 @@ class Gateway:
             cors_origins=edge.cors_origins,
             extra=[
                 metrics_route(self._metrics.read, self._config.metrics.token, self._worker),
-                self._agora().route(ROOTS),
+                *self._agora().routes(ROOTS),
             ],
         )
         self._port = Port(app, self._config.limits)

@@ -66,7 +66,7 @@ async def create(at: At) -> bytes:
     name = asked.text("name")
     if not name:
         raise illegal("name", "it is required")
-    told = settings_of(asked)
+    told = settings_of(asked, at.limits)
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     group, _ = await at.core.groups.create(
         acting(principal, owner),
@@ -126,7 +126,7 @@ async def change(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     room_xid = await group_of(at, room=True)
-    told = settings_of(asked)
+    told = settings_of(asked, at.limits)
     told = GroupSettings(
         name=asked.text("name") or told.name,
         description=told.description,
