@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.edge.facades.netease import accounts
+from gateway.edge.facades.netease import accounts, team_members, teams
 from gateway.edge.facades.netease.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -12,4 +12,13 @@ ROUTES: tuple[Route, ...] = (
     ("PATCH", "v2/accounts/*/actions/disable", accounts.disable),
     ("PATCH", "v2/accounts/*/actions/refresh_token", accounts.refresh_token),
     ("POST", "v2/accounts/*/actions/kick", accounts.kick),
+    ("POST", "v2.1/teams", teams.create),
+    ("GET", "v2.1/teams/*", teams.one),
+    ("PATCH", "v2.1/teams/*", teams.change),
+    ("PUT", "v2.1/teams/*", teams.change),
+    ("DELETE", "v2.1/teams/*", teams.destroy),
+    ("POST", "v2/team_members", team_members.invite),
+    ("DELETE", "v2/team_members/actions/kick_member", team_members.kick),
+    ("DELETE", "v2/team_members/actions/leave", team_members.leave),
+    ("PATCH", "v2/team_members/actions/batch_mute", team_members.mute),
 )
