@@ -29,6 +29,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
+from gateway.core.looking import Looking
 from gateway.core.messaging import Messaging
 from gateway.core.metrics import Metrics
 from gateway.core.notes import Notes
@@ -132,6 +133,7 @@ class Gateway:
             rooms=rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms, known),
+            looking=Looking(store, limits, known),
             records=Records(store, limits),
             receipts=self.receipts,
             signals=Signals(messaging, notes),

@@ -149,7 +149,7 @@ class Groups:
         listed = [await self._store.groups_of_type(app, kind, after_xid, limit + 1) for kind in types]
         xids = sorted(xid for some in listed for xid in some)[: limit + 1]
         found = await self._store.groups(app, xids[:limit])
-        groups = [await self._counted(found[xid]) for xid in xids[:limit] if xid in found]
+        groups = await asyncio.gather(*(self._counted(found[xid]) for xid in xids[:limit] if xid in found))
         return groups, xids[limit - 1] if len(xids) > limit else 0
 
     async def member_xids(self, principal: Principal, group_xid: int) -> list[int]:

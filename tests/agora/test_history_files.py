@@ -167,7 +167,7 @@ class TestLink:
         async with open_cloud(tmp_path / "data", Limits(downloads_max=1)) as cloud:
             await cloud.send("bob")
             url = await link(cloud)
-            with cloud.node.gateway.core.files.downloading():
+            with cloud.node.gateway.core.files.downloading((await cloud.app()).id):
                 status, headers, body = await fetch(cloud, url)
                 assert (status, json.loads(body)["error"]) == (503, "service_unavailable")
                 assert headers["Retry-After"] == "1"

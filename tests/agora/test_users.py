@@ -66,6 +66,12 @@ class TestAccounts:
             cursor = f"&cursor={told['cursor']}" if "cursor" in told else ""
         assert (names, cursor) == ([f"u{number}" for number in range(5)], "")
 
+    async def test_a_page_is_read_at_once(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What its users are called is not asked for user by user."""
+        await cloud.post("/users", [{"username": n, "password": "p", "nickname": n.upper()} for n in "abc"])
+        monkeypatch.setattr(type(cloud.node.gateway.store), "profile", None, raising=False)
+        assert [user.get("nickname") for user in (await cloud.get("/users")).entities] == ["A", "B", "C"]
+
     async def test_a_new_password(self, cloud: Cloud) -> None:
         """Is the one from then on."""
         await cloud.users("ann")

@@ -81,11 +81,10 @@ async def listed(at: At) -> bytes:
     cursor, limit = at.page()
     rooms, more = await at.core.groups.page(principal, (ROOM,), cursor, limit)
     owners = await at.names_of([room.owner_xid for room in rooms])
+    sizes = await at.core.rooms.sizes([room.id for room in rooms])
     data = [
-        RoomLine(
-            str(room.xid), room.name, owners[room.owner_xid], len(await at.core.rooms.all_members(room.id))
-        )
-        for room in rooms
+        RoomLine(str(room.xid), room.name, owners[room.owner_xid], size)
+        for room, size in zip(rooms, sizes, strict=True)
     ]
     told: dict[str, object] = {"data": data, "count": len(data)}
     if more:
