@@ -22,6 +22,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     in its way; not `copied`, it is the sender's message, in its history too, but the sender's devices are not sent it;
     `partial`, targets that are not there are left out instead of refusing all. `hide_from`: a message to groups is on
     no history page of these users, though they get it like all others.
+
+    `said`: what its caller calls its parties, where a name may come to be another's, or nobody's: two orders are the
+    same that say the same, whoever that is by then. It stands for `targets`, `only` and `hide_from`.
     """
 
     scope: Scope
@@ -41,6 +44,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     copied: bool = True
     partial: bool = False
     hide_from: tuple[int, ...] = ()
+    said: tuple[tuple[str, ...], ...] = ()
 
     @property
     def key(self) -> str:
@@ -60,7 +64,7 @@ def digest_of(order: Order, *, notice: bool) -> str:
     """
     told: list[tuple[str, object]] = [
         ("scope", order.scope),
-        ("targets", order.targets),
+        ("said", order.said) if order.said else ("targets", order.targets),
         ("ctype", order.ctype),
         ("content", order.content),
     ]
@@ -77,7 +81,7 @@ def digest_of(order: Order, *, notice: bool) -> str:
         told.append(("online_only", True))
     if order.expire_s:
         told.append(("expire_s", order.expire_s))
-    if order.only:
+    if order.only and not order.said:
         told.append(("only", order.only))
     if order.unjudged:
         told.append(("unjudged", True))
@@ -85,6 +89,6 @@ def digest_of(order: Order, *, notice: bool) -> str:
         told.append(("copied", False))
     if order.partial:
         told.append(("partial", True))
-    if order.hide_from:
+    if order.hide_from and not order.said:
         told.append(("hide_from", order.hide_from))
     return hashlib.blake2b(_digest_encoder.encode((notice, told)), digest_size=16).hexdigest()

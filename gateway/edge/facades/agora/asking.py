@@ -13,6 +13,7 @@ from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, State, User
+from gateway.domain.naming import number_of
 from gateway.edge.facades.agora import access_token
 from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
@@ -171,6 +172,20 @@ class At:
         found = await self.core.directory.named(self.app, wanted, make=make and not self.app.registered)
         users = dict(zip(wanted, found, strict=True))
         return [users.get(name) if name else None for name in names]
+
+    async def xids_called(self, texts: Sequence[str]) -> dict[str, int]:
+        """Whom names or UUIDs mean now, each user once; 0 for who is nobody now, and nothing for what never can be one."""
+        names: dict[str, str] = {}
+        for text in texts:
+            if name := self._core_name(text):
+                names.setdefault(name, text)
+        found = await self.core.directory.named(self.app, list(names), make=False)
+        xids: dict[str, int] = {}
+        for (name, text), user in zip(names.items(), found, strict=True):
+            xid = user.xid if user else number_of(name)
+            if not xid or xid not in xids.values():
+                xids[text] = xid
+        return xids
 
     def _core_name(self, text: str) -> str | None:
         xid = xid_of(self.app, text.lower())
