@@ -357,6 +357,10 @@ class Messaging:
             raise unknown(order.related, target)
         await self._receipts.read(principal, target, order.related, device_sn)
 
+    async def judge_import(self, principal: Principal, order: ImportOrder) -> None:
+        """Raise what an import would be refused for, whoever its parties are; see `Imports`."""
+        await self._imports.judge(principal, order)
+
     async def import_one(self, principal: Principal, order: ImportOrder) -> int:
         """Bring a message that was sent elsewhere into the history of its conversation; see `Imports`."""
         return await self._imports.import_one(principal, order)

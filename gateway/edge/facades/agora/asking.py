@@ -173,8 +173,17 @@ class At:
         users = dict(zip(wanted, found, strict=True))
         return [users.get(name) if name else None for name in names]
 
+    async def may_be_called(self, text: str) -> bool:
+        """Whether a name means a user, or one that comes into being by being named. Nobody does by this."""
+        name = self._core_name(text)
+        if name is None or await self.user_called(text) is not None:
+            return name is not None
+        xid = number_of(name)
+        taken = bool(xid) and await self.core.directory.known.party(self.app, xid) is not None
+        return not self.app.registered and not taken
+
     async def xids_called(self, texts: Sequence[str]) -> dict[str, int]:
-        """Whom names or UUIDs mean now, each user once; 0 for who is nobody now, and nothing for what never can be one."""
+        """Whom names or UUIDs mean now, each user once: 0 for who is nobody now, and nothing for what can be no one."""
         names: dict[str, str] = {}
         for text in texts:
             if name := self._core_name(text):
