@@ -31,7 +31,7 @@ from gateway.domain.drafts import (
     Started,
     Stepped,
 )
-from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.errors import Kind, Problem, bad, reused
 from gateway.domain.limits import Limits
 from gateway.domain.model import Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
@@ -379,7 +379,7 @@ class Messaging:
 
 
 def _conflict(key: str) -> Problem:
-    return Problem(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another message")
+    return reused(key, "message")
 
 
 def _sender(principal: Principal, order: Order) -> int:

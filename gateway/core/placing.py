@@ -17,10 +17,12 @@ ABSENT = frozenset({Kind.BAD_PARAMETER, Kind.USER_UNKNOWN, Kind.GROUP_UNKNOWN, K
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """What one target got; `msg_id` 0: nothing, for it is not there."""
+    """What one target got, and when it was sent (ms); `msg_id` and `at` 0: nothing, and `why`."""
 
     xid: int
     msg_id: int
+    at: int = 0
+    why: Kind | None = None
 
 
 class Sent(msgspec.Struct, frozen=True):

@@ -61,6 +61,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     undelivered_max: int = 10_000
     record_page_max: int = 1_000
     record_page_bytes_max: int = 1024 * 1024
+    look_scan_max: int = 1_000
+    look_hours_max: int = 10_000
+    look_bytes_max: int = 1024 * 1024
 
     # Files: what one may be, how many move at the same time, and what a form may carry beside one.
     file_bytes_max: int = 10 * 1024 * 1024

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.domain.drafts import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.domain.model import ROOM, Scope, User
-from gateway.store.base import Party
+from gateway.store.base import Party, Sighted, Sought
 from gateway.store.postgres.engine import PostgresStore
 from tests.postgres import database_of, drop_database
 from tests.store.postgres_plans import scans
@@ -48,6 +48,8 @@ INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags,
     UNION ALL SELECT {MESSAGES} + i, 10001 + i % 100, 0, (i * 7) % {USERS} + 1, 0, i / 100, 0, 0, 0, {MESSAGES} + i, 1
     FROM generate_series(1, {MESSAGES}) AS i;
 UPDATE message SET peer = 10001 + msg_id % 5 WHERE msg_id % 101 = 0 AND peer > 0;
+UPDATE message SET related = msg_id - 1, shown = (msg_id % 4 > 1)::integer, ctype = CASE msg_id % 4 WHEN 0 THEN 11
+    WHEN 1 THEN 12 ELSE 0 END WHERE msg_id % 3 = 0;
 INSERT INTO imported SELECT i, 1, 0 FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO hidden SELECT i, i % {USERS} + 1 FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO entry SELECT target, row_number() OVER (PARTITION BY target ORDER BY msg_id), 1, msg_id, '' FROM message;
@@ -105,7 +107,14 @@ async def use(store: PostgresStore) -> None:
     for opposite in (user, Party(group, group, Scope.GROUP), Party(10_100, 10_100, Scope.GROUP)):
         await store.history(asker, opposite, 0, 100)
     # One who is in that group.
-    await store.history(User(id=35, xid=35, name="", password=""), Party(group, group, Scope.GROUP), 0, 100)
+    member = User(id=35, xid=35, name="", password="")
+    await store.history(member, Party(group, group, Scope.GROUP), 0, 100)
+    for who, opposite in (
+        (asker, user),
+        (member, Party(group, group, Scope.GROUP)),
+        (asker, Party(10_100, 10_100, Scope.GROUP)),
+    ):
+        await look(store, who, opposite)
     for opposite in (user, Party(group, group, Scope.GROUP)):
         await store.put_off(35, opposite)
     await store.recent(1)
@@ -140,6 +149,17 @@ async def use(store: PostgresStore) -> None:
     await store.dismiss(1)
     await store.beat(1)
     await store.leave(1)
+
+
+async def look(store: PostgresStore, asker: User, opposite: Party) -> None:
+    """Look for messages of a conversation in every way."""
+    await store.spans(0, 3_600_000)
+    for descending in (True, False):
+        for root in (0, 5):
+            sought = Sought(descending=descending, root=root, ctypes=frozenset({0}), scan=1000, limit=101)
+            assert isinstance(await store.seek(asker, opposite, sought), Sighted)
+    assert isinstance(await store.some(asker, opposite, range(MESSAGES - 50, MESSAGES + 50)), dict)
+    await store.folded(range(MESSAGES - 50, MESSAGES + 50), MIB)
 
 
 async def scans_of_any(conn: Any, sql: str, count: int) -> list[str]:

@@ -19,11 +19,13 @@ class Accounts(Lanes):
         return await self._read(lambda conn: users.list_users(conn, app, offset, limit))
 
     async def enroll(
-        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True, literal: bool = False
     ) -> list[User] | str:
         """Make users."""
         try:
-            return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim))
+            return await self._write(
+                lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim, literal=literal)
+            )
         except enrolling.TakenError as taken:
             return taken.name
 

@@ -19,10 +19,12 @@ class Accounts(Lanes):
         return await self._read(lambda conn: users.list_users(conn, app, offset, limit))
 
     async def enroll(
-        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True, literal: bool = False
     ) -> list[User] | str:
         """Make users."""
-        return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim))
+        return await self._write(
+            lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim, literal=literal)
+        )
 
     async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
         """List users after one."""
