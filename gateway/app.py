@@ -214,7 +214,7 @@ class Gateway:
             extra=[
                 metrics_route(self._metrics.read, self._config.metrics.token, self._worker),
                 *self._netease().routes(),
-                self._agora().route(ROOTS | NETEASE_ROOTS),
+                *self._agora().routes(ROOTS | NETEASE_ROOTS),
             ],
         )
         self._port = Port(app, self._config.limits)

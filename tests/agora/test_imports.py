@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import now_ms
-from gateway.edge.facades.agora.asking import ALIAS
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Caller, Json
 
@@ -163,13 +162,9 @@ class TestUsers:
         await bring(cloud, **{"from": 7001, "target": "7002"})
         assert await (await cloud.node.user(7002)).history(7001) == ["imported"]
 
-    async def test_unknown_users_of_a_registered_app(self, cloud: Cloud) -> None:
+    async def test_unknown_users_of_a_registered_app(self, strict: Cloud) -> None:
         """Are not found."""
-        directory = cloud.node.gateway.directory
-        await directory.create_app("strict", registered=True)
-        await directory.credentials.call("strict", ALIAS, "easy-org/strict")
-        token = (await directory.token_for("strict", None)).token
-        answer = await cloud.post("/messages/users/import", ASKED, base="/easy-org/strict", token=token)
+        answer = await strict.post("/messages/users/import", {**ASKED, "target": "zoe"})
         assert answer.refused(404, "service_resource_not_found")
 
 

@@ -7,24 +7,11 @@ import asyncio
 import pytest
 
 from gateway.domain.limits import Limits
-from gateway.edge.facades.agora.asking import ALIAS
 from tests.agora.stage import Cloud
 from tests.rest.stage import Json
 
 TEXT: Json = {"type": "txt", "body": {"msg": "hi"}}
 NOT_FOUND = (404, "service_resource_not_found")
-
-
-@pytest.fixture
-async def strict(cloud: Cloud) -> Cloud:
-    """An app that knows only users who have registered: Ann and Bob."""
-    directory = cloud.node.gateway.directory
-    await directory.create_app("strict", registered=True)
-    await directory.credentials.call("strict", ALIAS, "easy-org/strict")
-    strict = Cloud(cloud.node)
-    strict.base, strict.token = "/easy-org/strict", (await directory.token_for("strict", None)).token
-    await strict.users("ann", "bob")
-    return strict
 
 
 class TestPartial:

@@ -81,6 +81,19 @@ class TestAccounts:
             asked = {"grant_type": "password", "username": "ann", "password": password}
             assert (await cloud.post("/token", asked, token="")).status == status
 
+    async def test_a_long_password(self, cloud: Cloud) -> None:
+        """Has 64 characters at the most, whatever they are."""
+        await cloud.users("ann")
+        longest = "ß" * 64
+        assert (await cloud.put("/users/ann/password", {"newpassword": longest})).status == 200
+        asked = {"grant_type": "password", "username": "ann", "password": longest}
+        assert (await cloud.post("/token", asked, token="")).status == 200
+        for answer in (
+            await cloud.put("/users/ann/password", {"newpassword": longest + "x"}),
+            await cloud.post("/users", {"username": "bob", "password": longest + "x"}),
+        ):
+            assert answer.refused(400, "illegal_argument", "not have more than 64 characters")
+
     async def test_a_nickname(self, cloud: Cloud) -> None:
         """Is told from then on; an empty one is none."""
         await cloud.users("ann")

@@ -417,7 +417,10 @@ class TestSettings:
     async def test_nothing_and_nonsense(self, stage: Stage) -> None:
         """A change of nothing, or to what is not there, is refused."""
         group, owner = await staffed(stage), await stage.user(OWNER)
-        for told in (GroupSettings(), GroupSettings(apply_approval=3), GroupSettings(apply_approval=-1)):
+        for told in (
+            *(GroupSettings(), GroupSettings(apply_approval=3), GroupSettings(apply_approval=-1)),
+            *(GroupSettings(type=ROOM), GroupSettings(type=-1)),
+        ):
             with refused(Kind.BAD_PARAMETER):
                 await stage.groups.settings.allow(owner, group.xid, told)
 
@@ -482,6 +485,8 @@ async def test_chatrooms(stage: Stage) -> None:
     assert [block.xid for block in (await stage.groups.bans.blocked_list(owner, xid, "", 9)).blocks] == [
         STRANGER
     ]
+    with refused(Kind.BAD_PARAMETER):
+        await stage.groups.settings.allow(owner, xid, GroupSettings(type=PUBLIC))
     for what in ("invite", "admin/add", "admin_list", "transfer"):
         with refused(Kind.BAD_PARAMETER):
             await ALL[what](stage.groups, owner, xid)

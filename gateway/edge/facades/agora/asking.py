@@ -85,6 +85,13 @@ class At:
         now = self.now()
         return success(self.around, now, max(now - self._began_ms, 0), members)
 
+    def told_page(self, data: Sequence[object], cursor: int, member: str = "data") -> bytes:
+        """The answer that is a page of a list; `cursor`: after which id the next begins, 0: it is the last."""
+        told: dict[str, object] = {member: data, "count": len(data)}
+        if cursor:
+            told["cursor"] = str(cursor)
+        return self.told(**told)
+
     # -- whom it speaks for -----------------------------------------------------------------------------
 
     @property
@@ -114,11 +121,8 @@ class At:
         return principal
 
     async def _by_access_token(self, token: str) -> Principal:
-        told, until_s = await self.judged(token)
-        now_s = self.now() // 1000
-        if until_s <= now_s:
-            raise Problem(Kind.TOKEN_EXPIRED, NOBODY)
-        if told.good_until(access_token.APP):
+        told, privilege = await self.judged(token)
+        if privilege == access_token.APP:
             return Principal(app=self.app, user=self._system, admin=True)
         user = await self.user_called(told.user_id, make=True)
         if user is None:
@@ -130,9 +134,11 @@ class At:
         return Principal(app=self.app, user=user)
 
     async def judged(self, token: str) -> tuple[access_token.AccessToken, int]:
-        """An AccessToken2 that this app's certificate has signed, and until when (s) it is good for Chat.
+        """An AccessToken2 that this app's certificate has signed, and the greatest privilege of Chat it gives now.
 
-        Raises `TOKEN_ILLEGAL`.
+        Of one that gives both, each with its own end, the user is left when the app's is over.
+
+        Raises `TOKEN_ILLEGAL`, and `TOKEN_EXPIRED` where it gives none any more.
         """
         told = access_token.read(token)
         certificates = (
@@ -140,7 +146,11 @@ class At:
         )
         if told is None or not any(told.signed_by(certificate) for certificate in certificates):
             raise Problem(Kind.TOKEN_ILLEGAL, NOBODY)
-        return told, told.good_until(access_token.APP) or told.good_until(access_token.USER)
+        now_s = self.now() // 1000
+        for privilege in (access_token.APP, access_token.USER):
+            if told.good_until(privilege) > now_s:
+                return told, privilege
+        raise Problem(Kind.TOKEN_EXPIRED, NOBODY)
 
     def spend(self, rate: Rate, count: int = 1) -> None:
         """Count what the call asks for; raises `RATE_LIMITED` where the vendor's rates hold and it is too much."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from gateway.edge.facades.netease import accounts, team_members, teams
+from gateway.edge.facades.netease import accounts, recalls, receipts, team_members, teams
 from gateway.edge.facades.netease.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
+    # Conversations and messages.
+    ("DELETE", "v2/conversations/*/messages", recalls.clear),
+    ("DELETE", "v2/conversations/*/messages/*", recalls.recall),
+    ("POST", "v2/messages/actions/p2p_read_receipt", receipts.to_user),
+    # Accounts.
     ("POST", "v2/accounts", accounts.create),
     ("GET", "v2/accounts/*", accounts.one),
     ("PATCH", "v2/accounts/*", accounts.change),
     ("PATCH", "v2/accounts/*/actions/disable", accounts.disable),
     ("PATCH", "v2/accounts/*/actions/refresh_token", accounts.refresh_token),
     ("POST", "v2/accounts/*/actions/kick", accounts.kick),
+    # Teams and their members.
     ("POST", "v2.1/teams", teams.create),
     ("GET", "v2.1/teams/*", teams.one),
     ("PATCH", "v2.1/teams/*", teams.change),
