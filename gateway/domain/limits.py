@@ -69,8 +69,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     file_bytes_max: int = 10 * 1024 * 1024
     file_name_bytes_max: int = 255
     uploads_max: int = 256
+    uploads_per_app_max: int = 200
     upload_bytes_per_s_max: int = 32 * 1024 * 1024
     downloads_max: int = 1_000
+    downloads_per_app_max: int = 750
     form_parts_max: int = 16
     form_part_bytes_max: int = 4 * 1024
     stray_blobs_kept_s: int = 3_600

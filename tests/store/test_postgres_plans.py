@@ -58,6 +58,7 @@ INSERT INTO conversation (usr, opp, last)
     ORDER BY target, sender, msg_id DESC;
 INSERT INTO dedup SELECT 1, i % 1000, i::text, '', i FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO answer SELECT i, i, i FROM generate_series(1, {MESSAGES}) AS i;
+INSERT INTO listed (grp, usr, at) SELECT grp, usr, 1 FROM stay;
 INSERT INTO batch SELECT i::text, '' FROM generate_series(1, 10000) AS i;
 """
 
@@ -126,6 +127,8 @@ async def use(store: PostgresStore) -> None:
     await store.transaction(1, 5, "5")
     await store.targets(1, 5, 9)
     await store.find_users(1, [1, 2])
+    await store.nicknames(range(1, 50))
+    await store.listed_counts({10_000 + n: range(1, 50) for n in range(1, 50)})
     await store.ensure_named(1, [f"user {number}" for number in range(9)], NOW)
     users = range(1, 61)
     acks = [Ack(usr, usr, 1, usr, 300, NOW, 10 * usr + 1) for usr in users]
