@@ -319,12 +319,18 @@ async def test_what_is_folded_into_many(stage: Stage) -> None:
     await stage.recall(sent)
     # Nor of what has passed, or is another side's alone.
     await stage.send(1, 2, ctype=11, related=first, passing=True)
-    await stage.send(1, 2, ctype=11, related=first, side=Side.SENDER)
+    await stage.send(1, 2, ctype=11, content="own", related=first, side=Side.SENDER)
     user = await stage.user(2)
     found = await stage.store.folded(user, [third, second, first], MIB)
     of_first, of_third = [Fold(11, "a", "<a>"), Fold(12, "c", "<c>")], [Fold(12, "b", "<b>")]
     assert found == Folds({third: of_third, first: of_first}, 3)
     assert await stage.store.folded(user, [], MIB) == Folds({}, 0)
+    await stage.send(1, 2, ctype=11, content="e", related=first, side=Side.RECEIVER, copied=False)
+    for asker, expected in (
+        (user, [*of_first, Fold(11, "e", "")]),
+        (await stage.user(1), [*of_first, Fold(11, "own", "")]),
+    ):
+        assert await stage.store.folded(asker, [first], MIB) == Folds({first: expected}, 1)
 
 
 async def test_what_is_folded_is_read_in_pieces(stage: Stage) -> None:
