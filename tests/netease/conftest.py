@@ -9,6 +9,7 @@ import pytest
 
 from tests import shapes
 from tests.netease.stage import Cloud, open_cloud
+from tests.rest.stage import Caller
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -27,3 +28,24 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
     async with open_cloud(tmp_path / "data") as opened:
         yield opened
         assert shapes.check(opened.node.folder) == []
+
+
+@pytest.fixture
+async def ann(cloud: Cloud) -> Caller:
+    return await cloud.phone("ann")
+
+
+@pytest.fixture
+async def bob(cloud: Cloud) -> Caller:
+    return await cloud.phone("bob")
+
+
+@pytest.fixture
+async def cid(cloud: Cloud) -> Caller:
+    return await cloud.phone("cid")
+
+
+@pytest.fixture
+async def team(ann: Caller, bob: Caller, cid: Caller) -> int:
+    """A team that Ann owns."""
+    return await ann.group(bob.xid, cid.xid)

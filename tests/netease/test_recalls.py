@@ -36,27 +36,6 @@ async def close_window(cloud: Cloud) -> None:
     cloud.node.gateway.directory.known.forget(Forget(app_id=app.app_id, app=app.id))
 
 
-@pytest.fixture
-async def ann(cloud: Cloud) -> Caller:
-    return await cloud.phone("ann")
-
-
-@pytest.fixture
-async def bob(cloud: Cloud) -> Caller:
-    return await cloud.phone("bob")
-
-
-@pytest.fixture
-async def cid(cloud: Cloud) -> Caller:
-    return await cloud.phone("cid")
-
-
-@pytest.fixture
-async def team(ann: Caller, bob: Caller, cid: Caller) -> int:
-    """A team that Ann owns."""
-    return await ann.group(bob.xid, cid.xid)
-
-
 class TestByAUser:
     """`type` 2."""
 

@@ -70,6 +70,12 @@ def shown(app: App, message: Stored, sender: str, conversation: ConversationId) 
     return item
 
 
+def kind_of(message: Stored) -> int:
+    """The type by which a stored message is shown."""
+    nim = read_config(message.config, message.ctype)
+    return _TYPES.get(message.ctype, CUSTOM) if nim is None else nim.message_type
+
+
 def client_id(app: App, msg_id: int) -> str:
     """What stands for the client's id of a message that was sent without one: always the same."""
     return str(uuid.uuid5(_CLIENT_IDS, f"{app.app_id}/{msg_id}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.edge.facades.netease import accounts, recalls, receipts, team_members, teams
+from gateway.edge.facades.netease import accounts, history, recalls, receipts, team_members, teams
 from gateway.edge.facades.netease.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -10,6 +10,12 @@ ROUTES: tuple[Route, ...] = (
     ("DELETE", "v2/conversations/*/messages", recalls.clear),
     ("DELETE", "v2/conversations/*/messages/*", recalls.recall),
     ("POST", "v2/messages/actions/p2p_read_receipt", receipts.to_user),
+    ("POST", "v2/messages/actions/team_read_receipt", receipts.to_team),
+    ("GET", "v2/messages/actions/team_read_receipt", receipts.of_team),
+    ("GET", "v2.1/conversations/*/messages", history.page),
+    ("GET", "v2.1/conversations/*/messages/*", history.one),
+    ("POST", "v2.1/conversations/*/batch_messages", history.batch),
+    ("GET", "v2.1/messages/actions/thread_messages", history.thread),
     # Accounts.
     ("POST", "v2/accounts", accounts.create),
     ("GET", "v2/accounts/*", accounts.one),
