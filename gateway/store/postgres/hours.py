@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.domain.model import ROOM
-from gateway.store.base import Records
-from gateway.store.hours import HOUR_MS, to_records
+from gateway.store.base import Records, Span
+from gateway.store.hours import HOUR_MS, to_records, to_spans
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.schema import MSG_ID_BLOCK
@@ -55,6 +55,12 @@ LEFT JOIN LATERAL (
     WHERE f.size <= $6 OR f.number = 1) AS m ON true
 ORDER BY m.msg_id
 """
+_SPANS = f"""
+SELECT count(*), min(first), max(last), (SELECT min(msg_id) FROM imported WHERE msg_id > 0),
+    (SELECT max(msg_id) FROM imported WHERE msg_id > 0)
+FROM (SELECT first, last FROM hour WHERE hour BETWEEN $1::bigint / {HOUR_MS} AND $2::bigint / {HOUR_MS}
+    LIMIT $3::bigint + 1) AS h
+"""
 
 
 async def cover(conn: Conn, at: int, first: int, last: int) -> None:
@@ -69,3 +75,9 @@ async def page(
     rows = await conn.fetch(_PAGE, app, *span, after_msg_id, limit, bytes_max)
     looked, upto, found = rows[0][:3]
     return to_records(looked, upto, limit, found, [row[3:] for row in rows if row[3] is not None])
+
+
+async def spans(conn: Conn, from_ms: int, to_ms: int, hours_max: int) -> list[Span]:
+    """Say between which ids all messages lie that show a time of a span, of at most so many hours."""
+    count, first, last, *imported = await conn.fetchrow(_SPANS, from_ms, to_ms, hours_max)
+    return to_spans(count, hours_max, (first, last), (imported[0], imported[1]))
