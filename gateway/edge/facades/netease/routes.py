@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from gateway.edge.facades.netease import accounts, history, recalls, receipts, team_members, teams
+from gateway.edge.facades.netease import (
+    accounts,
+    history,
+    modifications,
+    recalls,
+    receipts,
+    team_members,
+    teams,
+)
 from gateway.edge.facades.netease.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
     # Conversations and messages.
     ("DELETE", "v2/conversations/*/messages", recalls.clear),
     ("DELETE", "v2/conversations/*/messages/*", recalls.recall),
+    ("POST", "v2/messages/actions/modifyMsg", modifications.modify),
     ("POST", "v2/messages/actions/p2p_read_receipt", receipts.to_user),
     ("POST", "v2/messages/actions/team_read_receipt", receipts.to_team),
     ("GET", "v2/messages/actions/team_read_receipt", receipts.of_team),
