@@ -389,10 +389,10 @@ def test_a_netease_backend_finds_its_app(data: Path) -> None:
     assert key in sentence(gateway(*netease, "--generate"), 2)
 
 
-def test_a_netease_secret_is_changed_for_another(data: Path) -> None:
+def test_a_netease_secret_is_changed_for_another(server: ServerProcess) -> None:
     """Both are good until the old one is dropped, and no third."""
-    assert gateway("app", "create", "turned", "--data", data).returncode == 0
-    netease = ("app", "netease", "turned", "--data", data)
+    assert gateway("app", "create", "turned", "--data", server.data).returncode == 0
+    netease = ("app", "netease", "turned", "--data", server.data)
     for option in ("--rotate", "--drop-old"):
         assert "no AppKey yet" in sentence(gateway(*netease, option), 2)
     assert gateway(*netease, "--generate").returncode == 0
@@ -402,11 +402,11 @@ def test_a_netease_secret_is_changed_for_another(data: Path) -> None:
         assert gateway(*netease, "--drop-old").stdout.endswith("secrets     1\n")
 
 
-def test_a_netease_backend_brings_its_own_key(data: Path) -> None:
+def test_a_netease_backend_brings_its_own_key(server: ServerProcess) -> None:
     """Its secret comes by the environment and is not shown; another key takes its place, and its secrets go."""
     for app in ("brought", "robbed"):
-        assert gateway("app", "create", app, "--data", data).returncode == 0
-    netease = ("app", "netease", "brought", "--data", data)
+        assert gateway("app", "create", app, "--data", server.data).returncode == 0
+    netease = ("app", "netease", "brought", "--data", server.data)
     assert "set GATEWAY_SECRET" in sentence(gateway(*netease, "--app-key", "k" * 32), 2)
     for secret, good in (("one", 1), ("two", 2)):
         told = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": secret})
@@ -417,8 +417,9 @@ def test_a_netease_backend_brings_its_own_key(data: Path) -> None:
     assert other.stdout == "app key     other\nsecrets     1\n"
     back = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": "four"})
     assert back.stdout.endswith("secrets     1\n")
-    robbed = ("app", "netease", "robbed", "--app-key", "k" * 32, "--data", data)
+    robbed = ("app", "netease", "robbed", "--app-key", "k" * 32, "--data", server.data)
     assert "another app" in sentence(gateway(*robbed, env={"GATEWAY_SECRET": "x"}), 1)
+    assert gateway("app", "netease", "robbed", "--data", server.data).stdout == "app key     none\n"
     assert "give one of" in sentence(gateway(*netease, "--rotate", "--drop-old"), 2)
 
 

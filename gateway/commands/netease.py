@@ -58,15 +58,16 @@ def app_netease(
         if held:
             raise Stop(f"the app has the AppKey {held}; --rotate makes another secret for it")
         key = secrets.token_hex(_KEY_BYTES)
+        secret = _add(loaded, app_id, key)
         _call(loaded, app_id, key)
-        print(f"app key     {key}\napp secret  {_add(loaded, app_id, key)}")
+        print(f"app key     {key}\napp secret  {secret}")
     elif app_key:
         secret = own_secret(f"Secret of {app_key}")
         _want_room(good if app_key == held else 0)
-        _call(loaded, app_id, app_key)
+        # First what it proves itself by: at no moment is there a key without a secret.
         _add(loaded, app_id, app_key, secret)
-        if held and held != app_key:
-            carry_out(loaded, Ask(verb="drop-credential", app=app_id, dialect=DIALECT, name=held))
+        if held != app_key:
+            _replace(loaded, app_id, held, app_key)
         _show(loaded, app_id)
     elif rotate:
         _want_key(held)
@@ -99,6 +100,21 @@ def _want_room(good: int) -> None:
 
 def _call(config: Config, app_id: str, key: str) -> None:
     carry_out(config, Ask(verb="call", app=app_id, dialect=DIALECT, name=key))
+
+
+def _replace(config: Config, app_id: str, held: str, key: str) -> None:
+    """Put an AppKey, which has a secret, in place of the one before; where that cannot be, its secret goes again."""
+    try:
+        _call(config, app_id, key)
+    except Stop:
+        _drop(config, app_id, key)
+        raise
+    if held:
+        _drop(config, app_id, held)
+
+
+def _drop(config: Config, app_id: str, key: str) -> None:
+    carry_out(config, Ask(verb="drop-credential", app=app_id, dialect=DIALECT, name=key))
 
 
 def _add(config: Config, app_id: str, key: str, secret: str = "") -> str:

@@ -109,6 +109,12 @@ class Files:
         Raises:
             Problem: `BAD_PARAMETER` without a name, `TOO_LARGE`, `STORAGE_FULL`, `OVERLOADED`, `STORE_FAILED`.
         """
+        uploaded = await self._bring(app, order, chunks)
+        await self.keep(uploaded.file, order.uploader)
+        return uploaded
+
+    async def _bring(self, app: App, order: FileOrder, chunks: AsyncIterator[bytes]) -> Uploaded:
+        """Bring the bytes of a file here; until its row is kept they are nobody's."""
         name = file_name(order.name, self._limits.file_name_bytes_max)
         if not name:
             raise Problem(Kind.BAD_PARAMETER, "file: it has no name")
@@ -119,7 +125,7 @@ class Files:
             try:
                 async with self._inflow(app) as inflow:
                     counted = Counted(chunks, order.box, self._flow, inflow, self._limits)
-                    return await self._keep(app, order, name, counted)
+                    return await self._put(app, order, name, counted)
             finally:
                 self._uploads.discard(task)
 
@@ -137,8 +143,10 @@ class Files:
             if not inflow.uploads:
                 del self._inflows[app.id]
 
-    async def fetch(self, app: App, url: str, uploader: int, box: Box) -> Uploaded:
-        """Fetch a file from a public address and keep it, unrestricted, under the name that its URL ends with.
+    async def fetch(self, app: App, url: str, box: Box) -> Uploaded:
+        """Fetch a file from a public address, unrestricted, under the name that its URL ends with.
+
+        Its bytes are here then, and nobody finds it until `keep` is called.
 
         Raises:
             Problem: `BAD_PARAMETER` where it cannot be had or is too large, and what `upload` raises besides.
@@ -149,20 +157,27 @@ class Files:
                 type=found.type,
                 restricted=False,
                 box=lambda: box,
-                uploader=uploader,
+                uploader=0,
             )
             try:
-                return await self.upload(app, order, found.chunks)
+                return await self._bring(app, order, found.chunks)
             except Problem as problem:
                 if problem.kind is not Kind.TOO_LARGE:
                     raise
                 raise Problem(Kind.BAD_PARAMETER, f"url: {problem.sentence}") from problem
 
-    async def discard(self, file: File) -> None:
-        """Take back a file that was uploaded or fetched for something that did not come about."""
-        await self._store.discard_file(file.uuid)
+    async def keep(self, file: File, uploader: int) -> None:
+        """Keep a file whose bytes are here, as this uploader's. Raises `STORAGE_FULL`, `STORE_FAILED`."""
+        if not await self._store.add_file(msgspec.structs.replace(file, uploader=uploader)):
+            await self._blobs.delete([key_of(file.app, file.uuid)])
+            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
 
-    async def _keep(self, app: App, order: FileOrder, name: str, counted: Counted) -> Uploaded:
+    async def discard(self, file: File) -> None:
+        """Take back a file that was fetched for something that did not come about, kept or not."""
+        await self._store.discard_file(file.uuid)
+        await self._blobs.delete([key_of(file.app, file.uuid)])
+
+    async def _put(self, app: App, order: FileOrder, name: str, counted: Counted) -> Uploaded:
         # Random, not counted: whoever knows one knows no other.
         number, secret = str(uuid.uuid4()), secrets.token_urlsafe(_SECRET_BYTES)
         key = key_of(app.id, number)
@@ -180,9 +195,6 @@ class Files:
             uploader=order.uploader,
             at=self._now(),
         )
-        if not await self._store.add_file(file):
-            await self._blobs.delete([key])
-            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
         return Uploaded(file, secret)
 
     # -- out --------------------------------------------------------------------------------------------

@@ -17,17 +17,13 @@ def fold(item: HistoryItem, folds: Iterable[Fold], content_bytes_max: int) -> Hi
     where it has one of its own: who corrects what stands below a picture need not send the picture again. What was
     appended is left out from where the content would be longer than one may send, for it is part of every answer.
     """
-    content, attachment, size, full = item.content, item.attachment, len(item.content.encode()), False
+    content, attachment, size = item.content, item.attachment, len(item.content.encode())
     for one in folds:
         if one.ctype == Ctype.REPLACE:
-            content, attachment, size, full = one.content, one.attachment or attachment, _size(one), False
+            content, attachment, size = one.content, one.attachment or attachment, len(one.content.encode())
             continue
-        size += _size(one)
-        full = full or size > content_bytes_max
-        if not full:
+        # What is left out counts, too: behind a gap nothing follows.
+        size += len(one.content.encode())
+        if size <= content_bytes_max:
             content += one.content
     return msgspec.structs.replace(item, content=content, attachment=attachment)
-
-
-def _size(one: Fold) -> int:
-    return len(one.content.encode())

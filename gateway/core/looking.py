@@ -91,7 +91,7 @@ class Looking:
         opposite = await self._opposite(principal, opposite_xid)
         if opposite is None:
             return {}
-        return await self._some(principal.user, opposite, list(dict.fromkeys(msg_ids)))
+        return await self._some(principal.user, opposite, msg_ids)
 
     async def thread(
         self,
@@ -196,7 +196,7 @@ class Looking:
             raise refusal(items, opposite.xid)
         left = list(items)
         while left:
-            told = await self._store.folded(left, self._limits.look_bytes_max)
+            told = await self._store.folded(user, left, self._limits.look_bytes_max)
             for msg_id, folds in told.folds.items():
                 items[msg_id] = fold(items[msg_id], folds, self._limits.content_bytes_max)
             left = left[told.count :]

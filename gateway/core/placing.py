@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 import msgspec
@@ -97,3 +98,20 @@ class Placing:
         else:
             found = dict(zip(receivers, count(sent.first_msg_id), strict=False))
         return [Placement(xid, found.get(xid, 0)) for xid in xids]
+
+    async def placed_before(self, app: App, sent: Sent, called: Sequence[int]) -> list[int]:
+        """Say which message each of those got whom an earlier send named, in the order named; 0: none that is known.
+
+        `called`: who has each name now, 0 for nobody: whoever was deleted has none. What is left over went to names
+        that are nobody's by now, if it is as much as they are; of a partial send it may be less.
+        """
+        if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
+            return list(range(sent.first_msg_id, sent.last_msg_id + 1))
+        found = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+        told = [found.get(xid, 0) for xid in called]
+        lost = [place for place, msg_id in enumerate(told) if not msg_id]
+        left = sorted(set(found.values()) - set(told))
+        if len(left) == len(lost):
+            for place, msg_id in zip(lost, left, strict=True):
+                told[place] = msg_id
+        return told

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.domain.model import FOLDED
 from gateway.store.base import Fold, Folds, Sighted, Sought
-
-FOLDED_CTYPES = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
-"""The content types of what is folded, as SQL: as the index of it says them."""
 
 
 def to_sighted(sought: Sought, msg_ids: list[int], examined: int, least: int, greatest: int) -> Sighted:

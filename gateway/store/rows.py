@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.domain.drafts import MessageDraft
 from gateway.domain.model import (
+    FOLDED,
     Deleted,
     Entry,
     EntryKind,
@@ -39,14 +40,23 @@ between users, it is its receiver's alone · its sender's alone, and has the seq
 NOT_SENDERS = NOTICE | RECEIVERS
 """Any of these: its sender does not see it."""
 
+ONE_SIDED = SENDERS | RECEIVERS
+"""Either of these: it is between two users, and one of them does not see it."""
+
 IN_SENDERS_LIST = f"flags & {UNCOPIED | LISTED} <> {UNCOPIED}"
 """SQL for: its sender has a row of the conversation that it lies in."""
+
+IN_RECEIVERS_LIST = f"flags & {SENDERS} = 0"
+"""SQL for: so has its receiver, who is no group."""
 
 GONE = RECALLED | EXPIRED | ERASED
 """Any of these: the message has no body, and is not shown."""
 
 ROW_BYTES = 300
 """What a message counts for beside its texts in what an app stores: roughly what its rows take."""
+
+FOLDED_TYPES = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
+"""As SQL."""
 
 # An enum's own call costs more than all else that is done with a row's number.
 _KINDS = {int(kind): kind for kind in EntryKind}
@@ -57,6 +67,11 @@ _SIDES = {Side.BOTH: 0, Side.SENDER: SENDERS, Side.RECEIVER: RECEIVERS}
 _membership = msgspec.json.Decoder(Membership)
 _recalled = msgspec.json.Decoder(Recalled)
 _deleted = msgspec.json.Decoder(Deleted)
+
+
+def is_folded(message: str) -> str:
+    """Put together the SQL for: a message is folded into the one it relates to. Others answer that one."""
+    return f"({message}.related > 0 AND {message}.ctype IN ({FOLDED_TYPES}))"
 
 
 def flags_of(draft: MessageDraft) -> int:
@@ -101,7 +116,7 @@ def to_message(row: Sequence[Any]) -> Message:
         group_xid=row[15],
         uncounted=bool(flags & UNCOUNTED),
         passing=bool(flags & PASSING),
-        side=_side(flags) if flags & (SENDERS | RECEIVERS) else Side.BOTH,
+        side=_side(flags) if flags & ONE_SIDED else Side.BOTH,
     )
 
 

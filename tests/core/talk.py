@@ -38,12 +38,13 @@ class Talk:
         self.random = random.Random(seed)
         self.said: list[Said] = []
         self.deleted: dict[int, int] = {}
+        self.topic = 0
 
     @classmethod
     async def held(cls, stage: Stage, seed: int, group: int) -> Self:
         """Hold one at random; 1 deletes what has been said somewhere in the middle."""
         talk = cls(stage, seed, group)
-        for count in range(60):
+        for count in range(80):
             await talk._go_on()
             if count == 20:
                 await stage.delete(1, talk.opposite(1))
@@ -97,7 +98,7 @@ class Talk:
     # -- what happens in it -----------------------------------------------------------------------------
 
     async def _go_on(self) -> None:
-        often = [self._send, self._send, self._send, self._fold]
+        often = [self._send, self._send, self._reply, self._reply, self._fold]
         rarely = [self._bring, self._recall, self._elsewhere]
         apart = [self._hide, self._whisper] if self.group else [self._notify]
         await self.random.choice([*often, *rarely, *apart])()
@@ -121,10 +122,11 @@ class Talk:
         self.said.append(Said(msg_id, sender, at, ctype, content, attachment, root, unseen_by, foldable=True))
 
     async def _reply(self) -> None:
-        """Answer one of a few messages."""
-        roots = [one for one in self.said if one.foldable][:3]
-        if roots:
-            await self._send(self.random.choice(roots).msg_id)
+        """Answer what is talked about, or take up what was said last."""
+        topics = [one.msg_id for one in self.said if one.foldable]
+        if self.topic not in topics or self.random.random() < 0.2:
+            self.topic = topics[-1] if topics else 0
+        await self._send(self.topic)
 
     async def _fold(self) -> None:
         """Append to a message, or replace it."""

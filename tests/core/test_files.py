@@ -390,14 +390,29 @@ class TestFetched:
     ) -> None:
         """Like one that was uploaded, under whatever name there is."""
         self.pretend(stage, monkeypatch, said, b"hello")
-        fetched = await stage.files.fetch(await app_of(stage), "http://example.org/a.png", 0, Box(9, 9))
+        fetched = await stage.files.fetch(await app_of(stage), "http://example.org/a.png", Box(9, 9))
+        with refused(Kind.FILE_UNKNOWN):
+            await find(stage, fetched.file.uuid)
+        await stage.files.keep(fetched.file, 0)
         shown = await find(stage, fetched.file.uuid)
         assert (shown.file.name, shown.type, await read(stage, shown)) == (name, "image/png", b"hello")
+
+    async def test_one_that_is_taken_back(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Kept or not, nothing is left of it."""
+        self.pretend(stage, monkeypatch, "a.png", b"hello")
+        for kept in (False, True):
+            fetched = await stage.files.fetch(await app_of(stage), "http://example.org/a.png", Box(9, 9))
+            if kept:
+                await stage.files.keep(fetched.file, 0)
+            await stage.files.discard(fetched.file)
+            assert held(stage) == []
+            with refused(Kind.FILE_UNKNOWN):
+                await find(stage, fetched.file.uuid)
 
     async def test_one_that_is_too_large(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """Is a mistake of the URL's, and nothing of it is kept."""
         self.pretend(stage, monkeypatch, "a.png", bytes(300_001))
         with refused(Kind.BAD_PARAMETER) as refusal:
-            await stage.files.fetch(await app_of(stage), "http://example.org/a.png", 0, Box(9, 9))
+            await stage.files.fetch(await app_of(stage), "http://example.org/a.png", Box(9, 9))
         assert refusal.sentence.startswith("url: ")
         assert held(stage) == []

@@ -361,6 +361,15 @@ class TestRequests:
         await stage.groups.requests.handle_invitation(stranger, group.xid, ADMIN, approved=True)
         assert STRANGER in await members_of(stage, group)
 
+    async def test_who_is_let_in_at_once_is_not_asked(self, stage: Stage) -> None:
+        """Whatever the group wants; an invitation that is open ends by that."""
+        group, owner, stranger = await staffed(stage), await stage.user(OWNER), await stage.user(STRANGER)
+        await stage.groups.settings.allow(owner, group.xid, GroupSettings(invite_confirm=True))
+        await stage.groups.invite(owner, group.xid, [STRANGER])
+        assert await stage.groups.invite(owner, group.xid, [STRANGER], at_once=True) == [Outcome(STRANGER)]
+        assert STRANGER in await members_of(stage, group)
+        assert (await stage.groups.requests.invitation_list(stranger, "", 10)).requests == []
+
     async def test_lists_are_paged(self, stage: Stage) -> None:
         """Over several groups, oldest first; a limit beyond the bound is the bound."""
         one, two = await staffed(stage), await staffed(stage)

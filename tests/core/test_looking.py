@@ -17,7 +17,7 @@ from gateway.domain.group_drafts import GroupSettings, SettingsDraft
 from gateway.domain.limits import Limits
 from gateway.domain.model import HistoryItem
 from tests.core.stage import refused
-from tests.core.talk import APPEND, Talk
+from tests.core.talk import APPEND, HOUR, Talk
 from tests.postgres import clear_database
 from tests.store.grouping import change
 from tests.store.stage import NOW, Stage
@@ -77,6 +77,43 @@ async def test_pages_are_what_a_plain_list_says(stage: Stage, kind: str, hours_m
             look = talk.look()
             pages = await through(look, lambda look: looking.page(principal, opposite, look))  # noqa: B023
             compare(talk, pages, look, talk.visible(principal.user.xid, look))
+
+
+@pytest.mark.parametrize("kind", ["users", "group"])
+async def test_threads_are_what_a_plain_list_says(stage: Stage, kind: str) -> None:
+    """The replies that are looked for, page by page, and how many there are in all, as far as they are counted."""
+    talk = await Talk.held(stage, 4, await stage.group(1, 2, 3) if kind == "group" else 0)
+    looking, replies = looking_of(stage), 0
+    for principal in (await as_user(stage, 1), await as_user(stage, 2)):
+        xid = principal.user.xid
+        for root in talk.roots(xid):
+            total = len(talk.visible(xid, Look(limit=1), root))
+            replies += total
+
+            async def page(
+                look: Look, root: int = root, total: int = total, who: Principal = principal
+            ) -> Looked:
+                thread = await looking.thread(who, talk.opposite(who.user.xid), root, look, total_max=4)
+                assert (thread.root.msg_id, thread.total) == (root, min(4, total))
+                return thread.page
+
+            for _ in range(3):
+                look = talk.look()
+                compare(talk, await through(look, page), look, talk.visible(xid, look, root))
+    assert replies > 10
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5])
+@pytest.mark.parametrize("descending", [True, False])
+async def test_what_was_imported_long_before(stage: Stage, *, limit: int, descending: bool) -> None:
+    """What lies apart is looked through in the order looked for, and only as far as the page goes."""
+    ids = [await stage.bring(1, 2, shown_at=NOW + n) for n in range(3)]
+    await stage.store.reserve(5_000_000)
+    ids += [(await stage.send(1, 2, at=NOW + 9 * HOUR)).first_msg_id for _ in range(3)]
+    looking, me = looking_of(stage, Limits()), await as_user(stage, 2)
+    look = Look(from_ms=NOW, to_ms=NOW + 10 * HOUR, descending=descending, limit=limit)
+    pages = await through(look, lambda look: looking.page(me, 1, look))
+    assert [item.msg_id for page in pages for item in page] == (ids[::-1] if descending else ids)
 
 
 async def test_nobody_and_strangers(stage: Stage) -> None:

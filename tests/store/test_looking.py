@@ -303,10 +303,11 @@ async def test_what_is_folded_into_many(stage: Stage) -> None:
         told = {"ctype": ctype, "content": content, "attachment": f"<{content}>", "related": root}
         sent = (await stage.send(1, 2, **told)).first_msg_id
     await stage.recall(sent)
-    found = await stage.store.folded([third, second, first], MIB)
+    user = await stage.user(2)
+    found = await stage.store.folded(user, [third, second, first], MIB)
     of_first, of_third = [Fold(11, "a", "<a>"), Fold(12, "c", "<c>")], [Fold(12, "b", "<b>")]
     assert found == Folds({third: of_third, first: of_first}, 3)
-    assert await stage.store.folded([], MIB) == Folds({}, 0)
+    assert await stage.store.folded(user, [], MIB) == Folds({}, 0)
 
 
 async def test_what_is_folded_is_read_in_pieces(stage: Stage) -> None:
@@ -315,9 +316,9 @@ async def test_what_is_folded_is_read_in_pieces(stage: Stage) -> None:
     for root in roots:
         for _ in range(2):
             await stage.send(1, 2, ctype=11, content="x" * 1000, related=root)
-    told = [Fold(11, "x" * 1000, "")] * 2
-    assert await stage.store.folded([plain, *roots], 2_000) == Folds({roots[0]: told}, 2)
-    assert await stage.store.folded([*roots, plain], 3_999) == Folds({roots[0]: told}, 1)
-    assert await stage.store.folded(roots, 4_000) == Folds({roots[0]: told, roots[1]: told}, 2)
-    assert await stage.store.folded(roots, 1) == Folds({roots[0]: told}, 1)
-    assert await stage.store.folded([*roots, plain], 6_000) == Folds(dict.fromkeys(roots, told), 4)
+    user, told = await stage.user(2), [Fold(11, "x" * 1000, "")] * 2
+    assert await stage.store.folded(user, [plain, *roots], 2_000) == Folds({roots[0]: told}, 2)
+    assert await stage.store.folded(user, [*roots, plain], 3_999) == Folds({roots[0]: told}, 1)
+    assert await stage.store.folded(user, roots, 4_000) == Folds({roots[0]: told, roots[1]: told}, 2)
+    assert await stage.store.folded(user, roots, 1) == Folds({roots[0]: told}, 1)
+    assert await stage.store.folded(user, [*roots, plain], 6_000) == Folds(dict.fromkeys(roots, told), 4)

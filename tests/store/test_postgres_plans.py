@@ -159,7 +159,7 @@ async def look(store: PostgresStore, asker: User, opposite: Party) -> None:
             sought = Sought(descending=descending, root=root, ctypes=frozenset({0}), scan=1000, limit=101)
             assert isinstance(await store.seek(asker, opposite, sought), Sighted)
     assert isinstance(await store.some(asker, opposite, range(MESSAGES - 50, MESSAGES + 50)), dict)
-    await store.folded(range(MESSAGES - 50, MESSAGES + 50), MIB)
+    await store.folded(asker, range(MESSAGES - 50, MESSAGES + 50), MIB)
 
 
 async def scans_of_any(conn: Any, sql: str, count: int) -> list[str]:

@@ -181,7 +181,7 @@ async def look(stage: Stage, xid: int, opposite: int) -> None:
             sought = Sought(descending=descending, root=root, ctypes=frozenset({0}), scan=10, limit=5)
             assert isinstance(await store.seek(user, party, sought), Sighted)
     assert isinstance(await store.some(user, party, [1, 2, 3]), dict)
-    await store.folded([1, 2, 3], MIB)
+    await store.folded(user, [1, 2, 3], MIB)
 
 
 async def use_groups(stage: Stage, group: int) -> None:

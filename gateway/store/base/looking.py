@@ -79,5 +79,5 @@ class Looking(Protocol):
     ) -> dict[int, HistoryItem] | Kind:
         """Read those of some messages that lie in a conversation, and that the asker may see; refused as `history`."""
 
-    async def folded(self, msg_ids: Sequence[int], bytes_max: int) -> Folds:
-        """Read what was folded into messages: about `bytes_max` of it, and of one message at the least."""
+    async def folded(self, asker: User, msg_ids: Sequence[int], bytes_max: int) -> Folds:
+        """Read what was folded into messages that the asker sees: about `bytes_max`, of one of them at the least."""

@@ -17,7 +17,16 @@ from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.stays import around, at_seq, others_reach, place_of
-from gateway.store.rows import HIDING, NOTICE, SETTLED, to_history, to_message
+from gateway.store.rows import (
+    HIDING,
+    NOT_SENDERS,
+    NOTICE,
+    SENDERS,
+    SETTLED,
+    UNCOUNTED,
+    to_history,
+    to_message,
+)
 
 # An enum's own call costs more than all else that is done with a row's number.
 _STATUSES = tuple(Status)
@@ -68,7 +77,7 @@ async def ask(
 def items_of_users(found: str) -> str:
     """Put together the SQL for the items of messages of two users, whose ids a subquery finds, newest first."""
     return f"""
-SELECT CASE WHEN m.flags & {SETTLED} <> 0 THEN 2
+SELECT CASE WHEN m.flags & {SETTLED} <> 0 THEN 2 WHEN m.flags & {SENDERS} <> 0 THEN 0
     WHEN m.sender = $1 AND m.target <> $1 THEN
         CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = m.target AND opp = $1), 0) THEN 2
              WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
@@ -118,8 +127,8 @@ def _newest(*searches: str) -> str:
 # The two directions of a P2P conversation. A notice lies in its receiver's history only. The reserved user `system`
 # holds no conversations of its own, yet may look back at what it sent.
 _OF_USERS = _newest(
-    "target = $1 AND peer = $2 AND shown = 1",
-    f"target = $2 AND peer = $1 AND shown = 1 AND $1 <> $2 AND flags & {NOTICE} = 0",
+    f"target = $1 AND peer = $2 AND shown = 1 AND flags & {SENDERS} = 0",
+    f"target = $2 AND peer = $1 AND shown = 1 AND $1 <> $2 AND flags & {NOT_SENDERS} = 0",
 )
 _UNHIDDEN = f"""(flags & {HIDING} = 0
     OR (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = $1 LIMIT 1) IS NULL)"""
@@ -147,19 +156,25 @@ WITH recent AS MATERIALIZED (
     ORDER BY last DESC LIMIT $2)
 SELECT (SELECT xid FROM timeline WHERE id = r.xid_of),
     CASE WHEN r.grp = 0 THEN (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND $1 <> r.xid_of
-            AND shown = 1 AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0 LIMIT $3) AS c)
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = $1 AND peer = r.xid_of AND $1 <> r.xid_of AND shown = 1
+                AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0 ORDER BY msg_id DESC LIMIT $4) AS c
+            WHERE flags & {UNCOUNTED | SENDERS} = 0 LIMIT $3) AS c)
     ELSE least($3, (
-        SELECT CASE WHEN count(*) > $4 THEN $3 ELSE count(*) FILTER (WHERE sender <> $1) END FROM (
-            SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
+        SELECT CASE WHEN count(*) FILTER (WHERE flags & {UNCOUNTED} = 0) > $4 THEN $3
+            ELSE count(*) FILTER (WHERE sender <> $1 AND flags & {UNCOUNTED} = 0) END FROM (
+            SELECT sender, flags FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
                 AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0
             ORDER BY msg_id DESC LIMIT $4 + 1) AS c) + (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.grp AND shown = 1
-            AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)) END, r.last
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = $1 AND peer = r.grp AND shown = 1
+                AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) ORDER BY msg_id DESC LIMIT $4) AS c
+            WHERE flags & {UNCOUNTED} = 0 LIMIT $3) AS c)) END, r.last
 FROM recent AS r
-WHERE (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted LIMIT 1) = 1
+WHERE (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted
+        AND flags & {SENDERS} = 0 LIMIT 1) = 1
     OR (SELECT 1 FROM message WHERE target = r.xid_of AND shown = 1 AND msg_id > r.deleted
-        AND peer = CASE WHEN r.grp = 0 THEN $1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0) LIMIT 1) = 1
+        AND peer = CASE WHEN r.grp = 0 THEN $1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOT_SENDERS} = 0) LIMIT 1) = 1
     OR (SELECT 1 FROM message WHERE sender = $1 AND peer = r.grp AND peer <> 0 AND peer <> sender
         AND shown = 1 AND msg_id > r.deleted LIMIT 1) = 1
 ORDER BY r.last DESC

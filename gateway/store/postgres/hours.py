@@ -8,6 +8,7 @@ from gateway.store.hours import HOUR_MS, to_records, to_spans
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.schema import MSG_ID_BLOCK
+from gateway.store.rows import IMPORTED
 
 AHEAD = MSG_ID_BLOCK * 1024 - 1
 """How many ids further `last` is than it need be, at the most: those of so many batches."""
@@ -40,7 +41,7 @@ found AS MATERIALIZED (
     FROM looked AS m
     CROSS JOIN LATERAL (SELECT app FROM timeline WHERE id = m.target LIMIT 1) AS t
     CROSS JOIN LATERAL (SELECT size FROM body WHERE id = m.body LIMIT 1) AS b
-    WHERE m.at >= $2 AND m.at < $3 AND m.shown = 1 AND m.seq > 0 AND t.app = $1
+    WHERE m.at >= $2 AND m.at < $3 AND m.shown = 1 AND m.flags & {IMPORTED} = 0 AND t.app = $1
         AND (SELECT type FROM grp WHERE id = m.target LIMIT 1) IS DISTINCT FROM {ROOM}
     WINDOW pages AS (ORDER BY m.msg_id ROWS UNBOUNDED PRECEDING))
 SELECT l.looked, l.upto, l.found, m.*

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gateway.domain.errors import Kind
 from gateway.domain.model import HistoryItem, User
 from gateway.store.base import Fold, Folds, Party, Sighted, Sought, Span
-from gateway.store.looking import FOLDED_CTYPES, to_folds, to_sighted
+from gateway.store.looking import to_folds, to_sighted
 from gateway.store.postgres import hours
 from gateway.store.postgres.conversations import (
     STANDING,
@@ -21,12 +21,12 @@ from gateway.store.postgres.conversations import (
 )
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import SHOWN_AT
-from gateway.store.rows import HIDING, NOT_SENDERS, PASSING, SENDERS
+from gateway.store.rows import HIDING, NOT_SENDERS, PASSING, SENDERS, is_folded
 
 # What pages leave out of the index itself is left out here only of what was examined: else the messages that are passed
 # over would be without number. $1 is the asker, $2 the other side.
 _SEEN_OF_USERS = f"""m.shown = 1 AND m.msg_id > a.below AND (
-    m.target = $1 AND m.peer = $2 AND (m.flags & {SENDERS} = 0 OR $1 = $2)
+    m.target = $1 AND m.peer = $2 AND m.flags & {SENDERS} = 0
     OR m.target = $2 AND m.peer = $1 AND $1 <> $2 AND m.flags & {NOT_SENDERS} = 0)"""
 _SEEN_IN_GROUP = f"""m.shown = 1 AND m.msg_id > a.below AND (
     m.target = $2 AND m.peer = 0 AND (m.flags & {HIDING} = 0
@@ -102,8 +102,8 @@ _FOLDED = f"""
 WITH folds AS MATERIALIZED (
     SELECT j.place, m.msg_id, m.ctype, m.body, sum(b.size) OVER places AS upto, dense_rank() OVER places AS number
     FROM unnest($1::bigint[]) WITH ORDINALITY AS j (related, place)
-    CROSS JOIN LATERAL (SELECT msg_id, ctype, body FROM message
-        WHERE related = j.related AND ctype IN ({FOLDED_CTYPES}) AND flags & {PASSING} = 0
+    CROSS JOIN LATERAL (SELECT * FROM message AS m WHERE related = j.related AND {is_folded("m")}
+            AND flags & (CASE sender WHEN $3 THEN {NOT_SENDERS | PASSING} ELSE {SENDERS | PASSING} END) = 0
         OFFSET 0) AS m
     CROSS JOIN LATERAL (SELECT size FROM body WHERE id = m.body LIMIT 1) AS b
     WINDOW places AS (ORDER BY j.place))
@@ -149,9 +149,9 @@ class Looking(Lanes):
 
         return await self._read(work)
 
-    async def folded(self, msg_ids: Sequence[int], bytes_max: int) -> Folds:
+    async def folded(self, asker: User, msg_ids: Sequence[int], bytes_max: int) -> Folds:
         """Read what was folded into messages, until it is too much."""
-        found = await self._read(lambda conn: conn.fetch(_FOLDED, msg_ids, bytes_max))
+        found = await self._read(lambda conn: conn.fetch(_FOLDED, msg_ids, bytes_max, asker.id))
         cut = found[0]["cut"] if found else None
         told = [(msg_ids[place - 1], Fold(*fold)) for _, place, *fold in found]
         return to_folds(told, len(msg_ids) if cut is None else cut)

@@ -356,6 +356,6 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     -- What is folded into a message is found by itself: answers to it are there by `related`, too, and without number.
-    CREATE INDEX message_folded ON message (related, msg_id) WHERE ctype IN (11, 12);
+    CREATE INDEX message_folded ON message (related, msg_id) WHERE related > 0 AND ctype IN (11, 12);
     """,
 )

@@ -12,7 +12,16 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, User
 from gateway.store.base import History, Party, Readers
-from gateway.store.rows import HIDING, NOTICE, SETTLED, to_history, to_message
+from gateway.store.rows import (
+    HIDING,
+    NOT_SENDERS,
+    NOTICE,
+    SENDERS,
+    SETTLED,
+    UNCOUNTED,
+    to_history,
+    to_message,
+)
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, snapshot, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, SHOWN_AT
@@ -40,7 +49,7 @@ _SHOWN = f"""m.ctype, ifnull(b.content, ''), ifnull(b.attachment, ''), ifnull(b.
 _P2P_BELOW = "coalesce((SELECT deleted FROM conversation WHERE usr = ?1 AND opp = ?2), 0)"
 P2P_ITEM = f"""json_array(m.msg_id, iif(m.sender = ?1, ?5, ?6), m.device_sn, iif(m.target = ?1, ?5, ?6),
     {_SHOWN},
-    CASE WHEN m.flags & {SETTLED} THEN 2
+    CASE WHEN m.flags & {SETTLED} THEN 2 WHEN m.flags & {SENDERS} THEN 0
         WHEN m.sender = ?1 AND m.target <> ?1 THEN
             CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?2 AND opp = ?1), 0) THEN 2
                  WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM user WHERE id = ?2) THEN 1 ELSE 0 END
@@ -51,10 +60,11 @@ SELECT json_group_array({P2P_ITEM})
 FROM (
     SELECT msg_id FROM message
         WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > {_P2P_BELOW} AND msg_id <= ?3
+            AND flags & {SENDERS} = 0
     UNION ALL
     SELECT msg_id FROM message
         WHERE target = ?2 AND peer = ?1 AND shown = 1 AND msg_id > {_P2P_BELOW} AND msg_id <= ?3 AND ?1 <> ?2
-            AND flags & {NOTICE} = 0
+            AND flags & {NOT_SENDERS} = 0
     ORDER BY msg_id DESC LIMIT ?4) AS p
 CROSS JOIN message AS m ON m.msg_id = p.msg_id
 LEFT JOIN body AS b ON b.id = m.body
@@ -92,18 +102,24 @@ LEFT JOIN body AS b ON b.id = m.body
 _COUNTED = f"""
 SELECT json_group_array(json_array(x.xid, coalesce(nullif(
     CASE WHEN r.grp = 0 THEN (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp
-            AND shown = 1 AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0 LIMIT ?3))
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp AND shown = 1
+                AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0 ORDER BY msg_id DESC LIMIT ?4)
+            WHERE flags & {UNCOUNTED | SENDERS} = 0 LIMIT ?3))
     ELSE min(?3, (
-        SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE coalesce(sum(sender <> ?1), 0) END FROM (
-            SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
+        SELECT CASE WHEN sum(flags & {UNCOUNTED} = 0) > ?4 THEN ?3
+            ELSE coalesce(sum(sender <> ?1 AND flags & {UNCOUNTED} = 0), 0) END FROM (
+            SELECT sender, flags FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
                 AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0
                 ORDER BY msg_id DESC LIMIT ?4 + 1)) + (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
-            AND sender <> ?1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))) END, 0),
-    CASE WHEN EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND shown = 1 AND msg_id > r.deleted)
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
+                AND sender <> ?1 AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4)
+            WHERE flags & {UNCOUNTED} = 0 LIMIT ?3))) END, 0),
+    CASE WHEN EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND shown = 1 AND msg_id > r.deleted
+            AND flags & {SENDERS} = 0)
         OR EXISTS (SELECT 1 FROM message WHERE target = r.opp AND shown = 1 AND msg_id > r.deleted
-            AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
+            AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOT_SENDERS} = 0))
         OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
             AND shown = 1 AND msg_id > r.deleted) THEN 0 ELSE -1 END), r.last, r.opp))"""
 # The rows of a list: conversations with users, those of them that the table need not know yet, and groups.

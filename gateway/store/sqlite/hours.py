@@ -10,6 +10,7 @@ import msgspec
 from gateway.domain.model import ROOM
 from gateway.store.base import Records, Span
 from gateway.store.hours import HOUR_MS, to_records, to_spans
+from gateway.store.rows import IMPORTED
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.messages import MESSAGE_COLUMNS, MESSAGE_JOINS
 
@@ -30,7 +31,7 @@ WITH looked AS MATERIALIZED (
 found AS MATERIALIZED (
     SELECT msg_id, row_number() OVER pages AS number, sum(200 + b.size) OVER pages AS size
     FROM looked CROSS JOIN timeline AS t ON t.id = looked.target CROSS JOIN body AS b ON b.id = looked.body
-    WHERE at >= ?2 AND at < ?3 AND shown = 1 AND seq > 0 AND t.app = ?1
+    WHERE at >= ?2 AND at < ?3 AND shown = 1 AND flags & {IMPORTED} = 0 AND t.app = ?1
         AND NOT EXISTS (SELECT 1 FROM grp AS g WHERE g.id = looked.target AND g.type = {ROOM})
     WINDOW pages AS (ORDER BY msg_id ROWS UNBOUNDED PRECEDING))
 SELECT (SELECT json_array(count(*), coalesce(max(msg_id), 0)) FROM looked), (SELECT count(*) FROM found), (

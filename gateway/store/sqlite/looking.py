@@ -10,8 +10,8 @@ import msgspec
 from gateway.domain.errors import Kind
 from gateway.domain.model import HistoryItem, Scope, User
 from gateway.store.base import Fold, Folds, Party, Sighted, Sought, Span
-from gateway.store.looking import FOLDED_CTYPES, to_folds, to_sighted
-from gateway.store.rows import HIDING, NOT_SENDERS, PASSING, SENDERS
+from gateway.store.looking import to_folds, to_sighted
+from gateway.store.rows import HIDING, NOT_SENDERS, PASSING, SENDERS, is_folded
 from gateway.store.sqlite import hours
 from gateway.store.sqlite.conversations import GROUP_ITEM, P2P_ITEM, standing, to_items
 from gateway.store.sqlite.lane import Lanes, one, rows, snapshot
@@ -20,7 +20,7 @@ from gateway.store.sqlite.messages import SHOWN_AT
 # What pages leave out of the index itself is left out here only of what was examined: else the messages that are passed
 # over would be without number. ?1 is the asker, ?2 the other side, ?3 up to where the conversation is hidden.
 _SEEN_P2P = f"""m.shown = 1 AND m.msg_id > ?3 AND (
-    m.target = ?1 AND m.peer = ?2 AND (m.flags & {SENDERS} = 0 OR ?1 = ?2)
+    m.target = ?1 AND m.peer = ?2 AND m.flags & {SENDERS} = 0
     OR m.target = ?2 AND m.peer = ?1 AND ?1 <> ?2 AND m.flags & {NOT_SENDERS} = 0)"""
 _SEEN_GROUP = f"""m.shown = 1 AND m.msg_id > ?3 AND (
     m.target = ?2 AND m.peer = 0 AND NOT (m.flags & {HIDING}
@@ -79,8 +79,8 @@ WITH folds AS MATERIALIZED (
     SELECT j.key AS place, m.msg_id, m.ctype, m.body, sum(b.size) OVER places AS upto,
         dense_rank() OVER places AS number
     FROM json_each(?1) AS j
-    CROSS JOIN message AS m INDEXED BY message_folded ON m.related = j.value
-        AND m.ctype IN ({FOLDED_CTYPES}) AND m.flags & {PASSING} = 0
+    CROSS JOIN message AS m INDEXED BY message_folded ON m.related = j.value AND {is_folded("m")}
+        AND m.flags & (CASE m.sender WHEN ?3 THEN {NOT_SENDERS | PASSING} ELSE {SENDERS | PASSING} END) = 0
     CROSS JOIN body AS b ON b.id = m.body
     WINDOW places AS (ORDER BY j.key))
 SELECT (SELECT min(place) FROM folds WHERE upto > ?2 AND number > 1), (
@@ -107,9 +107,9 @@ class Looking(Lanes):
         """Read some messages of a conversation."""
         return await self._read(lambda conn: some(conn, asker, opposite, msg_ids))
 
-    async def folded(self, msg_ids: Sequence[int], bytes_max: int) -> Folds:
+    async def folded(self, asker: User, msg_ids: Sequence[int], bytes_max: int) -> Folds:
         """Read what was folded into messages."""
-        return await self._read(lambda conn: folded(conn, msg_ids, bytes_max))
+        return await self._read(lambda conn: folded(conn, asker, msg_ids, bytes_max))
 
 
 def seek(conn: sqlite3.Connection, asker: User, opposite: Party, sought: Sought) -> Sighted | Kind:
@@ -144,8 +144,8 @@ def some(
     return {item.msg_id: item for item in to_items(found[0])}
 
 
-def folded(conn: sqlite3.Connection, msg_ids: Sequence[int], bytes_max: int) -> Folds:
+def folded(conn: sqlite3.Connection, asker: User, msg_ids: Sequence[int], bytes_max: int) -> Folds:
     """Read what was folded into messages, until it is too much."""
-    cut, found = one(conn, _FOLDED, (rows(msg_ids), bytes_max))
+    cut, found = one(conn, _FOLDED, (rows(msg_ids), bytes_max, asker.id))
     told = [(msg_ids[place], Fold(*fold)) for place, _, *fold in sorted(msgspec.json.decode(found))]
     return to_folds(told, len(msg_ids) if cut is None else cut)

@@ -13,6 +13,7 @@ from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, State, User
+from gateway.domain.naming import number_of
 from gateway.edge.facades.agora import access_token
 from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
@@ -171,6 +172,29 @@ class At:
         found = await self.core.directory.named(self.app, wanted, make=make and not self.app.registered)
         users = dict(zip(wanted, found, strict=True))
         return [users.get(name) if name else None for name in names]
+
+    async def may_be_called(self, text: str) -> bool:
+        """Whether a name means a user, or one that comes into being by being named. Nobody does by this."""
+        name = self._core_name(text)
+        if name is None or await self.user_called(text) is not None:
+            return name is not None
+        xid = number_of(name)
+        taken = bool(xid) and await self.core.directory.known.party(self.app, xid) is not None
+        return not self.app.registered and not taken
+
+    async def xids_called(self, texts: Sequence[str]) -> dict[str, int]:
+        """Whom names or UUIDs mean now, each user once: 0 for who is nobody now, and nothing for what can be no one."""
+        names: dict[str, str] = {}
+        for text in texts:
+            if name := self._core_name(text):
+                names.setdefault(name, text)
+        found = await self.core.directory.named(self.app, list(names), make=False)
+        xids: dict[str, int] = {}
+        for (name, text), user in zip(names.items(), found, strict=True):
+            xid = user.xid if user else number_of(name)
+            if not xid or xid not in xids.values():
+                xids[text] = xid
+        return xids
 
     def _core_name(self, text: str) -> str | None:
         xid = xid_of(self.app, text.lower())
