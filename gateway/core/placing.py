@@ -102,16 +102,10 @@ class Placing:
     async def placed_before(self, app: App, sent: Sent, called: Sequence[int]) -> list[int]:
         """Say which message each of those got whom an earlier send named, in the order named; 0: none that is known.
 
-        `called`: who has each name now, 0 for nobody: whoever was deleted has none. What is left over went to names
-        that are nobody's by now, if it is as much as they are; of a partial send it may be less.
+        `called`: who has each name now, 0 for nobody: whoever was deleted has none. Where all who were named got one,
+        each is told its own by its place; of a partial send only those whose names are still theirs.
         """
         if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
             return list(range(sent.first_msg_id, sent.last_msg_id + 1))
         found = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        told = [found.get(xid, 0) for xid in called]
-        lost = [place for place, msg_id in enumerate(told) if not msg_id]
-        left = sorted(set(found.values()) - set(told))
-        if len(left) == len(lost):
-            for place, msg_id in zip(lost, left, strict=True):
-                told[place] = msg_id
-        return told
+        return [found.get(xid, 0) for xid in called]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
 import msgspec
 
-from gateway.core.order import Order
+from gateway.core.order import Order, digest_of
 from gateway.core.principal import Principal
 from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
 from gateway.edge.facades.agora.asking import At
@@ -27,6 +28,8 @@ _KEPT = ("need_group_ack", "env", "msg_timestamp", "chatroom_msg_level")
 _ID = re.compile(r"[1-9][0-9]{0,15}")
 _TRANSACTION = re.compile(r"-?[0-9]{1,19}")
 _TRANSACTION_ID = "X-Transaction-Id"
+
+_encode = msgspec.json.Encoder().encode
 
 
 async def to_users(at: At) -> bytes:
@@ -169,8 +172,7 @@ def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Orde
     config = config_of(body.type, {name: asked.value(name) for name in _KEPT if asked.has(name)})
     if len(config.encode()) > at.limits.config_bytes_max:
         raise _too_large()
-    online_only = asked.value("routetype") == "ROUTE_ONLINE"
-    return Order(
+    order = Order(
         scope=scope,
         targets=(),
         ctype=body.ctype,
@@ -179,13 +181,17 @@ def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Orde
         ext=ext.decode() if ext else "",
         config=config,
         transaction_id=_transaction_id(at),
-        online_only=online_only,
+        online_only=asked.value("routetype") == "ROUTE_ONLINE",
         unjudged=True,
         partial=True,
         copied=asked.flag("sync_device"),
-        # What nobody stores is remembered by its place among the targets.
-        said=() if online_only else tuple(tuple(name.lower() for name in names) for names in said),
     )
+    if not order.transaction_id or order.online_only:
+        # What nobody stores is remembered by its place among the targets.
+        return order
+    named = [[name.lower() for name in names] for names in said]
+    digest = hashlib.blake2b(_encode((digest_of(order, notice=False), named)), digest_size=16).hexdigest()
+    return msgspec.structs.replace(order, request_digest=digest)
 
 
 def sent_by(order: Order, sender: User | None) -> Order:
