@@ -63,16 +63,24 @@ async def thread(cloud: Cloud, root: object, /, **said: object) -> Answer:
     return await cloud.get(f"{THREADS}?{query(**(asked | said))}")
 
 
-async def reply(cloud: Cloud, conversation: str, root: int, text: str) -> Json:
-    """Answer a message."""
-    return await cloud.send(conversation, text, thread_config={"thread_root": {"message_server_id": root}})
+async def say(cloud: Cloud, sender: str, order: Order) -> int:
+    """Send something that no other dialect has a word for; the id of the first message of it."""
+    app = await cloud.app()
+    [user] = await cloud.node.gateway.directory.named(app, [sender], make=True, literal=True)
+    assert user is not None
+    first, _ = await cloud.node.gateway.core.messaging.send(Principal(app=app, user=user), order)
+    return first
 
 
 async def whisper(cloud: Cloud, team: int, sender: str, *receivers: int) -> int:
     """Say something to some members of a team alone; the id of the first one's."""
-    app = await cloud.app()
-    [user] = await cloud.node.gateway.directory.named(app, [sender], make=False, literal=True)
-    assert user is not None
     order = Order(scope=Scope.GROUP, targets=(team,), only=receivers, ctype=0, content="hi")
-    first, _ = await cloud.node.gateway.core.messaging.send(Principal(app=app, user=user), order)
-    return first
+    return await say(cloud, sender, order)
+
+
+async def reply(
+    cloud: Cloud, sender: str, to: int, root: int, text: str, *, scope: Scope = Scope.USER
+) -> int:
+    """Answer a message to a user, or to a team; the id of the answer."""
+    order = Order(scope=scope, targets=(to,), ctype=0, content=text, related=root)
+    return await say(cloud, sender, order)
