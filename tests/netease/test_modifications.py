@@ -91,8 +91,9 @@ class TestWhatChanges:
         assert (await told(cloud, msg_id, f"cid|{kind}|{team}"))["text"] == "new"
 
     async def test_what_went_to_some_of_a_team(self, cloud: Cloud, team: int, bob: Caller) -> None:
-        """Whoever got it gets the change, and nobody else."""
+        """Lies with the team; whoever got it gets the change, and nobody else."""
         msg_id = await whisper(cloud, team, "ann", bob.xid)
+        assert (await modify(cloud, msg_id)).refused(107404)
         cid = await cloud.phone("cid")
         async with bob.device(1) as device, cid.device(1) as other:
             await device.hear("live")
