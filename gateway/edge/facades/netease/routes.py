@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from gateway.edge.facades.netease import accounts, history, recalls, receipts, team_members, teams
+from gateway.edge.facades.netease import (
+    accounts,
+    batch,
+    history,
+    recalls,
+    receipts,
+    sending,
+    team_members,
+    teams,
+)
 from gateway.edge.facades.netease.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
     # Conversations and messages.
+    ("POST", "v2/conversations/messages", batch.send),
+    ("POST", "v2/conversations/*/messages", sending.send),
     ("DELETE", "v2/conversations/*/messages", recalls.clear),
     ("DELETE", "v2/conversations/*/messages/*", recalls.recall),
     ("POST", "v2/messages/actions/p2p_read_receipt", receipts.to_user),
