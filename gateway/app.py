@@ -29,6 +29,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
+from gateway.core.looking import Looking
 from gateway.core.messaging import Messaging
 from gateway.core.metrics import Metrics
 from gateway.core.notes import Notes
@@ -56,6 +57,9 @@ from gateway.edge.facades.agora.dispatch import Dialect
 from gateway.edge.facades.agora.routes import ROUTES
 from gateway.edge.facades.agora.settings import Settings
 from gateway.edge.facades.native.routes import ROOTS
+from gateway.edge.facades.netease.dispatch import ROOTS as NETEASE_ROOTS
+from gateway.edge.facades.netease.dispatch import Dialect as NeteaseDialect
+from gateway.edge.facades.netease.routes import ROUTES as NETEASE_ROUTES
 from gateway.edge.metrics import metrics_route
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
@@ -129,6 +133,7 @@ class Gateway:
             rooms=rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, now_ms, known),
+            looking=Looking(store, limits, known),
             records=Records(store, limits),
             receipts=self.receipts,
             signals=Signals(messaging, notes),
@@ -208,7 +213,8 @@ class Gateway:
             cors_origins=edge.cors_origins,
             extra=[
                 metrics_route(self._metrics.read, self._config.metrics.token, self._worker),
-                self._agora().route(ROOTS),
+                *self._netease().routes(),
+                *self._agora().routes(ROOTS | NETEASE_ROOTS),
             ],
         )
         self._port = Port(app, self._config.limits)
@@ -234,6 +240,9 @@ class Gateway:
             self._tasks.keep(self.jobs.run_looks, "jobs of other nodes")
         self._tasks.keep(self.retention.run, "retention")
         self._tasks.keep(self.retention.run_expiry, "expiry")
+
+    def _netease(self) -> NeteaseDialect:
+        return NeteaseDialect(self.core, self._config.limits, self._answering.switch, NETEASE_ROUTES, now_ms)
 
     def _agora(self) -> Dialect:
         config = self._config

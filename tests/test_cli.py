@@ -371,6 +371,58 @@ def test_what_agora_cannot_be_told(data: Path, options: tuple[str, ...], told: s
     assert told in sentence(run, 1 if options[0] == "--drop" else 2)
 
 
+# -- netease ----------------------------------------------------------------------------------------------
+
+
+def test_a_netease_backend_finds_its_app(data: Path) -> None:
+    """By an AppKey and a secret that are printed once; made again they would lock the backends out."""
+    assert gateway("app", "create", "yunxin", "--data", data).returncode == 0
+    netease = ("app", "netease", "yunxin", "--data", data)
+    assert gateway(*netease).stdout == "app key     none\n"
+    made = re.fullmatch(
+        r"app key     ([0-9a-f]{32})\napp secret  (\S{40,})\n", gateway(*netease, "--generate").stdout
+    )
+    assert made is not None
+    key, secret = made.groups()
+    assert gateway(*netease).stdout == f"app key     {key}\nsecrets     1\n"
+    assert len(secret) > len(key)
+    assert key in sentence(gateway(*netease, "--generate"), 2)
+
+
+def test_a_netease_secret_is_changed_for_another(server: ServerProcess) -> None:
+    """Both are good until the old one is dropped, and no third."""
+    assert gateway("app", "create", "turned", "--data", server.data).returncode == 0
+    netease = ("app", "netease", "turned", "--data", server.data)
+    for option in ("--rotate", "--drop-old"):
+        assert "no AppKey yet" in sentence(gateway(*netease, option), 2)
+    assert gateway(*netease, "--generate").returncode == 0
+    assert re.fullmatch(r"app secret  \S{40,}\n", gateway(*netease, "--rotate").stdout)
+    assert "2 secrets are good" in sentence(gateway(*netease, "--rotate"), 2)
+    for _ in range(2):
+        assert gateway(*netease, "--drop-old").stdout.endswith("secrets     1\n")
+
+
+def test_a_netease_backend_brings_its_own_key(server: ServerProcess) -> None:
+    """Its secret comes by the environment and is not shown; another key takes its place, and its secrets go."""
+    for app in ("brought", "robbed"):
+        assert gateway("app", "create", app, "--data", server.data).returncode == 0
+    netease = ("app", "netease", "brought", "--data", server.data)
+    assert "set GATEWAY_SECRET" in sentence(gateway(*netease, "--app-key", "k" * 32), 2)
+    for secret, good in (("one", 1), ("two", 2)):
+        told = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": secret})
+        assert told.stdout == f"app key     {'k' * 32}\nsecrets     {good}\n"
+    third = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": "three"})
+    assert "--drop-old" in sentence(third, 2)
+    other = gateway(*netease, "--app-key", "other", env={"GATEWAY_SECRET": "three"})
+    assert other.stdout == "app key     other\nsecrets     1\n"
+    back = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": "four"})
+    assert back.stdout.endswith("secrets     1\n")
+    robbed = ("app", "netease", "robbed", "--app-key", "k" * 32, "--data", server.data)
+    assert "another app" in sentence(gateway(*robbed, env={"GATEWAY_SECRET": "x"}), 1)
+    assert gateway("app", "netease", "robbed", "--data", server.data).stdout == "app key     none\n"
+    assert "give one of" in sentence(gateway(*netease, "--rotate", "--drop-old"), 2)
+
+
 # -- limits -----------------------------------------------------------------------------------------------
 
 

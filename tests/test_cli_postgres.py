@@ -61,6 +61,15 @@ def test_apps_tokens_and_retention(url: str) -> None:
     assert "there is an app demo already" in sentence(run(url, "app", "create", "demo"), 1)
 
 
+def test_secrets_of_a_netease_backend(url: str) -> None:
+    """Two are good until the old one is dropped."""
+    told(url, "app", "create", "demo")
+    made = told(url, "app", "netease", "demo", "--generate")
+    told(url, "app", "netease", "demo", "--rotate")
+    assert told(url, "app", "netease", "demo") == [made[0], "secrets     2"]
+    assert told(url, "app", "netease", "demo", "--drop-old") == [made[0], "secrets     1"]
+
+
 def test_beside_a_node(url: str, tmp_path: Path) -> None:
     """What it holds is checked, exported and erased while it runs; with another epoch it goes on."""
 

@@ -62,6 +62,26 @@ def test_a_backend_moves_from_agora_chat(tmp_path: Path) -> None:
     assert waiting["data"] == {"ben": 1}
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+def test_a_backend_moves_from_netease(tmp_path: Path) -> None:
+    """The lines of the README bring an AppKey, accounts and a team, and let a device in."""
+    told = README.partition("\n## Moving from NetEase YunXin\n")[2]
+    block = re.search(r"```sh\n(.*?)```", told, re.DOTALL)
+    assert block is not None
+    with ServerProcess(tmp_path / "data") as server:
+        lines = block[1].replace("http://127.0.0.1:8080", server.url)
+        lines = lines.replace(".venv/bin/gateway", shlex.join(COMMAND))
+        env = {"GATEWAY_SERVER_DATA": str(tmp_path / "data")}
+        with Program("sh", "-euc", lines, env=env) as shell:
+            assert shell.wait() == 0, shell.lines
+        answers = [json.loads(line) for line in shell.lines if line.startswith("{")]
+    assert [answer["code"] for answer in answers] == [200] * len(answers)
+    amy, kim, team, shown, token = (answer["data"] for answer in answers)
+    assert [account["account_id"] for account in (amy, kim, shown)] == ["amy", "kim", "kim"]
+    assert team["team_info"]["member_count"] == 2
+    assert token["token"]
+
+
 def test_every_call_stands_in_the_readme() -> None:
     """No path is served that the README does not name."""
     assert [path for _, path, _ in ROUTES if f"`{path}`" not in README] == []

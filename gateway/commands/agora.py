@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from typing import Annotated
 
 import typer
 
-from gateway.commands.options import ConfigOption, DataOption, Stop, carry_out, configured
+from gateway.commands.options import (
+    SECRET_VARIABLE,
+    ConfigOption,
+    DataOption,
+    Stop,
+    carry_out,
+    configured,
+    own_secret,
+)
 from gateway.config import Config
 from gateway.core.operator import Ask
 
@@ -19,7 +25,6 @@ NAMES, CERTIFICATES = "agora", "agora-certificate"
 # Of dots alone no segment of a path may be: clients take it away before they send.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _HEX = re.compile(r"[0-9a-f]{32}")
-_VARIABLE = "GATEWAY_SECRET"
 
 
 def app_agora(
@@ -29,11 +34,15 @@ def app_agora(
     ] = "",
     client_id: Annotated[
         str,
-        typer.Option("--client-id", help=f"A client id of yours; its secret is asked for, or {_VARIABLE}."),
+        typer.Option(
+            "--client-id", help=f"A client id of yours; its secret is asked for, or {SECRET_VARIABLE}."
+        ),
     ] = "",
     certificate_of: Annotated[
         str,
-        typer.Option("--certificate-of", help=f"An App ID; its certificate is asked for, or {_VARIABLE}."),
+        typer.Option(
+            "--certificate-of", help=f"An App ID; its certificate is asked for, or {SECRET_VARIABLE}."
+        ),
     ] = "",
     drop: Annotated[str, typer.Option("--drop", help="A client id or App ID that proves nothing more.")] = "",
     config: ConfigOption = None,
@@ -56,7 +65,7 @@ def app_agora(
     if certificate_of:
         _add_certificate(loaded, app_id, certificate_of.lower())
     elif client_id:
-        secret = _own_secret(f"Secret of {client_id}")
+        secret = own_secret(f"Secret of {client_id}")
         carry_out(
             loaded, Ask(verb="add-credential", app=app_id, dialect=NAMES, name=client_id, secret=secret)
         )
@@ -70,12 +79,13 @@ def app_agora(
 def _check_name(name: str) -> None:
     """Refuse what no path of a call could begin with and reach the dialect."""
     from gateway.edge.facades.native.routes import ROOTS
+    from gateway.edge.facades.netease.dispatch import ROOTS as OTHERS
 
     if not _NAME.fullmatch(name):
         raise Stop("--name must be ORG_NAME/APP_NAME, of letters, digits and _.-")
     org = name.partition("/")[0]
-    if org in ROOTS:
-        raise Stop(f"--name: paths under /{org}/ are the native dialect's, take another ORG_NAME")
+    if org in ROOTS | OTHERS:
+        raise Stop(f"--name: paths under /{org}/ are another dialect's, take another ORG_NAME")
 
 
 def _kind(config: Config, app_id: str, name: str) -> tuple[str, str]:
@@ -90,22 +100,12 @@ def _kind(config: Config, app_id: str, name: str) -> tuple[str, str]:
 def _add_certificate(config: Config, app_id: str, of: str) -> None:
     if not _HEX.fullmatch(of):
         raise Stop("an App ID has 32 hexadecimal digits")
-    certificate = _own_secret(f"Certificate of {of}").lower()
+    certificate = own_secret(f"Certificate of {of}").lower()
     if not _HEX.fullmatch(certificate):
         raise Stop("a certificate has 32 hexadecimal digits")
     carry_out(
         config, Ask(verb="add-credential", app=app_id, dialect=CERTIFICATES, name=of, secret=certificate)
     )
-
-
-def _own_secret(prompt: str) -> str:
-    """A secret from the environment, or typed unseen: what stands in a command line others can read."""
-    secret = os.environ.get(_VARIABLE, "").strip()
-    if not secret and sys.stdin.isatty():
-        secret = typer.prompt(prompt, hide_input=True).strip()
-    if not secret:
-        raise Stop(f"set {_VARIABLE}, or run this where it can ask")
-    return secret
 
 
 def _show(config: Config, app_id: str) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from gateway.commands.agora import app_agora
+from gateway.commands.netease import app_netease
 from gateway.commands.options import AppOption, ConfigOption, DataOption, Stop, carry_out, configured
 from gateway.core.operator import Ask
 
@@ -88,6 +89,7 @@ def app_limits(
 
 
 apps.command("agora")(app_agora)
+apps.command("netease")(app_netease)
 
 
 def _show_limits(limits: dict[str, int], **used: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,6 +19,9 @@ from gateway.domain.errors import Problem
 from gateway.store.errors import StoreError
 
 T = TypeVar("T")
+
+SECRET_VARIABLE = "GATEWAY_SECRET"  # noqa: S105 - where a secret is, not one
+"""Where a secret of one's own comes from: what stands in a command line others can read."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -54,6 +58,16 @@ def configured(
         server, **{key: value for key, value in changed.items() if value is not None}
     )
     return msgspec.structs.replace(loaded, server=server)
+
+
+def own_secret(prompt: str) -> str:
+    """A secret from the environment, or typed unseen. Raises `Stop` where there is neither."""
+    secret = os.environ.get(SECRET_VARIABLE, "").strip()
+    if not secret and sys.stdin.isatty():
+        secret = typer.prompt(prompt, hide_input=True).strip()
+    if not secret:
+        raise Stop(f"set {SECRET_VARIABLE}, or run this where it can ask")
+    return secret
 
 
 def carry_out(config: Config, asked: Ask) -> dict[str, Any]:

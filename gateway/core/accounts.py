@@ -34,11 +34,14 @@ class Accounts:
         self._limits = limits
         self._now = clock_ms
 
-    async def make(self, app: App, accounts: Sequence[Account], *, claim: bool) -> list[User]:
+    async def make(
+        self, app: App, accounts: Sequence[Account], *, claim: bool, literal: bool = False
+    ) -> list[User]:
         """Make users of names, passwords and nicknames, all or none.
 
-        A name of digits is the id of its user. With `claim`, which is for the app's backend, who is there by having
-        been named only is taken for the one made: anybody else would come by what is another's.
+        A name of digits is the id of its user, unless names are `literal`. With `claim`, which is for the app's
+        backend, who is there by having been named only is taken for the one made: anybody else would come by what is
+        another's.
 
         Raises:
             Problem: `USER_EXISTS`, whose sentence is the name; `BAD_PARAMETER` for a password that may not be;
@@ -47,7 +50,7 @@ class Accounts:
         for account in accounts:
             self._directory.check_password(account.password, "password")
         # Looked for before the costly part; the store has the last word.
-        await self._refuse_taken(app, [account.name for account in accounts], claim=claim)
+        await self._refuse_taken(app, [account.name for account in accounts], claim=claim, literal=literal)
         # One password at a time is worked on, so that who logs in meanwhile waits for one of them and not for all.
         made = [
             msgspec.structs.replace(
@@ -55,16 +58,16 @@ class Accounts:
             )
             for account in accounts
         ]
-        done = await self._store.enroll(app.id, made, self._now(), claim=claim)
+        done = await self._store.enroll(app.id, made, self._now(), claim=claim, literal=literal)
         if isinstance(done, str):
             raise Problem(Kind.USER_EXISTS, done)
         for user in done:
             self._directory.known.user_changed(app, user.xid)
         return done
 
-    async def _refuse_taken(self, app: App, names: Sequence[str], *, claim: bool) -> None:
+    async def _refuse_taken(self, app: App, names: Sequence[str], *, claim: bool, literal: bool) -> None:
         """Raise `USER_EXISTS` for a name that is another's, or that is named twice."""
-        found = await self._directory.named(app, names, make=False)
+        found = await self._directory.named(app, names, make=False, literal=literal)
         for place, (name, holder) in enumerate(zip(names, found, strict=True)):
             if name in names[:place] or (holder is not None and (holder.password or not claim)):
                 raise Problem(Kind.USER_EXISTS, name)
@@ -83,7 +86,8 @@ class Accounts:
 
     async def nicknames(self, users: Sequence[User]) -> list[str]:
         """What users are called among people."""
-        return [(await self._store.profile(user.id)).nickname for user in users]
+        found = await self._store.nicknames([user.id for user in users])
+        return [found.get(user.id, "") for user in users]
 
     async def metadata(self, principal: Principal, user: User) -> dict[str, str]:
         """What the app keeps with a user."""

@@ -74,12 +74,23 @@ class Credentials:
 
     async def drop(self, app_id: str, dialect: str, name: str) -> None:
         """Let no secret be good for a name any more, from now on. Raises `BAD_PARAMETER` where none is."""
+        app = await self._held(app_id, dialect, name)
+        await self._store.drop_credentials(app.id, dialect, name)
+        self._known.app_changed(app)
+
+    async def drop_older(self, app_id: str, dialect: str, name: str) -> None:
+        """Let only the newest secret be good for a name from now on. Raises `BAD_PARAMETER` where none is."""
+        app = await self._held(app_id, dialect, name)
+        await self._store.drop_older_credentials(app.id, dialect, name)
+        self._known.app_changed(app)
+
+    async def _held(self, app_id: str, dialect: str, name: str) -> App:
+        """The app, which has a credential of this name."""
         app = await self._app(app_id)
         held = {(known.dialect, known.name) for known in await self._store.credentials(app.id)}
         if (dialect, name) not in held:
             raise bad("name", f"there is no credential {name}")
-        await self._store.drop_credentials(app.id, dialect, name)
-        self._known.app_changed(app)
+        return app
 
     async def _app(self, app_id: str) -> App:
         app = await self._store.app(app_id)

@@ -183,9 +183,11 @@ class Directory:
             raise bad("user_id", f"{xid} is a group")
         return _alive(found, xid)
 
-    async def named(self, app: App, names: Sequence[str], *, make: bool) -> list[User | None]:
+    async def named(
+        self, app: App, names: Sequence[str], *, make: bool, literal: bool = False
+    ) -> list[User | None]:
         """Users by what they are called, a name or the digits of an id; see `Names.find`."""
-        return await self._names.find(app, names, make=make)
+        return await self._names.find(app, names, make=make, literal=literal)
 
     async def users(self, app: App, xids: Sequence[int]) -> dict[int, User]:
         """The users of some ids, whoever they are; ids that are no user's are left out."""

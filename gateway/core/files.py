@@ -9,18 +9,18 @@ import logging
 import re
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from itertools import islice
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 
 import msgspec
 
 from gateway.blobs.base import Blobs
+from gateway.core.flow import Counted, Flow, Inflow, Places
 from gateway.core.thumbnails import Thumbnails
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.files import Box, Depicts, File, Thumb, file_name, media_type
 from gateway.domain.limits import Limits
-from gateway.domain.model import App
+from gateway.domain.model import INT64_MAX, App
 from gateway.outlet.base import Fetcher
 from gateway.store.base import Store
 
@@ -33,7 +33,6 @@ SMALL_BYTES = 10_000
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SECRET_BYTES = 32
-_RETRY_AFTER_MS = 1_000
 _CLOSE_S = 1.0
 _MEDIA_TYPES = {Thumb.JPEG: "image/jpeg", Thumb.PNG: "image/png"}
 
@@ -94,8 +93,10 @@ class Files:
         self._now = clock_ms
         self._days = days
         self._uploads: set[asyncio.Task[object]] = set()
-        self._downloads = 0
+        self._coming = Places("uploads", limits.uploads_max, limits.uploads_per_app_max)
+        self._going = Places("downloads", limits.downloads_max, limits.downloads_per_app_max)
         self._flow = Flow(limits.upload_bytes_per_s_max)
+        self._inflows: dict[int, Inflow] = {}
         # Thumbnails under way: whoever asks for the same one waits for it too.
         self._making: dict[str, asyncio.Task[Shown]] = {}
         self._strays_swept_at = 0
@@ -108,22 +109,44 @@ class Files:
         Raises:
             Problem: `BAD_PARAMETER` without a name, `TOO_LARGE`, `STORAGE_FULL`, `OVERLOADED`, `STORE_FAILED`.
         """
-        limits = self._limits
-        name = file_name(order.name, limits.file_name_bytes_max)
+        uploaded = await self._bring(app, order, chunks)
+        await self.keep(uploaded.file, order.uploader)
+        return uploaded
+
+    async def _bring(self, app: App, order: FileOrder, chunks: AsyncIterator[bytes]) -> Uploaded:
+        """Bring the bytes of a file here; until its row is kept they are nobody's."""
+        name = file_name(order.name, self._limits.file_name_bytes_max)
         if not name:
             raise Problem(Kind.BAD_PARAMETER, "file: it has no name")
-        if len(self._uploads) >= limits.uploads_max:
-            raise Problem(Kind.OVERLOADED, "too many uploads at once", retry_after_ms=_RETRY_AFTER_MS)
         task = asyncio.current_task()
         assert task is not None
-        self._uploads.add(task)
-        try:
-            return await self._keep(app, order, name, _Counted(chunks, order.box, self._flow, limits))
-        finally:
-            self._uploads.discard(task)
+        with self._coming.taken(app.id):
+            self._uploads.add(task)
+            try:
+                async with self._inflow(app) as inflow:
+                    counted = Counted(chunks, order.box, self._flow, inflow, self._limits)
+                    return await self._put(app, order, name, counted)
+            finally:
+                self._uploads.discard(task)
 
-    async def fetch(self, app: App, url: str, uploader: int, box: Box) -> Uploaded:
-        """Fetch a file from a public address and keep it, unrestricted, under the name that its URL ends with.
+    @asynccontextmanager
+    async def _inflow(self, app: App) -> AsyncIterator[Inflow]:
+        """What the app has coming in, with what it may store yet."""
+        inflow = self._inflows.setdefault(app.id, Inflow())
+        inflow.uploads += 1
+        try:
+            most = app.limits.storage_bytes_max
+            inflow.left = most - await self._store.stored_bytes(app.id) if most else INT64_MAX
+            yield inflow
+        finally:
+            inflow.uploads -= 1
+            if not inflow.uploads:
+                del self._inflows[app.id]
+
+    async def fetch(self, app: App, url: str, box: Box) -> Uploaded:
+        """Fetch a file from a public address, unrestricted, under the name that its URL ends with.
+
+        Its bytes are here then, and nobody finds it until `keep` is called.
 
         Raises:
             Problem: `BAD_PARAMETER` where it cannot be had or is too large, and what `upload` raises besides.
@@ -134,24 +157,32 @@ class Files:
                 type=found.type,
                 restricted=False,
                 box=lambda: box,
-                uploader=uploader,
+                uploader=0,
             )
             try:
-                return await self.upload(app, order, found.chunks)
+                return await self._bring(app, order, found.chunks)
             except Problem as problem:
                 if problem.kind is not Kind.TOO_LARGE:
                     raise
                 raise Problem(Kind.BAD_PARAMETER, f"url: {problem.sentence}") from problem
 
-    async def discard(self, file: File) -> None:
-        """Take back a file that was uploaded or fetched for something that did not come about."""
-        await self._store.discard_file(file.uuid)
+    async def keep(self, file: File, uploader: int) -> None:
+        """Keep a file whose bytes are here, as this uploader's. Raises `STORAGE_FULL`, `STORE_FAILED`."""
+        if not await self._store.add_file(msgspec.structs.replace(file, uploader=uploader)):
+            await self._blobs.delete([key_of(file.app, file.uuid)])
+            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
 
-    async def _keep(self, app: App, order: FileOrder, name: str, counted: _Counted) -> Uploaded:
+    async def discard(self, file: File) -> None:
+        """Take back a file that was fetched for something that did not come about, kept or not."""
+        await self._store.discard_file(file.uuid)
+        await self._blobs.delete([key_of(file.app, file.uuid)])
+
+    async def _put(self, app: App, order: FileOrder, name: str, counted: Counted) -> Uploaded:
         # Random, not counted: whoever knows one knows no other.
         number, secret = str(uuid.uuid4()), secrets.token_urlsafe(_SECRET_BYTES)
         key = key_of(app.id, number)
-        await self._blobs.put(key, counted.stream())
+        async with aclosing(counted.stream()) as stream:
+            await self._blobs.put(key, stream)
         file = File(
             uuid=number,
             app=app.id,
@@ -164,9 +195,6 @@ class Files:
             uploader=order.uploader,
             at=self._now(),
         )
-        if not await self._store.add_file(file):
-            await self._blobs.delete([key])
-            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
         return Uploaded(file, secret)
 
     # -- out --------------------------------------------------------------------------------------------
@@ -237,23 +265,16 @@ class Files:
         Raises:
             Problem: `OVERLOADED`, `STORE_FAILED`, also in the midst; `FILE_UNKNOWN` where it has gone meanwhile.
         """
-        with self.downloading():
+        with self.downloading(shown.file.app):
             chunks = await self._blobs.get(shown.key, start, length) if length else _whole(b"")
             if chunks is None:
                 raise _unknown()
             async with aclosing(chunks):
                 yield chunks
 
-    @contextmanager
-    def downloading(self) -> Iterator[None]:
-        """Download something in here, be it a file or what is made like one. Raises `OVERLOADED`."""
-        if self._downloads >= self._limits.downloads_max:
-            raise Problem(Kind.OVERLOADED, "too many downloads at once", retry_after_ms=_RETRY_AFTER_MS)
-        self._downloads += 1
-        try:
-            yield
-        finally:
-            self._downloads -= 1
+    def downloading(self, app_id: int) -> AbstractContextManager[None]:
+        """Download something of an app in here, be it a file or what is made like one. Raises `OVERLOADED`."""
+        return self._going.taken(app_id)
 
     # -- what goes --------------------------------------------------------------------------------------
 
@@ -309,76 +330,6 @@ class Files:
             await asyncio.wait(under_way, timeout=_CLOSE_S)
         await self._thumbnails.close()
         self._blobs.close()
-
-
-class Flow:
-    """Lets so many bytes pass in a second, however many have some. Most of it is for those who were there first.
-
-    So uploads end one after the other, and what is to be done with each at its end, on disk and in the store, is not
-    done for all of them in one moment. The others take turns with the rest, which is enough for none to be cut off.
-    What comes in faster waits in the kernel and with whoever sends it, and messages are sent in between.
-    """
-
-    FIRST = 4
-    """So many have most of it."""
-
-    _MOST = 0.8
-
-    def __init__(self, bytes_per_s: int) -> None:
-        self._bytes_per_s = bytes_per_s
-        self._free_at = [0.0, 0.0]
-        self._under_way: dict[object, None] = {}
-
-    @contextmanager
-    def entered(self, who: object) -> Iterator[None]:
-        """Have a part in it, behind all who have one already."""
-        self._under_way[who] = None
-        try:
-            yield
-        finally:
-            del self._under_way[who]
-
-    async def pass_on(self, who: object, count: int) -> None:
-        """Return when so many bytes of one who has a part may pass."""
-        later = who not in islice(self._under_way, self.FIRST)
-        part = 1 - self._MOST if later else self._MOST if len(self._under_way) > self.FIRST else 1
-        now = asyncio.get_running_loop().time()
-        wait_s = self._free_at[later] - now
-        self._free_at[later] = max(self._free_at[later], now) + count / (part * self._bytes_per_s)
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-
-
-class _Counted:
-    """Chunks on their way in, which may not be more bytes than so many; and the box that is told with them."""
-
-    def __init__(
-        self, chunks: AsyncIterator[bytes], box: Callable[[], Box], flow: Flow, limits: Limits
-    ) -> None:
-        self._chunks = chunks
-        self._find_box = box
-        self._flow = flow
-        self._limits = limits
-        self.box = Box(0, 0)
-        self.size = 0
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        with self._flow.entered(self):
-            async for chunk in self._passed():
-                yield chunk
-
-    async def _passed(self) -> AsyncIterator[bytes]:
-        most, side_max = self._limits.file_bytes_max, self._limits.thumbnail_side_max
-        async for chunk in self._chunks:
-            self.size += len(chunk)
-            if self.size > most:
-                raise Problem(Kind.TOO_LARGE, f"file: it may have {most} bytes")
-            await self._flow.pass_on(self, len(chunk))
-            yield chunk
-        # Judged here, so that with what is refused nothing is kept.
-        self.box = self._find_box()
-        if not all(0 < side <= side_max for side in (self.box.width, self.box.height)):
-            raise Problem(Kind.BAD_PARAMETER, f"thumbnail: its sides are 1 to {side_max} pixels")
 
 
 async def _whole(data: bytes) -> AsyncGenerator[bytes, None]:

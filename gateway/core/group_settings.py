@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from gateway.core.group_bans import until
-from gateway.core.group_changes import GroupChanges, want_admin, want_owner
+from gateway.core.group_changes import (
+    PRIVATE,
+    PUBLIC,
+    GroupChanges,
+    want_admin,
+    want_members_kept,
+    want_owner,
+)
 from gateway.core.principal import Principal
 from gateway.domain.drafts import Draft
 from gateway.domain.errors import bad
@@ -29,7 +36,8 @@ class GroupSettingsCalls:
     async def allow(self, principal: Principal, group_xid: int, told: GroupSettings) -> None:
         """Change what is allowed in the group, which the owner alone may.
 
-        Raises `BAD_PARAMETER` where nothing is to be changed, and for an `apply_approval` that is not there.
+        Raises `BAD_PARAMETER` where nothing is to be changed, for an `apply_approval` or `type` that is not there, and
+        for a chatroom that is to be of another type.
         """
         check_settings(told)
         if not told.told:
@@ -50,6 +58,8 @@ class GroupSettingsCalls:
     ) -> None:
         def judge(group: Group, facts: Facts) -> Draft:
             (want_admin if by_admins else want_owner)(principal, facts, group_xid)
+            if told.type is not None:
+                want_members_kept(group)
             return SettingsDraft(**self._changes.judged(principal, group), settings=told)
 
         await self._changes.change(principal, group_xid, judge)
@@ -57,5 +67,7 @@ class GroupSettingsCalls:
 
 def check_settings(told: GroupSettings) -> None:
     """Refuse what a setting cannot be: `BAD_PARAMETER`."""
+    if told.type is not None and told.type not in {PRIVATE, PUBLIC}:
+        raise bad("type", "it must be 0 (private) or 1 (public)")
     if told.apply_approval is not None and told.apply_approval not in _APPROVALS:
         raise bad("apply_approval", "it must be 0 (all are let in), 1 (somebody decides) or 2 (nobody is)")

@@ -149,7 +149,7 @@ class Groups:
         listed = [await self._store.groups_of_type(app, kind, after_xid, limit + 1) for kind in types]
         xids = sorted(xid for some in listed for xid in some)[: limit + 1]
         found = await self._store.groups(app, xids[:limit])
-        groups = [await self._counted(found[xid]) for xid in xids[:limit] if xid in found]
+        groups = await asyncio.gather(*(self._counted(found[xid]) for xid in xids[:limit] if xid in found))
         return groups, xids[limit - 1] if len(xids) > limit else 0
 
     async def member_xids(self, principal: Principal, group_xid: int) -> list[int]:
@@ -266,13 +266,19 @@ class Groups:
     # -- who is in it -----------------------------------------------------------------------------------
 
     async def invite(
-        self, principal: Principal, group_xid: int, user_xids: Sequence[int], reason: str = ""
+        self,
+        principal: Principal,
+        group_xid: int,
+        user_xids: Sequence[int],
+        reason: str = "",
+        *,
+        at_once: bool = False,
     ) -> list[Outcome]:
         """Make users members, each by itself: one who cannot be does not keep the others out.
 
         Those who are members already are answered as done. Where the group wants who is invited to decide, they
-        are asked instead (`GroupRequests`), with a `reason`. Raises `NOT_A_MEMBER`, `ADMIN_ONLY` where members may
-        not invite, and `BAD_PARAMETER` for nobody, too many, or a chatroom.
+        are asked instead (`GroupRequests`), with a `reason`, unless it is to be `at_once`. Raises `NOT_A_MEMBER`,
+        `ADMIN_ONLY` where members may not invite, and `BAD_PARAMETER` for nobody, too many, or a chatroom.
         """
         named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
 
@@ -282,7 +288,7 @@ class Groups:
             users = tuple(xid for xid in named if xid != system_xid)
             if not users:
                 return None
-            if group.invite_confirm:
+            if group.invite_confirm and not at_once:
                 return self.requests.invitation(principal, group, users, reason)
             return self._changes.membership(principal, group, Action.JOINED, users)
 

@@ -13,7 +13,7 @@ from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import DeleteDraft, Refused
 from gateway.domain.errors import Kind, Problem, bad
-from gateway.domain.model import Scope
+from gateway.domain.model import Group, Scope
 from gateway.store.base import History, Recent, Store
 
 _SENTENCES = {
@@ -54,7 +54,7 @@ class Conversations:
             return History([], 0)
         page = await self._store.history(principal.user, opposite, start, limit)
         if isinstance(page, Kind):
-            raise Problem(page, _SENTENCES[page].format(opposite_xid))
+            raise refusal(page, opposite_xid)
         return page
 
     async def unread(self, principal: Principal) -> list[Recent]:
@@ -90,32 +90,8 @@ class Conversations:
         """
         if cursor and not _CURSOR.fullmatch(cursor):
             raise bad("cursor", "it is not one of this call's answers")
-        app, me = principal.app, principal.user.xid
-        message = await self._store.message(app.id, msg_id)
-        if message is None:
-            raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
-        principal.confine(message.target_xid, "msg_id")
-        if message.scope is not Scope.GROUP:
-            if principal.admin_alone or me in (message.sender_xid, message.target_xid):
-                raise bad(
-                    "msg_id", f"message {msg_id} did not go to a group; its status says whether it was read"
-                )
-            raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
-        group_xid = message.target_xid
-        group = await self._store.group(app.id, group_xid)
-        [facts] = await self._store.facts(app.id, [group_xid], me)
-        if group is None or facts is None:
-            raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {group_xid}")
-        if not principal.admin_alone:
-            if not facts.member:
-                raise rules.stranger(facts, group_xid)
-            if not (facts.owner or facts.admin or message.sender_xid == me):
-                raise Problem(
-                    Kind.FORBIDDEN, "only the sender, the group's owner and admins, or an app admin may know"
-                )
-        if not group.read_ack:
-            raise Problem(Kind.FORBIDDEN, f"group {group_xid} does not tell who has read what")
-        found = await self._store.readers(app.id, msg_id, int(cursor or "0"), limit + 1)
+        group = await judge_readers(self._store, principal, msg_id)
+        found = await self._store.readers(principal.app.id, msg_id, int(cursor or "0"), limit + 1)
         xids = found.xids[:limit]
         more = str(xids[-1]) if len(found.xids) > limit else ""
         return ReadersPage(found.read, found.unread, xids, more, group.facts_version)
@@ -128,7 +104,7 @@ class Conversations:
         principal.confine(conversation_xid, "conversation_id")
         opposite = await self._known.party(principal.app, conversation_xid)
         if opposite is not None and not await self._store.put_off(principal.user.id, opposite):
-            raise Problem(Kind.NOT_A_MEMBER, _SENTENCES[Kind.NOT_A_MEMBER].format(conversation_xid))
+            raise refusal(Kind.NOT_A_MEMBER, conversation_xid)
 
     async def delete(self, principal: Principal, conversation_xid: int) -> None:
         """Hide everything up to the newest at commit, on all devices of the asker. Marks nothing read."""
@@ -149,3 +125,44 @@ class Conversations:
         )
         if isinstance(answer, Refused):
             raise Problem(answer.kind, answer.sentence)
+
+
+def refusal(kind: Kind, opposite_xid: int) -> Problem:
+    """Say why the store tells a user nothing of a conversation."""
+    return Problem(kind, _SENTENCES[kind].format(opposite_xid))
+
+
+async def judge_readers(
+    store: Store, principal: Principal, msg_id: int, opposite_xid: int | None = None
+) -> Group:
+    """Return the group of a message whose readers the principal may know; see `Conversations.readers`.
+
+    Where a conversation is named the message has to lie in it. Who acts for a member there may know what itself may.
+    """
+    app, me = principal.app, principal.user.xid
+    message = await store.message(app.id, msg_id)
+    if message is None or opposite_xid not in (None, message.conversation_for(me)):
+        raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
+    principal.confine(message.target_xid, "msg_id")
+    if message.scope is not Scope.GROUP:
+        if principal.admin_alone or me in (message.sender_xid, message.target_xid):
+            raise bad(
+                "msg_id", f"message {msg_id} did not go to a group; its status says whether it was read"
+            )
+        raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
+    group_xid = message.target_xid
+    group = await store.group(app.id, group_xid)
+    [facts] = await store.facts(app.id, [group_xid], me)
+    if group is None or facts is None:
+        raise Problem(Kind.GROUP_UNKNOWN, f"there is no group {group_xid}")
+    if not principal.admin_alone:
+        if not facts.member:
+            raise rules.stranger(facts, group_xid)
+        may = facts.owner or facts.admin or message.sender_xid == me or (principal.admin and opposite_xid)
+        if not may:
+            raise Problem(
+                Kind.FORBIDDEN, "only the sender, the group's owner and admins, or an app admin may know"
+            )
+    if not group.read_ack:
+        raise Problem(Kind.FORBIDDEN, f"group {group_xid} does not tell who has read what")
+    return group

@@ -49,6 +49,17 @@ class Imports:
         self._limits = limits
         self._now = clock_ms
 
+    async def judge(self, principal: Principal, order: ImportOrder) -> None:
+        """Raise what an import would be refused for, its parties apart: they may have to be made for it.
+
+        What other messages take meanwhile may still leave no room for it.
+        """
+        self._check(principal, order)
+        app = principal.app
+        most = app.limits.storage_bytes_max
+        if most and await self._store.stored_bytes(app.id) >= most:
+            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
+
     async def import_one(self, principal: Principal, order: ImportOrder) -> int:
         """Bring a message into the history of its conversation; return its id once it is committed.
 

@@ -31,7 +31,7 @@ from gateway.domain.drafts import (
     Started,
     Stepped,
 )
-from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.errors import Kind, Problem, bad, reused
 from gateway.domain.limits import Limits
 from gateway.domain.model import Message, Request, Scope, State
 from gateway.store.base import Party, Remembered, Store
@@ -92,6 +92,20 @@ class Messaging:
             raise bad("content_type", f"{order.ctype} is about one message, and is not sent to each")
         sent = await self._send(principal, order, _sender(principal, order), device_sn, notice=False)
         return await self._placing.placements(principal.app, order, sent)
+
+    async def repeated(self, principal: Principal, order: Order) -> Sent | None:
+        """What an order was answered with that this one repeats, its parties apart; None where it repeats none.
+
+        For who must know before they look for its parties, who may be gone by now. Raises `TRANSACTION_CONFLICT`.
+        """
+        if not order.key or order.online_only:
+            return None
+        known = await self._store.transaction(principal.app.id, _sender(principal, order), order.key)
+        return None if known is None else _same(known, digest_of(order, notice=False), order.key)
+
+    async def placed_before(self, principal: Principal, sent: Sent, called: Sequence[int]) -> list[int]:
+        """Which message each of those got whom an earlier send named; see `Placing`."""
+        return await self._placing.placed_before(principal.app, sent, called)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most: one to groups, or `online_only`, where it is known to pass.
@@ -354,6 +368,10 @@ class Messaging:
             raise unknown(order.related, target)
         await self._receipts.read(principal, target, order.related, device_sn)
 
+    async def judge_import(self, principal: Principal, order: ImportOrder) -> None:
+        """Raise what an import would be refused for, whoever its parties are; see `Imports`."""
+        await self._imports.judge(principal, order)
+
     async def import_one(self, principal: Principal, order: ImportOrder) -> int:
         """Bring a message that was sent elsewhere into the history of its conversation; see `Imports`."""
         return await self._imports.import_one(principal, order)
@@ -372,7 +390,7 @@ class Messaging:
 
 
 def _conflict(key: str) -> Problem:
-    return Problem(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another message")
+    return reused(key, "message")
 
 
 def _sender(principal: Principal, order: Order) -> int:

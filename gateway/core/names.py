@@ -12,7 +12,7 @@ from gateway.domain.model import SYSTEM_NAME, App, State, User
 from gateway.domain.naming import number_of
 from gateway.store.base import Store
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_NAME = re.compile(r"[A-Za-z0-9_.@-]+")
 
 
 class Names:
@@ -27,22 +27,26 @@ class Names:
         self._xids: Cache[tuple[int, str], int] = known.cache()
         known.listen(self._forget)
 
-    async def find(self, app: App, names: Sequence[str], *, make: bool) -> list[User | None]:
+    async def find(
+        self, app: App, names: Sequence[str], *, make: bool, literal: bool = False
+    ) -> list[User | None]:
         """Return the users called so, in the order named: None where nobody is, or nobody any more.
 
-        Digits that are an id name whoever has it, and nobody else. With `make` an open app gets the users that it has
-        not yet. The reserved user is found by no name, and a name that cannot be is nobody's.
+        Digits that are an id name whoever has it, and nobody else, unless names are `literal`. With `make` an open app
+        gets the users that it has not yet. The reserved user is found by no name, and a name that cannot be is
+        nobody's.
         """
         found: dict[str, User] = {}
         missing: list[str] = []
         for name in dict.fromkeys(names):
-            user = self._remembered(app, name)
+            user = self._remembered(app, name, literal=literal)
             if user is not None:
                 found[name] = user
             elif name != SYSTEM_NAME and self.may_be(name):
                 missing.append(name)
         if missing:
-            found |= await self._read(app, missing, make=make and not app.registered)
+            numbers = {} if literal else {name: xid for name in missing if (xid := number_of(name))}
+            found |= await self._read(app, missing, numbers, make=make and not app.registered)
         return [self._alive(app, found.get(name)) for name in names]
 
     def may_be(self, name: str) -> bool:
@@ -54,16 +58,17 @@ class Names:
             return None
         return user
 
-    def _remembered(self, app: App, name: str) -> User | None:
-        xid = number_of(name)
+    def _remembered(self, app: App, name: str, *, literal: bool) -> User | None:
+        xid = 0 if literal else number_of(name)
         if xid:
             return self._known.known_user(app, xid)
         xid = self._xids.get((app.id, name)) or 0
         user = self._known.known_user(app, xid) if xid else None
         return user if user is not None and user.name == name else None
 
-    async def _read(self, app: App, names: Sequence[str], *, make: bool) -> dict[str, User]:
-        numbers = {name: xid for name in names if (xid := number_of(name))}
+    async def _read(
+        self, app: App, names: Sequence[str], numbers: dict[str, int], *, make: bool
+    ) -> dict[str, User]:
         texts = [name for name in names if name not in numbers]
         while True:
             changes = self._known.changes

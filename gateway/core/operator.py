@@ -63,6 +63,7 @@ class Operator:
             "call": self._call,
             "add-credential": self._add_credential,
             "drop-credential": self._drop_credential,
+            "drop-older-credentials": self._drop_older_credentials,
             "find": self._find,
             "erase": self._erase_user,
             "retention": self._retention_standing,
@@ -119,6 +120,10 @@ class Operator:
 
     async def _drop_credential(self, asked: Ask) -> dict[str, Any]:
         await self._directory.credentials.drop(asked.app, asked.dialect, asked.name)
+        return {}
+
+    async def _drop_older_credentials(self, asked: Ask) -> dict[str, Any]:
+        await self._directory.credentials.drop_older(asked.app, asked.dialect, asked.name)
         return {}
 
     async def _find(self, asked: Ask) -> dict[str, Any]:

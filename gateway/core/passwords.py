@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
+_DRAWN_BYTES = 16
 _RETRY_AFTER_MS = 1_000
 _RECORD = re.compile(
     r"\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{1,100})\$([A-Za-z0-9+/]{1,100})"
@@ -57,6 +58,10 @@ class Passwords:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
         # Matches no password, as its hash is no hash of anything; checked where there is no record.
         self._nobody = _written(cost, bytes(_SALT_BYTES), bytes(_HASH_BYTES))
+
+    def draw(self) -> str:
+        """Return a password that nobody guesses: 128 random bits."""
+        return self._randomness(_DRAWN_BYTES).hex()
 
     async def record(self, password: str) -> str:
         """Return a new record of a password; two records of the same one differ."""

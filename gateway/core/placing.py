@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 import msgspec
@@ -16,10 +17,12 @@ ABSENT = frozenset({Kind.BAD_PARAMETER, Kind.USER_UNKNOWN, Kind.GROUP_UNKNOWN, K
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """What one target got; `msg_id` 0: nothing, for it is not there."""
+    """What one target got, and when it was sent (ms); `msg_id` and `at` 0: nothing, and `why`."""
 
     xid: int
     msg_id: int
+    at: int = 0
+    why: Kind | None = None
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -95,3 +98,14 @@ class Placing:
         else:
             found = dict(zip(receivers, count(sent.first_msg_id), strict=False))
         return [Placement(xid, found.get(xid, 0)) for xid in xids]
+
+    async def placed_before(self, app: App, sent: Sent, called: Sequence[int]) -> list[int]:
+        """Say which message each of those got whom an earlier send named, in the order named; 0: none that is known.
+
+        `called`: who has each name now, 0 for nobody: whoever was deleted has none. Where all who were named got one,
+        each is told its own by its place; of a partial send only those whose names are still theirs.
+        """
+        if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
+            return list(range(sent.first_msg_id, sent.last_msg_id + 1))
+        found = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+        return [found.get(xid, 0) for xid in called]

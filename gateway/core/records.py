@@ -1,20 +1,24 @@
-"""Messages of an app as they were sent, by time: what an administrator takes away with it."""
+"""Messages of an app as they were sent, by time or by id: what an administrator may know of them all."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
 from gateway.domain.limits import Limits
-from gateway.domain.model import App
+from gateway.domain.model import App, Message
 from gateway.store.base import Record, Store
 
 
 class Records:
-    """Reads what an app has sent, page by page: there is never more than one in memory."""
+    """Reads what an app has sent: of much, page by page, so that there is never more than one in memory."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
         self._limits = limits
+
+    async def message(self, app: App, msg_id: int) -> Message | None:
+        """One message of an app, whatever has become of it; its text is as it was sent, and empty once it is gone."""
+        return await self._store.message(app.id, msg_id)
 
     async def read(self, app: App, from_ms: int, to_ms: int) -> AsyncIterator[Record]:
         """Each message that was sent from one time on and before another, by rising id, as it is when it is read.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from gateway.bus.base import PutOut
 from gateway.core.census import Census
@@ -105,13 +106,7 @@ class Rooms:
         """Return how many users are in a chatroom, as far as other nodes answer."""
         if self._census.alone:
             return len({connection.user.id for connection in self._hub.followers(room_id)})
-        count = after_xid = 0
-        while page := await self._census.page(room_id, after_xid, COUNT_PAGE):
-            count += len(page)
-            after_xid = page[-1].xid
-            if len(page) < COUNT_PAGE:
-                break
-        return count
+        return len(await _all(self.members, room_id))
 
     async def members(self, room_id: int, after_xid: int, limit: int) -> list[Member]:
         """List who is in a chatroom, by rising id after the one given, and since when; as far as other nodes answer."""
@@ -119,15 +114,15 @@ class Rooms:
 
     async def all_members(self, room_id: int) -> list[int]:
         """Return the ids of all who are members of a chatroom: listed by its app, or in it now."""
-        xids: set[int] = set()
-        for page_of in (self._store.listed, self.members):
-            after_xid = 0
-            while page := await page_of(room_id, after_xid, COUNT_PAGE):
-                xids.update(member.xid for member in page)
-                after_xid = page[-1].xid
-                if len(page) < COUNT_PAGE:
-                    break
-        return sorted(xids)
+        listed, inside = await _all(self._store.listed, room_id), await _all(self.members, room_id)
+        return sorted({*listed, *inside})
+
+    async def sizes(self, room_ids: Sequence[int]) -> list[int]:
+        """Return how many users `all_members` would tell of each chatroom."""
+        # At once: each may have to wait for other nodes.
+        inside = await asyncio.gather(*(_all(self.members, room_id) for room_id in room_ids))
+        counts = await self._store.listed_counts(dict(zip(room_ids, inside, strict=True)))
+        return [counts[room_id] for room_id in room_ids]
 
     async def list_in(self, room_id: int, user_ids: Sequence[int], at: int) -> None:
         """List users as members, whoever is connected. Raises `GROUP_FULL` where there is no room for all of them."""
@@ -190,3 +185,13 @@ class Rooms:
                 told = Told("group", action="kicked", group_id=note.room_xid, user_ids=[xid])
                 self._hub.write(connection, told.frame(connection.sink.encoding))
                 self._hub.perform(connection, connection.session.leave(note.room_id))
+
+
+async def _all(page_of: Callable[[int, int, int], Awaitable[list[Member]]], room_id: int) -> list[int]:
+    """Return the ids of all users of a list that is read page by page."""
+    xids: list[int] = []
+    while page := await page_of(room_id, xids[-1] if xids else 0, COUNT_PAGE):
+        xids += [member.xid for member in page]
+        if len(page) < COUNT_PAGE:
+            break
+    return xids

@@ -11,6 +11,7 @@ from gateway.core.erasing import Erasing
 from gateway.core.files import Files
 from gateway.core.groups import Groups
 from gateway.core.history import Conversations
+from gateway.core.looking import Looking
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts
 from gateway.core.records import Records
@@ -33,6 +34,7 @@ class Core:
     rooms: Rooms
     messaging: Messaging
     conversations: Conversations
+    looking: Looking
     records: Records
     receipts: Receipts
     signals: Signals

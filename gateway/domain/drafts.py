@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupDraft, GroupSettings
-from gateway.domain.model import Action, Entry, Scope, Status
+from gateway.domain.model import Action, Entry, Scope, Side, Status
 
 
 class MessageDraft(msgspec.Struct, frozen=True):
@@ -24,10 +24,12 @@ class MessageDraft(msgspec.Struct, frozen=True):
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
     (not for notices, and not where `system` sends); `listed`: it gets none, yet the conversation is in its list like
-    any other. `related` is the sender's own message of the same conversation that this one appends to or replaces.
-    `group_xid`: it goes to these users alone, members of that group, and lies in the group's conversation; `judged`
-    holds the group's version then. `unjudged`: neither a block stops it nor that its sender is frozen. `hide_from`: it
-    goes to groups, and is on no history page of these users.
+    any other. `related` is the message of the same conversation that this one answers or, by its `ctype`, appends to or
+    replaces: then it is the sender's own. `group_xid`: it goes to these users alone, members of that group, and lies in
+    the group's conversation; `judged` holds the group's version then. `unjudged`: neither a block stops it nor that its
+    sender is frozen. `hide_from`: it goes to groups, and is on no history page of these users. `uncounted`: it counts
+    as unread nowhere; `passing`: it is shown nowhere; `side`: between users it is in the timeline and history of this
+    side alone (its receiver's: it is not `copied`).
     """
 
     app: int
@@ -53,11 +55,14 @@ class MessageDraft(msgspec.Struct, frozen=True):
     listed: bool = False
     unjudged: bool = False
     hide_from: tuple[int, ...] = ()
+    uncounted: bool = False
+    passing: bool = False
+    side: Side = Side.BOTH
 
     @property
     def stoppable(self) -> bool:
         """Whether a block between its sender and a target stops it: none stops a notice, or what `system` sends."""
-        return (self.copied or self.listed) and not self.unjudged
+        return (self.copied or self.listed or self.side is Side.RECEIVER) and not self.unjudged
 
     @property
     def rows(self) -> int:

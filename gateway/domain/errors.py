@@ -68,6 +68,12 @@ class Problem(Exception):
         self.retry_after_ms = retry_after_ms
 
 
+def reused(key: str, what: str) -> Problem:
+    """The key of a request was used for another one (`TRANSACTION_CONFLICT`); only numbers are a `transaction_id`."""
+    named = "the key of this request" if key[:1].isalpha() else f"transaction_id {key}"
+    return Problem(Kind.TRANSACTION_CONFLICT, f"{named} was used for another {what}")
+
+
 def bad(member: str, why: str) -> Problem:
     """A wrong, missing or oversized member of a request, named (`BAD_PARAMETER`)."""
     return Problem(Kind.BAD_PARAMETER, f"{member}: {why}")

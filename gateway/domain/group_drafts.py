@@ -34,6 +34,7 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     announcement: str | None = None
     members_max: int | None = None
     disabled: bool | None = None
+    type: int | None = None
 
     @property
     def told(self) -> dict[str, str | int]:

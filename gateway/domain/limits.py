@@ -61,13 +61,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     undelivered_max: int = 10_000
     record_page_max: int = 1_000
     record_page_bytes_max: int = 1024 * 1024
+    look_scan_max: int = 1_000
+    look_hours_max: int = 10_000
+    look_bytes_max: int = 1024 * 1024
 
     # Files: what one may be, how many move at the same time, and what a form may carry beside one.
     file_bytes_max: int = 10 * 1024 * 1024
     file_name_bytes_max: int = 255
     uploads_max: int = 256
+    uploads_per_app_max: int = 200
     upload_bytes_per_s_max: int = 32 * 1024 * 1024
     downloads_max: int = 1_000
+    downloads_per_app_max: int = 750
     form_parts_max: int = 16
     form_part_bytes_max: int = 4 * 1024
     stray_blobs_kept_s: int = 3_600

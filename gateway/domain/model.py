@@ -37,6 +37,14 @@ class Scope(enum.IntEnum):
     GROUP = 2
 
 
+class Side(enum.IntEnum):
+    """In whose timeline and history a message between users is; not `BOTH`: it is one-sided."""
+
+    BOTH = 0
+    SENDER = 1
+    RECEIVER = 2
+
+
 class Ctype(enum.IntEnum):
     """Content types that one can send here (seed 001 §5.6)."""
 
@@ -269,9 +277,10 @@ class Facts(msgspec.Struct, frozen=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One stored message, to one target. `notice`: a system notification, in the receiver's timeline only.
 
-    `gone`: why its text is no more, in which case the four strings are empty. `related` is the message it appends to
-    or replaces, `expires_at` when its text goes (ms); 0: none. `group_xid` (0: none): it went to `target_xid` alone,
-    but lies in that group's conversation.
+    `gone`: why its text is no more, in which case the four strings are empty. `related` is the message that it appends
+    to, replaces or, by its `ctype`, answers; `expires_at` when its text goes (ms); 0: none. `group_xid` (0: none): it
+    went to `target_xid` alone, but lies in that group's conversation. `uncounted`: it is no unread one; `passing`:
+    devices get it, and nobody sees it who looks back; `side`: whose it is, between users.
     """
 
     msg_id: int
@@ -291,6 +300,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     related: int = 0
     expires_at: int = 0
     group_xid: int = 0
+    uncounted: bool = False
+    passing: bool = False
+    side: Side = Side.BOTH
 
     def conversation_for(self, asker_xid: int) -> int:
         """Return the id of the conversation this message lies in, as the asker sees it (= `opposite_id`)."""

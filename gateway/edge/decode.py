@@ -38,11 +38,11 @@ _INDEX = re.compile(r"\[[^]]*]")
 _STRING = re.compile(rb'"[^"\\]*(?:\\(?:.|\Z)[^"\\]*)*(?:"|\Z)', re.DOTALL)
 _EXPECTED = (
     ("array", "a list"),
-    ("object", "a list of objects"),
+    ("object", "an object"),
     ("int", "an integer"),
     ("bool", "true or false"),
 )
-"""What a member must be by the first word of what the decoder expected; an object is never but in a list."""
+"""What a member must be by the first word of what the decoder expected."""
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -186,7 +186,8 @@ def _mistyped(error: msgspec.ValidationError) -> Problem:
     expected = sentence.partition("`")[2].partition("`")[0]
     for kind, words in _EXPECTED:
         if expected.startswith(kind):
-            return bad(member, f"it must be {words}")
+            listed = kind == "object" and path[1].endswith("]")
+            return bad(member, "it must be a list of objects" if listed else f"it must be {words}")
     return bad(member, "it must be a string")
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.store.base import Record, Records
+from gateway.domain.model import SAFE_MAX
+from gateway.store.base import Record, Records, Span
 from gateway.store.rows import to_message
 
 HOUR_MS = 3_600_000
@@ -28,3 +29,16 @@ def to_records(looked: int, upto: int, limit: int, found: int, rows: Sequence[Se
     if len(records) < found:
         return Records(records, records[-1].message.msg_id)
     return Records(records, upto if looked == limit else 0)
+
+
+def to_spans(hours: int, hours_max: int, *spans: tuple[int | None, int | None]) -> list[Span]:
+    """Put together where messages lie of so many `hours` (above `hours_max` they were not all read).
+
+    `spans` are that of what was sent here and that of what was imported, which may be of any time; None: there is none.
+    """
+    if hours > hours_max:
+        return [(1, SAFE_MAX)]
+    known = sorted((first, last) for first, last in spans if first is not None and last is not None)
+    if len(known) == len(spans) and known[1][0] <= known[0][1]:
+        return [(known[0][0], max(last for _, last in known))]
+    return known

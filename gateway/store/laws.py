@@ -7,13 +7,25 @@ engine's own words, for its tables or its planner.
 from __future__ import annotations
 
 from gateway.domain.drafts import JobKind
-from gateway.domain.model import FOLDED, PLATFORM_MAX, ROOM, EntryKind, Scope, State
+from gateway.domain.model import PLATFORM_MAX, ROOM, EntryKind, Scope, State
 from gateway.store.hours import HOUR_MS
-from gateway.store.rows import GONE, HIDING, IMPORTED, SETTLED
+from gateway.store.rows import (
+    FOLDED_TYPES,
+    GONE,
+    HIDING,
+    IMPORTED,
+    LISTED,
+    ONE_SIDED,
+    PASSING,
+    RECEIVERS,
+    SENDERS,
+    SETTLED,
+    UNCOPIED,
+    is_folded,
+)
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
 _MESSAGE = int(EntryKind.MESSAGE)
-_FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
 _KINDS = ", ".join(f"'{kind}'" for kind in JobKind)
 
 
@@ -94,9 +106,33 @@ JOB_LAWS: tuple[str, ...] = (
 COMMON_LAWS: tuple[str, ...] = (
     "SELECT 'the table meta has ' || count(*) || ' rows instead of one' FROM meta HAVING count(*) <> 1",
     f"""
-    SELECT 'message ' || msg_id || CASE WHEN related > 0 THEN ' relates to another and is of type ' || ctype
-        ELSE ' is of type ' || ctype || ' and relates to none' END
-    FROM message WHERE (related > 0) <> (ctype IN ({_FOLDED}))
+    SELECT 'message ' || m.msg_id || ' is of type ' || m.ctype || ' and relates to none'
+    FROM message AS m WHERE m.ctype IN ({FOLDED_TYPES}) AND m.related <= 0
+    """,
+    # Between users a conversation is named by both, in a group by the group, whoever of it a message went to.
+    f"""
+    SELECT 'message ' || m.msg_id || ' cannot answer message ' || m.related || CASE
+        WHEN b.msg_id IS NULL THEN ', which does not exist'
+        WHEN {is_folded("b")} OR b.flags & {PASSING} <> 0 THEN ', which nobody is shown'
+        ELSE ', which does not lie before it in the same conversation' END
+    FROM message AS m LEFT JOIN message AS b ON b.msg_id = m.related
+    WHERE m.related > 0 AND NOT {is_folded("m")} AND CASE
+        WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta) AND NOT {trimmed("m.target", "m.related")}
+        ELSE {is_folded("b")} OR b.flags & {PASSING} <> 0 OR b.msg_id >= m.msg_id OR NOT CASE m.peer
+            WHEN m.sender THEN b.peer = b.sender AND (b.target = m.target AND b.sender = m.sender
+                OR b.target = m.sender AND b.sender = m.target)
+            ELSE b.peer <> b.sender
+                AND CASE b.peer WHEN 0 THEN b.target ELSE b.peer END = CASE m.peer WHEN 0 THEN m.target ELSE m.peer END
+            END END
+    """,
+    f"""
+    SELECT 'message ' || m.msg_id || ' is one side''s alone, ' || CASE
+        WHEN m.flags & {ONE_SIDED} = {ONE_SIDED} THEN 'and the other''s, too'
+        WHEN m.peer <> m.sender OR m.target = m.sender THEN 'and lies between no two users'
+        ELSE 'its receiver''s, and its sender has it' END
+    FROM message AS m WHERE m.flags & {ONE_SIDED} <> 0 AND (m.flags & {ONE_SIDED} = {ONE_SIDED}
+        OR m.peer <> m.sender OR m.target = m.sender OR m.flags & {RECEIVERS} <> 0
+        AND m.flags & {UNCOPIED | LISTED} <> {UNCOPIED})
     """,
     f"""
     SELECT 'message ' || m.msg_id || CASE
@@ -113,17 +149,21 @@ COMMON_LAWS: tuple[str, ...] = (
     f"""
     SELECT 'message ' || m.msg_id || ' does not lie where those of its hour do' FROM message AS m
     LEFT JOIN hour AS h ON h.hour = m.at / {HOUR_MS}
-    WHERE m.seq > 0 AND NOT coalesce(m.msg_id BETWEEN h.first AND h.last, false)
+    WHERE m.flags & {IMPORTED} = 0 AND NOT coalesce(m.msg_id BETWEEN h.first AND h.last, false)
     """,
     f"""
     SELECT 'message ' || m.msg_id || CASE
         WHEN m.flags & {IMPORTED} = 0 THEN CASE WHEN m.flags & {SETTLED} <> 0 THEN ' is read by everybody'
-            WHEN i.msg_id IS NOT NULL THEN ' was sent elsewhere' ELSE ' has no seq' END || ', and was not imported'
+            WHEN i.msg_id IS NOT NULL THEN ' was sent elsewhere'
+            WHEN m.seq > 0 THEN ' has the seq ' || m.seq ELSE ' has no seq' END || CASE
+            WHEN m.flags & {SENDERS} <> 0 AND m.seq > 0 THEN ', and is its sender''s alone'
+            ELSE ', and was not imported' END
         WHEN m.seq <> 0 THEN ' was imported, and has the seq ' || m.seq
         WHEN i.msg_id IS NULL THEN ' was imported, and nothing says when it was sent'
         ELSE ' was imported at a place of ' || {who("m.target")} || ' that there is not: ' || i.place END
     FROM message AS m LEFT JOIN imported AS i ON i.msg_id = m.msg_id LEFT JOIN timeline AS t ON t.id = m.target
-    WHERE CASE WHEN m.flags & {IMPORTED} = 0 THEN m.seq < 1 OR i.msg_id IS NOT NULL OR m.flags & {SETTLED} <> 0
+    WHERE CASE WHEN m.flags & {IMPORTED} = 0 THEN (m.seq > 0) = (m.flags & {SENDERS} <> 0) OR i.msg_id IS NOT NULL
+            OR m.flags & {SETTLED} <> 0
         ELSE NOT coalesce(m.seq = 0 AND i.place BETWEEN 0 AND t.head AND (i.place > 0) = (t.kind = {_GROUP}), false) END
     UNION ALL
     SELECT 'message ' || i.msg_id || ' was imported, and does not exist' FROM imported AS i

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from gateway.domain.drafts import Refused
-from gateway.domain.errors import Kind
+from gateway.domain.errors import Kind, reused
 from gateway.domain.model import Scope, State
 
 Pair = tuple[int, int]
@@ -16,7 +16,8 @@ Found = Mapping[int, tuple[int, int, int]]
 
 def conflict(key: str, what: str) -> Refused:
     """The refusal of a transaction key that was used for something else."""
-    return Refused(Kind.TRANSACTION_CONFLICT, f"transaction_id {key} was used for another {what}")
+    problem = reused(key, what)
+    return Refused(problem.kind, problem.sentence)
 
 
 def sender_not_user(xid: int) -> Refused:

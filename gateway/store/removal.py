@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.store.rows import ROW_BYTES, UNCOPIED
+from gateway.store.rows import ROW_BYTES, SENDERS, UNCOPIED
 
 ENTRIES_PER_MESSAGE = 4
 """Entries that a page may remove for each of its messages: a message has two at the most, the rest is between them."""
@@ -38,7 +38,8 @@ def touched(old: Sequence[Old]) -> dict[int, int]:
     """Name the timelines that hold one of these messages, each with the greatest of them."""
     newest: dict[int, int] = {}
     for row in old:
-        newest[row.target] = row.msg_id
+        if not row.flags & SENDERS:
+            newest[row.target] = row.msg_id
         if row.peer and not row.flags & UNCOPIED:
             newest[row.sender] = row.msg_id
     return newest

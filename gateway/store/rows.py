@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.domain.drafts import MessageDraft
 from gateway.domain.model import (
+    FOLDED,
     Deleted,
     Entry,
     EntryKind,
@@ -20,6 +21,7 @@ from gateway.domain.model import (
     Message,
     Recalled,
     Scope,
+    Side,
     Standing,
     Stay,
 )
@@ -27,24 +29,25 @@ from gateway.store.base import History
 
 log = logging.getLogger(__name__)
 
-NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED, LISTED, HIDING, IMPORTED, SETTLED = (
-    1,
-    2,
-    4,
-    8,
-    16,
-    32,
-    64,
-    128,
-    256,
-)
+NOTICE, RECALLED, UNCOPIED, EXPIRED, ERASED, LISTED = 1, 2, 4, 8, 16, 32
+HIDING, IMPORTED, SETTLED, UNCOUNTED, PASSING, RECEIVERS, SENDERS = 64, 128, 256, 512, 1024, 2048, 4096
 """`message.flags`: a system notification · its text is gone by a recall · the sender's timeline has no entry of it ·
 its text is gone by its time · with its sender · it has no entry there, yet the conversation is in the sender's list ·
 it is hidden from some members of its group (table `hidden`) · it was sent elsewhere (table `imported`), and has no
-entry and the seq 0 · and whoever it went to has read it."""
+entry and the seq 0 · and whoever it went to has read it · it is no unread one · it is not shown, and has its text ·
+between users, it is its receiver's alone · its sender's alone, and has the seq 0."""
+
+NOT_SENDERS = NOTICE | RECEIVERS
+"""Any of these: its sender does not see it."""
+
+ONE_SIDED = SENDERS | RECEIVERS
+"""Either of these: it is between two users, and one of them does not see it."""
 
 IN_SENDERS_LIST = f"flags & {UNCOPIED | LISTED} <> {UNCOPIED}"
 """SQL for: its sender has a row of the conversation that it lies in."""
+
+IN_RECEIVERS_LIST = f"flags & {SENDERS} = 0"
+"""SQL for: so has its receiver, who is no group."""
 
 GONE = RECALLED | EXPIRED | ERASED
 """Any of these: the message has no body, and is not shown."""
@@ -52,13 +55,23 @@ GONE = RECALLED | EXPIRED | ERASED
 ROW_BYTES = 300
 """What a message counts for beside its texts in what an app stores: roughly what its rows take."""
 
+FOLDED_TYPES = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
+"""As SQL."""
+
 # An enum's own call costs more than all else that is done with a row's number.
 _KINDS = {int(kind): kind for kind in EntryKind}
 _SCOPES = {int(scope): scope for scope in Scope}
 
+_SIDES = {Side.BOTH: 0, Side.SENDER: SENDERS, Side.RECEIVER: RECEIVERS}
+
 _membership = msgspec.json.Decoder(Membership)
 _recalled = msgspec.json.Decoder(Recalled)
 _deleted = msgspec.json.Decoder(Deleted)
+
+
+def is_folded(message: str) -> str:
+    """Put together the SQL for: a message is folded into the one it relates to. Others answer that one."""
+    return f"({message}.related > 0 AND {message}.ctype IN ({FOLDED_TYPES}))"
 
 
 def flags_of(draft: MessageDraft) -> int:
@@ -66,7 +79,13 @@ def flags_of(draft: MessageDraft) -> int:
     flags = NOTICE if draft.notice else 0
     if not draft.copied:
         flags |= UNCOPIED | LISTED if draft.listed else UNCOPIED
-    return flags | HIDING if draft.hide_from else flags
+    if draft.hide_from:
+        flags |= HIDING
+    if draft.uncounted:
+        flags |= UNCOUNTED
+    if draft.passing:
+        flags |= PASSING
+    return flags | _SIDES[draft.side]
 
 
 def to_message(row: Sequence[Any]) -> Message:
@@ -95,7 +114,14 @@ def to_message(row: Sequence[Any]) -> Message:
         related=row[13],
         expires_at=row[14],
         group_xid=row[15],
+        uncounted=bool(flags & UNCOUNTED),
+        passing=bool(flags & PASSING),
+        side=_side(flags) if flags & ONE_SIDED else Side.BOTH,
     )
+
+
+def _side(flags: int) -> Side:
+    return Side.SENDER if flags & SENDERS else Side.RECEIVER
 
 
 def _gone(flags: int) -> Gone:

@@ -22,7 +22,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import IMPORTED, ROW_BYTES, SETTLED, flags_of
+from gateway.store.rows import IMPORTED, ONE_SIDED, ROW_BYTES, SENDERS, SETTLED, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""
@@ -192,6 +192,8 @@ class Run:
 
     def number(self, draft: MessageDraft, sender: Moving, targets: Sequence[Moving]) -> Appended:
         """Give a draft its ids and seqs, and note its rows."""
+        if draft.related:
+            draft = self.related.sided(draft)
         app, sender_id, count = draft.app, sender.id, len(targets)
         body_id = self._next_body_id
         self._next_body_id += 1
@@ -206,8 +208,11 @@ class Run:
         if app in self._room:
             self._room[app] -= stored
         first = msg_id = self.next_msg_id
-        plain = draft.copied and not (draft.notice or draft.hide_from)
+        plain = draft.copied and not (
+            draft.notice or draft.hide_from or draft.uncounted or draft.passing or draft.side
+        )
         flags = 0 if plain else flags_of(draft)
+        one_sided = flags & ONE_SIDED
         peer = self._peer(draft, sender_id)
         told = draft.copied and draft.scope is _USER
         sn, ctype, at = draft.sender_sn, draft.ctype, draft.at
@@ -215,10 +220,12 @@ class Run:
         received: list[Pair] = []
         copies: list[int] = []
         for target in targets:
-            target_id, seq = target.id, self._enter(target, msg_id)
+            # What one says to oneself has but one side.
+            kept = flags & ~ONE_SIDED if one_sided and target is sender else flags
+            target_id, seq = target.id, 0 if kept & SENDERS else self._enter(target, msg_id)
             received.append((target_id, seq))
-            self.messages.append((msg_id, target_id, peer, sender_id, sn, seq, ctype, flags, at, body_id))
-            if between_users:
+            self.messages.append((msg_id, target_id, peer, sender_id, sn, seq, ctype, kept, at, body_id))
+            if between_users and seq:
                 self._bring(target_id, sender_id, msg_id)
             if told and target is not sender:
                 copies.append(self._enter(sender, msg_id))
@@ -230,7 +237,7 @@ class Run:
         self.next_msg_id = msg_id
         if draft.hide_from:
             self._hide(draft, range(first, msg_id))
-        lasting = not (draft.related or draft.expires_at)
+        lasting = not (draft.related or draft.expires_at or draft.passing)
         expires_at = 0 if lasting else self.related.number(draft, first)
         if draft.key:
             self.keys.append((draft.key, sender_id, draft.digest, first, msg_id - 1))

@@ -365,4 +365,8 @@ SQLITE_MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE hour (hour INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
     INSERT INTO hour (hour, first, last) SELECT at / 3600000, min(msg_id), max(msg_id) FROM message GROUP BY 1;
     """,
+    """
+    -- What is folded into a message is found by itself: answers to it are there by `related`, too, and without number.
+    CREATE INDEX message_folded ON message (related, msg_id) WHERE related > 0 AND ctype IN (11, 12);
+    """,
 )

@@ -10,7 +10,7 @@ from gateway.domain.drafts import DeleteDraft, Placed, Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Action, Deleted, Entry, EntryKind, Membership, Recalled, Scope
 from gateway.store.judging import GroupUser
-from gateway.store.rows import UNCOPIED
+from gateway.store.rows import SENDERS, UNCOPIED
 
 Row = tuple[int, int, int, int, str]
 """A row of `entry`: t, seq, kind, msg_id, data."""
@@ -61,7 +61,7 @@ class Retracted(msgspec.Struct):
     def told(self) -> list[tuple[int, Recalled]]:
         """Which timelines have an entry of it, the target's first, and what their owners are told."""
         theirs = self.target_xid if self.scope == Scope.GROUP else self.sender_xid
-        told = [(self.target_id, self._fact(theirs))]
+        told = [] if self.flags & SENDERS else [(self.target_id, self._fact(theirs))]
         if self.scope == Scope.USER and self.sender_id != self.target_id and not self.flags & UNCOPIED:
             told.append((self.sender_id, self._fact(self.target_xid)))
         return told

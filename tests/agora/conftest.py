@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.edge.facades.agora import chatmessages
+from gateway.edge.facades.agora.asking import ALIAS
 from tests import shapes
 from tests.agora.stage import Cloud, open_cloud
 
@@ -36,3 +37,15 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
 def ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour's file of history may be asked for while the hour lasts."""
     monkeypatch.setattr(chatmessages, "READY_MS", -HOUR_MS)
+
+
+@pytest.fixture
+async def strict(cloud: Cloud) -> Cloud:
+    """An app that knows only users who have registered: Ann and Bob."""
+    directory = cloud.node.gateway.directory
+    await directory.create_app("strict", registered=True)
+    await directory.credentials.call("strict", ALIAS, "easy-org/strict")
+    strict = Cloud(cloud.node)
+    strict.base, strict.token = "/easy-org/strict", (await directory.token_for("strict", None)).token
+    await strict.users("ann", "bob")
+    return strict

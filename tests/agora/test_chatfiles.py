@@ -66,6 +66,15 @@ async def test_the_answer(cloud: Cloud) -> None:
     assert len(entity["share-secret"]) > 30
 
 
+async def test_who_has_no_place_comes_back_later(tmp_path: Path) -> None:
+    """An app that has all its uploads under way is told so, and when to try again."""
+    limits = Limits(uploads_per_app_max=0)
+    async with open_cloud(tmp_path / "data", limits) as cloud:
+        answer = await upload(cloud)
+        assert answer.refused(503, "service_unavailable")
+        assert answer.headers["Retry-After"] == "1"
+
+
 async def test_what_goes_in_comes_out(cloud: Cloud) -> None:
     """As an attachment under its name, which no browser takes for anything else."""
     entity = await kept(cloud, b"<script>alert(1)</script>", "/home/me/page.html", kind="text/html")

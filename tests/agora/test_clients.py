@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.edge.facades.agora.asking import ALIAS
+from tests import foreign
 from tests.agora import clients
 from tests.agora.stage import (
     APP,
@@ -172,6 +173,6 @@ class TestEaseRestapi:
         async with open_cloud(tmp_path / "data", open_registration=True) as cloud:
             url = cloud.node.url
             command = (clients.SDK / "ease.py", url, ORG, APP, CLIENT_ID, CLIENT_SECRET)
-            told = await clients.run_python(packages, tmp_path, *command)
+            told = await foreign.run_python(packages, tmp_path, *command)
         assert told["untried"] == []
         assert otherwise(told, EASE_FAILS) == {}

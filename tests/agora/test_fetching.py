@@ -72,8 +72,7 @@ async def test_what_it_names_comes_with_it(cloud: Cloud, site: str) -> None:
 
 
 async def test_all_or_nothing(cloud: Cloud, site: str) -> None:
-    """Where one of them cannot be had, the message is not there, and the other one is not either."""
-    await cloud.users("anna", "bert")
+    """Where one of them cannot be had, the message is not there, and the other one and its users are not either."""
     before = await stored(cloud)
     for url, thumb in (
         (f"{site}/a.png", f"{site}/none"),
@@ -82,8 +81,9 @@ async def test_all_or_nothing(cloud: Cloud, site: str) -> None:
     ):
         answer = await cloud.post("/messages/users/import", asked(url=url, thumb=thumb))
         assert answer.refused(400, "illegal_argument", "url")
-    await cloud.node.gateway.core.files.sweep(1)
     assert await stored(cloud) == before
+    assert [path for path in (cloud.node.folder / "blobs").rglob("*") if path.is_file()] == []
+    assert (await cloud.get("/users")).entities == []
 
 
 async def test_nothing_is_fetched_unasked(cloud: Cloud) -> None:

@@ -1,10 +1,9 @@
 """Whole requests with their whole answers: every example of the seed (seed 004), and what goes before it.
 
-Each story in `golden/` is played on a new gateway, step by step. In what is expected, `$ms` stands for a time, `$id`
-for the id of a message, group or room, `$uuid` for a UUID, `$count` for a number from 0 on, `$text` for a text that
-is not empty. `<base>` stands for the app's URL, and `<name>` for what an earlier step has kept of its answer under
-`keep`. Where the seed's samples contradict its own text (`path` without the user, a comma that is none, a group
-called like a user), agora.md decides, and the sample is played as it stands, too.
+Each story in `golden/` is played on a new gateway, step by step (`tests/golden.py`). `<base>` stands for the app's URL,
+and `<name>` for what an earlier step has kept of its answer under `keep`. Where the seed's samples contradict its own
+text (`path` without the user, a comma that is none, a group called like a user), agora.md decides, and the sample is
+played as it stands, too.
 """
 
 from __future__ import annotations
@@ -23,43 +22,10 @@ import pytest
 
 from gateway.edge.facades.agora import chatmessages
 from tests.agora.stage import APP, ORG, Answer, Cloud
+from tests.golden import Stories, fits
 from tests.rest.stage import Json
 
-GOLDEN = Path(__file__).parent / "golden"
-STORIES = sorted(path.stem for path in GOLDEN.glob("*.json"))
-PATTERNS = {
-    "$id": r"[1-9][0-9]{0,15}",
-    "$uuid": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    "$text": r"(?s).+",
-}
-
-
-def story(name: str) -> list[Json]:
-    steps: list[Json] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
-    return steps
-
-
-def fits(told: Any, expected: Any) -> bool:
-    """Whether an answer is the one expected, member by member, of the very same types."""
-    if expected == "$ms":
-        return type(told) is int and told > 1_700_000_000_000
-    if expected == "$count":
-        return type(told) is int and told >= 0
-    if isinstance(expected, str) and expected in PATTERNS:
-        return isinstance(told, str) and re.fullmatch(PATTERNS[expected], told) is not None
-    if isinstance(expected, dict):
-        return (
-            isinstance(told, dict)
-            and set(told) == set(expected)
-            and all(fits(told[name], value) for name, value in expected.items())
-        )
-    if isinstance(expected, list):
-        return (
-            isinstance(told, list)
-            and len(told) == len(expected)
-            and all(fits(*pair) for pair in zip(told, expected, strict=True))
-        )
-    return type(told) is type(expected) and bool(told == expected)
+STORIES = Stories(Path(__file__).parent / "golden")
 
 
 def filled(told: Any, kept: Json) -> Any:
@@ -73,11 +39,11 @@ def filled(told: Any, kept: Json) -> Any:
     return re.sub(r"<(\w+)>", lambda found: str(kept.get(found[1], found[0])), told)
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", STORIES.names)
 async def test_story(cloud: Cloud, name: str) -> None:
     """Each step is answered exactly as told."""
     kept: Json = {"base": f"{cloud.node.url}/{ORG}/{APP}"}
-    for number, step in enumerate(story(name)):
+    for number, step in enumerate(STORIES.steps(name)):
         body = step["text"].encode() if "text" in step else filled(step.get("body"), kept)
         answer = await cloud.call(step["verb"], filled(step["path"], kept), body, headers=step.get("headers"))
         expected = filled(step["answer"], kept)
@@ -160,14 +126,12 @@ async def test_a_token_that_is_not_ours(cloud: Cloud) -> None:
 def test_every_example_is_in_a_story() -> None:
     """Of each road nine sends, the eight types and one to who is connected; and each other call of the seed."""
     for road in ("users", "chatgroups", "chatrooms"):
-        sent = [step["body"] for step in story(road) if step["path"] == f"/messages/{road}"]
+        sent = [step["body"] for step in STORIES.steps(road) if step["path"] == f"/messages/{road}"]
         assert [body["type"] for body in sent] == [
             *("txt", "txt", "img", "audio", "video", "file", "loc", "cmd", "custom")
         ]
         assert [body.get("routetype") for body in sent] == [None, "ROUTE_ONLINE", *[None] * 7]
-    played = {
-        (step["verb"], step["path"]) for name in STORIES for step in story(name) if "status" not in step
-    }
+    played = {(step["verb"], step["path"]) for step in STORIES.all_steps if "status" not in step}
     assert played >= {
         ("POST", "/messages/msg_recall"),
         ("DELETE", "/users/u1/user_channel"),

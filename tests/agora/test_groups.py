@@ -44,6 +44,16 @@ class TestGroup:
             "disabled": False,
         }  # fmt: skip
 
+    @pytest.mark.parametrize("road", ["chatgroups", "chatrooms"])
+    async def test_so_many_at_once(self, cloud: Cloud, road: str) -> None:
+        """A hundred ids, each counted once; of more none is told, so that nobody takes a part for all."""
+        group = await (cloud.group() if road == "chatgroups" else cloud.room())
+        others = [str(number) for number in range(1, 100)]
+        [told] = (await cloud.get(f"/{road}/{','.join([group, *others, group])}")).data
+        assert told["id"] == group
+        answer = await cloud.get(f"/{road}/{','.join([group, *others, '100'])}")
+        assert answer.refused(400, "illegal_argument", "id: it must name at most 100")
+
     async def test_listed(self, cloud: Cloud) -> None:
         """By pages; several at once by a comma list, without those that are not there."""
         first, second = await cloud.group("bob"), await cloud.group(owner="bob")
@@ -67,22 +77,27 @@ class TestGroup:
         assert joined == [{"groupid": first, "groupname": "g"}]
 
     async def test_changed(self, cloud: Cloud) -> None:
-        """What was changed is told, by the words of POST too; a public group stays one."""
+        """What was changed is told, by the words of POST too; what is empty or not named stays."""
         group = await cloud.group("bob")
         asked: Json = {"groupname": "h", "description": "d", "maxusers": 20}
         assert (await cloud.put(f"/chatgroups/{group}", asked)).data == dict.fromkeys(asked, True)
         asked = {"desc": "e", "members_only": True, "public": False}
         assert (await cloud.put(f"/chatgroups/{group}", asked)).data == {
-            "description": True, "membersonly": True,
+            "description": True, "membersonly": True, "public": True,
         }  # fmt: skip
         told = await shown(cloud, group)
-        assert told["public"] is True
+        assert told["public"] is False
         assert (told["name"], told["description"], told["maxusers"], told["membersonly"]) == (
             "h",
             "e",
             20,
             True,
         )
+        asked = {"public": "", "membersonly": "", "allowinvites": None, "groupname": "i"}
+        assert (await cloud.put(f"/chatgroups/{group}", asked)).status == 200
+        assert await shown(cloud, group) == {**told, "name": "i"}
+        assert (await cloud.put(f"/chatgroups/{group}", {"public": 1})).data == {"public": True}
+        assert (await shown(cloud, group))["public"] is True
 
     @pytest.mark.parametrize(
         ("asked", "said"),
@@ -90,13 +105,16 @@ class TestGroup:
             ({"groupname": "g" * 129}, "groupname"),
             ({"description": "d" * 513}, "description"),
             ({"custom": "c" * 1025}, "custom"),
-            ({"maxusers": 0}, "maxusers"),
+            ({"maxusers": 0}, "maxusers: it must be 1 to 5000"),
+            ({"maxusers": 5_001}, "maxusers: it must be 1 to 5000"),
         ],
     )
     async def test_too_much(self, cloud: Cloud, asked: Json, said: str) -> None:
         """Is named."""
         group = await cloud.group()
         assert (await cloud.put(f"/chatgroups/{group}", asked)).refused(400, "illegal_argument", said)
+        whole = {"groupname": "g", "owner": "ann", **asked}
+        assert (await cloud.post("/chatgroups", whole)).refused(400, "illegal_argument", said)
 
     async def test_a_new_owner(self, cloud: Cloud) -> None:
         """Who may come into the group by that."""

@@ -98,6 +98,16 @@ class TestFile:
         [line] = await lines(cloud)
         assert line["payload"]["bodies"] == [{**told, "type": kind}]
 
+    async def test_numbers_are_told_as_they_were_sent(self, cloud: Cloud) -> None:
+        """Those too that no double holds; and however a send was laid out, its line is one."""
+        raw = b'{"to": ["bob"], "type": "custom", "body": {"n": 1e999,\n "k": [12345678901234567890123]}, "ext":\n'
+        raw += b'{"far": -1e999, "pi": 3.14159265358979323846}}'
+        assert (await cloud.post("/messages/users", raw)).status == 200
+        _, _, told = await fetch(cloud, await link(cloud))
+        [line] = gzip.decompress(told).splitlines()
+        assert b'{"n":1e999,"k":[12345678901234567890123],"type":"custom"}' in line
+        assert b'"ext":{"far":-1e999,"pi":3.14159265358979323846}' in line
+
     async def test_other_dialects_messages_are_there_too(self, cloud: Cloud) -> None:
         """In the nearest types."""
         admin = await cloud.node.admin()
@@ -167,7 +177,7 @@ class TestLink:
         async with open_cloud(tmp_path / "data", Limits(downloads_max=1)) as cloud:
             await cloud.send("bob")
             url = await link(cloud)
-            with cloud.node.gateway.core.files.downloading():
+            with cloud.node.gateway.core.files.downloading((await cloud.app()).id):
                 status, headers, body = await fetch(cloud, url)
                 assert (status, json.loads(body)["error"]) == (503, "service_unavailable")
                 assert headers["Retry-After"] == "1"

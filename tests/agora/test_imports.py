@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import now_ms
-from gateway.edge.facades.agora.asking import ALIAS
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Caller, Json
 
@@ -163,13 +162,9 @@ class TestUsers:
         await bring(cloud, **{"from": 7001, "target": "7002"})
         assert await (await cloud.node.user(7002)).history(7001) == ["imported"]
 
-    async def test_unknown_users_of_a_registered_app(self, cloud: Cloud) -> None:
+    async def test_unknown_users_of_a_registered_app(self, strict: Cloud) -> None:
         """Are not found."""
-        directory = cloud.node.gateway.directory
-        await directory.create_app("strict", registered=True)
-        await directory.credentials.call("strict", ALIAS, "easy-org/strict")
-        token = (await directory.token_for("strict", None)).token
-        answer = await cloud.post("/messages/users/import", ASKED, base="/easy-org/strict", token=token)
+        answer = await strict.post("/messages/users/import", {**ASKED, "target": "zoe"})
         assert answer.refused(404, "service_resource_not_found")
 
 
@@ -229,6 +224,43 @@ class TestAsking:
         for road in ("users", "chatgroups"):
             answer = await ask(cloud, road, **members)
             assert answer.refused(400, "message_send_error", described)
+
+    @pytest.mark.parametrize("road", ["users", "chatgroups"])
+    @pytest.mark.parametrize(
+        "members",
+        [
+            {"is_ack_read": "maybe"},
+            {"msg_timestamp": -1},
+            {"body": {"text": "x"}},
+            {"body": {"msg": "x" * 5_120}},
+            {"from": "no name!"},
+            {"target": "no name!"},
+        ],
+    )
+    async def test_nobody_comes_into_being_by_what_is_refused(
+        self, cloud: Cloud, road: str, members: Json
+    ) -> None:
+        """Neither its sender nor its target."""
+        told = (
+            members if road == "users" or "target" in members else {**members, "target": await cloud.group()}
+        )
+        there = (await cloud.get("/users")).entities
+        answer = await ask(cloud, road, **{"from": "new", **told})
+        assert answer.status in {400, 404, 413}
+        assert (await cloud.get("/users")).entities == there
+
+    async def test_nor_by_what_only_the_core_refuses(self, cloud: Cloud) -> None:
+        """A user's number that is a group's, a deleted user's, and an app that is full."""
+        group = await cloud.group()
+        await cloud.send("77")
+        await cloud.delete("/users/77")
+        there = (await cloud.get("/users")).entities
+        for members in ({"target": group}, {"target": "77"}, {"from": group}, {"from": "77"}):
+            answer = await ask(cloud, **{"from": "new", "target": "other", **members})
+            assert answer.refused(404, "service_resource_not_found")
+        await cloud.node.gateway.directory.set_limits("demo", {"storage_bytes_max": 1})
+        assert (await ask(cloud)).refused(403, "message_send_error", "message send reach limit")
+        assert (await cloud.get("/users")).entities == there
 
     @pytest.mark.one_node("what the facade refuses by itself")
     async def test_too_large(self, cloud: Cloud) -> None:

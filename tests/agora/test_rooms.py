@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.agora.stage import Cloud
 
 GONE = (404, "service_resource_not_found")
@@ -57,6 +59,21 @@ async def test_members(cloud: Cloud) -> None:
         {"result": True, **told, "user": "cid"},
         *({"result": False, **told, "user": name, "reason": why} for name, why in strange.items()),
     ]
+
+
+async def test_a_page_counts_at_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is listed, and who is connected and has come in, each once; not list by list."""
+    rooms = [await cloud.room(), await cloud.room()]
+    for name in ("bob", "cid"):
+        await cloud.post(f"/chatrooms/{rooms[0]}/users/{name}")
+    monkeypatch.setattr(type(cloud.node.gateway.store), "listed", None, raising=False)
+    bob, dan = await cloud.phone("bob"), await cloud.phone("dan")
+    async with bob.device(1) as first, dan.device(1) as second:
+        for device in (first, second):
+            await device.hear("live")
+            assert (await device.ask("join", room_id=int(rooms[0])))["op"] == "ok"
+        data = (await cloud.get("/chatrooms")).data
+    assert [(room["id"], room["affiliations_count"]) for room in data] == [(rooms[0], 4), (rooms[1], 1)]
 
 
 async def test_the_owner_stays(cloud: Cloud) -> None:

@@ -7,24 +7,11 @@ import asyncio
 import pytest
 
 from gateway.domain.limits import Limits
-from gateway.edge.facades.agora.asking import ALIAS
 from tests.agora.stage import Cloud
 from tests.rest.stage import Json
 
 TEXT: Json = {"type": "txt", "body": {"msg": "hi"}}
 NOT_FOUND = (404, "service_resource_not_found")
-
-
-@pytest.fixture
-async def strict(cloud: Cloud) -> Cloud:
-    """An app that knows only users who have registered: Ann and Bob."""
-    directory = cloud.node.gateway.directory
-    await directory.create_app("strict", registered=True)
-    await directory.credentials.call("strict", ALIAS, "easy-org/strict")
-    strict = Cloud(cloud.node)
-    strict.base, strict.token = "/easy-org/strict", (await directory.token_for("strict", None)).token
-    await strict.users("ann", "bob")
-    return strict
 
 
 class TestPartial:
@@ -83,6 +70,47 @@ class TestRepeats:
             await cloud.delete(f"/chatgroups/{gone}")
             assert (await cloud.post("/messages/chatgroups", asked, headers=header)).data == first
         assert (await cloud.post("/messages/chatgroups", asked)).refused(*NOT_FOUND)
+
+    @pytest.mark.parametrize("delete", [["bob"], ["bob", "dan"], ["bob", "cid", "dan"]])
+    async def test_users_have_gone_since(self, cloud: Cloud, delete: list[str]) -> None:
+        """The repeat gets the first answer, name by name, also once another has come by the name of one of them."""
+        to = ["bob", "no name!", "BOB", "cid", "dan", "admin"]
+        asked, header = {"from": "ann", "to": to, **TEXT}, {"X-Transaction-Id": "1"}
+        first = (await cloud.post("/messages/users", asked, headers=header)).data
+        assert set(first) == {"bob", "cid", "dan"}
+        for name in delete:
+            await cloud.delete(f"/users/{name}")
+            assert (await cloud.post("/messages/users", asked, headers=header)).data == first
+        await cloud.users("bob")
+        assert (await cloud.post("/messages/users", asked, headers=header)).data == first
+        other = {**asked, "to": ["cid", "dan"]}
+        assert (await cloud.post("/messages/users", other, headers=header)).refused(409, "illegal_argument")
+
+    async def test_of_some_users_who_were_there(self, strict: Cloud) -> None:
+        """Where a name was never anybody's, the messages of those who are left are told, and none is guessed."""
+        asked, header = {"from": "ann", "to": ["zoe", "bob", "ann"], **TEXT}, {"X-Transaction-Id": "1"}
+        first = (await strict.post("/messages/users", asked, headers=header)).data
+        assert set(first) == {"bob", "ann"}
+        assert (await strict.post("/messages/users", asked, headers=header)).data == first
+        await strict.delete("/users/bob")
+        assert (await strict.post("/messages/users", asked, headers=header)).data == {"ann": first["ann"]}
+
+    async def test_a_hidden_one_has_gone_since(self, cloud: Cloud) -> None:
+        """Of whom a group's message was to be hidden from, and of some members whom alone it went to."""
+        group = await cloud.group("bob", "cid")
+        hidden: Json = {"from": "ann", "to": [group], "roam_ignore_users": ["bob"], **TEXT}
+        some: Json = {"from": "ann", "to": [group], "users": ["bob"], **TEXT}
+        calls = [("/messages/chatgroups", hidden, "1"), ("/messages/chatgroups/users", some, "2")]
+        first = [
+            (await cloud.post(path, asked, headers={"X-Transaction-Id": key})).data
+            for path, asked, key in calls
+        ]
+        await cloud.delete("/users/bob")
+        again = [
+            (await cloud.post(path, asked, headers={"X-Transaction-Id": key})).data
+            for path, asked, key in calls
+        ]
+        assert again == first
 
     @pytest.mark.parametrize("number", [-(2**63), 2**63 - 1])
     async def test_any_int64(self, cloud: Cloud, number: int) -> None:

@@ -125,6 +125,15 @@ class TestUser:
         assert (await cloud.post("/token", asked, token="")).refused(401, "unauthorized")
         assert (await cloud.post("/token", asked, token=told["access_token"])).refused(401, "unauthorized")
 
+    async def test_nobody_comes_into_being_where_users_are_registered(self, strict: Cloud) -> None:
+        """`autoCreateUser` is told so; without it, and for what is no name, there is nobody."""
+        asked = {"grant_type": "inherit", "username": "neo", "autoCreateUser": True}
+        answer = await strict.post("/token", asked)
+        assert answer.refused(401, "unauthorized", "registration is not open, please contact the app admin")
+        for more in ({"autoCreateUser": False}, {"username": "no name!"}):
+            assert (await strict.post("/token", {**asked, **more})).refused(404, "service_resource_not_found")
+        assert (await strict.post("/token", {**asked, "username": "ann"})).status == 200
+
 
 class TestVendors:
     """AccessToken2, exchanged or used as it is."""
@@ -164,6 +173,25 @@ class TestVendors:
         told = await cloud.get("/users", token=token)
         assert told.status == 401
         assert told.json["error"] in {"auth_bad_access_token", "unauthorized"}
+
+    async def test_one_that_is_both(self, cloud: Cloud) -> None:
+        """Is the app's while that privilege lasts, and the user's after it; exchanged, as long as the one it is."""
+        await cloud.users("ann")
+        now_s = cloud.node.gateway.directory._clock_ms() // 1000
+        both = vendor_token(now_s, user="ann", privileges={1: 600, 2: 300})
+        assert (await cloud.get("/users", token=both)).status == 200
+        app_s = (await ask(cloud, both, grant_type="agora"))["expire_timestamp"] // 1000 - now_s
+        later = vendor_token(now_s - 400, user="ann", privileges={1: 600, 2: 300})
+        assert (await cloud.get("/users/ann", token=later)).status == 200
+        assert (await cloud.get("/users", token=later)).refused(401, "unauthorized", "Unable to authenticate")
+        told = await ask(cloud, later, grant_type="agora")
+        user_s = told["expire_timestamp"] // 1000 - now_s
+        assert (290 < app_s <= 301, 190 < user_s <= 201) == (True, True)
+        assert (await cloud.get("/users", token=told["access_token"])).refused(401, "unauthorized")
+        over = vendor_token(now_s - 700, user="ann", privileges={1: 600, 2: 300})
+        assert (await cloud.get("/users/ann", token=over)).refused(
+            401, "unauthorized", "expired access token"
+        )
 
     @pytest.mark.parametrize("lasts", ["token", "privilege"])
     async def test_one_that_has_expired(self, cloud: Cloud, lasts: str) -> None:

@@ -66,6 +66,12 @@ class TestAccounts:
             cursor = f"&cursor={told['cursor']}" if "cursor" in told else ""
         assert (names, cursor) == ([f"u{number}" for number in range(5)], "")
 
+    async def test_a_page_is_read_at_once(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What its users are called is not asked for user by user."""
+        await cloud.post("/users", [{"username": n, "password": "p", "nickname": n.upper()} for n in "abc"])
+        monkeypatch.setattr(type(cloud.node.gateway.store), "profile", None, raising=False)
+        assert [user.get("nickname") for user in (await cloud.get("/users")).entities] == ["A", "B", "C"]
+
     async def test_a_new_password(self, cloud: Cloud) -> None:
         """Is the one from then on."""
         await cloud.users("ann")
@@ -74,6 +80,19 @@ class TestAccounts:
         for password, status in (("ann", 400), ("new", 200)):
             asked = {"grant_type": "password", "username": "ann", "password": password}
             assert (await cloud.post("/token", asked, token="")).status == status
+
+    async def test_a_long_password(self, cloud: Cloud) -> None:
+        """Has 64 characters at the most, whatever they are."""
+        await cloud.users("ann")
+        longest = "ß" * 64
+        assert (await cloud.put("/users/ann/password", {"newpassword": longest})).status == 200
+        asked = {"grant_type": "password", "username": "ann", "password": longest}
+        assert (await cloud.post("/token", asked, token="")).status == 200
+        for answer in (
+            await cloud.put("/users/ann/password", {"newpassword": longest + "x"}),
+            await cloud.post("/users", {"username": "bob", "password": longest + "x"}),
+        ):
+            assert answer.refused(400, "illegal_argument", "not have more than 64 characters")
 
     async def test_a_nickname(self, cloud: Cloud) -> None:
         """Is told from then on; an empty one is none."""

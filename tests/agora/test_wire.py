@@ -133,6 +133,21 @@ class TestPaths:
             assert (await at(cloud, "POST", cloud.base + path, SEND)).refused(*GONE), path
 
     @pytest.mark.one_node("what the facade refuses by itself")
+    @pytest.mark.parametrize("verb", VERBS)
+    async def test_an_app_alone(self, cloud: Cloud, verb: str) -> None:
+        """Is no path of this dialect, and of nobody else's either where it is no app's."""
+        for tail in ("", "/"):
+            answer = await at(cloud, verb, f"/{ORG}/{APP}{tail}")
+            if verb == "HEAD":
+                assert answer.status == 405
+            else:
+                assert answer.refused(404, "service_resource_not_found")
+        for path in ("/nobody/here", "/easy-org/%ff"):
+            answer = await at(cloud, verb, path)
+            assert answer.status == 404
+            if verb != "HEAD":
+                assert answer.json["code"] == 404
+
     async def test_unknown_apps(self, cloud: Cloud) -> None:
         """Are told before the token, the verb and the path, with what was asked for."""
         for org, app in ((ORG, "other"), ("other", APP), (ORG.upper(), APP), (ORG, "%00"), ("a%2Fb", APP)):

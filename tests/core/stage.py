@@ -20,6 +20,7 @@ from gateway.core.groups import Groups
 from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
+from gateway.core.looking import Looking
 from gateway.core.messaging import Messaging
 from gateway.core.notes import Notes
 from gateway.core.pacing import Pacing
@@ -101,6 +102,7 @@ class Stage:
             rooms=self.rooms,
             messaging=messaging,
             conversations=Conversations(store, self.writer, self.clock, self.directory.known),
+            looking=Looking(store, limits, self.directory.known),
             records=Records(store, limits),
             receipts=receipts,
             signals=Signals(messaging, notes),

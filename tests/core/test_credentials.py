@@ -115,6 +115,18 @@ class TestSecrets:
         await credentials.drop("demo", "agora", "id")
         assert list(await stage.directory.credential(app, "agora", "id")) == []
 
+    async def test_only_the_newest_is_left(self, stage: Stage) -> None:
+        """At once; where there is none nothing is left."""
+        app, credentials = await app_of(stage), stage.directory.credentials
+        for secret in ("one", "two"):
+            await credentials.add("demo", "netease", "key", secret)
+            stage.clock.move(s=1)
+        assert list(await stage.directory.credential(app, "netease", "key")) == ["two", "one"]
+        await credentials.drop_older("demo", "netease", "key")
+        assert list(await stage.directory.credential(app, "netease", "key")) == ["two"]
+        with refused(Kind.BAD_PARAMETER):
+            await credentials.drop_older("demo", "agora", "key")
+
     async def test_what_another_store_knows_is_asked_anew(self, stage: Stage, asked: list[str]) -> None:
         """When everything is forgotten this is, too."""
         app = await app_of(stage)

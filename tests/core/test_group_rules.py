@@ -361,6 +361,15 @@ class TestRequests:
         await stage.groups.requests.handle_invitation(stranger, group.xid, ADMIN, approved=True)
         assert STRANGER in await members_of(stage, group)
 
+    async def test_who_is_let_in_at_once_is_not_asked(self, stage: Stage) -> None:
+        """Whatever the group wants; an invitation that is open ends by that."""
+        group, owner, stranger = await staffed(stage), await stage.user(OWNER), await stage.user(STRANGER)
+        await stage.groups.settings.allow(owner, group.xid, GroupSettings(invite_confirm=True))
+        await stage.groups.invite(owner, group.xid, [STRANGER])
+        assert await stage.groups.invite(owner, group.xid, [STRANGER], at_once=True) == [Outcome(STRANGER)]
+        assert STRANGER in await members_of(stage, group)
+        assert (await stage.groups.requests.invitation_list(stranger, "", 10)).requests == []
+
     async def test_lists_are_paged(self, stage: Stage) -> None:
         """Over several groups, oldest first; a limit beyond the bound is the bound."""
         one, two = await staffed(stage), await staffed(stage)
@@ -417,7 +426,10 @@ class TestSettings:
     async def test_nothing_and_nonsense(self, stage: Stage) -> None:
         """A change of nothing, or to what is not there, is refused."""
         group, owner = await staffed(stage), await stage.user(OWNER)
-        for told in (GroupSettings(), GroupSettings(apply_approval=3), GroupSettings(apply_approval=-1)):
+        for told in (
+            *(GroupSettings(), GroupSettings(apply_approval=3), GroupSettings(apply_approval=-1)),
+            *(GroupSettings(type=ROOM), GroupSettings(type=-1)),
+        ):
             with refused(Kind.BAD_PARAMETER):
                 await stage.groups.settings.allow(owner, group.xid, told)
 
@@ -482,6 +494,8 @@ async def test_chatrooms(stage: Stage) -> None:
     assert [block.xid for block in (await stage.groups.bans.blocked_list(owner, xid, "", 9)).blocks] == [
         STRANGER
     ]
+    with refused(Kind.BAD_PARAMETER):
+        await stage.groups.settings.allow(owner, xid, GroupSettings(type=PUBLIC))
     for what in ("invite", "admin/add", "admin_list", "transfer"):
         with refused(Kind.BAD_PARAMETER):
             await ALL[what](stage.groups, owner, xid)

@@ -38,6 +38,13 @@ async def test_records_are_salted(passwords: Passwords) -> None:
     assert "secret" not in first
 
 
+async def test_one_that_is_drawn(passwords: Passwords) -> None:
+    """It is of 128 bits, and another each time."""
+    drawn = {passwords.draw() for _ in range(100)}
+    assert len(drawn) == 100
+    assert {len(bytes.fromhex(password)) for password in drawn} == {16}
+
+
 async def test_a_record_carries_its_cost(passwords: Passwords) -> None:
     """A record made at another cost can still be checked after the cost was raised."""
     dearer = Passwords(Limits(), Random(2).randbytes, Cost(ln=2, r=2, p=2))

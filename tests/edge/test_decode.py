@@ -29,6 +29,7 @@ class Shape(msgspec.Struct):
     s: str | None = None
     many: list[Number] | None = None
     inner: list[Inner] | None = None
+    one: Inner | None = None
     yes: bool | None = None
 
 
@@ -250,6 +251,9 @@ class TestBody:
             ('{"inner": [5]}', "inner: it must be a list of objects"),
             ('{"inner": [{}, null]}', "inner: it must be a list of objects"),
             ('{"inner": [{"s": "x"}, {"s": 5}]}', "inner.s: it must be a string"),
+            ('{"one": "x"}', "one: it must be an object"),
+            ('{"one": [{}]}', "one: it must be an object"),
+            ('{"one": {"s": 5}}', "one.s: it must be a string"),
             ('{"yes": 1}', "yes: it must be true or false"),
             ('{"yes": "true"}', "yes: it must be true or false"),
         ],

@@ -391,7 +391,7 @@ class TestDownload:
         writer.write(f"GET /{told['uuid']} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         async with asyncio.timeout(10):
             await ended.wait()
-        await asyncio.to_thread(_until, lambda: not server.stage.files._downloads)
+        await asyncio.to_thread(_until, lambda: not server.stage.files._going._taken)
         writer.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -278,4 +279,4 @@ async def open_node(
 def cheap_passwords(node: Node) -> None:
     """Let passwords cost next to nothing: what they cost is tested elsewhere."""
     node.gateway.directory._passwords.close()
-    node.gateway.directory._passwords = Passwords(Limits(), lambda count: b"x" * count, Cost(ln=1, r=1, p=1))
+    node.gateway.directory._passwords = Passwords(Limits(), os.urandom, Cost(ln=1, r=1, p=1))

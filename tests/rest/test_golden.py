@@ -1,13 +1,12 @@
 """Whole requests with their whole answers: every call with every verb (seeds 000 to 002; vendors.md §1.4, §1.5).
 
-Each story in `golden/` is played on a new gateway, step by step. In what is expected, `$ms` stands for a time,
-`$text` for a text that is not empty; ids are what a new gateway gives. Only those of messages have gaps where many
-nodes draw them: there they are put in the place of 1, 2, 3, in the order in which they were given.
+Each story in `golden/` is played on a new gateway, step by step (`tests/golden.py`); ids are what a new gateway gives.
+Only those of messages have gaps where many nodes draw them: there they are put in the place of 1, 2, 3, in the order in
+which they were given.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,40 +15,13 @@ import pytest
 
 from gateway.edge.facades.native.routes import ROUTES
 from tests import shapes
-from tests.rest.stage import Json, Node
+from tests.golden import Stories, fits
+from tests.rest.stage import Node
 
-GOLDEN = Path(__file__).parent / "golden"
-STORIES = sorted(path.stem for path in GOLDEN.glob("*.json"))
-
+STORIES = Stories(Path(__file__).parent / "golden")
 
 IDS = {"msg_id", "msg_ids", "msg_id_start", "next_msg_id", "related_mid"}
 """Members that hold ids of messages."""
-
-
-def story(name: str) -> list[Json]:
-    steps: list[Json] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
-    return steps
-
-
-def fits(told: Any, expected: Any) -> bool:
-    """Whether an answer is the one expected, member by member, of the very same types."""
-    if expected == "$ms":
-        return type(told) is int and told > 1_700_000_000_000
-    if expected == "$text":
-        return isinstance(told, str) and bool(told)
-    if isinstance(expected, dict):
-        return (
-            isinstance(told, dict)
-            and set(told) == set(expected)
-            and all(fits(told[name], value) for name, value in expected.items())
-        )
-    if isinstance(expected, list):
-        return (
-            isinstance(told, list)
-            and len(told) == len(expected)
-            and all(fits(*pair) for pair in zip(told, expected, strict=True))
-        )
-    return type(told) is type(expected) and bool(told == expected)
 
 
 def renamed(told: Any, ids: dict[int, int], member: str = "") -> Any:
@@ -73,11 +45,11 @@ def pairs(expected: Any, told: Any, member: str = "") -> Iterator[tuple[int, int
         yield int(expected), int(told)
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", STORIES.names)
 async def test_story(node: Node, name: str) -> None:
     """Each step is answered exactly as told."""
     ids: dict[int, int] = {}
-    for number, step in enumerate(story(name)):
+    for number, step in enumerate(STORIES.steps(name)):
         headers = {"app_id": "demo", **step.get("headers", {})}
         if "as" in step:
             headers["access-token"] = await node.token(step["as"] or None)
@@ -95,10 +67,5 @@ async def test_story(node: Node, name: str) -> None:
 
 def test_every_call_is_in_a_story() -> None:
     """Each verb of each path is played with a success, so that no call is without a pair."""
-    played = {
-        (step["verb"], step["path"])
-        for name in STORIES
-        for step in story(name)
-        if step["answer"]["code"] == 200
-    }
+    played = {(step["verb"], step["path"]) for step in STORIES.all_steps if step["answer"]["code"] == 200}
     assert {(verb, path) for verb, path, _ in ROUTES} - played == set()

@@ -164,9 +164,62 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE message SET ctype = 12 WHERE msg_id = 4",
         "message 4 is of type 12 and relates to none",
     ),
-    "a plain message that relates to another": (
-        "UPDATE message SET related = 2, shown = 0 WHERE msg_id = 6",
-        "message 6 relates to another and is of type 0",
+    "passing and shown": (
+        "UPDATE message SET flags = flags | 1024 WHERE msg_id = 4",
+        "message 4 is shown, and only passes",
+    ),
+    "an answer to what is not there": (
+        "UPDATE message SET related = 99 WHERE msg_id = 4",
+        "message 4 cannot answer message 99, which does not exist",
+    ),
+    "an answer to what was said elsewhere": (
+        "UPDATE message SET related = 3 WHERE msg_id = 4",
+        "message 4 cannot answer message 3, which does not lie before it in the same conversation",
+    ),
+    "an answer to what was said in another group": (
+        "UPDATE message SET related = 4 WHERE msg_id = 7",
+        "message 7 cannot answer message 4, which does not lie before it in the same conversation",
+    ),
+    "an answer to a later message": (
+        "UPDATE message SET related = 6 WHERE msg_id = 4",
+        "message 4 cannot answer message 6, which does not lie before it in the same conversation",
+    ),
+    "an answer to what is folded": (
+        """
+        UPDATE message SET ctype = 11, related = 7, shown = 0, sender = 2 WHERE msg_id = 8;
+        UPDATE message SET related = 8 WHERE msg_id = 9
+        """,
+        "message 9 cannot answer message 8, which nobody is shown",
+    ),
+    "an answer to what only passes": (
+        "UPDATE message SET flags = 1024, shown = 0 WHERE msg_id = 7; UPDATE message SET related = 7 WHERE msg_id = 9",
+        "message 9 cannot answer message 7, which nobody is shown",
+    ),
+    "of either side alone": (
+        "UPDATE message SET flags = 2048 + 4096 WHERE msg_id = 5",
+        "message 5 is one side's alone, and the other's, too",
+        "message 5 has the seq 2, and is its sender's alone",
+    ),
+    "one side's alone in a group": (
+        "UPDATE message SET flags = 2048 + 4 WHERE msg_id = 8",
+        "message 8 is one side's alone, and lies between no two users",
+    ),
+    "one side's alone to oneself": (
+        "UPDATE message SET flags = 2048 + 4 WHERE msg_id = 5",
+        "message 5 is one side's alone, and lies between no two users",
+    ),
+    "its receiver's alone, and its sender's": (
+        "UPDATE message SET flags = 2048 WHERE msg_id = 4",
+        "message 4 is one side's alone, its receiver's, and its sender has it",
+    ),
+    "its sender's alone, and sent": (
+        "UPDATE message SET flags = 4096 WHERE msg_id = 2",
+        "message 2 has the seq 2, and is its sender's alone",
+    ),
+    "without seq": (
+        "UPDATE message SET seq = 0 WHERE msg_id = 5",
+        "message 5 has no seq, and was not imported",
+        "the entry at seq 2 of {c} holds message 5, which does not belong there",
     ),
     "folded into what is not there": (
         "UPDATE message SET related = 99, ctype = 11, shown = 0 WHERE msg_id = 4",

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gateway.domain.model import Action, Status
+from gateway.domain.model import Action, Side, Status
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a message is not like most."""
+
+    uncounted: bool = False
+    passing: bool = False
+    side: Side = Side.BOTH
+
+
+PLAIN = Manner()
 
 
 @dataclass
@@ -27,6 +39,22 @@ class Sent:
     related: int = 0
     imported: bool = False
     settled: bool = False
+    manner: Manner = PLAIN
+
+    @property
+    def side(self) -> Side:
+        return self.manner.side if self.sender != self.target else Side.BOTH
+
+    @property
+    def unshown(self) -> bool:
+        """Nobody who looks back sees it."""
+        return bool(self.recalled or self.related or self.manner.passing)
+
+    def seen_by(self, user: int) -> bool:
+        """Whether one of the two users it lies between, or whom it was whispered to or by, has it."""
+        if user == self.target:
+            return self.side is not Side.SENDER
+        return user == self.sender and not self.notice and self.side is not Side.RECEIVER
 
     @property
     def conversation(self) -> int:
@@ -82,6 +110,16 @@ class Model:
     off: dict[tuple[int, int], int] = field(default_factory=dict)
     keys: dict[tuple[int, str], tuple[str, int, int]] = field(default_factory=dict)
     next_msg_id: int = 1
+    # Of each draft ids begin anew at a multiple of so many, and one.
+    block: int = 1
+
+    def leap(self) -> None:
+        self.next_msg_id += -(self.next_msg_id - 1) % self.block
+
+    def back(self, ago: int) -> int:
+        """The message that came so many before the newest, or the first."""
+        msg_ids = list(self.messages)
+        return msg_ids[max(len(msg_ids) - 1 - ago, 0)] if msg_ids else 1
 
     def add(self, xid: int, kind: str, what: int = 0) -> int:
         self.timelines.setdefault(xid, []).append((kind, what))
@@ -105,6 +143,8 @@ class Model:
         related: int = 0,
         copied: bool = True,
         hidden: tuple[int, ...] = (),
+        manner: Manner = PLAIN,
+        answers: int = 0,
     ) -> str:
         """Append a message; `judged` is a group's version, where it is to a group or to some in it (`group`)."""
         known = self.keys.get((sender, key)) if key else None
@@ -118,12 +158,19 @@ class Model:
         base = self.messages.get(related)
         if base is not None and (base.sender != sender or base.recalled or base.related):
             return "Refused"
+        if base is not None:
+            manner = replace(manner, side=base.side)
+        if answers and not self.may_answer(sender, group or targets[0], self.messages.get(answers)):
+            return "Refused"
+        copied = copied and manner.side is not Side.RECEIVER
         first = self.next_msg_id
         self.timelines.setdefault(sender, [])
         for target in targets:
             msg_id = self.next_msg_id
             self.next_msg_id += 1
-            seq = self.add(target, "MESSAGE", msg_id)
+            self.timelines.setdefault(target, [])
+            here = target == sender or manner.side is not Side.SENDER
+            seq = self.add(target, "MESSAGE", msg_id) if here else 0
             self.messages[msg_id] = Sent(
                 msg_id,
                 sender,
@@ -135,12 +182,27 @@ class Model:
                 related=related,
                 copied=copied,
                 hidden=hidden,
+                manner=manner,
             )
             if not in_group and not notice and copied and sender != target:
                 self.add(sender, "MESSAGE", msg_id)
         if key:
             self.keys[sender, key] = (digest, first, self.next_msg_id - 1)
+        self.leap()
         return "Appended"
+
+    def may_answer(self, sender: int, opposite: int, answered: Sent | None) -> bool:
+        """Whether a message to a user or group may answer another one: its sender sees that one there."""
+        if answered is None or answered.unshown:
+            return False
+        group = answered.group or (answered.target if answered.in_group else 0)
+        if group != (opposite if opposite in self.versions else 0):
+            return False
+        if answered.in_group:
+            return True
+        return answered.seen_by(sender) and bool(
+            group or {answered.sender, answered.target} == {sender, opposite}
+        )
 
     def bring(self, sender: int, target: int, *, settled: bool, judged: int = -1) -> str:
         """Import a message, to a user or (`judged`, its version) to a group."""
@@ -160,6 +222,7 @@ class Model:
             imported=True,
             settled=settled,
         )
+        self.leap()
         return "Imported"
 
     def recall(self, msg_id: int) -> str:
@@ -170,7 +233,8 @@ class Model:
             message.recalled = True
             for folded in self.messages.values():
                 folded.recalled = folded.recalled or folded.related == msg_id
-            self.add(message.target, "RECALLED", msg_id)
+            if message.side is not Side.SENDER:
+                self.add(message.target, "RECALLED", msg_id)
             told = message.copied and not message.in_group and not message.notice
             if told and message.sender != message.target:
                 self.add(message.sender, "RECALLED", msg_id)
@@ -267,10 +331,8 @@ class Model:
             message
             for message in self.messages.values()
             if not message.group
-            and (
-                (message.sender, message.target) == (opposite, user)
-                or ((message.sender, message.target) == (user, opposite) and not message.notice)
-            )
+            and {message.sender, message.target} == {user, opposite}
+            and message.seen_by(user)
         ]
 
     def last(self, user: int, opposite: int) -> int:
@@ -280,6 +342,8 @@ class Model:
         """As the asker sees it."""
         if message.settled:
             return Status.READ
+        if message.side is Side.SENDER:
+            return Status.UNREAD
         status = self.reached(message, asker)
         return Status.UNREAD if message.imported and status is Status.DELIVERED else status
 
@@ -310,10 +374,9 @@ class Model:
         return {
             message.msg_id: self.status(message, message.sender)
             for message in self.messages.values()
-            if not message.recalled
-            and not message.related
+            if not message.unshown
             and message.sender != message.target
-            and (message.in_group or not message.notice)
+            and (message.in_group or message.seen_by(message.sender))
         }
 
     def changes(self, before: dict[int, Status], status: Status) -> set[Change]:
@@ -340,7 +403,7 @@ class Model:
             return None
         below = self.hidden(user, opposite)
         lying = [m for m in self.conversation(user, opposite) if m.msg_id > below]
-        shown = [m for m in lying if not (m.recalled or m.related)]
+        shown = [m for m in lying if not m.unshown]
         return [
             (message.msg_id, self.status(message, user))
             for message in reversed(shown)
@@ -356,7 +419,7 @@ class Model:
                 above = message.seq > self.delivered.get(user, 0)
             else:
                 above = stay is not None and message.seq > stay.delivered
-            gone = message.recalled or message.related or message.imported
+            gone = message.unshown or message.imported
             if above and message.sender != user and not gone:
                 found.append(message.msg_id)
         return found
@@ -366,7 +429,7 @@ class Model:
         message = self.messages[msg_id]
         stay = self.stay(message.target, user) if message.in_group else None
         there = message.target == user or (stay is not None and message.msg_id >= stay.from_msg)
-        if not there or message.sender == user or message.recalled or message.related:
+        if not there or message.sender == user or message.unshown or message.side is Side.SENDER:
             return None
         if message.group:
             stays = [stay for stay in self.stays if stay.around(message)]
@@ -382,8 +445,11 @@ class Model:
                 read, off = self.read.get((user, opposite), 0), self.off.get((user, opposite), 0)
                 if (stay := self.stay(opposite, user)) is not None:
                     read, off = stay.read, stay.off
-                others = [msg_id for msg_id, _ in shown if self.messages[msg_id].sender != user]
-                unread = sum(msg_id > read and not self.messages[msg_id].settled for msg_id in others)
+                others = [message for msg_id, _ in shown if (message := self.messages[msg_id]).sender != user]
+                unread = sum(
+                    message.msg_id > read and not (message.settled or message.manner.uncounted)
+                    for message in others
+                )
                 if (last := self.last(user, opposite)) > off:
                     found.append((last, opposite, unread))
         return [(opposite, unread) for _, opposite, unread in sorted(found, reverse=True)]

@@ -142,6 +142,9 @@ class TestProfile:
             avatar="a", public_info="p", private_info="s", description="d"
         )
         assert await stage.store.profile(users[1].id) == Profile()
+        names = {users[0].id: "", users[1].id: "B"}
+        await stage.store.set_profile(users[1].id, {"nickname": "B"})
+        assert await stage.store.nicknames([*names, 999_999]) == names
 
 
 class TestList:

@@ -88,6 +88,19 @@ class TestEnrolling:
         assert await stage.store.enroll(stage.app.id, [Account("66", "s")], NOW) == "66"
         assert isinstance(await stage.store.enroll(stage.app.id, [Account("eve", "r")], NOW), list)
 
+    async def test_names_of_digits_that_are_names(self, stage: Stage) -> None:
+        """Literally meant they are nobody's id, and taken like any other."""
+        await stage.user(55)
+        await stage.store.register(stage.app.id, "66", "", NOW)
+        accounts = [Account("55", "r1"), Account("66", "r2"), Account("ann", "r3")]
+        made = await stage.store.enroll(stage.app.id, accounts, NOW, literal=True)
+        assert isinstance(made, list)
+        assert [(user.name, user.password) for user in made] == [("55", "r1"), ("66", "r2"), ("ann", "r3")]
+        assert {user.xid for user in made}.isdisjoint({55, 66})
+        assert await stage.store.user_named(stage.app.id, "55") == made[0]
+        assert await stage.store.enroll(stage.app.id, [Account("55", "s")], NOW, literal=True) == "55"
+        assert isinstance(await stage.store.enroll(stage.app.id, [Account("55", "s")], NOW), list)
+
     async def test_users_are_listed_after_one(self, stage: Stage) -> None:
         """By rising id, without the reserved user, groups and the deleted."""
         await stage.users(30, 10, 20, 40)

@@ -74,6 +74,26 @@ async def test_secrets_are_dropped_by_name(stage: Stage, store: Store) -> None:
     assert [await store.secrets(app, "agora", name) for name in ("id", "od")] == [[], ["three"]]
 
 
+async def test_older_secrets_are_dropped(stage: Stage, store: Store) -> None:
+    """The one that is listed first stays, of that name; another name, dialect and app keep all of theirs."""
+    app, other = stage.app.id, (await other_app(stage)).id
+    for where in (
+        (app, "netease", "key"),
+        (app, "netease", "other"),
+        (app, "agora", "key"),
+        (other, "netease", "key"),
+    ):
+        for secret, at in (("old", NOW), ("new", NOW + 1), ("newer", NOW + 1)):
+            await store.add_credential(*where, secret, at)
+    await store.drop_older_credentials(app, "netease", "key")
+    assert await store.secrets(app, "netease", "key") == ["new"]
+    await store.drop_older_credentials(app, "netease", "key")
+    await store.drop_older_credentials(app, "netease", "nobody")
+    assert await store.secrets(app, "netease", "key") == ["new"]
+    for where in ((app, "netease", "other"), (app, "agora", "key"), (other, "netease", "key")):
+        assert len(await store.secrets(*where)) == 3
+
+
 async def test_an_app_has_so_many_secrets_at_most(engine: str, tmp_path: Path) -> None:
     """One that is there may be given again; of several at once none gets past the bound."""
     async with Stage(engine, tmp_path / "few", Limits(credentials_max=3)) as stage:

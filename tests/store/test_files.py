@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -46,6 +47,16 @@ async def test_its_thumbnail_is_noted(stage: Stage) -> None:
     found = await stage.store.file(stage.app.id, file.uuid)
     assert found is not None
     assert (found.thumb, found.thumb_size) == (Thumb.PNG, 77)
+
+
+async def test_of_many_at_once_as_many_are_kept_as_fit(stage: Stage) -> None:
+    """Each is judged by what the others have made of it; whoever is refused leaves nothing."""
+    await bound(stage, 3_500)
+    told = await asyncio.gather(*(stage.store.add_file(a_file(stage, number)) for number in range(1, 11)))
+    assert sorted(told) == [False] * 7 + [True] * 3
+    assert await stored(stage) == 3_000
+    there = await stage.store.files_among([a_file(stage, number).uuid for number in range(1, 11)])
+    assert there == {a_file(stage, number).uuid for number, kept in enumerate(told, 1) if kept}
 
 
 async def test_it_counts_with_its_app(stage: Stage) -> None:

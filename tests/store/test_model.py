@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 from gateway.domain.drafts import Draft, RecallDraft
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
-from gateway.domain.model import Action, Gone, Status
+from gateway.domain.model import Action, Gone, Side, Status
 from gateway.store.base import History
+from gateway.store.postgres.schema import MSG_ID_BLOCK
+from tests.postgres import clear_database
 from tests.store.faulty import crash
-from tests.store.model import Model
+from tests.store.model import Manner, Model
 from tests.store.stage import LIMITS, MIB, NOW, Stage
 
 USERS = (1, 2, 3, 4)
@@ -29,6 +32,7 @@ groups = st.integers(0, GROUPS - 1)
 anyone = st.integers(0, len(USERS) + GROUPS - 1)
 some = st.lists(users, min_size=1, max_size=3, unique=True).map(tuple)
 back = st.integers(0, 12)
+manners = st.builds(Manner, st.booleans(), st.booleans(), st.sampled_from(Side))
 keys = st.sampled_from(["", "", "", "k", "l"])
 
 drafts = st.one_of(
@@ -42,6 +46,11 @@ drafts = st.one_of(
     st.tuples(st.just("bring"), users, anyone, st.booleans()),
     st.tuples(st.just("whisper"), users, groups, some),
     st.tuples(st.just("fold"), back, st.sampled_from([False, False, True])),
+    st.tuples(st.just("apart"), users, some, manners),
+    st.tuples(st.just("apart"), users, some, manners),
+    st.tuples(st.just("aside"), users, groups, manners),
+    st.tuples(st.just("answer"), users, back, manners),
+    st.tuples(st.just("answer"), users, back, manners),
     st.tuples(st.just("recall"), back),
     st.tuples(st.just("delete"), users, anyone),
     st.tuples(st.just("change"), groups, st.sampled_from([Action.JOINED, Action.KICKED, Action.LEFT]), some),
@@ -64,7 +73,8 @@ class Run:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.model = Model()
+        self.alone = stage.engine == "postgres"
+        self.model = Model(block=MSG_ID_BLOCK if self.alone else 1)
         self.groups: list[int] = []
 
     async def begin(self) -> None:
@@ -95,7 +105,7 @@ class Run:
                 draft = await stage.group_text(sender, group, key=key, digest="g")
                 return draft, model.text(sender, (group,), key, "g", notice=False, judged=versions[group])
             case "recall", ago:
-                msg_id = max(model.next_msg_id - 1 - ago, 1)
+                msg_id = model.back(ago)
                 return RecallDraft(app=stage.app.id, msg_id=msg_id, at=NOW), model.recall(msg_id)
             case "delete", user, index:
                 opposite = self.opposite(index)
@@ -108,7 +118,7 @@ class Run:
             case "whisper", sender, index, only:
                 return await self.whisper(sender, self.groups[index], only, versions, 0)
             case "fold", ago, lie:
-                return await self.fold(max(self.model.next_msg_id - 1 - ago, 1), versions, lie=lie)
+                return await self.fold(self.model.back(ago), versions, lie=lie)
             case "change", index, action, who:
                 return await self.membership(index, action, who, versions)
             case "end", index, 0:
@@ -141,19 +151,69 @@ class Run:
                 told = self.model.bring(sender, target, settled=settled, judged=judged)
                 return await self.stage.imported(sender, target, settled=settled), told
             case _:
+                return await self.apart(asked, versions)
+
+    async def apart(self, asked: tuple[Any, ...], versions: dict[int, int]) -> tuple[Draft, str] | None:
+        """Say what is not like most, or answer something."""
+        match asked:
+            case "apart", sender, targets, manner:
+                told = {**vars(manner), "copied": manner.side is not Side.RECEIVER}
+                draft: Draft = self.stage.text(sender, *targets, **told)
+                return draft, self.model.text(sender, targets, "", "", notice=False, manner=manner)
+            case "aside", sender, index, manner:
+                return await self.to_group(sender, self.groups[index], versions, manner, 0)
+            case "answer", sender, ago, manner:
+                return await self.answer(sender, self.model.back(ago), versions, manner)
+            case _:
                 return None
 
+    async def to_group(
+        self, sender: int, group: int, versions: dict[int, int], manner: Manner, answers: int
+    ) -> tuple[Draft, str] | None:
+        manner = replace(manner, side=Side.BOTH)
+        if await self.stage.store.group(self.stage.app.id, group) is None:
+            return None
+        draft = await self.stage.group_text(sender, group, **vars(manner), related=answers)
+        told: dict[str, Any] = {"judged": versions[group], "manner": manner, "answers": answers}
+        return draft, self.model.text(sender, (group,), "", "", notice=False, **told)
+
+    async def answer(
+        self, sender: int, msg_id: int, versions: dict[int, int], manner: Manner
+    ) -> tuple[Draft, str] | None:
+        """Answer a message, where it lies or in a conversation of the sender's own."""
+        base = self.model.messages.get(msg_id)
+        if base is None or await self.stage.store.message(self.stage.app.id, msg_id) is None:
+            return None
+        if base.in_group or base.group:
+            group = base.group or base.target
+            if manner.side is Side.BOTH:
+                return await self.to_group(sender, group, versions, manner, msg_id)
+            return await self.whisper(sender, group, (base.sender,), versions, 0, msg_id)
+        target = base.sender if sender == base.target else base.target
+        told = {**vars(manner), "copied": manner.side is not Side.RECEIVER}
+        draft = self.stage.text(sender, target, **told, related=msg_id)
+        return draft, self.model.text(sender, (target,), "", "", notice=False, manner=manner, answers=msg_id)
+
     async def whisper(
-        self, sender: int, group: int, only: tuple[int, ...], versions: dict[int, int], related: int
+        self,
+        sender: int,
+        group: int,
+        only: tuple[int, ...],
+        versions: dict[int, int],
+        related: int,
+        answers: int = 0,
     ) -> tuple[Draft, str] | None:
         if await self.stage.store.group(self.stage.app.id, group) is None:
             return None
         ctype = 11 if related else 0
-        draft = await self.stage.directed(sender, group, *only, ctype=ctype, related=related)
-        told = self.model.text(
-            sender, only, "", "", notice=False, judged=versions[group], group=group, related=related
-        )
-        return draft, told
+        draft = await self.stage.directed(sender, group, *only, ctype=ctype, related=related or answers)
+        told: dict[str, Any] = {
+            "judged": versions[group],
+            "group": group,
+            "related": related,
+            "answers": answers,
+        }
+        return draft, self.model.text(sender, only, "", "", notice=False, **told)
 
     async def fold(self, msg_id: int, versions: dict[int, int], *, lie: bool) -> tuple[Draft, str] | None:
         """Append to a message as its sender, or as another one."""
@@ -187,6 +247,11 @@ class Run:
         return draft, self.model.change(group, action, who, versions[group])
 
     async def batch(self, asked: list[tuple[Any, ...]]) -> None:
+        """Where the ids of a batch leap, they are foreseen for one draft at a time."""
+        for together in [[one] for one in asked] if self.alone else [asked]:
+            await self._batch(together)
+
+    async def _batch(self, asked: list[tuple[Any, ...]]) -> None:
         versions = dict(self.model.versions)
         made = [found for one in asked if (found := await self.draft(one, versions)) is not None]
         answers = await self.stage.store.append([draft for draft, _ in made])
@@ -206,7 +271,7 @@ class Run:
     async def read(self, user: int, index: int, ago: int) -> None:
         before = self.model.statuses()
         opposite = self.opposite(index)
-        msg_id = max(self.model.next_msg_id - 1 - ago, 0)
+        msg_id = self.model.back(ago) - (ago > len(self.model.messages))
         [done] = await self.stage.store.read([await self.stage.mark(user, opposite, msg_id)])
         position = self.model.mark(user, opposite, msg_id)
         if isinstance(done, Kind):
@@ -241,6 +306,8 @@ class Run:
                     what = entry.message.msg_id
                     assert (entry.message.gone is Gone.RECALLED) == model.messages[what].recalled
                     assert bool(entry.message.content) == (entry.message.gone is None)
+                    assert entry.message.side is model.messages[what].side
+                    assert entry.message.passing == model.messages[what].manner.passing
                 elif entry.recalled is not None:
                     what = entry.recalled.msg_id
                 elif entry.deleted is not None:
@@ -276,6 +343,7 @@ async def run(engine: str, asked: list[tuple[Any, ...]], limits: Limits = LIMITS
                     await getattr(story, name)(*rest)
             await story.compare()
         assert stage.check() == []
+        await clear_database(Path(folder) / "data")
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -292,3 +360,10 @@ def test_whatever_it_is_told_late(asked: list[tuple[Any, ...]], behind: int, lea
     with patch("gateway.store.sqlite.newest.LEAST", least):
         limits = msgspec.structs.replace(LIMITS, conversations_behind_max=behind)
         asyncio.run(run("sqlite", asked, limits))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(asked=st.lists(steps.filter(lambda step: step[0] != "crash"), min_size=1, max_size=14))
+def test_on_many_nodes(asked: list[tuple[Any, ...]]) -> None:
+    """The same on PostgreSQL."""
+    asyncio.run(run("postgres", asked))

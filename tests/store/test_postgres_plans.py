@@ -11,7 +11,7 @@ import pytest
 
 from gateway.domain.drafts import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.domain.model import ROOM, Scope, User
-from gateway.store.base import Party
+from gateway.store.base import Party, Sighted, Sought
 from gateway.store.postgres.engine import PostgresStore
 from tests.postgres import database_of, drop_database
 from tests.store.postgres_plans import scans
@@ -48,6 +48,8 @@ INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags,
     UNION ALL SELECT {MESSAGES} + i, 10001 + i % 100, 0, (i * 7) % {USERS} + 1, 0, i / 100, 0, 0, 0, {MESSAGES} + i, 1
     FROM generate_series(1, {MESSAGES}) AS i;
 UPDATE message SET peer = 10001 + msg_id % 5 WHERE msg_id % 101 = 0 AND peer > 0;
+UPDATE message SET related = msg_id - 1, shown = (msg_id % 4 > 1)::integer, ctype = CASE msg_id % 4 WHEN 0 THEN 11
+    WHEN 1 THEN 12 ELSE 0 END WHERE msg_id % 3 = 0;
 INSERT INTO imported SELECT i, 1, 0 FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO hidden SELECT i, i % {USERS} + 1 FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO entry SELECT target, row_number() OVER (PARTITION BY target ORDER BY msg_id), 1, msg_id, '' FROM message;
@@ -56,6 +58,7 @@ INSERT INTO conversation (usr, opp, last)
     ORDER BY target, sender, msg_id DESC;
 INSERT INTO dedup SELECT 1, i % 1000, i::text, '', i FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO answer SELECT i, i, i FROM generate_series(1, {MESSAGES}) AS i;
+INSERT INTO listed (grp, usr, at) SELECT grp, usr, 1 FROM stay;
 INSERT INTO batch SELECT i::text, '' FROM generate_series(1, 10000) AS i;
 """
 
@@ -104,7 +107,14 @@ async def use(store: PostgresStore) -> None:
     for opposite in (user, Party(group, group, Scope.GROUP), Party(10_100, 10_100, Scope.GROUP)):
         await store.history(asker, opposite, 0, 100)
     # One who is in that group.
-    await store.history(User(id=35, xid=35, name="", password=""), Party(group, group, Scope.GROUP), 0, 100)
+    member = User(id=35, xid=35, name="", password="")
+    await store.history(member, Party(group, group, Scope.GROUP), 0, 100)
+    for who, opposite in (
+        (asker, user),
+        (member, Party(group, group, Scope.GROUP)),
+        (asker, Party(10_100, 10_100, Scope.GROUP)),
+    ):
+        await look(store, who, opposite)
     for opposite in (user, Party(group, group, Scope.GROUP)):
         await store.put_off(35, opposite)
     await store.recent(1)
@@ -117,6 +127,8 @@ async def use(store: PostgresStore) -> None:
     await store.transaction(1, 5, "5")
     await store.targets(1, 5, 9)
     await store.find_users(1, [1, 2])
+    await store.nicknames(range(1, 50))
+    await store.listed_counts({10_000 + n: range(1, 50) for n in range(1, 50)})
     await store.ensure_named(1, [f"user {number}" for number in range(9)], NOW)
     users = range(1, 61)
     acks = [Ack(usr, usr, 1, usr, 300, NOW, 10 * usr + 1) for usr in users]
@@ -137,6 +149,17 @@ async def use(store: PostgresStore) -> None:
     await store.dismiss(1)
     await store.beat(1)
     await store.leave(1)
+
+
+async def look(store: PostgresStore, asker: User, opposite: Party) -> None:
+    """Look for messages of a conversation in every way."""
+    await store.spans(0, 3_600_000)
+    for descending in (True, False):
+        for root in (0, 5):
+            sought = Sought(descending=descending, root=root, ctypes=frozenset({0}), scan=1000, limit=101)
+            assert isinstance(await store.seek(asker, opposite, sought), Sighted)
+    assert isinstance(await store.some(asker, opposite, range(MESSAGES - 50, MESSAGES + 50)), dict)
+    await store.folded(asker, range(MESSAGES - 50, MESSAGES + 50), MIB)
 
 
 async def scans_of_any(conn: Any, sql: str, count: int) -> list[str]:

@@ -34,6 +34,19 @@ async def test_readers_come_in_pages(stage: Stage) -> None:
     assert await stage.store.readers(stage.app.id, said, 18, 3) == Readers(11, 0, [19, 20])
 
 
+async def test_who_has_not_read_is_named_too(stage: Stage) -> None:
+    """The first of them by rising id, as many as asked for; the counts are those of all."""
+    group = await stage.group(1, *range(20, 9, -1))
+    said = (await stage.say(1, group)).first_msg_id
+    for xid in (12, 15):
+        await stage.read(xid, group)
+    assert await stage.store.readers(stage.app.id, said, 0, 1, unread_max=3) == Readers(
+        2, 9, [12], [10, 11, 13]
+    )
+    found = await stage.store.readers(stage.app.id, said, 0, 10, unread_max=100)
+    assert found == Readers(2, 9, [12, 15], [10, 11, 13, 14, *range(16, 21)])
+
+
 async def test_what_has_no_readers(stage: Stage) -> None:
     """A message between users, of another app or of nobody."""
     group = await stage.group(1, 2)

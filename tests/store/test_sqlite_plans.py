@@ -26,6 +26,7 @@ from gateway.domain.group_drafts import (
     TransferDraft,
 )
 from gateway.domain.model import ROOM, Action, State, User
+from gateway.store.base import Sighted, Sought
 from gateway.store.sqlite.lane import Lane
 from tests.store.faulty import harm
 from tests.store.grouping import change
@@ -64,6 +65,7 @@ async def use_everything(stage: Stage) -> None:
     await store.add_credential(app, "agora", "id", "secret", NOW)
     await store.secrets(app, "agora", "id")
     await store.credentials(app)
+    await store.drop_older_credentials(app, "agora", "id")
     await store.drop_credentials(app, "agora", "id")
     await store.stored_bytes(app)
     await stage.send(11, 12, key="7", digest="d")
@@ -94,6 +96,8 @@ async def use_everything(stage: Stage) -> None:
     await stage.read(12, group)
     for opposite in (11, group):
         await stage.history(12, opposite)
+    for opposite in (11, group):
+        await look(stage, 12, opposite)
     for opposite in (11, group):
         await stage.put_off(12, opposite)
     await stage.recent(12)
@@ -126,6 +130,8 @@ async def use_everything(stage: Stage) -> None:
         await stage.say(12, room, key=f"in a room {number}", digest="d")
     await stage.recall((await stage.say(12, room)).first_msg_id)
     await stage.history(12, room)
+    await store.list_in(await stage.id(room), [user.id], NOW)
+    await store.listed_counts({await stage.id(room): [12, 13]})
     await stage.read(12, room)
     await stage.delete(12, room)
     await store.block(user.id, other.id, NOW)
@@ -138,6 +144,7 @@ async def use_everything(stage: Stage) -> None:
     await store.set_password(user.id, None, "x", NOW)
     await store.set_profile(user.id, {"nickname": "b"})
     await store.profile(user.id)
+    await store.nicknames([user.id])
     await store.devices(user.id)
     await store.remove_device(user.id, 1)
     await use_groups(stage, group)
@@ -163,6 +170,18 @@ async def use_everything(stage: Stage) -> None:
         started = await stage.append(erase_draft(stage.app, found, NOW))
         assert isinstance(started, Started)
         await stage.finish(started.job)
+
+
+async def look(stage: Stage, xid: int, opposite: int) -> None:
+    """Look for messages of a conversation in every way."""
+    store, user, party = stage.store, await stage.user(xid), await stage.party(opposite)
+    await store.spans(NOW, NOW)
+    for descending in (True, False):
+        for root in (0, 1):
+            sought = Sought(descending=descending, root=root, ctypes=frozenset({0}), scan=10, limit=5)
+            assert isinstance(await store.seek(user, party, sought), Sighted)
+    assert isinstance(await store.some(user, party, [1, 2, 3]), dict)
+    await store.folded(user, [1, 2, 3], MIB)
 
 
 async def use_groups(stage: Stage, group: int) -> None:

@@ -38,6 +38,7 @@ from gateway.store.base.conversations import (
 from gateway.store.base.credentials import Credentials
 from gateway.store.base.filing import Filing
 from gateway.store.base.grouping import Grouping
+from gateway.store.base.looking import Fold, Folds, Looking, Sighted, Sought, Span
 from gateway.store.base.parties import Parties, Party
 from gateway.store.base.presence import Presence, Pulse
 from gateway.store.base.upkeep import Oldest, Sweeping, Swept, Upkeep
@@ -45,6 +46,8 @@ from gateway.store.base.upkeep import Oldest, Sweeping, Swept, Upkeep
 __all__ = [
     "EPOCH_STEP",
     "SEEN_STEP_MS",
+    "Fold",
+    "Folds",
     "History",
     "Oldest",
     "Party",
@@ -54,6 +57,9 @@ __all__ = [
     "Record",
     "Records",
     "Remembered",
+    "Sighted",
+    "Sought",
+    "Span",
     "Store",
     "Sweeping",
     "Swept",
@@ -66,7 +72,9 @@ EPOCH_STEP = 2**32
 """How far message ids jump with an epoch: further than a lost tail of commits can have given away."""
 
 
-class Store(Parties, Credentials, Accounts, Grouping, Conversations, Presence, Filing, Upkeep, Protocol):
+class Store(
+    Parties, Credentials, Accounts, Grouping, Conversations, Looking, Presence, Filing, Upkeep, Protocol
+):
     """The port. Lists are answered in the order asked, one answer per question."""
 
     @property

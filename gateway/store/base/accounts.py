@@ -19,12 +19,13 @@ class Accounts(Protocol):
         """List users by rising id, after the one given; not the reserved one, not the deleted."""
 
     async def enroll(
-        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True, literal: bool = False
     ) -> list[User] | str:
         """Make users that have a password, all or none: the name of one that is taken, and nothing is done.
 
-        A name of digits that may be an id is that id. With `claim` who is there already without a password, by having
-        been named, is taken for the one that is made. The reserved user is nobody's to take.
+        A name of digits that may be an id is that id, unless names are `literal`. With `claim` who is there already
+        without a password, by having been named, is taken for the one that is made. The reserved user is nobody's to
+        take.
         """
 
     async def add_contact(self, user_id: int, other_id: int, at: int) -> bool:
@@ -62,6 +63,9 @@ class Accounts(Protocol):
 
     async def profile(self, user_id: int) -> Profile:
         """Read what a user tells of itself."""
+
+    async def nicknames(self, user_ids: Sequence[int]) -> dict[int, str]:
+        """Read what users are called among people, by their ids; ids that are no user's are left out."""
 
     async def set_profile(self, user_id: int, changes: Mapping[str, str]) -> None:
         """Change members of a profile, by their names in `Profile`. A deleted user has none."""

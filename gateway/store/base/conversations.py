@@ -56,12 +56,13 @@ class Remembered(msgspec.Struct, frozen=True):
 class Readers(msgspec.Struct, frozen=True):
     """How many other members with a stay around a group's message have `read` it and how many not.
 
-    `xids` is a page of those who have, by rising id.
+    `xids` is a page of those who have, and `unread_xids` the first of those who have not, by rising id.
     """
 
     read: int
     unread: int
     xids: list[int]
+    unread_xids: list[int] = []
 
 
 class Conversations(Protocol):
@@ -95,8 +96,13 @@ class Conversations(Protocol):
     async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
         """Name whom the messages of one draft went to, of those that are still kept: their ids by xid."""
 
-    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
-        """Say who has read a group's message: a page of them, after the id given, and how many have and have not."""
+    async def readers(
+        self, app: int, msg_id: int, after_xid: int, limit: int, *, unread_max: int = 0
+    ) -> Readers:
+        """Say who has read a group's message: a page of them, after the id given, and how many have and have not.
+
+        Of those who have not, the first `unread_max` are named.
+        """
 
     async def undelivered(self, user_id: int) -> int:
         """Count the messages for a user that lie above *delivered*: sent to it, or to groups while it is in them.

@@ -30,3 +30,6 @@ class Credentials(Protocol):
 
     async def drop_credentials(self, app: int, dialect: str, name: str) -> None:
         """Let no secret be good for a name any more."""
+
+    async def drop_older_credentials(self, app: int, dialect: str, name: str) -> None:
+        """Let no secret be good for a name any more but the one that `secrets` lists first."""

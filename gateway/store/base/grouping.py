@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain.model import Banned, Blocked, Group, GroupRequest, Member
@@ -34,6 +34,9 @@ class Grouping(Protocol):
 
     async def listed(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
         """List whom a chatroom lists as members, in the order of their ids, after the one given."""
+
+    async def listed_counts(self, inside: Mapping[int, Collection[int]]) -> dict[int, int]:
+        """Count, per chatroom, whom it lists as members together with the users (their xids) named with it."""
 
     async def listing(self, user_id: int) -> list[int]:
         """List the xids of the chatrooms that list a user."""

@@ -29,7 +29,7 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupChange
 from gateway.domain.limits import Limits
-from gateway.domain.model import Scope
+from gateway.domain.model import Scope, Side
 from gateway.store.postgres.changes import append_change
 from gateway.store.postgres.group_changes import append_group_change
 from gateway.store.postgres.hot import HOT, Question, ask, understand
@@ -168,6 +168,7 @@ def _is_plain(draft: Draft) -> TypeGuard[MessageDraft]:
         and not draft.related
         and not draft.group_xid
         and not draft.hide_from
+        and draft.side is not Side.SENDER
         and 0 < len(draft.targets) <= MSG_ID_BLOCK
     )
 

@@ -20,7 +20,7 @@ from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.members import change_members, create_group
 from gateway.store.postgres.rooms import is_room, trim
 from gateway.store.postgres.texts import wipe
-from gateway.store.rows import RECALLED
+from gateway.store.rows import RECALLED, is_folded
 from gateway.store.telling import Retracted, encoded, message_unknown, not_to_be_hidden
 
 # Whoever locks the message first recalls it; the next finds it recalled.
@@ -31,7 +31,10 @@ FROM message AS m JOIN timeline AS tt ON tt.id = m.target JOIN timeline AS st ON
 LEFT JOIN timeline AS g ON g.id = m.peer
 WHERE m.msg_id = $1 AND tt.app = $2 FOR UPDATE OF m
 """
-_FOLDED = "SELECT msg_id FROM message WHERE related = $1 AND related > 0 ORDER BY msg_id FOR UPDATE"
+_FOLDED = f"""
+SELECT f.msg_id FROM message AS f WHERE f.related = $1 AND {is_folded("f")}
+ORDER BY f.msg_id FOR UPDATE
+"""
 _PLACE = """
 WITH moved AS (UPDATE timeline SET head = head + 1 WHERE id = $1 RETURNING id, head, kind, xid),
 written AS (INSERT INTO entry (t, seq, kind, msg_id, data) SELECT id, head, $2, $3, $4 FROM moved)

@@ -7,7 +7,7 @@ subquery or a scalar one with a LIMIT of its own, which the planner cannot turn 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, Status, User
@@ -17,46 +17,88 @@ from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.stays import around, at_seq, others_reach, place_of
-from gateway.store.rows import HIDING, NOTICE, SETTLED, to_history, to_message
+from gateway.store.rows import (
+    HIDING,
+    NOT_SENDERS,
+    NOTICE,
+    SENDERS,
+    SETTLED,
+    UNCOUNTED,
+    to_history,
+    to_message,
+)
 
 # An enum's own call costs more than all else that is done with a row's number.
 _STATUSES = tuple(Status)
 
 
-def _newest(*searches: str) -> str:
-    """Put together the SQL of the newest shown messages that several searches of the index find together."""
-    one = "(SELECT msg_id FROM message WHERE {} AND msg_id > a.below AND msg_id <= $3 ORDER BY msg_id DESC LIMIT $4)"
-    found = " UNION ALL ".join(one.format(search) for search in searches)
-    return f"({found} ORDER BY msg_id DESC LIMIT $4)"
+# Where the asker stands in a conversation: up to which message it is hidden, what of it the asker has read, and of a
+# group what the asker has got, too. Who is no member has no row there.
+STANDING = """(SELECT coalesce(max(deleted), 0) AS below, coalesce(max(read), 0) AS read
+    FROM conversation WHERE usr = $1::bigint AND opp = $2::bigint)"""
+STANDING_IN_GROUP = """(SELECT greatest(deleted, from_msg - 1) AS below, read, delivered FROM stay
+    WHERE usr = $1::bigint AND grp = $2::bigint AND to_seq IS NULL)"""
+STANDING_IN_ROOM = f"""(SELECT destroyed_at,
+        EXISTS (SELECT 1 FROM grp_block WHERE grp = $2 AND usr = $1::bigint) AS blocked,
+        0 AS below, 0 AS read, 0 AS delivered
+    FROM grp WHERE id = $2::bigint AND type = {ROOM})"""
 
 
-# The two directions of a P2P conversation. A notice lies in its receiver's history only. The reserved user `system`
-# holds no conversations of its own, yet may look back at what it sent.
-_P2P = f"""
-SELECT CASE WHEN m.flags & {SETTLED} <> 0 THEN 2
+class Question(NamedTuple):
+    """What is asked of a conversation, as SQL: of one of two users, of a group that one is in, and of a chatroom.
+
+    In the rows of the latter two the columns of where the asker stands come first, and one is there in any case.
+    """
+
+    of_users: str
+    of_group: str
+    of_room: str
+
+
+async def ask(
+    conn: Conn, question: Question, opposite: Party, *asked: object
+) -> tuple[list[Any], int] | Kind:
+    """Ask of a conversation; return the rows, and from which column on they hold the answer."""
+    if opposite.scope is Scope.USER:
+        return await conn.fetch(question.of_users, *asked), 0
+    found = await conn.fetch(question.of_group, *asked)
+    if found:
+        return found, 3
+    # Anybody may look at what a chatroom keeps who is not kept out. Nobody's position is in it.
+    found = await conn.fetch(question.of_room, *asked)
+    if not found:
+        return Kind.NOT_A_MEMBER
+    destroyed_at, blocked = found[0][:2]
+    if destroyed_at is not None:
+        return Kind.GROUP_UNKNOWN
+    return Kind.GROUP_BLOCKED if blocked else (found, 5)
+
+
+def items_of_users(found: str) -> str:
+    """Put together the SQL for the items of messages of two users, whose ids a subquery finds, newest first."""
+    return f"""
+SELECT CASE WHEN m.flags & {SETTLED} <> 0 THEN 2 WHEN m.flags & {SENDERS} <> 0 THEN 0
     WHEN m.sender = $1 AND m.target <> $1 THEN
         CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = m.target AND opp = $1), 0) THEN 2
              WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM "user" WHERE id = m.target) THEN 1 ELSE 0 END
     WHEN m.msg_id <= a.read THEN 2
     WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM "user" WHERE id = $1) THEN 1 ELSE 0 END, {MESSAGE}
-FROM (SELECT coalesce(max(deleted), 0) AS below, coalesce(max(read), 0) AS read
-    FROM conversation WHERE usr = $1::bigint AND opp = $2::bigint) AS a
-CROSS JOIN LATERAL {
-    _newest(
-        "target = $1 AND peer = $2 AND shown = 1",
-        f"target = $2 AND peer = $1 AND shown = 1 AND $1 <> $2 AND flags & {NOTICE} = 0",
-    )
-} AS p
+FROM {STANDING} AS a
+CROSS JOIN LATERAL {found} AS p
 CROSS JOIN LATERAL {message_where("m.msg_id = p.msg_id")} AS m
 ORDER BY m.msg_id DESC
 """
-_UNHIDDEN = f"""(flags & {HIDING} = 0
-    OR (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = $1 LIMIT 1) IS NULL)"""
-# A stay is around a message when its own seqs enclose the message's; none delivers what was imported, which has the
-# seq 0. What went to some members only is found with its receiver and with its sender, and has its status as between
-# users.
-_IN_GROUP = f"""
-SELECT a.*, m.* FROM %s AS a
+
+
+def items_in_group(standing: str, found: str) -> str:
+    """Put together the SQL for the items of messages of a group, whose ids a subquery finds, newest first.
+
+    A stay is around a message when its own seqs enclose the message's; none delivers what was imported, which has the
+    seq 0. What went to some members only is found with its receiver and with its sender, and has its status as between
+    users. Where nothing is found there is one row without a message.
+    """
+    return f"""
+SELECT a.*, m.* FROM {standing} AS a
 LEFT JOIN LATERAL (
     SELECT CASE
         WHEN m.flags & {SETTLED} <> 0 THEN 2
@@ -69,27 +111,36 @@ LEFT JOIN LATERAL (
                  WHEN {others_reach("delivered", "$2", "m.seq", at_seq("m.seq"), "$1")} THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= a.read THEN 2 WHEN m.seq BETWEEN 1 AND a.delivered THEN 1 ELSE 0 END END,
         {MESSAGE}
-    FROM {
-    _newest(
-        f"target = $2 AND peer = 0 AND shown = 1 AND {_UNHIDDEN}",
-        "target = $1 AND peer = $2 AND shown = 1",
-        "sender = $1 AND peer = $2 AND peer <> 0 AND peer <> sender AND target <> $1 AND shown = 1",
-    )
-} AS p
+    FROM {found} AS p
     CROSS JOIN LATERAL {message_where("m.msg_id = p.msg_id")} AS m) AS m ON true
 ORDER BY m.msg_id DESC
 """
-# Who is no member gets no row, and of an empty page one without a message.
-_GROUP = (
-    _IN_GROUP
-    % """(SELECT greatest(deleted, from_msg - 1) AS below, read, delivered FROM stay
-    WHERE usr = $1::bigint AND grp = $2::bigint AND to_seq IS NULL)"""
+
+
+def _newest(*searches: str) -> str:
+    """Put together the SQL of the newest shown messages that several searches of the index find together."""
+    one = "(SELECT msg_id FROM message WHERE {} AND msg_id > a.below AND msg_id <= $3 ORDER BY msg_id DESC LIMIT $4)"
+    found = " UNION ALL ".join(one.format(search) for search in searches)
+    return f"({found} ORDER BY msg_id DESC LIMIT $4)"
+
+
+# The two directions of a P2P conversation. A notice lies in its receiver's history only. The reserved user `system`
+# holds no conversations of its own, yet may look back at what it sent.
+_OF_USERS = _newest(
+    f"target = $1 AND peer = $2 AND shown = 1 AND flags & {SENDERS} = 0",
+    f"target = $2 AND peer = $1 AND shown = 1 AND $1 <> $2 AND flags & {NOT_SENDERS} = 0",
 )
-_ROOM = (
-    _IN_GROUP
-    % f"""(SELECT destroyed_at, EXISTS (SELECT 1 FROM grp_block WHERE grp = $2 AND usr = $1::bigint) AS blocked,
-        0 AS below, 0 AS read, 0 AS delivered
-    FROM grp WHERE id = $2::bigint AND type = {ROOM})"""
+_UNHIDDEN = f"""(flags & {HIDING} = 0
+    OR (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = $1 LIMIT 1) IS NULL)"""
+_IN_GROUP = _newest(
+    f"target = $2 AND peer = 0 AND shown = 1 AND {_UNHIDDEN}",
+    "target = $1 AND peer = $2 AND shown = 1",
+    "sender = $1 AND peer = $2 AND peer <> 0 AND peer <> sender AND target <> $1 AND shown = 1",
+)
+_HISTORY = Question(
+    items_of_users(_OF_USERS),
+    items_in_group(STANDING_IN_GROUP, _IN_GROUP),
+    items_in_group(STANDING_IN_ROOM, _IN_GROUP),
 )
 # Own messages lie between others' in a group, so the count looks at a bounded number of the newest.
 _RECENT = f"""
@@ -105,19 +156,25 @@ WITH recent AS MATERIALIZED (
     ORDER BY last DESC LIMIT $2)
 SELECT (SELECT xid FROM timeline WHERE id = r.xid_of),
     CASE WHEN r.grp = 0 THEN (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND $1 <> r.xid_of
-            AND shown = 1 AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0 LIMIT $3) AS c)
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = $1 AND peer = r.xid_of AND $1 <> r.xid_of AND shown = 1
+                AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0 ORDER BY msg_id DESC LIMIT $4) AS c
+            WHERE flags & {UNCOUNTED | SENDERS} = 0 LIMIT $3) AS c)
     ELSE least($3, (
-        SELECT CASE WHEN count(*) > $4 THEN $3 ELSE count(*) FILTER (WHERE sender <> $1) END FROM (
-            SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
+        SELECT CASE WHEN count(*) FILTER (WHERE flags & {UNCOUNTED} = 0) > $4 THEN $3
+            ELSE count(*) FILTER (WHERE sender <> $1 AND flags & {UNCOUNTED} = 0) END FROM (
+            SELECT sender, flags FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
                 AND msg_id > greatest(r.read, r.deleted) AND flags & {SETTLED} = 0
             ORDER BY msg_id DESC LIMIT $4 + 1) AS c) + (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = $1 AND peer = r.grp AND shown = 1
-            AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) LIMIT $3) AS c)) END, r.last
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = $1 AND peer = r.grp AND shown = 1
+                AND sender <> $1 AND msg_id > greatest(r.read, r.deleted) ORDER BY msg_id DESC LIMIT $4) AS c
+            WHERE flags & {UNCOUNTED} = 0 LIMIT $3) AS c)) END, r.last
 FROM recent AS r
-WHERE (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted LIMIT 1) = 1
+WHERE (SELECT 1 FROM message WHERE target = $1 AND peer = r.xid_of AND shown = 1 AND msg_id > r.deleted
+        AND flags & {SENDERS} = 0 LIMIT 1) = 1
     OR (SELECT 1 FROM message WHERE target = r.xid_of AND shown = 1 AND msg_id > r.deleted
-        AND peer = CASE WHEN r.grp = 0 THEN $1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0) LIMIT 1) = 1
+        AND peer = CASE WHEN r.grp = 0 THEN $1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOT_SENDERS} = 0) LIMIT 1) = 1
     OR (SELECT 1 FROM message WHERE sender = $1 AND peer = r.grp AND peer <> 0 AND peer <> sender
         AND shown = 1 AND msg_id > r.deleted LIMIT 1) = 1
 ORDER BY r.last DESC
@@ -136,7 +193,9 @@ _READERS = f"""
 SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= {_READ_FROM} AND {_AROUND}),
     (SELECT count(*) FROM stay AS s WHERE s.read < {_READ_FROM} AND {_AROUND}),
     ARRAY(SELECT u.xid FROM stay AS s CROSS JOIN LATERAL (SELECT xid FROM timeline WHERE id = s.usr LIMIT 1) AS u
-        WHERE s.read >= {_READ_FROM} AND {_AROUND} AND u.xid > $3 ORDER BY u.xid LIMIT $4)
+        WHERE s.read >= {_READ_FROM} AND {_AROUND} AND u.xid > $3 ORDER BY u.xid LIMIT $4),
+    ARRAY(SELECT u.xid FROM stay AS s CROSS JOIN LATERAL (SELECT xid FROM timeline WHERE id = s.usr LIMIT 1) AS u
+        WHERE s.read < {_READ_FROM} AND {_AROUND} ORDER BY u.xid LIMIT $5)
 FROM message AS m JOIN timeline AS t ON t.id = m.target WHERE m.msg_id = $2 AND m.peer = 0 AND t.app = $1
 """
 _TRANSACTION = """
@@ -153,19 +212,8 @@ class Conversations(Lanes):
         asked = (asker.id, opposite.id, start or SAFE_MAX, limit + 1)
 
         async def work(conn: Conn) -> History | Kind:
-            if opposite.scope is Scope.USER:
-                return _history(await conn.fetch(_P2P, *asked), 0, limit)
-            found = await conn.fetch(_GROUP, *asked)
-            if found:
-                return _history(found, 3, limit)
-            # Anybody may look at what a chatroom keeps who is not kept out. Nobody's position is in it.
-            found = await conn.fetch(_ROOM, *asked)
-            if not found:
-                return Kind.NOT_A_MEMBER
-            destroyed_at, blocked = found[0][:2]
-            if destroyed_at is not None:
-                return Kind.GROUP_UNKNOWN
-            return Kind.GROUP_BLOCKED if blocked else _history(found, 5, limit)
+            found = await ask(conn, _HISTORY, opposite, *asked)
+            return found if isinstance(found, Kind) else to_history(to_items(*found), limit)
 
         return await self._read(work)
 
@@ -192,9 +240,12 @@ class Conversations(Lanes):
         found = await self._read(lambda conn: conn.fetch(_TARGETS, app, first_msg_id, last_msg_id))
         return {xid: msg_id for msg_id, xid in found}
 
-    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
-        """Count who has read a group's message and who has not, and list a page of those who have."""
-        found = await self._read(lambda conn: conn.fetchrow(_READERS, app, msg_id, after_xid, limit))
+    async def readers(
+        self, app: int, msg_id: int, after_xid: int, limit: int, *, unread_max: int = 0
+    ) -> Readers:
+        """Count who has read a group's message and who has not, and list a page of either."""
+        asked = (app, msg_id, after_xid, limit, unread_max)
+        found = await self._read(lambda conn: conn.fetchrow(_READERS, *asked))
         return Readers(*found) if found else Readers(0, 0, [])
 
     async def undelivered(self, user_id: int) -> int:
@@ -212,9 +263,9 @@ class Conversations(Lanes):
         return Remembered(*found) if found else None
 
 
-def _history(found: Sequence[Any], at: int, limit: int) -> History:
-    """Build a page of rows that hold status and message from column `at` on, or no message."""
-    return to_history([_item(row[at], row[at + 1 :]) for row in found if row[at + 1] is not None], limit)
+def to_items(found: Sequence[Any], at: int) -> list[HistoryItem]:
+    """Make the items of rows that hold status and message from column `at` on, or no message."""
+    return [_item(row[at], row[at + 1 :]) for row in found if row[at + 1] is not None]
 
 
 def _item(status: int, row: Sequence[Any]) -> HistoryItem:

@@ -26,6 +26,7 @@ from gateway.store.postgres.devices import Devices
 from gateway.store.postgres.files import Filing
 from gateway.store.postgres.group_lists import GroupLists
 from gateway.store.postgres.lane import AGAIN, BAD_DATA, LOST, Conn, known_answers, refuse
+from gateway.store.postgres.looking import Looking
 from gateway.store.postgres.migrate import migrate
 from gateway.store.postgres.pages import Pages
 from gateway.store.postgres.parties import Parties
@@ -76,6 +77,7 @@ class PostgresStore(
     GroupLists,
     Pages,
     Conversations,
+    Looking,
     Positions,
     Devices,
     Presence,

@@ -26,7 +26,9 @@ class TakenError(Exception):
         self.name = name
 
 
-async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int, *, claim: bool) -> list[User]:
+async def enroll(
+    conn: Conn, app: int, accounts: Sequence[Account], at: int, *, claim: bool, literal: bool
+) -> list[User]:
     """Make users, all or none; raises `TakenError`.
 
     A record of a password that is there already was written by an earlier try, whose connection was lost: no two are
@@ -34,7 +36,8 @@ async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int, *, 
     """
     system_id = await conn.fetchval(_LOCK, app)
     # In the order of heads, as everybody locks them: those of numbers by number, then those that are given one.
-    order = sorted(range(len(accounts)), key=lambda place: number_of(accounts[place].name) or float("inf"))
+    xids = [0 if literal else number_of(account.name) for account in accounts]
+    order = sorted(range(len(accounts)), key=lambda place: xids[place] or float("inf"))
     made: dict[int, User] = {}
     named: set[str] = set()
     for place in order:
@@ -42,15 +45,14 @@ async def enroll(conn: Conn, app: int, accounts: Sequence[Account], at: int, *, 
         if account.name in named:
             raise TakenError(account.name)
         named.add(account.name)
-        user = await _made(conn, app, account, at, claim=claim)
+        user = await _made(conn, app, account, xids[place], at, claim=claim)
         if user.id == system_id:
             raise TakenError(account.name)
         made[place] = user
     return [made[place] for place in range(len(accounts))]
 
 
-async def _made(conn: Conn, app: int, account: Account, at: int, *, claim: bool) -> User:
-    xid = number_of(account.name)
+async def _made(conn: Conn, app: int, account: Account, xid: int, at: int, *, claim: bool) -> User:
     holder = await _holder(conn, app, account.name, xid)
     if holder is None:
         user_id = None

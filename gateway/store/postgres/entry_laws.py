@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from gateway.domain.model import ROOM, EntryKind, Scope
 from gateway.store.laws import trimmed, who
-from gateway.store.rows import IMPORTED, RECALLED, UNCOPIED
+from gateway.store.rows import IMPORTED, RECALLED, SENDERS, UNCOPIED, is_folded
 
 _USER = int(Scope.USER)
 _MESSAGE, _RECALLED = int(EntryKind.MESSAGE), int(EntryKind.RECALLED)
 _MEMBERSHIP, _DELETED = int(EntryKind.MEMBERSHIP), int(EntryKind.DELETED)
 
 # What is folded into a message that is recalled goes silently with it.
-_SILENT = f"""(m.related > 0 AND (m.related <= (SELECT swept_to FROM meta)
+_SILENT = f"""({is_folded("m")} AND (m.related <= (SELECT swept_to FROM meta)
     OR EXISTS (SELECT 1 FROM message AS b WHERE b.msg_id = m.related AND b.flags & {RECALLED} <> 0)))"""
 
 
@@ -118,7 +118,7 @@ ENTRY_LAWS: tuple[str, ...] = (
     f"""
     SELECT 'message ' || m.msg_id || ' is recalled, but the timeline of ' || {who("m.target")} || ' does not say so'
     FROM message AS m JOIN timeline AS t ON t.id = m.target
-    WHERE m.flags & {RECALLED} <> 0 AND t.floor = 0 AND NOT {_SILENT}
+    WHERE m.flags & {RECALLED} <> 0 AND t.floor = 0 AND NOT {_SILENT} AND m.flags & {SENDERS} = 0
         AND NOT EXISTS (
             SELECT 1 FROM entry AS e WHERE e.kind = {_RECALLED} AND e.t = m.target AND e.msg_id = m.msg_id)
     UNION ALL

@@ -15,7 +15,7 @@ from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.members import end_group, tell
 from gateway.store.postgres.texts import wipe
 from gateway.store.postgres.work import Work
-from gateway.store.rows import ERASED, NOTICE
+from gateway.store.rows import ERASED, NOT_SENDERS
 from gateway.store.work import Page, Task
 
 GROUPS_PAGE = 20
@@ -56,10 +56,10 @@ _OPEN_ROOMS = """
 SELECT g.id, t.xid FROM grp AS g JOIN timeline AS t ON t.id = g.id
 WHERE g.id = ANY ($1::bigint[]) AND g.destroyed_at IS NULL ORDER BY g.id
 """
-# Whatever the user wrote, and what nobody else can see: notices to the user. A window of message ids, whoever they are
-# of: looking for one sender's would need an index that every send pays for.
+# Whatever the user wrote, and what nobody else can see: notices to the user, and what is the user's alone. A window of
+# message ids, whoever they are of: looking for one sender's would need an index that every send pays for.
 _WINDOW = f"""
-SELECT msg_id, body IS NOT NULL AND (sender = $1 OR (target = $1 AND flags & {NOTICE} <> 0)) FROM message
+SELECT msg_id, body IS NOT NULL AND (sender = $1 OR (target = $1 AND flags & {NOT_SENDERS} <> 0)) FROM message
 WHERE msg_id > $2 AND msg_id <= $3 ORDER BY msg_id LIMIT $4
 """
 _TRANSACTIONS = """

@@ -17,6 +17,7 @@ from gateway.store.errors import ExportError
 from gateway.store.parties import as_xid
 from gateway.store.postgres.check import FAILURES, find_schema, snapshot
 from gateway.store.postgres.schema import MIGRATIONS
+from gateway.store.rows import SENDERS
 from gateway.store.told import one_line
 
 _GROUP = int(Scope.GROUP)
@@ -114,7 +115,8 @@ _LINES = (
         (SELECT shown_at FROM imported WHERE msg_id = m.msg_id) AS shown_at, m.expires_at,
         b.content, b.attachment, b.config, b.ext
     FROM message AS m JOIN timeline AS t ON t.id = m.target LEFT JOIN body AS b ON b.id = m.body
-    WHERE t.app = $1 AND ($2::bigint = 0 OR m.sender = $2 OR m.target = $2) ORDER BY m.msg_id
+    WHERE t.app = $1 AND ($2::bigint = 0 OR m.sender = $2 OR m.target = $2 AND m.flags & {SENDERS} = 0)
+    ORDER BY m.msg_id
     """,
     f"""
     SELECT 'hidden' AS type, t.xid AS user_id, h.msg_id FROM timeline AS t JOIN hidden AS h ON h.usr = t.id WHERE {_OF}

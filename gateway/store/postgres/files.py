@@ -18,8 +18,8 @@ INSERT INTO file ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $1
 ON CONFLICT (uuid) DO NOTHING RETURNING true
 """
 _FULL = """
-SELECT true FROM app AS a WHERE a.id = $1 AND a.storage_bytes_max > 0 AND a.storage_bytes_max < $2 + coalesce(
-    (SELECT sum(u.bytes) FROM usage AS u WHERE u.app = a.id), 0) AND NOT EXISTS (SELECT 1 FROM file WHERE uuid = $3)
+SELECT true FROM app AS a WHERE a.id = $1 AND a.storage_bytes_max > 0 AND a.storage_bytes_max < coalesce(
+    (SELECT sum(u.bytes) FROM usage AS u WHERE u.app = a.id), 0)
 """
 # Nobody erases the uploader until this has committed.
 _UPLOADER = "SELECT state FROM timeline WHERE id = $1 FOR SHARE"
@@ -69,14 +69,18 @@ class Filing(Lanes):
 
 
 async def _add(conn: Conn, file: File) -> bool:
-    if await conn.fetchval(_FULL, file.app, file.size, file.uuid):
-        return False
     if await conn.fetchval(_UPLOADER, file.uploader) == State.DELETED:
         # Whose user was erased while it came in goes as those did that were there.
         file = msgspec.structs.replace(file, at=0)
-    if await conn.fetchval(_ADD, *row_of(file)):
-        await count(conn, {file.app: file.size})
-    return True
+    if not await conn.fetchval(_ADD, *row_of(file)):
+        return True
+    # Counted first and judged then: whoever else adds a file of the app waits for this count, and finds it.
+    await count(conn, {file.app: file.size})
+    if not await conn.fetchval(_FULL, file.app):
+        return True
+    await conn.execute("DELETE FROM file WHERE uuid = $1", file.uuid)
+    await count(conn, {file.app: -file.size})
+    return False
 
 
 async def _drop(conn: Conn, before: int, most: int) -> list[tuple[int, str]]:

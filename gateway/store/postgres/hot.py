@@ -18,7 +18,7 @@ from gateway.domain.model import EntryKind, Scope, State
 from gateway.store import refusals
 from gateway.store.hours import HOUR_MS
 from gateway.store.postgres.hours import covering
-from gateway.store.rows import LISTED, ROW_BYTES, flags_of
+from gateway.store.rows import LISTED, PASSING, RECEIVERS, ROW_BYTES, flags_of
 from gateway.store.run import stored_bytes
 
 # The verdict on a target, and how many of them there is room for beside the target's number.
@@ -61,7 +61,7 @@ WITH drafts AS MATERIALIZED (
             ELSE {_NO_GROUP} END
         WHEN t.kind <> {Scope.USER:d} THEN {_NOT_USER}
         WHEN t.state = {State.DELETED:d} OR t.id IS NULL AND NOT d.make THEN {_UNKNOWN}
-        WHEN (d.copied OR d.flags & {LISTED} <> 0) AND NOT d.unjudged AND (
+        WHEN (d.copied OR d.flags & {LISTED | RECEIVERS} <> 0) AND NOT d.unjudged AND (
             EXISTS (SELECT 1 FROM block AS b WHERE b.usr = s.id AND b.blocked = t.id)
             OR EXISTS (SELECT 1 FROM block AS b WHERE b.usr = t.id AND b.blocked = s.id)) THEN {_BLOCKED}
         ELSE 0 END AS verdict
@@ -133,8 +133,9 @@ WITH drafts AS MATERIALIZED (
     SELECT id, targets, size - {ROW_BYTES} * targets, content, attachment, config, ext FROM kept
 ), messages AS (
     INSERT INTO message (msg_id, target, peer, sender, device_sn, seq, ctype, flags, at, body, shown, expires_at)
-    SELECT msg_id, target, CASE WHEN to_group THEN 0 ELSE sender END, sender, sn, seq, ctype, flags, at, body, 1,
-        expires_at FROM landed
+    SELECT msg_id, target, CASE WHEN to_group THEN 0 ELSE sender END, sender, sn, seq, ctype,
+        CASE WHEN target = sender THEN flags & ~{RECEIVERS} ELSE flags END, at, body,
+        CASE WHEN flags & {PASSING} = 0 THEN 1 ELSE 0 END, expires_at FROM landed
 ), hours AS (
     {covering(f"SELECT at / {HOUR_MS} AS hour, min(msg_id) AS first, max(msg_id) AS last FROM landed GROUP BY 1")}
 ), entries AS (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gateway.domain.model import ROOM
-from gateway.store.base import Records
-from gateway.store.hours import HOUR_MS, to_records
+from gateway.store.base import Records, Span
+from gateway.store.hours import HOUR_MS, to_records, to_spans
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.schema import MSG_ID_BLOCK
+from gateway.store.rows import IMPORTED
 
 AHEAD = MSG_ID_BLOCK * 1024 - 1
 """How many ids further `last` is than it need be, at the most: those of so many batches."""
@@ -40,7 +41,7 @@ found AS MATERIALIZED (
     FROM looked AS m
     CROSS JOIN LATERAL (SELECT app FROM timeline WHERE id = m.target LIMIT 1) AS t
     CROSS JOIN LATERAL (SELECT size FROM body WHERE id = m.body LIMIT 1) AS b
-    WHERE m.at >= $2 AND m.at < $3 AND m.shown = 1 AND m.seq > 0 AND t.app = $1
+    WHERE m.at >= $2 AND m.at < $3 AND m.shown = 1 AND m.flags & {IMPORTED} = 0 AND t.app = $1
         AND (SELECT type FROM grp WHERE id = m.target LIMIT 1) IS DISTINCT FROM {ROOM}
     WINDOW pages AS (ORDER BY m.msg_id ROWS UNBOUNDED PRECEDING))
 SELECT l.looked, l.upto, l.found, m.*
@@ -53,6 +54,12 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (SELECT name FROM "user" WHERE id = m.target LIMIT 1) AS tu ON true
     WHERE f.size <= $6 OR f.number = 1) AS m ON true
 ORDER BY m.msg_id
+"""
+_SPANS = f"""
+SELECT count(*), min(first), max(last), (SELECT min(msg_id) FROM imported WHERE msg_id > 0),
+    (SELECT max(msg_id) FROM imported WHERE msg_id > 0)
+FROM (SELECT first, last FROM hour WHERE hour BETWEEN $1::bigint / {HOUR_MS} AND $2::bigint / {HOUR_MS}
+    LIMIT $3::bigint + 1) AS h
 """
 
 
@@ -68,3 +75,9 @@ async def page(
     rows = await conn.fetch(_PAGE, app, *span, after_msg_id, limit, bytes_max)
     looked, upto, found = rows[0][:3]
     return to_records(looked, upto, limit, found, [row[3:] for row in rows if row[3] is not None])
+
+
+async def spans(conn: Conn, from_ms: int, to_ms: int, hours_max: int) -> list[Span]:
+    """Say between which ids all messages lie that show a time of a span, of at most so many hours."""
+    count, first, last, *imported = await conn.fetchrow(_SPANS, from_ms, to_ms, hours_max)
+    return to_spans(count, hours_max, (first, last), (imported[0], imported[1]))

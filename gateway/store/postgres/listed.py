@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gateway.domain.model import Member, State
 from gateway.store.postgres.heads import lock_heads
@@ -20,6 +20,16 @@ _DROP = "DELETE FROM listed WHERE grp = $1 AND usr = ANY ($2::bigint[]) RETURNIN
 _LIST = """
 SELECT t.xid, l.at FROM listed AS l JOIN timeline AS t ON t.id = l.usr
 WHERE l.grp = $1 AND t.xid > $2 ORDER BY t.xid LIMIT $3
+"""
+# Of those who are named with a chatroom only those count here whom it does not list.
+_COUNTS = """
+WITH named AS (
+    SELECT j.grp, count(*) AS n FROM unnest($2::bigint[], $3::bigint[]) AS j (grp, xid)
+    CROSS JOIN LATERAL (SELECT app FROM timeline WHERE id = j.grp LIMIT 1) AS g
+    CROSS JOIN LATERAL (SELECT id FROM timeline WHERE app = g.app AND xid = j.xid LIMIT 1) AS t
+    WHERE (SELECT 1 FROM listed AS l WHERE l.grp = j.grp AND l.usr = t.id LIMIT 1) IS NULL GROUP BY j.grp)
+SELECT j.id, (SELECT count(*) FROM listed WHERE grp = j.id) + coalesce(n.n, 0)
+FROM unnest($1::bigint[]) AS j (id) LEFT JOIN named AS n ON n.grp = j.id
 """
 _ROOMS = "SELECT t.xid FROM listed AS l JOIN timeline AS t ON t.id = l.grp WHERE l.usr = $1 ORDER BY t.xid"
 
@@ -43,6 +53,16 @@ async def unlist(conn: Conn, group_id: int, user_ids: Sequence[int]) -> set[int]
 async def find_listed(conn: Conn, group_id: int, after_xid: int, limit: int) -> list[Member]:
     """List who is listed, by rising id."""
     return [Member(xid=xid, joined_at=at) for xid, at in await conn.fetch(_LIST, group_id, after_xid, limit)]
+
+
+async def count_listed(conn: Conn, inside: Mapping[int, Collection[int]]) -> dict[int, int]:
+    """Count whom chatrooms list, and those who are named with them."""
+    named = [(group_id, xid) for group_id, xids in inside.items() for xid in xids]
+    return dict(
+        await conn.fetch(
+            _COUNTS, list(inside), [group_id for group_id, _ in named], [xid for _, xid in named]
+        )
+    )
 
 
 async def find_listing(conn: Conn, user_id: int) -> list[int]:

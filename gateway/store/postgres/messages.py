@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.store.rows import IMPORTED
 
-# When it was sent, here or elsewhere.
-_SHOWN_AT = f"""CASE WHEN m.flags & {IMPORTED} <> 0
+SHOWN_AT = f"""CASE WHEN m.flags & {IMPORTED} <> 0
                 THEN (SELECT i.shown_at FROM imported AS i WHERE i.msg_id = m.msg_id) ELSE m.at END"""
+"""When a message was sent, here or elsewhere."""
 
 
 def message_where(condition: str) -> str:
@@ -17,7 +17,7 @@ def message_where(condition: str) -> str:
     """
     return f"""(
         SELECT m.msg_id, tt.kind AS scope, st.xid AS sender_xid, m.device_sn, tt.xid AS target_xid, m.ctype,
-            b.content, b.attachment, b.config, b.ext, {_SHOWN_AT} AS at, m.flags, m.seq, m.related, m.expires_at,
+            b.content, b.attachment, b.config, b.ext, {SHOWN_AT} AS at, m.flags, m.seq, m.related, m.expires_at,
             CASE WHEN m.peer IN (0, m.sender) THEN 0 ELSE (SELECT xid FROM timeline WHERE id = m.peer) END AS group_xid,
             m.target, m.peer, m.sender, coalesce(b.size, 0) AS size
         FROM message AS m

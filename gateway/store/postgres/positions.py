@@ -27,7 +27,7 @@ from gateway.store.receipts import (
     ranges,
     sort_out,
 )
-from gateway.store.rows import NOTICE, SETTLED
+from gateway.store.rows import NOT_SENDERS, SENDERS, SETTLED
 
 USER, CONNECTION, STAY, CONVERSATION, CHATROOM = 1, 2, 3, 4, 5
 """What a row of a statement that locks is about."""
@@ -51,7 +51,8 @@ UNION ALL SELECT {STAY}, id, grp, usr, delivered FROM stays
 """
 # Eviction asks who was unseen longest; to the minute is near enough, and spares a write per flush. Of what came to be
 # delivered the newest message per sender is told, unless it was read before that. A notice lies in its receiver's
-# history only, so its sender is not told of it. Other members of a group count only with a stay around the message.
+# history only, as what is the receiver's alone does, so its sender is not told of it. Other members of a group count
+# only with a stay around the message.
 _ADVANCE = f"""
 WITH seen AS (
     UPDATE device AS d SET seen_at = j.at FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS j (usr, sn, at)
@@ -74,7 +75,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT m.target, m.sender, m.peer, m.msg_id, CASE p.kind WHEN {Scope.GROUP:d} THEN p.xid ELSE 0 END AS grp_xid
     FROM message AS m JOIN timeline AS p ON p.id = m.peer
-    WHERE m.msg_id = e.msg_id AND m.target = j.t AND m.sender <> j.t AND m.shown = 1 AND m.flags & {NOTICE} = 0
+    WHERE m.msg_id = e.msg_id AND m.target = j.t AND m.sender <> j.t AND m.shown = 1 AND m.flags & {NOT_SENDERS} = 0
         AND CASE p.kind WHEN {Scope.USER:d}
             THEN m.msg_id > coalesce((SELECT read FROM conversation WHERE usr = j.t AND opp = m.peer), 0)
             ELSE NOT {directed_read("m.peer", "j.t", "m.msg_id")} END
@@ -135,7 +136,7 @@ CROSS JOIN LATERAL (
         SELECT msg_id, flags FROM message
         WHERE target = j.usr AND peer = j.opp AND shown = 1 AND msg_id > j.after AND msg_id <= j.upto
         ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) AS m
-    WHERE flags & {NOTICE | SETTLED} = 0 ORDER BY msg_id DESC LIMIT 1) AS m
+    WHERE flags & {NOT_SENDERS | SENDERS | SETTLED} = 0 ORDER BY msg_id DESC LIMIT 1) AS m
 WHERE j.usr <> j.opp
 UNION ALL
 SELECT j.mark, m.sender, m.msg_id

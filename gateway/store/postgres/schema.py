@@ -354,4 +354,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE hour (hour BIGINT PRIMARY KEY, first BIGINT NOT NULL, last BIGINT NOT NULL);
     INSERT INTO hour (hour, first, last) SELECT at / 3600000, min(msg_id), max(msg_id) FROM message GROUP BY 1;
     """,
+    """
+    -- What is folded into a message is found by itself: answers to it are there by `related`, too, and without number.
+    CREATE INDEX message_folded ON message (related, msg_id) WHERE related > 0 AND ctype IN (11, 12);
+    """,
 )

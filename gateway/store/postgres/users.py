@@ -85,6 +85,10 @@ ORDER BY t.xid LIMIT $3
 """
 _PROFILE = 'SELECT nickname, avatar, description, public_info, private_info FROM "user" WHERE id = $1'
 # Who is deleted stays nobody, also by what was under way then: the head is locked first.
+_NICKNAMES = """
+SELECT j.id, u.nickname FROM unnest($1::bigint[]) AS j (id)
+CROSS JOIN LATERAL (SELECT nickname FROM "user" WHERE id = j.id LIMIT 1) AS u
+"""
 _STANDS = f"SELECT 1 FROM timeline WHERE id = $1 AND state <> {State.DELETED:d} FOR NO KEY UPDATE"
 _SET_PROFILE = """
 UPDATE "user" SET nickname = coalesce($2, nickname), avatar = coalesce($3, avatar),
@@ -198,6 +202,11 @@ async def find_profile(conn: Conn, user_id: int) -> Profile:
     """Read what a user tells of itself; of nobody nothing is told."""
     found = await conn.fetchrow(_PROFILE, user_id)
     return Profile(**dict(zip(Profile.__struct_fields__, found, strict=True))) if found else Profile()
+
+
+async def find_nicknames(conn: Conn, user_ids: Sequence[int]) -> dict[int, str]:
+    """Read what users are called among people."""
+    return dict(await conn.fetch(_NICKNAMES, user_ids))
 
 
 async def set_profile(conn: Conn, user_id: int, changes: Mapping[str, str]) -> None:

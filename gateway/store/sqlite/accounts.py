@@ -19,10 +19,12 @@ class Accounts(Lanes):
         return await self._read(lambda conn: users.list_users(conn, app, offset, limit))
 
     async def enroll(
-        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True
+        self, app: int, accounts: Sequence[Account], at: int, *, claim: bool = True, literal: bool = False
     ) -> list[User] | str:
         """Make users."""
-        return await self._write(lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim))
+        return await self._write(
+            lambda conn: enrolling.enroll(conn, app, accounts, at, claim=claim, literal=literal)
+        )
 
     async def users_after(self, app: int, after_xid: int, limit: int) -> list[User]:
         """List users after one."""
@@ -63,6 +65,10 @@ class Accounts(Lanes):
     async def profile(self, user_id: int) -> Profile:
         """Read a profile."""
         return await self._read(lambda conn: users.find_profile(conn, user_id))
+
+    async def nicknames(self, user_ids: Sequence[int]) -> dict[int, str]:
+        """Read nicknames."""
+        return await self._read(lambda conn: users.find_nicknames(conn, user_ids))
 
     async def set_profile(self, user_id: int, changes: Mapping[str, str]) -> None:
         """Change a profile."""

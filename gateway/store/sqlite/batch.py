@@ -43,9 +43,12 @@ from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
 from gateway.store.sqlite.touched import Touched
 
+LAST_NUMBER = "SELECT key FROM dedup WHERE key < ':' ORDER BY key DESC LIMIT 1"
+"""The last key of the table that is a number: a colon comes after all digits, and before all letters."""
+
 # One statement for all of it: each return from C may cost this thread a wait for the busy one.
 _NEXT = f"""
-SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), (SELECT max(key) FROM dedup), {ANY_BLOCK},
+SELECT next_msg_id, (SELECT coalesce(max(id), 0) + 1 FROM body), ({LAST_NUMBER}), {ANY_BLOCK},
     (SELECT json_group_array(json_array(a.id, a.storage_bytes_max - a.stored_bytes))
     FROM json_each(?1) AS j CROSS JOIN app AS a ON a.id = j.value WHERE a.storage_bytes_max > 0),
     (SELECT last FROM hour WHERE hour = ?2)
@@ -281,12 +284,14 @@ class _Run:
     def _read_keys(
         self, parties: Mapping[Named, Moving], last_key: str
     ) -> dict[tuple[int, str], tuple[str, int, int]]:
-        """Read what keys were used for. None above the last of the table was: most that count or tell the time."""
+        """Read what keys were used for. No number above the last was: few are looked up that count or tell the time."""
         # The table is in the order of UTF-8's bytes, which is that of code points, by which Python compares.
         wanted = [
             (sender.id, draft.key)
             for draft in self._drafts
-            if draft.key and draft.key <= last_key and (sender := parties.get((draft.app, draft.sender_xid)))
+            if draft.key
+            and not last_key < draft.key < ":"
+            and (sender := parties.get((draft.app, draft.sender_xid)))
         ]
         if not wanted:
             return {}

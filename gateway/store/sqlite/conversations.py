@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Mapping
 from operator import attrgetter
-from typing import Any
 
 import msgspec
 
@@ -13,15 +12,24 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, SAFE_MAX, HistoryItem, Message, Scope, User
 from gateway.store.base import History, Party, Readers
-from gateway.store.rows import HIDING, NOTICE, SETTLED, to_history, to_message
+from gateway.store.rows import (
+    HIDING,
+    NOT_SENDERS,
+    NOTICE,
+    SENDERS,
+    SETTLED,
+    UNCOUNTED,
+    to_history,
+    to_message,
+)
 from gateway.store.sqlite.directed import directed_read, newest_directed
-from gateway.store.sqlite.lane import one, rows, table
+from gateway.store.sqlite.lane import one, rows, snapshot, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, SHOWN_AT
 from gateway.store.sqlite.recents import Found, Row
 from gateway.store.sqlite.stays import around, at_seq, others_reach, place_of
 
 # Of what SQLite puts together items are made in one step. It has no booleans: those are numbers, hence not strict.
-_items = msgspec.json.Decoder(list[HistoryItem], strict=False)
+to_items = msgspec.json.Decoder(list[HistoryItem], strict=False).decode
 _recents = msgspec.json.Decoder(list[Row])
 _groups = msgspec.json.Decoder(list[int])
 _msg_id = attrgetter("msg_id")
@@ -39,22 +47,24 @@ _SHOWN = f"""m.ctype, ifnull(b.content, ''), ifnull(b.attachment, ''), ifnull(b.
 # in its receiver's history only. The reserved user `system` holds no conversations of its own, yet may look back at
 # what it sent.
 _P2P_BELOW = "coalesce((SELECT deleted FROM conversation WHERE usr = ?1 AND opp = ?2), 0)"
-_P2P = f"""
-SELECT json_group_array(json_array(m.msg_id, iif(m.sender = ?1, ?5, ?6), m.device_sn, iif(m.target = ?1, ?5, ?6),
+P2P_ITEM = f"""json_array(m.msg_id, iif(m.sender = ?1, ?5, ?6), m.device_sn, iif(m.target = ?1, ?5, ?6),
     {_SHOWN},
-    CASE WHEN m.flags & {SETTLED} THEN 2
+    CASE WHEN m.flags & {SETTLED} THEN 2 WHEN m.flags & {SENDERS} THEN 0
         WHEN m.sender = ?1 AND m.target <> ?1 THEN
             CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?2 AND opp = ?1), 0) THEN 2
                  WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM user WHERE id = ?2) THEN 1 ELSE 0 END
         ELSE CASE WHEN m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = ?1 AND opp = ?2), 0) THEN 2
-                  WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM user WHERE id = ?1) THEN 1 ELSE 0 END END))
+                  WHEN m.seq BETWEEN 1 AND (SELECT delivered FROM user WHERE id = ?1) THEN 1 ELSE 0 END END)"""
+_P2P = f"""
+SELECT json_group_array({P2P_ITEM})
 FROM (
     SELECT msg_id FROM message
         WHERE target = ?1 AND peer = ?2 AND shown = 1 AND msg_id > {_P2P_BELOW} AND msg_id <= ?3
+            AND flags & {SENDERS} = 0
     UNION ALL
     SELECT msg_id FROM message
         WHERE target = ?2 AND peer = ?1 AND shown = 1 AND msg_id > {_P2P_BELOW} AND msg_id <= ?3 AND ?1 <> ?2
-            AND flags & {NOTICE} = 0
+            AND flags & {NOT_SENDERS} = 0
     ORDER BY msg_id DESC LIMIT ?4) AS p
 CROSS JOIN message AS m ON m.msg_id = p.msg_id
 LEFT JOIN body AS b ON b.id = m.body
@@ -62,8 +72,7 @@ LEFT JOIN body AS b ON b.id = m.body
 # A stay is around a message when its own seqs enclose the message's; none delivers what was imported, which has the
 # seq 0. What went to some members only is found with its receiver and with its sender, and has its status as between
 # users.
-_GROUP = f"""
-SELECT json_group_array(json_array(m.msg_id, (SELECT xid FROM timeline WHERE id = m.sender), m.device_sn, ?8,
+GROUP_ITEM = f"""json_array(m.msg_id, (SELECT xid FROM timeline WHERE id = m.sender), m.device_sn, ?8,
     {_SHOWN}, CASE
         WHEN m.flags & {SETTLED} THEN 2
         WHEN m.peer <> 0 THEN
@@ -73,7 +82,9 @@ SELECT json_group_array(json_array(m.msg_id, (SELECT xid FROM timeline WHERE id 
         WHEN m.sender = ?1 THEN
             CASE WHEN {others_reach("read", "?2", "m.msg_id", place_of("m"), "?1")} THEN 2
                  WHEN {others_reach("delivered", "?2", "m.seq", at_seq("m.seq"), "?1")} THEN 1 ELSE 0 END
-        ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq BETWEEN 1 AND ?7 THEN 1 ELSE 0 END END))
+        ELSE CASE WHEN m.msg_id <= ?6 THEN 2 WHEN m.seq BETWEEN 1 AND ?7 THEN 1 ELSE 0 END END)"""
+_GROUP = f"""
+SELECT json_group_array({GROUP_ITEM})
 FROM (
     SELECT msg_id FROM message WHERE target = ?2 AND peer = 0 AND shown = 1 AND msg_id > ?3 AND msg_id <= ?4
         AND NOT (flags & {HIDING} AND EXISTS (SELECT 1 FROM hidden AS h WHERE h.msg_id = message.msg_id AND h.usr = ?1))
@@ -91,18 +102,24 @@ LEFT JOIN body AS b ON b.id = m.body
 _COUNTED = f"""
 SELECT json_group_array(json_array(x.xid, coalesce(nullif(
     CASE WHEN r.grp = 0 THEN (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp
-            AND shown = 1 AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0 LIMIT ?3))
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = ?1 AND peer = r.opp AND ?1 <> r.opp AND shown = 1
+                AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0 ORDER BY msg_id DESC LIMIT ?4)
+            WHERE flags & {UNCOUNTED | SENDERS} = 0 LIMIT ?3))
     ELSE min(?3, (
-        SELECT CASE WHEN count(*) > ?4 THEN ?3 ELSE coalesce(sum(sender <> ?1), 0) END FROM (
-            SELECT sender FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
+        SELECT CASE WHEN sum(flags & {UNCOUNTED} = 0) > ?4 THEN ?3
+            ELSE coalesce(sum(sender <> ?1 AND flags & {UNCOUNTED} = 0), 0) END FROM (
+            SELECT sender, flags FROM message WHERE target = r.grp AND peer = 0 AND shown = 1
                 AND msg_id > max(r.read, r.deleted) AND flags & {SETTLED} = 0
                 ORDER BY msg_id DESC LIMIT ?4 + 1)) + (
-        SELECT count(*) FROM (SELECT 1 FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
-            AND sender <> ?1 AND msg_id > max(r.read, r.deleted) LIMIT ?3))) END, 0),
-    CASE WHEN EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND shown = 1 AND msg_id > r.deleted)
+        SELECT count(*) FROM (SELECT 1 FROM (
+            SELECT flags FROM message WHERE target = ?1 AND peer = r.grp AND shown = 1
+                AND sender <> ?1 AND msg_id > max(r.read, r.deleted) ORDER BY msg_id DESC LIMIT ?4)
+            WHERE flags & {UNCOUNTED} = 0 LIMIT ?3))) END, 0),
+    CASE WHEN EXISTS (SELECT 1 FROM message WHERE target = ?1 AND peer = r.opp AND shown = 1 AND msg_id > r.deleted
+            AND flags & {SENDERS} = 0)
         OR EXISTS (SELECT 1 FROM message WHERE target = r.opp AND shown = 1 AND msg_id > r.deleted
-            AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOTICE} = 0))
+            AND peer = CASE WHEN r.grp = 0 THEN ?1 ELSE 0 END AND (r.grp <> 0 OR flags & {NOT_SENDERS} = 0))
         OR EXISTS (SELECT 1 FROM message WHERE sender = ?1 AND peer = r.grp AND peer <> 0 AND peer <> sender
             AND shown = 1 AND msg_id > r.deleted) THEN 0 ELSE -1 END), r.last, r.opp))"""
 # The rows of a list: conversations with users, those of them that the table need not know yet, and groups.
@@ -161,22 +178,25 @@ SELECT (SELECT count(*) FROM stay AS s WHERE s.read >= {_READ_FROM} AND {_AROUND
     (SELECT count(*) FROM stay AS s WHERE s.read < {_READ_FROM} AND {_AROUND}),
     (SELECT json_group_array(xid) FROM (
         SELECT u.xid AS xid FROM stay AS s CROSS JOIN timeline AS u ON u.id = s.usr
-        WHERE s.read >= {_READ_FROM} AND {_AROUND} AND u.xid > ?3 ORDER BY u.xid LIMIT ?4))
+        WHERE s.read >= {_READ_FROM} AND {_AROUND} AND u.xid > ?3 ORDER BY u.xid LIMIT ?4)),
+    (SELECT json_group_array(xid) FROM (
+        SELECT u.xid AS xid FROM stay AS s CROSS JOIN timeline AS u ON u.id = s.usr
+        WHERE s.read < {_READ_FROM} AND {_AROUND} ORDER BY u.xid LIMIT ?5))
 FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target AND t.app = ?1 WHERE m.msg_id = ?2 AND m.peer = 0
 """
 
 
 def history(conn: sqlite3.Connection, asker: User, opposite: Party, start: int, limit: int) -> History | Kind:
     """Read one page of what the asker may see, newest first, one message further than asked to learn what is next."""
-    top = start or SAFE_MAX
-    if opposite.scope is Scope.GROUP:
-        # Position and page are two statements: one read transaction makes them one snapshot.
-        conn.execute("BEGIN")
-        try:
-            return _group_history(conn, asker, opposite, top, limit)
-        finally:
-            conn.execute("COMMIT")
-    return between(conn, asker, opposite, start, limit)[0]
+    if opposite.scope is not Scope.GROUP:
+        return between(conn, asker, opposite, start, limit)[0]
+    with snapshot(conn):
+        stands = standing(conn, asker, opposite)
+        if isinstance(stands, Kind):
+            return stands
+        below, read, delivered = stands
+        asked = (asker.id, opposite.id, below, start or SAFE_MAX, limit + 1, read, delivered, opposite.xid)
+        return _to_page(one(conn, _GROUP, asked)[0], limit)
 
 
 def between(
@@ -188,26 +208,22 @@ def between(
     return _to_page(found, limit), len(found)
 
 
-def _group_history(
-    conn: sqlite3.Connection, asker: User, opposite: Party, top: int, limit: int
-) -> History | Kind:
-    stay = one(
+def standing(conn: sqlite3.Connection, asker: User, opposite: Party) -> tuple[int, int, int] | Kind:
+    """Read up to which message a conversation is hidden from the asker, or why all of it is.
+
+    In a group what the asker has read and got of it, too (0 between users).
+    """
+    if opposite.scope is not Scope.GROUP:
+        return one(conn, f"SELECT {_P2P_BELOW}", (asker.id, opposite.id))[0], 0, 0
+    found: tuple[int, int, int] | None = one(
         conn,
         """SELECT max(deleted, from_msg - 1), read, delivered FROM stay
         WHERE usr = ? AND grp = ? AND to_seq IS NULL""",
         (asker.id, opposite.id),
     )
-    if not stay:
-        return _room_history(conn, asker, opposite, top, limit)
-    below, read, delivered = stay
-    asked = (asker.id, opposite.id, below, top, limit + 1, read, delivered, opposite.xid)
-    return _page(conn, _GROUP, asked, limit)
-
-
-def _room_history(
-    conn: sqlite3.Connection, asker: User, opposite: Party, top: int, limit: int
-) -> History | Kind:
-    """Read a page of what a chatroom keeps, as anybody may who is not kept out. Nobody's position is in it."""
+    if found:
+        return found
+    # Anybody may look at what a chatroom keeps who is not kept out. Nobody's position is in it.
     room = one(
         conn,
         f"""SELECT destroyed_at, EXISTS (SELECT 1 FROM grp_block WHERE grp = ?1 AND usr = ?2) FROM grp
@@ -219,17 +235,11 @@ def _room_history(
     destroyed_at, blocked = room
     if destroyed_at is not None:
         return Kind.GROUP_UNKNOWN
-    if blocked:
-        return Kind.GROUP_BLOCKED
-    return _page(conn, _GROUP, (asker.id, opposite.id, 0, top, limit + 1, 0, 0, opposite.xid), limit)
-
-
-def _page(conn: sqlite3.Connection, sql: str, asked: tuple[Any, ...], limit: int) -> History:
-    return _to_page(one(conn, sql, asked)[0], limit)
+    return Kind.GROUP_BLOCKED if blocked else (0, 0, 0)
 
 
 def _to_page(found: str, limit: int) -> History:
-    items = _items.decode(found)
+    items = to_items(found)
     items.sort(key=_msg_id, reverse=True)
     return to_history(items, limit)
 
@@ -282,7 +292,12 @@ def targets(conn: sqlite3.Connection, app: int, first_msg_id: int, last_msg_id: 
     return {xid: msg_id for msg_id, xid in table(conn, _TARGETS, (first_msg_id, last_msg_id, app))}
 
 
-def readers(conn: sqlite3.Connection, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
-    """Count who has read a group's message and who has not, and list a page of those who have."""
-    found = one(conn, _READERS, (app, msg_id, after_xid, limit))
-    return Readers(found[0], found[1], msgspec.json.decode(found[2])) if found else Readers(0, 0, [])
+def readers(
+    conn: sqlite3.Connection, app: int, msg_id: int, after_xid: int, limit: int, unread_max: int
+) -> Readers:
+    """Count who has read a group's message and who has not, and list a page of those who have, and the first others."""
+    found = one(conn, _READERS, (app, msg_id, after_xid, limit, unread_max))
+    if not found:
+        return Readers(0, 0, [])
+    # Sorted here, where it costs nothing: SQL promises no order to an aggregate.
+    return Readers(*found[:2], *(sorted(msgspec.json.decode(xids)) for xids in found[2:]))

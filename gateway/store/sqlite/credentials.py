@@ -17,6 +17,10 @@ INSERT INTO credential (app, dialect, name, secret, at) SELECT ?1, ?2, ?3, ?4, ?
 WHERE (SELECT count(*) FROM credential WHERE app = ?1) < ?6 RETURNING 1
 """
 _DROP = "DELETE FROM credential WHERE app = ? AND dialect = ? AND name = ?"
+_DROP_OLDER = """
+DELETE FROM credential WHERE app = ?1 AND dialect = ?2 AND name = ?3 AND secret <> (
+    SELECT secret FROM credential WHERE app = ?1 AND dialect = ?2 AND name = ?3 ORDER BY at DESC, secret LIMIT 1)
+"""
 
 
 class Credentials(Lanes):
@@ -63,6 +67,10 @@ class Credentials(Lanes):
     async def drop_credentials(self, app: int, dialect: str, name: str) -> None:
         """Let no secret be good for a name any more."""
         await self._write(lambda conn: conn.execute(_DROP, (app, dialect, name)))
+
+    async def drop_older_credentials(self, app: int, dialect: str, name: str) -> None:
+        """Let no secret but the newest be good for a name any more."""
+        await self._write(lambda conn: conn.execute(_DROP_OLDER, (app, dialect, name)))
 
 
 def _set_alias(conn: sqlite3.Connection, app: int, dialect: str, name: str) -> bool:

@@ -39,6 +39,7 @@ from gateway.store.sqlite.folder import migrate, private, take_folder
 from gateway.store.sqlite.group_lists import GroupLists
 from gateway.store.sqlite.histories import Histories
 from gateway.store.sqlite.lane import Lane, one, open_lane
+from gateway.store.sqlite.looking import Looking
 from gateway.store.sqlite.lookups import Lookups
 from gateway.store.sqlite.newest import Newest
 from gateway.store.sqlite.parties import Parties
@@ -57,7 +58,7 @@ _BAD_DATA = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError, OverflowEr
 _DAMAGE = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID"}
 
 
-class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, Filing):
+class SqliteStore(Parties, Credentials, Accounts, GroupLists, Looking, Upkeep, Presence, Filing):
     """The `Store` port on one folder. Made by `open`, which takes the folder's lock and applies migrations."""
 
     def __init__(self, path: Path, limits: Limits, lock: IO[str], writer: Lane, readers: list[Lane]) -> None:
@@ -381,9 +382,12 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Upkeep, Presence, 
         """Name the targets of messages."""
         return await self._read(lambda conn: conversations.targets(conn, app, first_msg_id, last_msg_id))
 
-    async def readers(self, app: int, msg_id: int, after_xid: int, limit: int) -> Readers:
+    async def readers(
+        self, app: int, msg_id: int, after_xid: int, limit: int, *, unread_max: int = 0
+    ) -> Readers:
         """Say who has read a group's message."""
-        return await self._read(lambda conn: conversations.readers(conn, app, msg_id, after_xid, limit))
+        asked = (app, msg_id, after_xid, limit, unread_max)
+        return await self._read(lambda conn: conversations.readers(conn, *asked))
 
     async def undelivered(self, user_id: int) -> int:
         """Count what no device of a user has got yet."""

@@ -12,7 +12,7 @@ from gateway.domain.drafts import JobDraft, Placed
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, State
 from gateway.store.judging import GroupUser
-from gateway.store.rows import ERASED, NOTICE
+from gateway.store.rows import ERASED, NOT_SENDERS
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.members import end_group, tell
 from gateway.store.sqlite.texts import wipe
@@ -41,10 +41,10 @@ _FORGOTTEN = (
 _HEIR = """
 SELECT id, usr FROM stay WHERE grp = ? AND to_seq IS NULL AND usr <> ? ORDER BY admin DESC, joined_at, id LIMIT 1
 """
-# Whatever the user wrote, and what nobody else can see: notices to the user. A window of message ids, whoever they are
-# of: looking for one sender's would need an index that every send pays for.
+# Whatever the user wrote, and what nobody else can see: notices to the user, and what is the user's alone. A window of
+# message ids, whoever they are of: looking for one sender's would need an index that every send pays for.
 _WINDOW = f"""
-SELECT msg_id, body IS NOT NULL AND (sender = ?1 OR (target = ?1 AND flags & {NOTICE})) FROM message
+SELECT msg_id, body IS NOT NULL AND (sender = ?1 OR (target = ?1 AND flags & {NOT_SENDERS})) FROM message
 WHERE msg_id > ?2 AND msg_id <= ?3 ORDER BY msg_id LIMIT ?4
 """
 # What the user's transactions were answered by, in the same window.

@@ -15,6 +15,7 @@ from gateway.domain.model import Scope
 from gateway.store import schema
 from gateway.store.errors import ExportError
 from gateway.store.parties import as_xid
+from gateway.store.rows import SENDERS
 from gateway.store.sqlite.check import open_for_reading
 from gateway.store.sqlite.newest import BEHIND
 
@@ -130,7 +131,7 @@ _LINES = (
         'shown_at', (SELECT shown_at FROM imported WHERE msg_id = m.msg_id), 'expires_at', m.expires_at,
         'content', b.content, 'attachment', b.attachment, 'config', b.config, 'ext', b.ext)
     FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target LEFT JOIN body AS b ON b.id = m.body
-    WHERE t.app = ?1 AND (?2 = 0 OR m.sender = ?2 OR m.target = ?2) ORDER BY m.msg_id
+    WHERE t.app = ?1 AND (?2 = 0 OR m.sender = ?2 OR m.target = ?2 AND m.flags & {SENDERS} = 0) ORDER BY m.msg_id
     """,
     """
     SELECT json_object('type', 'hidden', 'user_id', t.xid, 'msg_id', h.msg_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gateway.domain.model import Banned, Blocked, Group, GroupRequest, Member
 from gateway.store.sqlite import directory, group_requests, listed
@@ -71,6 +71,10 @@ class GroupLists(Lanes):
     async def listed(self, group_id: int, after_xid: int, limit: int) -> list[Member]:
         """List who is listed."""
         return await self._read(lambda conn: listed.find_listed(conn, group_id, after_xid, limit))
+
+    async def listed_counts(self, inside: Mapping[int, Collection[int]]) -> dict[int, int]:
+        """Count members of chatrooms."""
+        return await self._read(lambda conn: listed.count_listed(conn, inside))
 
     async def listing(self, user_id: int) -> list[int]:
         """List chatrooms."""

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import msgspec
 
 from gateway.domain.model import ROOM
-from gateway.store.base import Records
-from gateway.store.hours import HOUR_MS, to_records
+from gateway.store.base import Records, Span
+from gateway.store.hours import HOUR_MS, to_records, to_spans
+from gateway.store.rows import IMPORTED
 from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.messages import MESSAGE_COLUMNS, MESSAGE_JOINS
 
@@ -30,7 +31,7 @@ WITH looked AS MATERIALIZED (
 found AS MATERIALIZED (
     SELECT msg_id, row_number() OVER pages AS number, sum(200 + b.size) OVER pages AS size
     FROM looked CROSS JOIN timeline AS t ON t.id = looked.target CROSS JOIN body AS b ON b.id = looked.body
-    WHERE at >= ?2 AND at < ?3 AND shown = 1 AND seq > 0 AND t.app = ?1
+    WHERE at >= ?2 AND at < ?3 AND shown = 1 AND flags & {IMPORTED} = 0 AND t.app = ?1
         AND NOT EXISTS (SELECT 1 FROM grp AS g WHERE g.id = looked.target AND g.type = {ROOM})
     WINDOW pages AS (ORDER BY msg_id ROWS UNBOUNDED PRECEDING))
 SELECT (SELECT json_array(count(*), coalesce(max(msg_id), 0)) FROM looked), (SELECT count(*) FROM found), (
@@ -38,6 +39,10 @@ SELECT (SELECT json_array(count(*), coalesce(max(msg_id), 0)) FROM looked), (SEL
     FROM found CROSS JOIN message AS m ON m.msg_id = found.msg_id {MESSAGE_JOINS}
     LEFT JOIN user AS su ON su.id = m.sender LEFT JOIN user AS tu ON tu.id = m.target
     WHERE found.size <= ?6 OR found.number = 1)
+"""
+_SPANS = f"""
+SELECT count(*), min(first), max(last), (SELECT min(msg_id) FROM imported), (SELECT max(msg_id) FROM imported)
+FROM (SELECT first, last FROM hour WHERE hour BETWEEN ?1 / {HOUR_MS} AND ?2 / {HOUR_MS} LIMIT ?3 + 1)
 """
 
 
@@ -54,3 +59,9 @@ def page(
     # Sorted here, where it costs nothing: SQL promises no order to an aggregate.
     count, upto = msgspec.json.decode(looked)
     return to_records(count, upto, limit, found, sorted(msgspec.json.decode(told)))
+
+
+def spans(conn: sqlite3.Connection, from_ms: int, to_ms: int, hours_max: int) -> list[Span]:
+    """Say between which ids all messages lie that show a time of a span, of at most so many hours."""
+    count, first, last, *imported = one(conn, _SPANS, (from_ms, to_ms, hours_max))
+    return to_spans(count, hours_max, (first, last), (imported[0], imported[1]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,6 +95,16 @@ async def open_lane(path: Path, *, readonly: bool) -> Lane:
         await asyncio.to_thread(lane._thread.join)  # noqa: SLF001
         raise
     return lane
+
+
+@contextmanager
+def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
+    """Let the queries of a block answer from one snapshot."""
+    conn.execute("BEGIN")
+    try:
+        yield
+    finally:
+        conn.execute("COMMIT")
 
 
 def rows(values: Any) -> str:  # noqa: ANN401 - any rows that JSON can carry

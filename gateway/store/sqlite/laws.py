@@ -6,15 +6,22 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
-from gateway.domain.model import FOLDED, EntryKind, Scope
+from gateway.domain.model import EntryKind, Scope
 from gateway.store.files import FILE_LAWS
 from gateway.store.group_laws import GROUP_LAWS
 from gateway.store.laws import ACCOUNT_LAWS, COMMON_LAWS, JOB_LAWS, trimmed, who
-from gateway.store.rows import GONE, IN_SENDERS_LIST, RECALLED, ROW_BYTES
+from gateway.store.rows import (
+    GONE,
+    IN_RECEIVERS_LIST,
+    IN_SENDERS_LIST,
+    PASSING,
+    RECALLED,
+    ROW_BYTES,
+    is_folded,
+)
 from gateway.store.sqlite.entry_laws import ENTRY_LAWS
 
 _USER, _GROUP = int(Scope.USER), int(Scope.GROUP)
-_FOLDED = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
 _MEMBERSHIP = int(EntryKind.MEMBERSHIP)
 
 
@@ -36,10 +43,11 @@ _MESSAGES = (
         WHEN flags & {GONE} AND body IS NOT NULL THEN ' is gone but still has its text'
         WHEN flags & {GONE} THEN ' is gone but still shown'
         WHEN body IS NULL THEN ' has no text and is not gone'
-        WHEN related > 0 THEN ' is shown, and is folded into message ' || related
+        WHEN {is_folded("message")} THEN ' is shown, and is folded into message ' || related
+        WHEN flags & {PASSING} <> 0 THEN ' is shown, and only passes'
         ELSE ' is hidden and not gone' END
     FROM message WHERE CASE WHEN flags & {GONE} THEN body IS NOT NULL OR shown <> 0
-        ELSE body IS NULL OR shown <> (related = 0) END
+        ELSE body IS NULL OR shown <> (NOT {is_folded("message")} AND flags & {PASSING} = 0) END
     """,
     f"""
     SELECT 'message ' || m.msg_id || ' cannot be folded into message ' || m.related || CASE
@@ -47,9 +55,9 @@ _MESSAGES = (
         WHEN b.flags & {RECALLED} THEN ', which is recalled: its text is still there'
         ELSE ', which is not its sender''s in the same conversation' END
     FROM message AS m LEFT JOIN message AS b ON b.msg_id = m.related
-    WHERE m.related > 0 AND CASE
+    WHERE {is_folded("m")} AND CASE
         WHEN b.msg_id IS NULL THEN m.related > (SELECT swept_to FROM meta) AND NOT {trimmed("m.target", "m.related")}
-        ELSE (b.target, b.peer, b.sender, b.related) <> (m.target, m.peer, m.sender, 0) OR b.msg_id >= m.msg_id
+        ELSE (b.target, b.peer, b.sender) <> (m.target, m.peer, m.sender) OR {is_folded("b")} OR b.msg_id >= m.msg_id
             OR b.flags & {RECALLED} AND m.body IS NOT NULL END
     """,
     """
@@ -84,7 +92,7 @@ _CONVERSATIONS = (
     WITH newest AS (
         SELECT usr, opp, max(last) AS last, coalesce(max(told), 0) AS told FROM (
             SELECT target AS usr, peer AS opp, max(msg_id) AS last, {_TOLD} AS told FROM message
-            WHERE peer = sender GROUP BY target, peer
+            WHERE peer = sender AND {IN_RECEIVERS_LIST} GROUP BY target, peer
             UNION ALL
             SELECT sender, target, max(msg_id), {_TOLD} FROM message
             WHERE peer = sender AND {IN_SENDERS_LIST} GROUP BY sender, target)

@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gateway.store.rows import IN_SENDERS_LIST
+from gateway.store.rows import IN_RECEIVERS_LIST, IN_SENDERS_LIST
 from gateway.store.run import Brought
 from gateway.store.sqlite.lane import one, table
 from gateway.store.sqlite.many import Many
@@ -27,7 +27,7 @@ Pair = tuple[int, int]
 BEHIND = f"""
 SELECT usr, opp, max(last) AS last FROM (
     SELECT target AS usr, peer AS opp, msg_id AS last FROM message
-    WHERE msg_id > (SELECT told_to FROM meta) AND peer = sender
+    WHERE msg_id > (SELECT told_to FROM meta) AND peer = sender AND {IN_RECEIVERS_LIST}
     UNION ALL
     SELECT sender, target, msg_id FROM message
     WHERE msg_id > (SELECT told_to FROM meta) AND peer = sender AND {IN_SENDERS_LIST})

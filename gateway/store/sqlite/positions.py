@@ -18,7 +18,7 @@ from gateway.store.receipts import (
     furthest,
     ranges,
 )
-from gateway.store.rows import NOTICE, SETTLED
+from gateway.store.rows import NOT_SENDERS, SENDERS, SETTLED
 from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.many import Many
@@ -49,7 +49,7 @@ _STAYS_BEFORE = Many(
     ") AS j CROSS JOIN stay AS s ON s.usr = j.column1 AND s.grp = j.column2 AND s.to_seq IS NULL",
 )
 # Newest message per sender among the entries that came to be delivered, unless it was read before that. A notice lies
-# in its receiver's history only, so its sender is not told of it.
+# in its receiver's history only, as what is the receiver's alone does, so its sender is not told of it.
 _OWN_CHANGES = Many(
     f"""SELECT json_group_array(json_array(id, sender, grp_xid, msg_id)) FROM (
     SELECT m.target AS id, m.sender AS sender, max(m.msg_id) AS msg_id,
@@ -58,7 +58,7 @@ _OWN_CHANGES = Many(
     f""") AS j
     CROSS JOIN entry AS e ON e.t = j.column1 AND e.seq > j.column2 AND e.seq <= j.column3
     CROSS JOIN message AS m ON m.msg_id = e.msg_id AND m.target = e.t AND m.sender <> e.t AND m.shown = 1
-        AND m.flags & {NOTICE} = 0
+        AND m.flags & {NOT_SENDERS} = 0
     CROSS JOIN timeline AS p ON p.id = m.peer
     LEFT JOIN conversation AS c ON c.usr = e.t AND c.opp = m.peer
     WHERE e.kind = {EntryKind.MESSAGE:d} AND CASE p.kind WHEN {Scope.USER:d} THEN m.msg_id > coalesce(c.read, 0)
@@ -193,7 +193,7 @@ def read(conn: sqlite3.Connection, mark: ReadMark) -> ReadDone | Kind:
         f"""SELECT max(msg_id) FROM (
             SELECT msg_id, flags FROM message
             WHERE target = ? AND peer = ? AND shown = 1 AND msg_id > ? AND msg_id <= ?
-            ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) WHERE flags & {NOTICE | SETTLED} = 0""",
+            ORDER BY msg_id DESC LIMIT {RECEIPT_RANGE}) WHERE flags & {NOT_SENDERS | SENDERS | SETTLED} = 0""",
         (mark.user_id, mark.opposite_id, before, position),
     )[0]
     changes = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from gateway.domain.model import EntryKind
-from gateway.store.rows import SETTLED
+from gateway.store.rows import SENDERS, SETTLED
 from gateway.store.sqlite.directed import directed_read
 from gateway.store.sqlite.lane import one
 
@@ -26,7 +26,7 @@ SELECT (m.seq = 0 OR m.seq > u.delivered) AND m.flags & {SETTLED} = 0,
     m.msg_id <= coalesce((SELECT read FROM conversation WHERE usr = u.id AND opp = m.peer), 0)
         OR {directed_read("m.peer", "m.target", "m.msg_id")}
 FROM message AS m CROSS JOIN user AS u ON u.id = m.target
-WHERE m.msg_id = ?2 AND m.target = ?1 AND m.sender <> ?1 AND m.shown = 1
+WHERE m.msg_id = ?2 AND m.target = ?1 AND m.sender <> ?1 AND m.shown = 1 AND m.flags & {SENDERS} = 0
 UNION ALL
 SELECT (m.seq = 0 OR m.seq > s.delivered) AND m.flags & {SETTLED} = 0, m.msg_id <= s.read
 FROM message AS m CROSS JOIN stay AS s ON s.usr = ?1 AND s.grp = m.target AND s.to_seq IS NULL

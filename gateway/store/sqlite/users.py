@@ -42,6 +42,9 @@ FROM app AS a CROSS JOIN timeline AS t ON t.app = a.id CROSS JOIN user AS u ON u
 WHERE a.id = ? AND t.xid > ? AND t.state <> {State.DELETED:d} AND t.id <> a.system ORDER BY t.xid LIMIT ?
 """
 _PROFILE = "SELECT nickname, avatar, description, public_info, private_info FROM user WHERE id = ?"
+_NICKNAMES = """
+SELECT json_group_array(json_array(u.id, u.nickname)) FROM json_each(?) AS j CROSS JOIN user AS u ON u.id = j.value
+"""
 # Who is deleted stays nobody, also by what was under way then.
 _STANDS = f"(SELECT state FROM timeline AS t WHERE t.id = user.id) <> {State.DELETED:d}"
 _SET_PROFILE = f"""
@@ -145,6 +148,11 @@ def find_profile(conn: sqlite3.Connection, user_id: int) -> Profile:
     """Read what a user tells of itself; of nobody nothing is told."""
     found = one(conn, _PROFILE, (user_id,))
     return Profile(**dict(zip(Profile.__struct_fields__, found, strict=True))) if found else Profile()
+
+
+def find_nicknames(conn: sqlite3.Connection, user_ids: Sequence[int]) -> dict[int, str]:
+    """Read what users are called among people."""
+    return dict(table(conn, _NICKNAMES, (rows(list(user_ids)),)))
 
 
 def set_profile(conn: sqlite3.Connection, user_id: int, changes: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, State, User
+from gateway.domain.naming import number_of
 from gateway.edge.facades.agora import access_token
 from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
@@ -85,6 +86,13 @@ class At:
         now = self.now()
         return success(self.around, now, max(now - self._began_ms, 0), members)
 
+    def told_page(self, data: Sequence[object], cursor: int, member: str = "data") -> bytes:
+        """The answer that is a page of a list; `cursor`: after which id the next begins, 0: it is the last."""
+        told: dict[str, object] = {member: data, "count": len(data)}
+        if cursor:
+            told["cursor"] = str(cursor)
+        return self.told(**told)
+
     # -- whom it speaks for -----------------------------------------------------------------------------
 
     @property
@@ -114,11 +122,8 @@ class At:
         return principal
 
     async def _by_access_token(self, token: str) -> Principal:
-        told, until_s = await self.judged(token)
-        now_s = self.now() // 1000
-        if until_s <= now_s:
-            raise Problem(Kind.TOKEN_EXPIRED, NOBODY)
-        if told.good_until(access_token.APP):
+        told, privilege = await self.judged(token)
+        if privilege == access_token.APP:
             return Principal(app=self.app, user=self._system, admin=True)
         user = await self.user_called(told.user_id, make=True)
         if user is None:
@@ -130,9 +135,11 @@ class At:
         return Principal(app=self.app, user=user)
 
     async def judged(self, token: str) -> tuple[access_token.AccessToken, int]:
-        """An AccessToken2 that this app's certificate has signed, and until when (s) it is good for Chat.
+        """An AccessToken2 that this app's certificate has signed, and the greatest privilege of Chat it gives now.
 
-        Raises `TOKEN_ILLEGAL`.
+        Of one that gives both, each with its own end, the user is left when the app's is over.
+
+        Raises `TOKEN_ILLEGAL`, and `TOKEN_EXPIRED` where it gives none any more.
         """
         told = access_token.read(token)
         certificates = (
@@ -140,7 +147,11 @@ class At:
         )
         if told is None or not any(told.signed_by(certificate) for certificate in certificates):
             raise Problem(Kind.TOKEN_ILLEGAL, NOBODY)
-        return told, told.good_until(access_token.APP) or told.good_until(access_token.USER)
+        now_s = self.now() // 1000
+        for privilege in (access_token.APP, access_token.USER):
+            if told.good_until(privilege) > now_s:
+                return told, privilege
+        raise Problem(Kind.TOKEN_EXPIRED, NOBODY)
 
     def spend(self, rate: Rate, count: int = 1) -> None:
         """Count what the call asks for; raises `RATE_LIMITED` where the vendor's rates hold and it is too much."""
@@ -161,6 +172,29 @@ class At:
         found = await self.core.directory.named(self.app, wanted, make=make and not self.app.registered)
         users = dict(zip(wanted, found, strict=True))
         return [users.get(name) if name else None for name in names]
+
+    async def may_be_called(self, text: str) -> bool:
+        """Whether a name means a user, or one that comes into being by being named. Nobody does by this."""
+        name = self._core_name(text)
+        if name is None or await self.user_called(text) is not None:
+            return name is not None
+        xid = number_of(name)
+        taken = bool(xid) and await self.core.directory.known.party(self.app, xid) is not None
+        return not self.app.registered and not taken
+
+    async def xids_called(self, texts: Sequence[str]) -> dict[str, int]:
+        """Whom names or UUIDs mean now, each user once: 0 for who is nobody now, and nothing for what can be no one."""
+        names: dict[str, str] = {}
+        for text in texts:
+            if name := self._core_name(text):
+                names.setdefault(name, text)
+        found = await self.core.directory.named(self.app, list(names), make=False)
+        xids: dict[str, int] = {}
+        for (name, text), user in zip(names.items(), found, strict=True):
+            xid = user.xid if user else number_of(name)
+            if not xid or xid not in xids.values():
+                xids[text] = xid
+        return xids
 
     def _core_name(self, text: str) -> str | None:
         xid = xid_of(self.app, text.lower())

@@ -76,7 +76,7 @@ async def _file(at: At, hour: str) -> web.StreamResponse:
             "Cache-Control": "no-store",
         }
     )
-    with at.core.files.downloading():
+    with at.core.files.downloading(at.app.id):
         await send_chunks(at.request, response, _packed(at, from_ms), at.limits)
     return response
 

@@ -1,6 +1,6 @@
 """From a request to a call of the dialect and back: `/{org_name}/{app_name}/…` (agora.md, Path).
 
-One route of aiohttp takes all of it, and what lies behind is told apart here: trailing slashes, segments that are
+Two routes of aiohttp take all of it, and what lies behind is told apart here: trailing slashes, segments that are
 percent-encoded, verbs that a path does not have, each answered in the dialect.
 """
 
@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import hdrs, web
 
+from gateway.core.known import Tenant
 from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
@@ -93,15 +94,21 @@ class Dialect:
         self._routes = Routes(routes)
         self._now = clock_ms
 
-    def route(self, taken: Collection[str]) -> web.RouteDef:
-        """The one route of aiohttp: whatever does not begin with a word that is `taken` by another dialect's paths."""
-        others = "|".join(sorted(taken))
-        return web.route(
-            "*",
-            f"/{{org:(?!(?:{others})/)[^/]+}}/{{app:[^/]+}}/{{path:(?s:.*)}}",
-            self.handle,
-            expect_handler=expected,
-        )
+    def routes(self, taken: Collection[str]) -> list[web.RouteDef]:
+        """The routes of aiohttp: whatever does not begin with a word that is `taken` by another dialect's paths."""
+        place = f"/{{org:(?!(?:{'|'.join(sorted(taken))})/)[^/]+}}/{{app:[^/]+}}"
+        return [
+            web.route("*", place, self.handle_place, expect_handler=expected),
+            web.route("*", f"{place}/{{path:(?s:.*)}}", self.handle, expect_handler=expected),
+        ]
+
+    async def handle_place(self, request: web.Request) -> web.StreamResponse:
+        """Answer a path that ends with the app: in this dialect where it is one of an app, else it is nobody's."""
+        try:
+            await self._tenant(*_segments(request))
+        except Fault:
+            raise web.HTTPNotFound from None
+        return await self.handle(request)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever comes of it."""
@@ -132,16 +139,7 @@ class Dialect:
 
     async def _answer(self, request: web.Request, began_ms: int) -> web.StreamResponse:
         org, app_name, *segments = _segments(request)
-        try:
-            tenant = await self._core.directory.tenant_by(ALIAS, f"{org}/{app_name}")
-        except Problem as problem:
-            if problem.kind is not Kind.APP_UNKNOWN:
-                raise
-            raise Fault(
-                NOT_FOUND,
-                "organization_application_not_found",
-                f"Could not find application for {org}/{app_name} from URI: {_path(segments)}",
-            ) from None
+        tenant = await self._tenant(org, app_name, *segments)
         if request.method == hdrs.METH_HEAD:
             raise Fault(NO_METHOD, "web_application", "Method Not Allowed")
         call, given = self._routes.find(request.method, segments)
@@ -168,6 +166,19 @@ class Dialect:
         )
         told = await call(at)
         return web.Response(body=told, headers=HEADERS) if isinstance(told, bytes) else told
+
+    async def _tenant(self, org: str, app_name: str, *segments: str) -> Tenant:
+        """The app that a path begins with; raises a `Fault` of 404 where it is none."""
+        try:
+            return await self._core.directory.tenant_by(ALIAS, f"{org}/{app_name}")
+        except Problem as problem:
+            if problem.kind is not Kind.APP_UNKNOWN:
+                raise
+            raise Fault(
+                NOT_FOUND,
+                "organization_application_not_found",
+                f"Could not find application for {org}/{app_name} from URI: {_path(segments)}",
+            ) from None
 
     def _base(self, request: web.Request) -> str:
         # What is no host's name is told like one, for an answer is text.

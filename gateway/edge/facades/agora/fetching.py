@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from gateway.domain.files import Box, File
+from gateway.core.files import Uploaded
+from gateway.domain.files import Box
 from gateway.domain.model import User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.chatfiles import SIDE_DEFAULT
@@ -19,36 +20,46 @@ _NAMED = (("url", "secret"), ("thumb", "thumb_secret"))
 _encode = msgspec.json.Encoder().encode
 
 
+class Brought:
+    """A call whose files have come: `asked` is as it was sent, or with a body that names files of ours."""
+
+    def __init__(self, at: At, asked: Members) -> None:
+        self._at = at
+        self.asked = asked
+        self.files: list[Uploaded] = []
+
+    async def fetch(self) -> None:
+        """Fetch what the body names; raises what `Files.fetch` raises."""
+        at, body = self._at, self.asked.object("body")
+        assert body is not None, "it was looked for"
+        told = {name: body.given(name) for name in body}
+        place = at.around.uri.removesuffix(at.around.path)
+        for member, secret in _NAMED:
+            if url := body.text(member):
+                found = await at.core.files.fetch(at.app, url, Box(SIDE_DEFAULT, SIDE_DEFAULT))
+                self.files.append(found)
+                told[member] = msgspec.Raw(_encode(f"{place}/chatfiles/{found.file.uuid}"))
+                told[secret] = msgspec.Raw(_encode(found.secret))
+        self.asked = self.asked.replaced("body", _encode(told))
+
+    async def keep(self, sender: User | None) -> None:
+        """Keep the files, as the sender's; raises what `Files.keep` raises."""
+        for found in self.files:
+            await self._at.core.files.keep(found.file, sender.id if sender else 0)
+
+
 @asynccontextmanager
-async def with_files(at: At, asked: Members, sender: User | None) -> AsyncIterator[Members]:
-    """Yield the call as it was sent, or with `need_download` such that its body names files of ours.
+async def with_files(at: At, asked: Members) -> AsyncIterator[Brought]:
+    """Yield the call with the files that it wants with `need_download`, for `keep` to be called.
 
-    They are taken back where what is done with it fails. Raises what `Files.fetch` raises.
+    They are taken back where what is done with it fails.
     """
-    if not asked.flag("need_download"):
-        yield asked
-        return
-    kept: list[File] = []
+    brought = Brought(at, asked)
     try:
-        yield await _fetched(at, asked, sender, kept)
+        if asked.flag("need_download"):
+            await brought.fetch()
+        yield brought
     except BaseException:
-        for file in kept:
-            await at.core.files.discard(file)
+        for found in brought.files:
+            await at.core.files.discard(found.file)
         raise
-
-
-async def _fetched(at: At, asked: Members, sender: User | None, kept: list[File]) -> Members:
-    body = asked.object("body")
-    assert body is not None, "it was looked for"
-    told = {name: body.given(name) for name in body}
-    place = at.around.uri.removesuffix(at.around.path)
-    for member, secret in _NAMED:
-        url = body.text(member)
-        if url:
-            found = await at.core.files.fetch(
-                at.app, url, sender.id if sender else 0, Box(SIDE_DEFAULT, SIDE_DEFAULT)
-            )
-            kept.append(found.file)
-            told[member] = msgspec.Raw(_encode(f"{place}/chatfiles/{found.file.uuid}"))
-            told[secret] = msgspec.Raw(_encode(found.secret))
-    return asked.replaced("body", _encode(told))

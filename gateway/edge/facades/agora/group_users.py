@@ -12,7 +12,8 @@ from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.model import FOREVER, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import illegal, not_found
-from gateway.edge.facades.agora.groups import group_of, want
+from gateway.edge.facades.agora.groups import want
+from gateway.edge.facades.agora.listing import group_of, page_of_members
 
 ANNOUNCEMENT_MAX = 512
 """Characters."""
@@ -31,14 +32,8 @@ async def members(at: At) -> bytes:
     """GET /chatgroups/{id}/users: a page by number (`pagenum` from 1, `pagesize`), the owner first."""
     principal = await at.administrator()
     group_xid = await group_of(at)
-    number, size = at.numbered_page()
     group = await at.core.groups.info(principal, group_xid)
-    xids = await at.core.groups.member_xids(principal, group_xid)
-    ordered = [group.owner_xid, *(xid for xid in xids if xid != group.owner_xid)]
-    page = ordered[(number - 1) * size : number * size]
-    names = await at.names_of(page)
-    data = [{"owner" if xid == group.owner_xid else "member": names[xid]} for xid in page]
-    return at.told(data=data, count=len(data))
+    return await page_of_members(at, group, await at.core.groups.member_xids(principal, group_xid))
 
 
 async def add(at: At) -> bytes:

@@ -5,29 +5,26 @@ The backend speaks for the app, so that nothing here is judged by who may do wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from gateway.core.group_changes import PRIVATE, PUBLIC, Outcome
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupSettings
-from gateway.domain.model import ROOM, Group, User
+from gateway.domain.limits import Limits
+from gateway.domain.model import Group, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.listing import affiliations, found_among, group_of, groups_of
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.messages import is_id
 
 NAME_MAX, DESCRIPTION_MAX, CUSTOM_MAX = 128, 512, 1_024
 """Characters (vendors.md §3.7)."""
 
-SHOWN_MAX = 100
-"""Groups of one GET /chatgroups/{id,id}."""
-
 _JOINS_AT_ONCE, _JOINS_BY_APPROVAL = 0, 1
 _SETTINGS = (
-    "groupname", "description", "desc", "maxusers", "custom", "membersonly", "members_only", "allowinvites",
+    "groupname", "description", "desc", "maxusers", "custom", "public", "membersonly", "members_only",
+    "allowinvites",
 )  # fmt: skip
 _TOLD = {"desc": "description", "members_only": "membersonly"}
 """What a group is said to be, by the words of POST too, and how it is told that it was changed."""
@@ -57,48 +54,53 @@ async def create(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     owner = await at.named_user(asked, "owner")
-    told = settings_of(asked)
+    told = settings_of(asked, at.limits)
     if not told.name:
         raise illegal("groupname", "it is required")
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
-    kind = PUBLIC if asked.flag("public", default=True) else PRIVATE
+    kind = _type_of(asked)
     group, _ = await at.core.groups.create(
         acting(principal, owner),
         name=told.name,
         description=told.description or "",
         avatar="",
-        kind=kind,
+        kind=PUBLIC if kind is None else kind,
         members=[user.xid for user in members],
         settings=msgspec.structs.replace(told, name=None, description=None),
     )
     return at.told(data={"groupid": str(group.xid)})
 
 
-def settings_of(asked: Members) -> GroupSettings:
+def _type_of(asked: Members) -> int | None:
+    """Whether it is to be public; None where nobody says."""
+    public = asked.told_flag("public")
+    return public if public is None else PUBLIC if public else PRIVATE
+
+
+def settings_of(asked: Members, limits: Limits) -> GroupSettings:
     """What a body says of a group; what it does not say stays as it is. Raises `illegal_argument`."""
-    limits = (("groupname", NAME_MAX), ("description", DESCRIPTION_MAX), ("desc", DESCRIPTION_MAX))
-    texts = {name: asked.text(name) for name, _ in limits} | {"custom": asked.text("custom")}
-    for name, most in (*limits, ("custom", CUSTOM_MAX)):
+    lengths = (("groupname", NAME_MAX), ("description", DESCRIPTION_MAX), ("desc", DESCRIPTION_MAX))
+    texts = {name: asked.text(name) for name, _ in lengths} | {"custom": asked.text("custom")}
+    for name, most in (*lengths, ("custom", CUSTOM_MAX)):
         if len(texts[name] or "") > most:
             raise illegal(name, f"it must not have more than {most} characters")
-    by_approval = next(
-        (asked.flag(name) for name in ("membersonly", "members_only", "approval") if asked.has(name)), None
-    )
+    approvals = [asked.told_flag(name) for name in ("membersonly", "members_only", "approval")]
+    by_approval = next((told for told in approvals if told is not None), None)
     return GroupSettings(
         name=texts["groupname"],
         description=texts["description"] if texts["description"] is not None else texts["desc"],
         ext=texts["custom"],
         apply_approval=None if by_approval is None else int(by_approval),
-        member_invitation=asked.flag("allowinvites") if asked.has("allowinvites") else None,
-        members_max=maxusers_of(asked),
+        member_invitation=asked.told_flag("allowinvites"),
+        members_max=_maxusers_of(asked, limits),
     )
 
 
-def maxusers_of(asked: Members) -> int | None:
+def _maxusers_of(asked: Members, limits: Limits) -> int | None:
     """How many may be in a group; None where nobody says."""
     most = asked.integer("maxusers")
-    if most is not None and most < 1:
-        raise illegal("maxusers", "it must be at least 1")
+    if most is not None and not 1 <= most <= limits.group_members_max:
+        raise illegal("maxusers", f"it must be 1 to {limits.group_members_max}")
     return most
 
 
@@ -124,30 +126,19 @@ async def listed(at: At) -> bytes:
         }
         for group in groups
     ]
-    told: dict[str, object] = {"data": data, "count": len(data)}
-    if more:
-        told["cursor"] = str(more)
-    return at.told(**told)
+    return at.told_page(data, more)
 
 
 async def shown(at: At) -> bytes:
-    """GET /chatgroups/{id,id}: those that there are; 404 where there is none of them."""
+    """GET /chatgroups/{id,id}: those that there are."""
     principal = await at.administrator()
-    ids = [int(text) for text in at.given[0].split(",") if is_id(text)][:SHOWN_MAX]
-    found = [group for group in await _found(at, principal, ids) if group.type != ROOM]
-    if not found:
-        raise not_found()
+    found = await groups_of(at, principal)
     return at.told(data=[await _shape(at, principal, group) for group in found], count=len(found))
-
-
-async def _found(at: At, principal: Principal, ids: Sequence[int]) -> list[Group]:
-    return await at.core.groups.info_batch(principal, ids) if ids else []
 
 
 async def _shape(at: At, principal: Principal, group: Group) -> GroupShape:
     xids = await at.core.groups.member_xids(principal, group.xid)
     names = await at.names_of([group.owner_xid, *xids])
-    affiliations = [{"member": names[xid]} for xid in xids if xid != group.owner_xid]
     return GroupShape(
         id=str(group.xid),
         name=group.name,
@@ -159,7 +150,7 @@ async def _shape(at: At, principal: Principal, group: Group) -> GroupShape:
         created=group.created_at,
         custom=group.ext,
         affiliations_count=group.members,
-        affiliations=[*affiliations, {"owner": names[group.owner_xid]}],
+        affiliations=affiliations(group, xids, names),
         public=group.type == PUBLIC,
         mute=group.ban_all_until > at.now(),
         disabled=group.disabled,
@@ -174,7 +165,7 @@ async def change(at: At) -> bytes:
     if asked.has("newowner"):
         heir = await at.named_user(asked, "newowner")
         return await _hand_over(at, principal, group_xid, heir)
-    told = settings_of(asked)
+    told = msgspec.structs.replace(settings_of(asked, at.limits), type=_type_of(asked))
     if told.told:
         await at.core.groups.settings.allow(principal, group_xid, told)
     return at.told(data={_TOLD.get(name, name): True for name in _SETTINGS if asked.has(name)})
@@ -222,20 +213,9 @@ async def joined(at: At) -> bytes:
     principal = await at.administrator()
     user = await at.user_of_path(at.given[0])
     xids = await at.core.groups.joined(acting(principal, user))
-    found: list[Group] = []
-    for first in range(0, len(xids), at.limits.group_call_groups_max):
-        found += await _found(at, principal, xids[first : first + at.limits.group_call_groups_max])
+    found = await found_among(at, principal, xids)
     data = [{"groupid": str(group.xid), "groupname": group.name} for group in found]
     return at.told(data=data, count=len(data), entities=[])
-
-
-async def group_of(at: At, *, room: bool = False) -> int:
-    """The group, or chatroom, that the first open segment names; 404 where there is none."""
-    group_xid = int(at.given[0]) if is_id(at.given[0]) else 0
-    types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
-    if group_xid not in types or (types[group_xid] == ROOM) != room:
-        raise not_found()
-    return group_xid
 
 
 def want(outcome: Outcome, name: str, group_xid: int) -> None:

@@ -34,7 +34,7 @@ _COORDINATES = ("lat", "lng")
 
 class _Payload(msgspec.Struct):
     bodies: list[dict[str, Any]]
-    ext: dict[str, Any]
+    ext: dict[str, msgspec.Raw]
     sender: str = msgspec.field(name="from")
     to: str
 
@@ -57,7 +57,7 @@ def line_of(
     sender = called_by(app, message.sender_xid, sender_name)
     group = message.group_xid or message.target_xid
     to = str(group) if to_group else called_by(app, message.target_xid, target_name)
-    payload = _Payload([_body(message, sizes)], _object(message.ext), sender, to)
+    payload = _Payload([_body(message, sizes)], _members(message.ext), sender, to)
     line = _Line(
         str(message.msg_id),
         message.at,
@@ -72,16 +72,16 @@ def line_of(
 
 def files_in(message: Message) -> str:
     """The uuid of the file that a message names, as `uuid` or at the end of its `url`; empty where it names none."""
-    body = _object(message.attachment)
-    told = body.get("uuid") or body.get("url")
+    body = _members(message.attachment)
+    told = _value(body.get("uuid")) or _value(body.get("url"))
     return told.partition("?")[0].rpartition("/")[2] if isinstance(told, str) else ""
 
 
 def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
-    kind = _object(message.config).get("type")
+    kind = _value(_members(message.config).get("type"))
     if not isinstance(kind, str) or kind not in TYPES:
         kind = _TYPE_OF.get(Ctype(message.ctype), "txt")
-    body = _object(message.attachment)
+    body: dict[str, Any] = {**_members(message.attachment)}
     if kind == "txt":
         body = {"msg": message.content, **body}
     elif kind == "cmd" and message.content:
@@ -98,24 +98,34 @@ def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
     return {**body, "type": kind}
 
 
-def _object(text: str) -> dict[str, Any]:
-    """The JSON object that a text is; an empty one where it is none."""
+def _members(text: str) -> dict[str, msgspec.Raw]:
+    """The members of the JSON object that a text is, on one line; none where it is no object.
+
+    They stay as they were spelled: JSON has numbers that no double holds, and whoever sent them gets them back.
+    """
     if not text.startswith("{"):
         return {}
     try:
-        # Whoever sends by another dialect may nest as deep as they like. What can be read so deep inside can be written
-        # where it comes to stand.
-        [[[[[[told]]]]]] = _decode(f"[[[[[[{text}]]]]]]")
+        return _decode(msgspec.json.format(text.encode(), indent=-1), type=dict[str, msgspec.Raw])
     except (ValueError, RecursionError):
+        # Whoever sends by another dialect may say anything, as deep as they like.
         return {}
-    return told if isinstance(told, dict) else {}
 
 
-def _number(told: object) -> object:
+def _value(raw: msgspec.Raw | None) -> object:
+    """What a member is; None where it is not there, or holds a number that no double holds."""
+    try:
+        return None if raw is None else _decode(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _number(raw: msgspec.Raw) -> object:
     """A coordinate as a number where it is one."""
+    told = _value(raw)
     if not isinstance(told, str):
-        return told
+        return raw
     try:
         return _decode(told.strip(), type=float)
     except msgspec.DecodeError:
-        return told
+        return raw

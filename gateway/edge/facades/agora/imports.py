@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.core.imports import ImportOrder
-from gateway.domain.model import ROOM, Scope, User
+from gateway.domain.model import ROOM, Scope
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, config_of
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found, unsendable
 from gateway.edge.facades.agora.fetching import with_files
 from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.messages import body_of, check_ext, is_id, sender_of
+from gateway.edge.facades.agora.names import is_admin
 
 AHEAD_MS = 60_000
 """How far before our clock an imported message's own time may be."""
@@ -18,22 +21,19 @@ AHEAD_MS = 60_000
 async def import_to_user(at: At) -> bytes:
     """POST /messages/users/import."""
     asked = await _asked(at)
-    sender = await sender_of(at, asked)
-    target = await at.user_called(asked.identifier("target") or "", make=True)
-    if target is None:
+    if not await at.may_be_called(asked.identifier("target") or ""):
         raise not_found()
-    return await _import(at, asked, Scope.USER, sender, target.xid)
+    return await _import(at, asked, Scope.USER)
 
 
 async def import_to_group(at: At) -> bytes:
     """POST /messages/chatgroups/import."""
     asked = await _asked(at)
-    sender = await sender_of(at, asked)
     target = asked.identifier("target") or ""
     types = await at.core.groups.types(at.app, [int(target)]) if is_id(target) else {}
     if types.get(int(target) if types else 0, ROOM) == ROOM:
         raise not_found()
-    return await _import(at, asked, Scope.GROUP, sender, int(target))
+    return await _import(at, asked, Scope.GROUP)
 
 
 async def _asked(at: At) -> Members:
@@ -55,28 +55,48 @@ async def _asked(at: At) -> Members:
     return asked
 
 
-async def _import(at: At, asked: Members, scope: Scope, sender: User | None, target_xid: int) -> bytes:
-    now = at.now()
-    shown_at = asked.integer("msg_timestamp")
-    if shown_at is not None and not 1 <= shown_at <= now + AHEAD_MS:
-        raise illegal("msg_timestamp", "it must be ms since 1970, and not lie ahead")
+async def _import(at: At, asked: Members, scope: Scope) -> bytes:
+    """Import a message. Whoever comes into being by it does when all that may be wrong has been looked at."""
+    principal, messaging = await at.administrator(), at.core.messaging
+    sender_name = asked.identifier("from") or ""
+    if not is_admin(sender_name) and not await at.may_be_called(sender_name):
+        raise not_found()
     # Judged before anything is fetched for it, and then as it is kept.
-    body_of(at, asked)
-    async with with_files(at, asked, sender) as ready:
-        body, ext = body_of(at, ready), ready.raw("ext")
-        msg_id = await at.core.messaging.import_one(
-            await at.administrator(),
-            ImportOrder(
-                scope=scope,
-                target=target_xid,
-                from_xid=sender.xid if sender else 0,
-                ctype=body.ctype,
-                content=body.content,
-                attachment=body.attachment,
-                ext=ext.decode() if ext else "",
-                config=config_of(body.type, {}),
-                shown_at=shown_at or 0,
-                settled=ready.flag("is_ack_read"),
-            ),
-        )
+    await messaging.judge_import(principal, _order_of(at, asked, scope))
+    async with with_files(at, asked) as brought:
+        order = _order_of(at, brought.asked, scope)
+        sender = await sender_of(at, asked)
+        await brought.keep(sender)
+        target = await _target_of(at, asked, scope)
+        order = msgspec.structs.replace(order, target=target, from_xid=sender.xid if sender else 0)
+        msg_id = await messaging.import_one(principal, order)
     return at.told(data={"msg_id": str(msg_id)}, entities=[])
+
+
+async def _target_of(at: At, asked: Members, scope: Scope) -> int:
+    name = asked.identifier("target") or ""
+    if scope is Scope.GROUP:
+        return int(name)
+    user = await at.user_called(name, make=True)
+    if user is None:
+        raise not_found()
+    return user.xid
+
+
+def _order_of(at: At, asked: Members, scope: Scope) -> ImportOrder:
+    """What an import asks of the core, its parties apart. Raises a `Fault` for what is wrong in the message."""
+    shown_at = asked.integer("msg_timestamp")
+    if shown_at is not None and not 1 <= shown_at <= at.now() + AHEAD_MS:
+        raise illegal("msg_timestamp", "it must be ms since 1970, and not lie ahead")
+    body, ext = body_of(at, asked), asked.raw("ext")
+    return ImportOrder(
+        scope=scope,
+        target=0,
+        ctype=body.ctype,
+        content=body.content,
+        attachment=body.attachment,
+        ext=ext.decode() if ext else "",
+        config=config_of(body.type, {}),
+        shown_at=shown_at or 0,
+        settled=asked.flag("is_ack_read"),
+    )

@@ -31,15 +31,15 @@ _BODY = "msg"
 
 async def send(at: At) -> bytes:
     """POST /messages: `success` for each target, or with `useMsgId=true` the id of its message."""
-    await at.administrator()
+    principal = await at.administrator()
     asked = _modern(await at.members())
     road = asked.value("target_type")
     if not isinstance(road, str) or road not in _ROADS:
         raise unsendable("param target_type can't be empty")
     if road == "users":
-        data = await send_to_users(at, asked)
+        data = await send_to_users(at, principal, asked)
     else:
-        data = await send_to_groups(at, asked, _ROADS[road], rooms=road == "chatrooms")
+        data = await send_to_groups(at, principal, asked, _ROADS[road], rooms=road == "chatrooms")
     if at.query.get("useMsgId", "").lower() != "true":
         data = dict.fromkeys(data, "success")
     return at.told(data=data)
@@ -55,8 +55,10 @@ async def to_some(at: At) -> bytes:
         raise unsendable("param users can't be empty")
     if len(names) > SOME_MAX:
         raise unsendable(f"params users's size can't exceed limit {SOME_MAX}")
-    order = order_of(at, asked, Scope.GROUP)
-    sender = await sender_of(at, asked)
+    order = order_of(at, asked, Scope.GROUP, groups, names)
+    order = sent_by(order, await sender_of(at, asked))
+    if sent := await at.core.messaging.repeated(principal, order):
+        return at.told(data={groups[0]: str(sent.first_msg_id)})
     group_xid = int(groups[0]) if is_id(groups[0]) else 0
     types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
     if types.get(group_xid, ROOM) == ROOM:
@@ -64,7 +66,7 @@ async def to_some(at: At) -> bytes:
     users = tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
     if not users:
         raise not_found()
-    order = msgspec.structs.replace(sent_by(order, sender), targets=(group_xid,), only=users)
+    order = msgspec.structs.replace(order, targets=(group_xid,), only=users)
     at.spend(Rate.GROUP_MESSAGES, len(users))
     placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
     if not placed:

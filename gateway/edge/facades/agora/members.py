@@ -80,10 +80,15 @@ class Members:
         return value if isinstance(value, str) and value in among else None
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """A bool."""
+        """A bool, `default` where it is absent."""
+        told = self.told_flag(name)
+        return default if told is None else told
+
+    def told_flag(self, name: str) -> bool | None:
+        """A bool; None where it is absent."""
         value = self.value(name)
         if value is None or value == "":
-            return default
+            return None
         if isinstance(value, bool):
             return value
         told = str(value).lower()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
 import msgspec
 
-from gateway.core.order import Order
+from gateway.core.order import Order, digest_of
+from gateway.core.principal import Principal
 from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
@@ -27,59 +29,66 @@ _ID = re.compile(r"[1-9][0-9]{0,15}")
 _TRANSACTION = re.compile(r"-?[0-9]{1,19}")
 _TRANSACTION_ID = "X-Transaction-Id"
 
+_encode = msgspec.json.Encoder().encode
+
 
 async def to_users(at: At) -> bytes:
     """POST /messages/users."""
-    await at.administrator()
-    return at.told(data=await send_to_users(at, await at.members()))
+    principal = await at.administrator()
+    return at.told(data=await send_to_users(at, principal, await at.members()))
 
 
 async def to_groups(at: At) -> bytes:
     """POST /messages/chatgroups."""
-    await at.administrator()
-    return at.told(data=await send_to_groups(at, await at.members(), GROUPS_MAX, rooms=False))
+    principal = await at.administrator()
+    return at.told(data=await send_to_groups(at, principal, await at.members(), GROUPS_MAX, rooms=False))
 
 
 async def to_rooms(at: At) -> bytes:
     """POST /messages/chatrooms."""
-    await at.administrator()
-    return at.told(data=await send_to_groups(at, await at.members(), ROOMS_MAX, rooms=True))
+    principal = await at.administrator()
+    return at.told(data=await send_to_groups(at, principal, await at.members(), ROOMS_MAX, rooms=True))
 
 
-async def send_to_users(at: At, asked: Members) -> dict[str, str]:
+async def send_to_users(at: At, principal: Principal, asked: Members) -> dict[str, str]:
     """Send to users; return the message's id by each that there is, as it was named."""
     targets = check_send(asked, USERS_MAX)
-    order = order_of(at, asked, Scope.USER)
-    sender = await sender_of(at, asked)
+    order = order_of(at, asked, Scope.USER, targets)
+    order = sent_by(order, await sender_of(at, asked))
+    if sent := await at.core.messaging.repeated(principal, order):
+        called = await at.xids_called(targets)
+        placed = await at.core.messaging.placed_before(principal, sent, list(called.values()))
+        return {text: str(msg_id) for text, msg_id in zip(called, placed, strict=True) if msg_id}
     found = await at.users_called(targets, make=True)
     named: dict[int, str] = {}
     for text, user in zip(targets, found, strict=True):
         if user is not None and user.xid != at.app.system_xid:
             named.setdefault(user.xid, text)
-    return await _send(at, sent_by(order, sender), named, Rate.USER_MESSAGES)
+    return await _send(at, principal, order, named, Rate.USER_MESSAGES)
 
 
-async def send_to_groups(at: At, asked: Members, most: int, *, rooms: bool) -> dict[str, str]:
+async def send_to_groups(
+    at: At, principal: Principal, asked: Members, most: int, *, rooms: bool
+) -> dict[str, str]:
     """Send to groups, or to chatrooms; return the message's id by each that there is."""
     targets = check_send(asked, most)
-    order = order_of(at, asked, Scope.GROUP)
+    ignored = (asked.strings("roam_ignore_users") or []) if not rooms else []
+    order = order_of(at, asked, Scope.GROUP, targets, ignored)
     if rooms and asked.has("chatroom_msg_level") and asked.choice("chatroom_msg_level", _LEVELS) is None:
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
-    if not rooms:
-        order = msgspec.structs.replace(order, hide_from=await _ignored(at, asked, order))
+    if ignored:
+        order = msgspec.structs.replace(order, hide_from=await _ignored(at, ignored, order))
     sender = await sender_of(at, asked)
     ids = [int(text) for text in targets if is_id(text)]
     types = await at.core.groups.types(at.app, ids)
     # What is not there is the core's to leave out: a repeat names it still, though it has gone since.
     named = {xid: str(xid) for xid in ids if xid not in types or (types[xid] == ROOM) == rooms}
-    return await _send(
-        at, sent_by(order, sender), named, Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
-    )
+    rate = Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
+    return await _send(at, principal, sent_by(order, sender), named, rate)
 
 
-async def _ignored(at: At, asked: Members, order: Order) -> tuple[int, ...]:
+async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...]:
     """On whose pages of history a group's message is not to be; what is on none need not be hidden there."""
-    names = asked.strings("roam_ignore_users") or []
     if len(names) > IGNORED_MAX:
         raise illegal("roam_ignore_users", f"it must name at most {IGNORED_MAX} users")
     if order.online_only:
@@ -87,13 +96,15 @@ async def _ignored(at: At, asked: Members, order: Order) -> tuple[int, ...]:
     return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
 
 
-async def _send(at: At, order: Order, named: dict[int, str], rate: Rate) -> dict[str, str]:
+async def _send(
+    at: At, principal: Principal, order: Order, named: dict[int, str], rate: Rate
+) -> dict[str, str]:
     """Send to whom there is, and tell per target as it was named; nobody there: 404."""
     if not named:
         raise not_found()
     at.spend(rate, len(named))
     order = msgspec.structs.replace(order, targets=tuple(named))
-    placed = await at.core.messaging.send_each(await at.administrator(), order)
+    placed = await at.core.messaging.send_each(principal, order)
     return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
 
 
@@ -151,16 +162,17 @@ async def sender_of(at: At, asked: Members) -> User | None:
     return user
 
 
-def order_of(at: At, asked: Members, scope: Scope) -> Order:
+def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Order:
     """What a send asks of the core, its parties apart: nothing is judged but that they are there (vendors.md §3.4).
 
-    All that may be wrong in the request is told here, before anybody comes into being by it.
+    All that may be wrong in the request is told here, before anybody comes into being by it. `said`: the lists of its
+    names, by which a repeat is known though somebody has been deleted since.
     """
     body, ext = body_of(at, asked), asked.raw("ext")
     config = config_of(body.type, {name: asked.value(name) for name in _KEPT if asked.has(name)})
     if len(config.encode()) > at.limits.config_bytes_max:
         raise _too_large()
-    return Order(
+    order = Order(
         scope=scope,
         targets=(),
         ctype=body.ctype,
@@ -174,6 +186,12 @@ def order_of(at: At, asked: Members, scope: Scope) -> Order:
         partial=True,
         copied=asked.flag("sync_device"),
     )
+    if not order.transaction_id or order.online_only:
+        # What nobody stores is remembered by its place among the targets.
+        return order
+    named = [[name.lower() for name in names] for names in said]
+    digest = hashlib.blake2b(_encode((digest_of(order, notice=False), named)), digest_size=16).hexdigest()
+    return msgspec.structs.replace(order, request_digest=digest)
 
 
 def sent_by(order: Order, sender: User | None) -> Order:

@@ -12,8 +12,14 @@ from gateway.domain.model import ROOM, Group, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
 from gateway.edge.facades.agora.group_users import stranger
-from gateway.edge.facades.agora.groups import SHOWN_MAX, acting, group_of, settings_of
-from gateway.edge.facades.agora.messages import is_id
+from gateway.edge.facades.agora.groups import acting, settings_of
+from gateway.edge.facades.agora.listing import (
+    affiliations,
+    found_among,
+    group_of,
+    groups_of,
+    page_of_members,
+)
 
 USERS_MAX = 60
 """Users of one call that names many."""
@@ -60,7 +66,7 @@ async def create(at: At) -> bytes:
     name = asked.text("name")
     if not name:
         raise illegal("name", "it is required")
-    told = settings_of(asked)
+    told = settings_of(asked, at.limits)
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     group, _ = await at.core.groups.create(
         acting(principal, owner),
@@ -81,33 +87,25 @@ async def listed(at: At) -> bytes:
     cursor, limit = at.page()
     rooms, more = await at.core.groups.page(principal, (ROOM,), cursor, limit)
     owners = await at.names_of([room.owner_xid for room in rooms])
+    sizes = await at.core.rooms.sizes([room.id for room in rooms])
     data = [
-        RoomLine(
-            str(room.xid), room.name, owners[room.owner_xid], len(await at.core.rooms.all_members(room.id))
-        )
-        for room in rooms
+        RoomLine(str(room.xid), room.name, owners[room.owner_xid], size)
+        for room, size in zip(rooms, sizes, strict=True)
     ]
-    told: dict[str, object] = {"data": data, "count": len(data)}
-    if more:
-        told["cursor"] = str(more)
-    return at.told(**told)
+    return at.told_page(data, more)
 
 
 async def shown(at: At) -> bytes:
     """GET /chatrooms/{id,id}."""
     principal = await at.administrator()
-    ids = [int(text) for text in at.given[0].split(",") if is_id(text)][:SHOWN_MAX]
-    found = await at.core.groups.info_batch(principal, ids) if ids else []
-    rooms = [room for room in found if room.type == ROOM]
-    if not rooms:
-        raise not_found()
+    rooms = await groups_of(at, principal, rooms=True)
     return at.told(data=[await _shape(at, room) for room in rooms], count=len(rooms))
 
 
 async def _shape(at: At, room: Group) -> RoomShape:
     xids = await at.core.rooms.all_members(room.id)
     names = await at.names_of([room.owner_xid, *xids])
-    affiliations = [{"member": names[xid]} for xid in xids if xid != room.owner_xid]
+    members = affiliations(room, xids, names)
     return RoomShape(
         id=str(room.xid),
         name=room.name,
@@ -117,8 +115,8 @@ async def _shape(at: At, room: Group) -> RoomShape:
         maxusers=room.members_max or at.limits.group_members_max,
         owner=names[room.owner_xid],
         created=room.created_at,
-        affiliations_count=len(affiliations) + 1,
-        affiliations=[*affiliations, {"owner": names[room.owner_xid]}],
+        affiliations_count=len(members),
+        affiliations=members,
         public=True,
     )
 
@@ -128,7 +126,7 @@ async def change(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     room_xid = await group_of(at, room=True)
-    told = settings_of(asked)
+    told = settings_of(asked, at.limits)
     told = GroupSettings(
         name=asked.text("name") or told.name,
         description=told.description,
@@ -151,13 +149,7 @@ async def destroy(at: At) -> bytes:
 async def members(at: At) -> bytes:
     """GET /chatrooms/{id}/users: a page by number, the owner first."""
     room = await _room(at)
-    number, size = at.numbered_page()
-    xids = await at.core.rooms.all_members(room.id)
-    ordered = [room.owner_xid, *(xid for xid in xids if xid != room.owner_xid)]
-    page = ordered[(number - 1) * size : number * size]
-    names = await at.names_of(page)
-    data = [{"owner" if xid == room.owner_xid else "member": names[xid]} for xid in page]
-    return at.told(data=data, count=len(data))
+    return await page_of_members(at, room, await at.core.rooms.all_members(room.id))
 
 
 async def add(at: At) -> bytes:
@@ -215,10 +207,7 @@ async def joined(at: At) -> bytes:
     principal = await at.administrator()
     user = await at.user_of_path(at.given[0])
     xids = await at.core.rooms.listing(user.id)
-    found: list[Group] = []
-    for first in range(0, len(xids), at.limits.group_call_groups_max):
-        part = xids[first : first + at.limits.group_call_groups_max]
-        found += await at.core.groups.info_batch(principal, part)
+    found = await found_among(at, principal, xids)
     data = [{"id": str(room.xid), "name": room.name} for room in found]
     return at.told(data=data, count=len(data), entities=[])
 

@@ -11,13 +11,15 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import User
 from gateway.edge.facades.agora import access_token
 from gateway.edge.facades.agora.asking import ALIAS, At
-from gateway.edge.facades.agora.faults import BAD_REQUEST, Fault, fault_of, illegal, not_found
+from gateway.edge.facades.agora.faults import BAD_REQUEST, Fault, fault_of, illegal, not_found, unauthorized
 from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.names import app_uuid, name_of
 from gateway.edge.facades.agora.shapes import UserShape, user_shape
 
 TTL_S = 60 * 24 * 3600
 """How long a token is good where nobody says."""
+
+_CLOSED = "registration is not open, please contact the app admin"
 
 FOREVER_S = 2_147_483_647
 """What is told of a token that does not end."""
@@ -84,8 +86,11 @@ async def _by_app(at: At, asked: Members) -> bytes:
     """A user's token, for whoever holds one of the app; `autoCreateUser`: the user may come into being by it."""
     await at.administrator()
     name = asked.text("username") or ""
-    user = await at.user_called(name, make=asked.flag("autoCreateUser"))
+    make = asked.flag("autoCreateUser")
+    user = await at.user_called(name, make=make)
     if user is None:
+        if make and at.app.registered and name_of(name):
+            raise unauthorized(_CLOSED)
         raise not_found()
     return _granted(at, at.core.directory.grant(at.app, user, _ttl_of(asked)), user)
 
@@ -93,14 +98,13 @@ async def _by_app(at: At, asked: Members) -> bytes:
 async def _exchange(at: At) -> bytes:
     """One of our tokens for one of the vendor's, good for as long as that one."""
     try:
-        told, until_s = await at.judged(at.bearer)
-        left_s = until_s - at.now() // 1000
-        if left_s <= 0:
-            raise Problem(Kind.TOKEN_EXPIRED, "it has expired")
+        told, privilege = await at.judged(at.bearer)
         principal = await at.caller()
     except Problem as problem:
         raise fault_of(problem) from None
-    user = None if told.good_until(access_token.APP) else principal.user
+    # A second may have passed since it was judged: one of ours is good for one at least.
+    left_s = max(told.good_until(privilege) - at.now() // 1000, 1)
+    user = None if privilege == access_token.APP else principal.user
     grant = at.core.directory.grant(at.app, user, left_s)
     return _encoder.encode(_Exchanged(grant.token, grant.expires_ms))
 

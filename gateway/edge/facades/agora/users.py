@@ -29,6 +29,9 @@ CREATED_MAX = 60
 STATUSES_MAX = 100
 """Users of one POST /users/batch/status."""
 
+PASSWORD_MAX = 64
+"""Characters (vendors.md §3.3)."""
+
 _CLOSED = "Open registration doesn't allow, so register user need token"
 
 
@@ -58,10 +61,16 @@ def _account(at: At, asked: Members) -> Account:
     name = name_of(asked.identifier("username"))
     if name is None or name == ADMIN or xid_of(at.app, name) is not None:
         raise illegal("username", "it must be 1 to 64 of a-z, 0-9, _ . and -, and no reserved name")
-    password = asked.identifier("password")
+    return Account(name, _password(asked, "password"), asked.text("nickname") or "")
+
+
+def _password(asked: Members, member: str) -> str:
+    password = asked.identifier(member)
     if password is None:
-        raise illegal("password", "it is required")
-    return Account(name, password, asked.text("nickname") or "")
+        raise illegal(member, "it is required")
+    if len(password) > PASSWORD_MAX:
+        raise illegal(member, f"it must not have more than {PASSWORD_MAX} characters")
+    return password
 
 
 def _taken(at: At, name: str) -> Fault:
@@ -94,10 +103,7 @@ async def listed(at: At) -> bytes:
     if "ql" in at.query:
         raise illegal("ql", "users are not looked for by a query")
     users, more = await at.core.accounts.after(principal, *at.page())
-    told: dict[str, object] = {"entities": await _shapes(at, users), "count": len(users)}
-    if more:
-        told["cursor"] = str(more)
-    return at.told(**told)
+    return at.told_page(await _shapes(at, users), more, "entities")
 
 
 async def delete(at: At) -> bytes:
@@ -133,9 +139,7 @@ async def change_password(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     user = await _there(at)
-    password = asked.identifier("newpassword")
-    if password is None:
-        raise illegal("newpassword", "it is required")
+    password = _password(asked, "newpassword")
     await at.core.users.change_password(principal, user.xid, None, password)
     return at.told(action="set user password")
 

@@ -1,0 +1,161 @@
+"""Teams, advanced and super: made, shown, changed and ended (netease.md, Siblings).
+
+A team is a private group. What members may do in it, who lets whom in and how they are told (`configuration`) is the
+core's to say, so that what is sent of it is dropped.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.group_changes import PRIVATE
+from gateway.domain.group_drafts import GroupSettings
+from gateway.domain.model import SAFE_MAX, Group
+from gateway.edge.decode import Body, Number, number, text
+from gateway.edge.facades.netease.asking import At
+from gateway.edge.facades.netease.faults import illegal
+from gateway.edge.facades.netease.names import team_number
+from gateway.edge.facades.netease.rosters import TEAM, Failed, read_roster, team_of, team_type
+
+OPERATOR = "operator_id"
+_OWNER, _INVITED = "owner_account_id", "invite_account_ids"
+
+
+class TeamInfo(msgspec.Struct):
+    """A team as it is shown; `team_type` is the one asked for."""
+
+    team_id: int
+    team_type: int
+    name: str
+    owner_account_id: str
+    member_count: int
+    members_limit: int
+    create_time: int
+    update_time: int
+    icon: str
+    announcement: str
+    intro: str
+    server_extension: str
+
+
+class _Described(msgspec.Struct):
+    """What a body may say of a team."""
+
+    team_type: Number = None
+    name: str | None = None
+    icon: str | None = None
+    announcement: str | None = None
+    intro: str | None = None
+    server_extension: str | None = None
+    members_limit: Number = None
+
+
+class _Create(_Described):
+    owner_account_id: str | None = None
+    invite_account_ids: list[str] | None = None
+
+
+class _Change(_Described):
+    operator_id: str | None = None
+
+
+class _Made(msgspec.Struct):
+    team_info: TeamInfo
+    failed_list: list[Failed]
+
+
+class _Shown(msgspec.Struct):
+    team_info: TeamInfo
+
+
+_create, _change = Body(_Create), Body(_Change)
+
+
+async def create(at: At) -> _Made:
+    """`POST /teams`: whoever is invited is in it at once."""
+    asked = await at.body(_create)
+    kind, told = team_type(asked.team_type), _settings(at, asked)
+    if not told.name:
+        raise illegal("name", "it is required")
+    owner = await at.account(asked.owner_account_id, _OWNER, make=True)
+    roster = await read_roster(at, asked.invite_account_ids, _INVITED, least=0, make=True)
+    group, outcomes = await at.core.groups.create(
+        at.acting_for(owner),
+        name=told.name,
+        description=told.description or "",
+        avatar=told.avatar or "",
+        kind=PRIVATE,
+        members=list(roster.by_xid),
+        settings=msgspec.structs.replace(told, name=None, description=None, avatar=None),
+    )
+    return _Made(await _info(at, group, kind), roster.told(outcomes).failed_list)
+
+
+async def one(at: At) -> _Shown:
+    """`GET /teams/{id}`."""
+    kind = team_type(at.query.text("team_type") or None)
+    return await _shown(at, await _of_path(at), kind)
+
+
+async def change(at: At) -> _Shown:
+    """`PATCH /teams/{id}` (one of the vendor's libraries says PUT): what is not said stays as it is."""
+    asked = await at.body(_change)
+    kind, told = team_type(asked.team_type), _settings(at, asked)
+    if told.name == "":
+        raise illegal("name", "it must not be empty")
+    operator = await at.account(asked.operator_id, OPERATOR)
+    xid = await _of_path(at)
+    if told.told:
+        await at.core.groups.settings.describe(at.acting_for(operator), xid, told)
+    return await _shown(at, xid, kind)
+
+
+async def destroy(at: At) -> dict[str, str]:
+    """`DELETE /teams/{id}`; again: nothing more happens."""
+    team_type(at.query.text("team_type") or None)
+    operator = await at.account(at.query.text(OPERATOR), OPERATOR)
+    await at.core.groups.destroy(at.acting_for(operator), await _of_path(at))
+    return {}
+
+
+async def _of_path(at: At) -> int:
+    return await team_of(at, team_number(at.segment(), TEAM))
+
+
+def _settings(at: At, asked: _Described) -> GroupSettings:
+    """What a body says of a team; raises a `Fault` of 414."""
+
+    def said(value: str | None, member: str, bytes_max: int = at.limits.text_bytes_max) -> str | None:
+        return None if value is None else text(value, member, bytes_max)
+
+    most = asked.members_limit
+    return GroupSettings(
+        name=said(asked.name, "name"),
+        avatar=said(asked.icon, "icon"),
+        announcement=said(asked.announcement, "announcement"),
+        description=said(asked.intro, "intro"),
+        ext=said(asked.server_extension, "server_extension", at.limits.ext_bytes_max),
+        members_max=None if most is None else number(most, "members_limit", 1, SAFE_MAX),
+    )
+
+
+async def _shown(at: At, xid: int, kind: int) -> _Shown:
+    return _Shown(await _info(at, await at.core.groups.info(at.administrator, xid), kind))
+
+
+async def _info(at: At, group: Group, kind: int) -> TeamInfo:
+    owners = await at.called([group.owner_xid])
+    return TeamInfo(
+        team_id=group.xid,
+        team_type=kind,
+        name=group.name,
+        owner_account_id=owners[group.owner_xid],
+        member_count=group.members,
+        members_limit=group.members_max or at.limits.group_members_max,
+        create_time=group.created_at,
+        update_time=group.updated_at,
+        icon=group.avatar,
+        announcement=group.announcement,
+        intro=group.description,
+        server_extension=group.ext,
+    )

@@ -1,0 +1,202 @@
+"""Messages of a conversation: one, some, and who sees which (netease.md, Siblings: v2.1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.edge.facades.netease.asking import ALIAS
+from tests.netease.looking import one, page, some, texts
+from tests.netease.stage import Cloud, signed
+from tests.rest.stage import Caller
+
+
+class TestOne:
+    """GET …/messages/{id}."""
+
+    async def test_of_a_device(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """All that a message needs; what it has not is not there."""
+        msg_id = await ann.send(bob.xid, "", content_type=1, attachment="file-7")
+        data = (await one(cloud, "bob|1|ann", str(msg_id))).data
+        assert isinstance(data.pop("message_client_id"), str)
+        assert data.pop("create_time") > 0
+        assert data == {
+            "message_server_id": msg_id,
+            "message_type": 1,
+            "attachment": {"raw": "file-7"},
+            "sender_id": "ann",
+            "conversation_type": 1,
+            "receiver_id": "bob",
+        }
+
+    async def test_to_oneself(self, cloud: Cloud, ann: Caller) -> None:
+        """A note is from its owner, to its owner."""
+        msg_id = await ann.send(ann.xid)
+        data = (await one(cloud, "ann|1|ann", msg_id)).data
+        assert (data["sender_id"], data["receiver_id"]) == ("ann", "ann")
+
+    async def test_of_nobody_with_a_name(self, cloud: Cloud, bob: Caller) -> None:
+        """Whoever has none is called by its number, both ways."""
+        nameless = await cloud.node.user(4711)
+        msg_id = await nameless.send(bob.xid)
+        data = (await one(cloud, "bob|1|%234711", msg_id)).data
+        assert (data["sender_id"], data["receiver_id"]) == ("#4711", "bob")
+
+    async def test_a_notification(self, cloud: Cloud, bob: Caller) -> None:
+        """Is from `system`."""
+        msg_id = await (await cloud.node.admin()).notify(bob.xid)
+        data = (await one(cloud, "bob|1|system", msg_id)).data
+        assert (data["sender_id"], data["receiver_id"]) == ("system", "bob")
+
+    @pytest.mark.parametrize("kind", [2, 3])
+    async def test_in_a_team(self, cloud: Cloud, team: int, bob: Caller, kind: int) -> None:
+        """Its receiver is the team, by its number as a string, and its type as it was asked for."""
+        msg_id = await bob.tell(team)
+        data = (await one(cloud, f"ann|{kind}|{team}", msg_id)).data
+        assert (data["sender_id"], data["receiver_id"], data["conversation_type"]) == ("bob", str(team), kind)
+
+    async def test_what_may_not_be_seen(self, cloud: Cloud, team: int, ann: Caller, bob: Caller) -> None:
+        """107404 where it lies elsewhere, is taken back, or cleared away; 109404 and 108404 for a team's."""
+        msg_id, in_team = await ann.send(bob.xid), await ann.tell(team)
+        for conversation, other in (
+            ("ann|1|cid", msg_id),
+            ("cid|1|bob", msg_id),
+            (f"ann|2|{team}", msg_id),
+            ("ann|1|bob", in_team),
+            ("ann|1|bob", 4711),
+            ("dan|1|eve", msg_id),
+        ):
+            assert (await one(cloud, conversation, other)).refused(107404, "message_server_id")
+        assert (await one(cloud, f"zoe|2|{team}", in_team)).refused(109404)
+        assert (await one(cloud, "ann|2|4711", in_team)).refused(108404)
+        assert (await one(cloud, f"ann|2|{bob.xid}", msg_id)).refused(108404)
+        await bob.delete(ann.xid)
+        assert (await one(cloud, "bob|1|ann", msg_id)).refused(107404)
+        assert (await one(cloud, "ann|1|bob", msg_id)).data
+        await ann.recall(bob.xid, msg_id)
+        assert (await one(cloud, "ann|1|bob", msg_id)).refused(107404)
+
+    async def test_what_is_wrong(self, cloud: Cloud) -> None:
+        """Is named."""
+        for msg_id in ("x", "0", "-1", str(2**53), "1.0"):
+            assert (await one(cloud, "ann|1|bob", msg_id)).refused(414, "message_server_id")
+        assert (await one(cloud, "ann|1", 1)).refused(414, "conversation_id")
+        assert (await one(cloud, "a%2Fb|1|bob", 1)).refused(102404, "conversation_id")
+        assert (await one(cloud, "ann|1|%ff", 1)).refused(414, "path")
+        assert (await one(cloud, "system|1|ann", 1)).refused(403, "conversation_id")
+        assert (await one(cloud, "ann|1|bob", "1?conversation_id=ann|1|cid")).refused(110302)
+
+
+class TestSome:
+    """POST …/batch_messages."""
+
+    async def test_each_once_in_the_order_asked_for(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """Those that are not there are told apart, each with what was said of it."""
+        first, second = await ann.send(bob.xid, "1"), await bob.send(ann.xid, "2")
+        data = (
+            await some(
+                cloud,
+                "ann%7C1%7Cbob",
+                {"message_server_id": second, "create_time": 5},
+                {"message_server_id": "4711", "create_time": "7"},
+                first,
+                4712,
+                second,
+                conversationId="ann|1|bob",
+            )
+        ).data
+        assert set(data) == {"success_list", "failed_list"}
+        assert [item["message_server_id"] for item in data["success_list"]] == [second, first]
+        assert data["success_list"][1] == (await one(cloud, "ann|1|bob", first)).data
+        sentence = "message_server_id: there is no message {} in this conversation"
+        assert data["failed_list"] == [
+            {
+                "message_server_id": 4711,
+                "error_code": 107404,
+                "error_msg": sentence.format(4711),
+                "create_time": 7,
+            },
+            {"message_server_id": 4712, "error_code": 107404, "error_msg": sentence.format(4712)},
+        ]
+
+    async def test_none_of_them(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """Is a success too; so it is with what is taken back or of others."""
+        recalled, other = await ann.send(bob.xid), await bob.send(bob.xid)
+        await ann.recall(bob.xid, recalled)
+        data = (await some(cloud, "ann|1|bob", recalled, other)).data
+        assert data["success_list"] == []
+        assert [each["message_server_id"] for each in data["failed_list"]] == [recalled, other]
+
+    async def test_a_hundred(self, cloud: Cloud) -> None:
+        """And not more."""
+        assert len((await some(cloud, "ann|1|bob", *range(1, 101))).data["failed_list"]) == 100
+        assert (await some(cloud, "ann|1|bob", *range(1, 102))).refused(414, "messages")
+
+    @pytest.mark.parametrize(
+        ("messages", "named"),
+        [
+            ([], "messages"),
+            (None, "messages"),
+            ("x", "messages"),
+            ([1], "messages"),
+            ([None], "messages"),
+            ([{}], "message_server_id"),
+            ([{"message_server_id": None}], "message_server_id"),
+            ([{"message_server_id": -1}], "message_server_id"),
+            ([{"message_server_id": [1]}], "message_server_id"),
+            ([{"message_server_id": 1, "create_time": "now"}], "create_time"),
+        ],
+    )
+    async def test_what_is_wrong(self, cloud: Cloud, messages: object, named: str) -> None:
+        """Is named."""
+        answer = await cloud.post("/v2.1/conversations/ann|1|bob/batch_messages", {"messages": messages})
+        assert answer.refused(414, named)
+
+    async def test_who_may_not(self, cloud: Cloud, team: int) -> None:
+        """109404 for a stranger; 110302 where the body names another conversation."""
+        assert (await some(cloud, f"zoe|2|{team}", 1)).refused(109404)
+        assert (await some(cloud, "ann|1|bob", 1, conversation_id="bob|1|ann")).refused(110302)
+        assert (await some(cloud, "ann|1|bob", 1, conversationId="ann|1|cid")).refused(110302)
+        assert (await some(cloud, "ann|1|bob", 1, conversation_id=5)).refused(414, "conversation_id")
+
+
+class TestWhoSeesWhat:
+    """What is in the pages of whom."""
+
+    async def test_what_one_has_cleared(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """Is there for the other one."""
+        await ann.send(bob.xid, "old")
+        assert (await cloud.delete("/v2/conversations/ann|1|bob/messages?type=2")).data == {}
+        await bob.send(ann.xid, "new")
+        assert await texts(cloud, "ann|1|bob") == ["new"]
+        assert await texts(cloud, "bob|1|ann") == ["new", "old"]
+
+    async def test_a_stay(self, cloud: Cloud, team: int, ann: Caller, bob: Caller) -> None:
+        """Whoever joins sees what comes from then on, and whoever has left nothing."""
+        await ann.tell(team, "before")
+        assert (await ann.change("kick", team, bob.xid)).data
+        dan = await cloud.phone("dan")
+        assert (await ann.change("invite", team, dan.xid)).data
+        await ann.tell(team, "after")
+        assert await texts(cloud, f"ann|2|{team}") == ["after", "before"]
+        assert await texts(cloud, f"dan|2|{team}") == ["after"]
+        assert (await page(cloud, f"bob|2|{team}")).refused(109404)
+
+    async def test_what_was_changed(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """Is told as it stands, and what changed it is no message by itself."""
+        msg_id = await ann.send(bob.xid, "draft")
+        await ann.send(bob.xid, "final", content_type=12, related_mid=msg_id)
+        await ann.send(bob.xid, "!", content_type=11, related_mid=msg_id)
+        assert await texts(cloud, "bob|1|ann") == ["final!"]
+        assert (await one(cloud, "bob|1|ann", msg_id)).data["text"] == "final!"
+
+    async def test_another_app(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """Sees nothing, whoever is called the same there."""
+        msg_id = await ann.send(bob.xid)
+        directory = cloud.node.gateway.directory
+        await directory.create_app("other")
+        await directory.credentials.call("other", ALIAS, "otherkey")
+        await directory.credentials.add("other", ALIAS, "otherkey", "fake")
+        theirs = signed("otherkey", "fake")
+        assert (await one(cloud, "ann|1|bob", msg_id, headers=theirs)).refused(107404)
+        pages = await cloud.get("/v2.1/conversations/ann|1|bob/messages", headers=theirs)
+        assert pages.data["items"] == []
