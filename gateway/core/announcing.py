@@ -109,11 +109,13 @@ def _collect(
     sender_followed = bool(answer.copies) and wanted(answer.sender_id)
     copies = iter(answer.copies)
     for index, (timeline_id, seq) in enumerate(answer.received):
-        heads[timeline_id] = seq
+        # What is its sender's alone has no entry with its receiver.
+        if seq:
+            heads[timeline_id] = seq
         copy = next(copies, 0) if timeline_id != answer.sender_id else 0
         if copy:
             heads[answer.sender_id] = copy
-        followed = wanted(timeline_id)
+        followed = bool(seq) and wanted(timeline_id)
         if not followed and not sender_followed:
             continue
         message = Message(

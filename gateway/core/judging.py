@@ -41,7 +41,7 @@ class Judging:
     def check(self, principal: Principal, order: Order, *, notice: bool) -> None:
         """Check all that needs no looking up."""
         rules.check_body(order.ctype, order.content, order.attachment, order.ext, order.config, self._limits)
-        if order.ctype >= RELATING:
+        if order.ctype >= RELATING or order.related:
             rules.check_related(
                 order.ctype, order.related, len(order.receivers), online_only=order.online_only, notice=notice
             )
@@ -53,7 +53,7 @@ class Judging:
         if principal.group_xid:
             for target in order.targets:
                 principal.confine(target, "targets")
-        if order.scope is _USER and app.system_xid in order.targets:
+        if order.scope is _USER and app.system_xid in order.targets and not order.partial:
             raise Problem(Kind.FORBIDDEN, "targets: the app's reserved user receives nothing")
         if order.only and (
             order.scope is not Scope.GROUP
@@ -65,6 +65,12 @@ class Judging:
             raise bad("targets", "only a message to one group goes to some of its members")
         if order.unjudged and not principal.admin_alone:
             raise Problem(Kind.FORBIDDEN, "only an app admin sends what is not judged")
+        if order.side and (
+            order.scope is not _USER or notice or (order.from_xid or principal.user.xid) == app.system_xid
+        ):
+            raise bad("side", "only what one user says to another has two sides")
+        if (order.over_ban or order.over_ban_all) and not principal.admin:
+            raise Problem(Kind.FORBIDDEN, "only an app admin sends what no ban stops")
         if order.hide_from and (
             order.scope is not Scope.GROUP
             or order.only
@@ -92,7 +98,8 @@ class Judging:
                 if fact.type == ROOM:
                     raise Problem(Kind.GROUP_BLOCKED, f"targets: chatroom {target} keeps {sender} out")
                 raise Problem(Kind.NOT_A_MEMBER, f"targets: {sender} is not a member of group {target}")
-            if not free and (why := rules.silence(fact, now)) is not None:
+            why = rules.silence(fact, now, over_ban=order.over_ban, over_ban_all=order.over_ban_all)
+            if not free and why is not None:
                 raise Problem(why, f"targets: {_SILENCED[why].format(sender)} in group {target}")
             versions.append(fact.version)
         return tuple(versions)

@@ -13,7 +13,7 @@ from gateway.core.judging import Judging
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
-from gateway.core.placing import Placement, Placing, Sent
+from gateway.core.placing import Left, Placement, Placing, Sent, none_left
 from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
@@ -33,7 +33,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad, reused
 from gateway.domain.limits import Limits
-from gateway.domain.model import Message, Request, Scope, State
+from gateway.domain.model import Message, Request, Scope, Side, State
 from gateway.store.base import Party, Remembered, Store
 
 TellSent = Callable[[tuple[int, int] | Problem | None], None]
@@ -81,17 +81,21 @@ class Messaging:
             await self._request(principal, order, sender, device_sn)
             return order.related, order.related
         sent = await self._send(principal, order, sender, device_sn, notice=False)
+        if not sent.first_msg_id:
+            raise none_left(order)
         return sent.first_msg_id, sent.last_msg_id
 
     async def send_each(self, principal: Principal, order: Order, device_sn: int = 0) -> list[Placement]:
         """Send as `send` does; return which message each target got, in the order named, once they are committed.
 
-        Of a `partial` order those are told with 0 that are not there. A repeat is answered like the first.
+        Of a `partial` order those are told with 0, and why, that are not there, or that a block keeps from the sender;
+        it may be all of them, unless it is `unjudged`. A repeat is answered like the first.
         """
         if order.ctype in _REQUESTS:
             raise bad("content_type", f"{order.ctype} is about one message, and is not sent to each")
-        sent = await self._send(principal, order, _sender(principal, order), device_sn, notice=False)
-        return await self._placing.placements(principal.app, order, sent)
+        sender = _sender(principal, order)
+        sent = await self._send(principal, order, sender, device_sn, notice=False)
+        return await self._placing.placements(principal.app, sender, order, sent)
 
     async def repeated(self, principal: Principal, order: Order) -> Sent | None:
         """What an order was answered with that this one repeats, its parties apart; None where it repeats none.
@@ -152,33 +156,47 @@ class Messaging:
     ) -> Sent:
         if order.online_only:
             return await self._hand_over(principal, order, sender, device_sn, notice=notice)
-        key = order.key
-        left = order
+        app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
-        if key and self._ephemeral.answered(principal.app, sender, key) is not None:
+        if key and self._ephemeral.answered(app, sender, key) is not None:
             raise _conflict(key)
-        refusal: Problem | None = None
+        refusal, whys = None, None
         try:
             self._judging.check(principal, order, notice=notice)
-            if principal.app.limits.sends_per_s:
-                await self._pacing.turn(principal.app, len(order.receivers))
-            for _ in range(JUDGE_TRIES):
-                try:
-                    sent = await self._try(principal, left, sender, device_sn, digest, notice=notice)
-                except Problem as problem:
-                    left = await self._placing.leave_out(principal.app, left, problem)
-                else:
-                    if sent is not None:
-                        return sent
-            raise restless()
+            if app.limits.sends_per_s:
+                await self._pacing.turn(app, len(order.receivers))
+            sent = await self._try_left(principal, order, sender, device_sn, digest, notice=notice)
+            if sent.first_msg_id:
+                return sent
+            whys = sent.whys
         except Problem as problem:
             refusal = problem
         # A repeat must get its first answer even where the rules would refuse it today (design §4).
-        if key and refusal.kind in rules.REFUSALS:
-            known = await self._store.transaction(principal.app.id, sender, key)
+        if key and (refusal is None or refusal.kind in rules.REFUSALS):
+            known = await self._store.transaction(app.id, sender, key)
             if known is not None:
                 return _same(known, digest, key)
-        raise refusal
+        if refusal is not None:
+            raise refusal
+        return Sent(0, 0, (), whys=whys)
+
+    async def _try_left(
+        self, principal: Principal, order: Order, sender: int, device_sn: int, digest: str, *, notice: bool
+    ) -> Sent:
+        """Send to whom is reached of a `partial` order, which may be nobody, and of another one to all."""
+        left = self._placing.begin(principal.app, order)
+        for _ in range(JUDGE_TRIES):
+            if left.order is None:
+                return Sent(0, 0, (), whys=left.whys)
+            try:
+                sent = await self._try(principal, left.order, sender, device_sn, digest, notice=notice)
+            except Problem as problem:
+                left = await self._placing.leave_out(principal.app, sender, left, problem)
+            else:
+                if sent is not None:
+                    told = left.whys and sent.receivers is not None
+                    return msgspec.structs.replace(sent, whys=left.whys) if told else sent
+        raise restless()
 
     async def _try(
         self, principal: Principal, order: Order, sender: int, device_sn: int, digest: str, *, notice: bool
@@ -193,7 +211,7 @@ class Messaging:
         draft = self._draft(principal, order, sender, device_sn, digest, judged, notice=notice)
         match await self._writer.submit(draft):
             case Appended(first, received):
-                return Sent(first, first + len(received) - 1, order.receivers)
+                return Sent(first, first + len(received) - 1, order.receivers, draft.at)
             case Repeated(first, last):
                 return Sent(first, last, None)
             case Refused(kind, sentence):
@@ -214,7 +232,7 @@ class Messaging:
         notice: bool,
     ) -> MessageDraft:
         app, at = principal.app, self._now()
-        theirs = not notice and sender != app.system_xid
+        theirs, side = not notice and sender != app.system_xid, order.side
         # What every draft has by its place: a call with more than 15 names makes a dict of them, at 2 µs a send.
         return MessageDraft(
             app.id,
@@ -229,7 +247,7 @@ class Messaging:
             order.ext,
             at,
             notice=notice,
-            copied=theirs and order.copied,
+            copied=(theirs and order.copied) if not side else side is Side.SENDER,
             key=order.key,
             digest=digest,
             judged=judged,
@@ -237,9 +255,12 @@ class Messaging:
             related=order.related,
             expires_at=at + order.expire_s * 1000 if order.expire_s else 0,
             group_xid=order.targets[0] if order.only else 0,
-            listed=theirs and not order.copied,
+            listed=theirs and not (order.copied or side),
             unjudged=order.unjudged,
             hide_from=order.hide_from,
+            uncounted=order.uncounted,
+            passing=order.passing,
+            side=side,
         )
 
     # -- what is not stored -----------------------------------------------------------------------------
@@ -257,18 +278,21 @@ class Messaging:
         if app.limits.sends_per_s:
             self._judging.check(principal, order, notice=notice)
             await self._pacing.turn(app, len(order.receivers))
-        left, (from_party, *targets) = await self._judge_partial(principal, order, sender, notice=notice)
+        left, parties = await self._judge_partial(principal, order, sender, notice=notice)
+        if left.order is None:
+            return Sent(0, 0, (), whys=left.whys)
+        targets = left.order.targets
         first = self._ephemeral.next_ids(len(targets)) or await self._ephemeral.take_ids(len(targets))
         # From here on nothing waits, so that of two who ask at the same time one is the repeat.
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
             return _handed(known, digest, order)
-        sent = Sent(first, first + len(targets) - 1, left.receivers)
+        sent = Sent(first, first + len(targets) - 1, targets, self._now(), left.whys)
         if key:
-            there = -1 if left is order else _bits(order.receivers, left.receivers)
+            there = _bits(order.targets, targets) if left.whys else -1
             self._ephemeral.remember(
-                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, there)
+                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, there, sent.at)
             )
-        self._pass_on(left, sender, device_sn, first, (from_party, *targets), notice=notice)
+        self._pass_on(left.order, sender, device_sn, sent, parties, notice=notice)
         return sent
 
     def _begin_online(
@@ -281,8 +305,9 @@ class Messaging:
         first = 0 if parties is None else self._ephemeral.next_ids(len(order.targets))
         if parties is None or not first:
             return False
-        self._pass_on(order, sender, 0, first, parties, notice=notice)
-        tell((first, first + len(order.targets) - 1))
+        sent = Sent(first, first + len(order.targets) - 1, order.targets, self._now())
+        self._pass_on(order, sender, 0, sent, parties, notice=notice)
+        tell((sent.first_msg_id, sent.last_msg_id))
         return True
 
     def _pass_on(
@@ -290,7 +315,7 @@ class Messaging:
         order: Order,
         sender: int,
         device_sn: int,
-        first: int,
+        sent: Sent,
         parties: Sequence[Party | None],
         *,
         notice: bool,
@@ -298,7 +323,7 @@ class Messaging:
         """Hand a message to whoever is connected; `parties` are its sender and targets."""
         from_party, *targets = parties
         message = Message(
-            msg_id=first,
+            msg_id=sent.first_msg_id,
             scope=order.scope,
             sender_xid=sender,
             sender_sn=device_sn,
@@ -308,21 +333,27 @@ class Messaging:
             attachment=order.attachment,
             config=order.config,
             ext=order.ext,
-            at=self._now(),
+            at=sent.at,
             notice=notice,
         )
-        copied = order.copied and not notice
+        copied = (order.copied or order.side is Side.SENDER) and not (notice or order.side is Side.RECEIVER)
+        if order.side is Side.SENDER:
+            targets = [
+                target if xid == sender else None for xid, target in zip(order.targets, targets, strict=True)
+            ]
         self._ephemeral.hand_over(message, order.targets, targets, from_party if copied else None)
 
     async def _judge_partial(
         self, principal: Principal, order: Order, sender: int, *, notice: bool
-    ) -> tuple[Order, Sequence[Party | None]]:
+    ) -> tuple[Left, Sequence[Party | None]]:
         """Judge what is not stored; return what is left of the order, and who sender and targets are."""
-        while True:
+        left = self._placing.begin(principal.app, order)
+        while left.order is not None:
             try:
-                return order, await self._judging.ephemeral(principal, order, sender, notice=notice)
+                return left, await self._judging.ephemeral(principal, left.order, sender, notice=notice)
             except Problem as problem:
-                order = await self._placing.leave_out(principal.app, order, problem)
+                left = await self._placing.leave_out(principal.app, sender, left, problem)
+        return left, ()
 
     async def judge_ephemeral(
         self, principal: Principal, order: Order, sender: int
@@ -400,7 +431,7 @@ def _same(known: Remembered | Answered, digest: str, key: str) -> Sent:
 def _handed(known: Answered, digest: str, order: Order) -> Sent:
     """Return the first answer to what was handed over, and who got it then."""
     there = tuple(xid for place, xid in enumerate(order.receivers) if known.there >> place & 1)
-    return msgspec.structs.replace(_same(known, digest, order.key), receivers=there)
+    return msgspec.structs.replace(_same(known, digest, order.key), receivers=there, at=known.at)
 
 
 def _bits(named: Sequence[int], there: Sequence[int]) -> int:

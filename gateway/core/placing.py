@@ -1,4 +1,4 @@
-"""Sends that say of each target which message it got, and leave out whom there is not (`Order.partial`)."""
+"""Sends that say of each target which message it got, and leave out whom nothing reaches (`Order.partial`)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from itertools import count
 import msgspec
 
 from gateway.core.order import Order
+from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.model import App, Scope, State, User
+from gateway.domain.model import App, Scope
 from gateway.store.base import Store
 
-ABSENT = frozenset({Kind.BAD_PARAMETER, Kind.USER_UNKNOWN, Kind.GROUP_UNKNOWN, Kind.NOT_A_MEMBER})
-"""As what a target is refused that is not there, or is no longer."""
+_LEFT_OUT = frozenset(
+    {Kind.BAD_PARAMETER, Kind.USER_UNKNOWN, Kind.GROUP_UNKNOWN, Kind.NOT_A_MEMBER, Kind.BLOCKED}
+)
+"""As what a target is refused that is not there, or is no longer, or that a block keeps from its sender."""
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -25,79 +28,106 @@ class Placement(msgspec.Struct, frozen=True):
     why: Kind | None = None
 
 
+class Left(msgspec.Struct, frozen=True):
+    """What is left of an order (None: nothing, for nobody is reached), and why the others are left out."""
+
+    order: Order | None
+    whys: dict[int, Kind]
+
+
 class Sent(msgspec.Struct, frozen=True):
-    """What has become of a send. `receivers` got a message each, in this order; None: who did is not known here."""
+    """What has become of a send, and when (ms; 0: not known here); both ids 0: nobody was left to send it to.
+
+    `receivers` got a message each, in this order; None: who did is not known here. `whys` says the same of the others.
+    """
 
     first_msg_id: int
     last_msg_id: int
     receivers: tuple[int, ...] | None
+    at: int = 0
+    whys: dict[int, Kind] | None = None
 
 
 class Placing:
-    """Finds out which targets of a send are there, and which message each of them got."""
+    """Finds out which targets of a send are reached, and which message each of them got."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def leave_out(self, app: App, order: Order, problem: Problem) -> Order:
-        """What is left of an order that was refused with this problem, without the targets that are not there.
+    def begin(self, app: App, order: Order) -> Left:
+        """What there is to be sent at first: the reserved user is the only one who is known to receive nothing."""
+        if order.partial and order.scope is Scope.USER and app.system_xid in order.targets:
+            return _without(order, {app.system_xid: Kind.FORBIDDEN}, {})
+        return Left(order, {})
 
-        Raises the problem where none of them is to blame, `USER_UNKNOWN` or `GROUP_UNKNOWN` where none is left.
+    async def leave_out(self, app: App, sender: int, left: Left, problem: Problem) -> Left:
+        """What is left of what was refused with this problem, without the targets that are refused.
+
+        Raises the problem where none of them is to blame, and `none_left` where nothing was to be judged.
         """
-        if not order.partial or problem.kind not in ABSENT:
+        order = left.order
+        if order is None or not order.partial or problem.kind not in _LEFT_OUT:
             raise problem
-        there = await self._there(app, order)
-        if len(there) == len(order.receivers):
+        whys = await self._whys(app, sender, order, order.receivers)
+        if not whys:
             raise problem
-        if not there:
-            kind = Kind.USER_UNKNOWN if order.scope is Scope.USER or order.only else Kind.GROUP_UNKNOWN
-            raise Problem(kind, "targets: none of them is there")
-        if order.only:
-            return msgspec.structs.replace(order, only=there)
-        return msgspec.structs.replace(order, targets=there)
+        found = _without(order, whys, left.whys)
+        if found.order is None and order.unjudged:
+            raise none_left(order)
+        return found
 
-    async def _there(self, app: App, order: Order) -> tuple[int, ...]:
-        """Return the targets of an order that a message can go to, in their order."""
+    async def _whys(self, app: App, sender: int, order: Order, xids: Sequence[int]) -> dict[int, Kind]:
+        """Say why some of these receivers of an order are refused; none where its sender is."""
         if order.only:
-            return await self._members(app, order.targets[0], order.only)
+            return await self._strangers(app, sender, order, xids)
         if order.scope is Scope.GROUP:
-            groups = await self._store.groups(app.id, order.targets)
-            return tuple(xid for xid in order.targets if xid in groups)
-        users = await self._store.find_users(app.id, order.targets)
+            groups = await self._store.groups(app.id, xids)
+            return {xid: Kind.GROUP_UNKNOWN for xid in xids if xid not in groups}
+        blocks = not order.unjudged and sender != app.system_xid
+        found = await self._store.unreachable(
+            app.id, sender, xids, create=not app.registered, blocks=blocks, frozen=order.unjudged
+        )
+        return {} if isinstance(found, Refused) else found
 
-        def exists(xid: int) -> bool:
-            found = users.get(xid)
-            if isinstance(found, User):
-                return found.state is not State.DELETED
-            return found is None and not app.registered
-
-        return tuple(xid for xid in order.targets if exists(xid))
-
-    async def _members(self, app: App, group_xid: int, xids: tuple[int, ...]) -> tuple[int, ...]:
-        members = []
-        for xid in xids:
+    async def _strangers(self, app: App, sender: int, order: Order, xids: Sequence[int]) -> dict[int, Kind]:
+        """Say who is not in the one group of an order; nobody where it is the sender who is not."""
+        [group_xid] = order.targets
+        strangers = []
+        for xid in (*xids, sender):
             [facts] = await self._store.facts(app.id, [group_xid], xid)
             if facts is None:
                 raise Problem(Kind.GROUP_UNKNOWN, f"targets: there is no group {group_xid}")
-            if facts.member:
-                members.append(xid)
-        return tuple(members)
+            if not facts.member:
+                strangers.append(xid)
+        if strangers and strangers[-1] == sender and not order.unjudged:
+            return {}
+        return {xid: Kind.NOT_A_MEMBER for xid in xids if xid in strangers}
 
-    async def placements(self, app: App, order: Order, sent: Sent) -> list[Placement]:
-        """Say which message each target of an order got, in the order named.
+    async def placements(self, app: App, sender: int, order: Order, sent: Sent) -> list[Placement]:
+        """Say which message each target of an order got, and when, in the order named.
 
         Of a repeat that is told by what is kept of it: what retention has removed since is told like a target that was
-        not there, unless all were.
+        left out, unless all were there. Why one was is judged anew: `MESSAGE_UNKNOWN` where nothing is against it now.
         """
         xids = order.receivers
-        receivers = sent.receivers
-        if receivers is None and sent.last_msg_id - sent.first_msg_id + 1 == len(xids):
-            receivers = xids
-        if receivers is None:
-            found = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        else:
+        at, receivers = sent.at, sent.receivers
+        found: dict[int, int] = {}
+        if not at and sent.first_msg_id:
+            kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+            found = {xid: msg_id for xid, (msg_id, _) in kept.items()}
+            at = next((sent_at for _, sent_at in kept.values()), 0)
+            if sent.last_msg_id - sent.first_msg_id + 1 == len(xids):
+                receivers = xids
+        if receivers is not None:
             found = dict(zip(receivers, count(sent.first_msg_id), strict=False))
-        return [Placement(xid, found.get(xid, 0)) for xid in xids]
+        whys = sent.whys
+        missing = [xid for xid in xids if xid not in found]
+        if missing and whys is None:
+            whys = await self._whys_now(app, sender, order, missing)
+        return [
+            Placement(xid, found[xid], at) if xid in found else Placement(xid, 0, 0, (whys or {})[xid])
+            for xid in xids
+        ]
 
     async def placed_before(self, app: App, sent: Sent, called: Sequence[int]) -> list[int]:
         """Say which message each of those got whom an earlier send named, in the order named; 0: none that is known.
@@ -107,5 +137,28 @@ class Placing:
         """
         if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
             return list(range(sent.first_msg_id, sent.last_msg_id + 1))
-        found = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        return [found.get(xid, 0) for xid in called]
+        kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+        return [kept[xid][0] if xid in kept else 0 for xid in called]
+
+    async def _whys_now(self, app: App, sender: int, order: Order, xids: Sequence[int]) -> dict[int, Kind]:
+        whys = dict.fromkeys(xids, Kind.MESSAGE_UNKNOWN)
+        try:
+            whys |= await self._whys(app, sender, order, xids)
+        except Problem as problem:
+            # The whole group has gone since.
+            whys = dict.fromkeys(xids, problem.kind)
+        if app.system_xid in whys and order.scope is Scope.USER:
+            whys[app.system_xid] = Kind.FORBIDDEN
+        return whys
+
+
+def none_left(order: Order) -> Problem:
+    """Say that none of the targets of an order is there."""
+    kind = Kind.USER_UNKNOWN if order.scope is Scope.USER or order.only else Kind.GROUP_UNKNOWN
+    return Problem(kind, "targets: none of them is there")
+
+
+def _without(order: Order, whys: dict[int, Kind], before: dict[int, Kind]) -> Left:
+    there = tuple(xid for xid in order.receivers if xid not in whys)
+    name = "only" if order.only else "targets"
+    return Left(msgspec.structs.replace(order, **{name: there}) if there else None, before | whys)

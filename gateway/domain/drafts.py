@@ -305,8 +305,9 @@ class Placed(msgspec.Struct, frozen=True):
 class Appended(msgspec.Struct, frozen=True):
     """A message draft is committed: target number i got `first_msg_id + i`.
 
-    `received[i]` is (timeline id, seq) of target i. `copies` are the sender's own seqs, one per target, in the
-    sender's timeline `sender_id`; empty where the sender gets none (groups, notices, `system`, oneself).
+    `received[i]` is (timeline id, seq) of target i; seq 0: none, for the message is its sender's alone. `copies` are
+    the sender's own seqs, one per target, in the sender's timeline `sender_id`; empty where the sender gets none
+    (groups, notices, `system`, oneself).
     `expires_at` is the draft's, or sooner where it goes with the message it is folded into.
     """
 

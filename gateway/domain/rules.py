@@ -59,16 +59,17 @@ def check_together(content: str, attachment: str, ext: str, config: str, bytes_m
         )
 
 
-def silence(facts: Facts, now: int) -> Kind | None:
+def silence(facts: Facts, now: int, *, over_ban: bool = False, over_ban_all: bool = False) -> Kind | None:
     """Why one may not speak in a group now, if so: a ban of one's own, one of all but some, or nobody may.
 
-    Bans end by themselves: whoever may speak now may do so for as long as the group's version stays.
+    Bans end by themselves: whoever may speak now may do so for as long as the group's version stays. `over_ban` and
+    `over_ban_all`: the one ban or the other is not asked for.
     """
     if facts.disabled:
         return Kind.GROUP_DISABLED
-    if facts.banned_until > now:
+    if facts.banned_until > now and not over_ban:
         return Kind.BANNED
-    if facts.ban_all_until > now and not (facts.owner or facts.admin or facts.trusted):
+    if facts.ban_all_until > now and not (over_ban_all or facts.owner or facts.admin or facts.trusted):
         return Kind.ALL_BANNED
     return None
 
@@ -81,17 +82,18 @@ def stranger(facts: Facts, group_xid: int) -> Problem:
 
 
 def check_related(ctype: int, related: int, targets: int, *, online_only: bool, notice: bool) -> None:
-    """Check what a send about another message names (lanying.md, content types 9 to 12)."""
-    if ctype < RELATING:
+    """Check what a send about another message names (lanying.md, content types 9 to 12), or one that answers it."""
+    if ctype < RELATING and not related:
         return
+    what = "an answer" if ctype < RELATING else f"content_type {ctype}"
     if notice:
-        raise bad("content_type", f"{ctype} is sent, not notified")
+        raise bad("content_type", f"{what} is sent, not notified")
     if online_only:
-        raise bad("online_only", f"content_type {ctype} is about a message that is stored")
+        raise bad("online_only", f"{what} is about a message that is stored")
     if not related:
-        raise bad("related_mid", f"content_type {ctype} needs it")
+        raise bad("related_mid", f"{what} needs it")
     if targets > 1:
-        raise bad("targets", f"content_type {ctype} takes exactly one")
+        raise bad("targets", f"{what} takes exactly one")
 
 
 def check_recall(message: Message, actor_xid: int, now: int, window_ms: int, *, unbounded: bool) -> None:

@@ -91,6 +91,27 @@ def judge_parties(
     return pairs
 
 
+def judge_each(
+    found: Found, sender_xid: int, target_xids: Sequence[int], *, create: bool, frozen: bool
+) -> Refused | tuple[dict[int, Kind], dict[int, Pair]]:
+    """Judge as `judge_parties` does, target by target: why some are refused, and the pairs of the others.
+
+    A sender who is refused is refused for all.
+    """
+    by = judge_parties(found, sender_xid, (), create=create, frozen=frozen)
+    if isinstance(by, Refused):
+        return by
+    whys: dict[int, Kind] = {}
+    pairs: dict[int, Pair] = {}
+    for xid in target_xids:
+        judged = judge_parties(found, sender_xid, (xid,), create=create, frozen=frozen)
+        if isinstance(judged, Refused):
+            whys[xid] = judged.kind
+        else:
+            [pairs[xid]] = judged
+    return whys, pairs
+
+
 def judge_blocks(
     sender_xid: int, target_xids: Sequence[int], pairs: Sequence[Pair], blocked: AbstractSet[Pair]
 ) -> Refused | None:

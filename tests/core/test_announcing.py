@@ -10,7 +10,7 @@ import pytest
 from gateway.core.announcing import announce
 from gateway.core.hub import Hub
 from gateway.domain.drafts import Appended, MessageDraft
-from gateway.domain.model import Entry, Scope
+from gateway.domain.model import Entry, Scope, Side
 
 ALICE, BOB = 1, 2
 
@@ -64,3 +64,15 @@ def test_a_batch_that_was_committed_in_several_steps_is_put_in_order(
     hub = committed(*seqs)
     assert hub.hints == {BOB: (max(seqs), newest)}
     assert hub.dispatched == {BOB: sorted(seqs)}
+
+
+def test_what_is_its_senders_alone_is_told_to_nobody_else() -> None:
+    """Its receiver has no entry of it, and no head that moved."""
+    hub = Told()
+    draft = MessageDraft(
+        app=1, scope=Scope.USER, sender_xid=ALICE, sender_sn=0, targets=(BOB, 3), ctype=0, content="", attachment="",
+        config="", ext="", at=0, side=Side.SENDER,
+    )  # fmt: skip
+    announce(cast("Hub", hub), [draft], [Appended(10, [(BOB, 0), (3, 0)], ALICE, [7, 8], 0)])
+    assert hub.hints == {ALICE: (8, [7, 8])}
+    assert hub.dispatched == {ALICE: [7, 8]}

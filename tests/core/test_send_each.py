@@ -39,6 +39,19 @@ async def each(stage: Stage, asked: Order, admin: Principal | None = None) -> di
     return {place.xid: place.msg_id for place in placed}
 
 
+async def whys(stage: Stage, asked: Order, admin: Principal | None = None) -> dict[int, Kind | None]:
+    """Send, and return why some targets got none; what they got has its time, and nothing has none."""
+    placed = await stage.core.messaging.send_each(admin or await stage.admin(), asked)
+    for place in placed:
+        assert bool(place.msg_id) == bool(place.at) == (place.why is None)
+    return {place.xid: place.why for place in placed if place.why}
+
+
+async def block(stage: Stage, xid: int, other: int) -> None:
+    one, two = await stage.user(xid), await stage.user(other)
+    await stage.store.block(one.user.id, two.user.id, 1)
+
+
 async def delete(stage: Stage, xid: int) -> None:
     principal = await stage.user(xid)
     await stage.core.erasing.erase(principal.app, principal.user)
@@ -88,11 +101,17 @@ class TestPartial:
 
     @pytest.mark.parametrize("online_only", [False, True])
     async def test_where_none_is_left(self, stage: Stage, group: Group, *, online_only: bool) -> None:
-        """There is nothing to be sent, and nothing is."""
-        with refused(Kind.USER_UNKNOWN):
-            await each(stage, to_users(group.xid, partial=True, online_only=online_only))
+        """There is nothing to be sent, and nothing is: of what is judged each is told why."""
+        told: dict[str, Any] = {"partial": True, "online_only": online_only}
+        assert await whys(stage, to_users(group.xid, **told)) == {group.xid: Kind.BAD_PARAMETER}
+        to_none = to_groups(12, NOBODY, **told)
+        assert await whys(stage, to_none) == {12: Kind.GROUP_UNKNOWN, NOBODY: Kind.GROUP_UNKNOWN}
         with refused(Kind.GROUP_UNKNOWN):
-            await each(stage, to_groups(12, NOBODY, partial=True, online_only=online_only))
+            await stage.core.messaging.send(await stage.admin(), to_none)
+        with refused(Kind.USER_UNKNOWN):
+            await each(stage, to_users(group.xid, **told, unjudged=True))
+        with refused(Kind.GROUP_UNKNOWN):
+            await each(stage, to_groups(12, NOBODY, **told, unjudged=True))
 
     async def test_groups(self, stage: Stage, group: Group) -> None:
         """One that is not there, or no longer, is left out; one that the sender is not in is not."""
@@ -110,10 +129,134 @@ class TestPartial:
         got = await each(stage, asked)
         assert got == {STRANGER: 0, MEMBER: got[MEMBER]}
         assert await shown(stage, MEMBER, group.xid) == [got[MEMBER]]
+        nobody = to_groups(group.xid, only=(STRANGER,), partial=True)
+        assert await whys(stage, nobody) == {STRANGER: Kind.NOT_A_MEMBER}
+        with refused(Kind.NOT_A_MEMBER):
+            await each(stage, msgspec.structs.replace(nobody, from_xid=STRANGER))
         with refused(Kind.USER_UNKNOWN):
-            await each(stage, to_groups(group.xid, only=(STRANGER,), partial=True))
+            await each(stage, msgspec.structs.replace(nobody, unjudged=True))
         with refused(Kind.GROUP_UNKNOWN):
             await each(stage, to_groups(NOBODY, only=(MEMBER,), partial=True))
+
+
+class TestJudged:
+    """Of what is judged all are left out whom the sender does not reach, and told why."""
+
+    @pytest.mark.parametrize("online_only", [False, True])
+    async def test_whoever_is_not_reached(self, stage: Stage, group: Group, *, online_only: bool) -> None:
+        """A block by either, a group, the deleted, the reserved user; the others get theirs."""
+        await block(stage, 12, OWNER)
+        await block(stage, OWNER, 13)
+        await stage.user(14)
+        await delete(stage, 14)
+        system = (await stage.admin()).app.system_xid
+        told: dict[str, Any] = {"partial": True, "online_only": online_only}
+        asked = to_users(12, 15, 13, group.xid, 14, system, 16, **told)
+        assert await whys(stage, asked) == {
+            12: Kind.BLOCKED,
+            13: Kind.BLOCKED,
+            group.xid: Kind.BAD_PARAMETER,
+            14: Kind.USER_UNKNOWN,
+            system: Kind.FORBIDDEN,
+        }
+        got = await each(stage, asked)
+        assert got[16] == got[15] + 1
+        if not online_only:
+            assert got[15] in await shown(stage, 15, OWNER)
+            assert await shown(stage, 12, OWNER) == []
+        assert await whys(stage, to_users(12, system, **told)) == {12: Kind.BLOCKED, system: Kind.FORBIDDEN}
+        with refused(Kind.BLOCKED):
+            await each(stage, to_users(15, 12, online_only=online_only))
+        with refused(Kind.FORBIDDEN):
+            await each(stage, to_users(system, online_only=online_only))
+
+    @pytest.mark.parametrize("online_only", [False, True])
+    async def test_a_sender_who_may_not_send(self, stage: Stage, *, online_only: bool) -> None:
+        """It is refused as a whole, whoever is not reached besides."""
+        await block(stage, 12, OWNER)
+        await stage.store.set_state((await stage.admin()).app.id, [OWNER], State.FROZEN, 1, create=False)
+        with refused(Kind.FROZEN):
+            await each(stage, to_users(12, 13, partial=True, online_only=online_only))
+
+    async def test_no_block_stops_what_is_not_judged(self, stage: Stage) -> None:
+        """It is sent to all who are there."""
+        await block(stage, 12, OWNER)
+        assert await whys(stage, to_users(12, 13, partial=True, unjudged=True)) == {}
+
+    @pytest.mark.parametrize("online_only", [False, True])
+    async def test_a_repeat_says_why_as_far_as_it_is_known(self, stage: Stage, *, online_only: bool) -> None:
+        """It is judged anew; where nothing is against a target any more, there is no message of it."""
+        await block(stage, 12, OWNER)
+        await block(stage, 13, OWNER)
+        asked = to_users(12, 13, 14, partial=True, transaction_id=7, online_only=online_only)
+        first = await stage.core.messaging.send_each(await stage.admin(), asked)
+        ids = [(await stage.user(xid)).user.id for xid in (13, OWNER)]
+        await stage.store.unblock(ids[0], ids[1])
+        again = await stage.core.messaging.send_each(await stage.admin(), asked)
+        assert [place.why for place in again] == [Kind.BLOCKED, Kind.MESSAGE_UNKNOWN, None]
+        assert again[2] == first[2]
+
+    async def test_a_repeat_whose_sender_may_not_send_today(self, stage: Stage) -> None:
+        """Why somebody was left out is not known; who has a message is told of it."""
+        await block(stage, 12, OWNER)
+        asked = to_users(12, 13, partial=True, request_key="k", request_digest="d")
+        first = await stage.core.messaging.send_each(await stage.admin(), asked)
+        await stage.store.set_state((await stage.admin()).app.id, [OWNER], State.FROZEN, 1, create=False)
+        again = await stage.core.messaging.send_each(await stage.admin(), asked)
+        assert (again[0].why, again[1]) == (Kind.MESSAGE_UNKNOWN, first[1])
+
+    async def test_a_repeat_to_what_has_gone(self, stage: Stage, group: Group) -> None:
+        """The first answer stands, and what it left out then is not there now either."""
+        told: dict[str, Any] = {"transaction_id": 7, "partial": True}
+        first = await each(stage, to_groups(group.xid, NOBODY, **told))
+        only = to_groups(group.xid, only=(STRANGER, MEMBER), partial=True, transaction_id=8)
+        assert (await each(stage, only))[STRANGER] == 0
+        await stage.groups.destroy(await stage.user(OWNER), group.xid)
+        assert await each(stage, to_groups(group.xid, NOBODY, **told)) == first
+        assert await whys(stage, to_groups(group.xid, NOBODY, **told)) == {NOBODY: Kind.GROUP_UNKNOWN}
+        assert await whys(stage, only) == {STRANGER: Kind.GROUP_UNKNOWN}
+
+
+class TestTimes:
+    """When a message was sent is told with it."""
+
+    @pytest.mark.parametrize("online_only", [False, True])
+    async def test_of_the_first_send(self, stage: Stage, *, online_only: bool) -> None:
+        """A repeat tells that too, to one target or to many."""
+        for key, targets in ((7, (12,)), (8, (12, 13))):
+            asked = to_users(*targets, transaction_id=key, online_only=online_only)
+            at = stage.clock()
+            first = await stage.core.messaging.send_each(await stage.admin(), asked)
+            assert {place.at for place in first} == {at}
+            stage.clock.move(s=5)
+            assert await stage.core.messaging.send_each(await stage.admin(), asked) == first
+
+
+class TestKeys:
+    """What makes a repeat where no number does."""
+
+    @pytest.mark.parametrize("online_only", [False, True])
+    async def test_a_key_with_a_digest_of_its_own(self, stage: Stage, *, online_only: bool) -> None:
+        """Whatever else is asked for, the digest says whether it is the same; it is no transaction id."""
+        told: dict[str, Any] = {"request_key": "c7", "online_only": online_only}
+        first = await each(stage, to_users(12, **told, request_digest="a"))
+        assert await each(stage, to_users(12, **told, request_digest="a", content="ho")) == first
+        with refused(Kind.TRANSACTION_CONFLICT) as refusal:
+            await each(stage, to_users(12, **told, request_digest="b"))
+        assert refusal.sentence == "the key of this request was used for another message"
+        assert await each(stage, to_users(12, transaction_id=7, online_only=online_only)) != first
+
+    async def test_keys_of_either_kind_side_by_side(self, stage: Stage) -> None:
+        """A number is found below what begins with a letter, and that one wherever it lies."""
+        made: list[dict[str, Any]] = [
+            {"transaction_id": 5},
+            {"request_key": "c5"},
+            {"request_key": "t1"},
+            {"transaction_id": 6},
+        ]
+        first = [await each(stage, to_users(12, **told)) for told in made]
+        assert len({got[12] for got in first}) == len(made)
+        assert [await each(stage, to_users(12, **told)) for told in made] == first
 
 
 class TestRepeats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.errors import Kind, Problem, bad, reused
 
 
 def test_problem_carries_its_kind_and_sentence() -> None:
@@ -21,6 +21,17 @@ def test_problem_carries_its_kind_and_sentence() -> None:
 def test_problem_carries_advice() -> None:
     """A problem that goes away says when."""
     assert Problem(Kind.OVERLOADED, "too much", retry_after_ms=500).retry_after_ms == 500
+
+
+def test_only_a_number_is_a_transaction_id() -> None:
+    """What makes a repeat in other dialects is not called one."""
+    told = [reused(key, "message") for key in ("7", "-7", "c7")]
+    assert [problem.sentence.removesuffix(" was used for another message") for problem in told] == [
+        "transaction_id 7",
+        "transaction_id -7",
+        "the key of this request",
+    ]
+    assert {problem.kind for problem in told} == {Kind.TRANSACTION_CONFLICT}
 
 
 def test_bad_names_the_member() -> None:

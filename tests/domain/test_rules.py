@@ -69,6 +69,17 @@ def test_what_relates_to_nothing(ctype: int) -> None:
     check_related(ctype, 0, 1_000, online_only=True, notice=True)
 
 
+@pytest.mark.parametrize(
+    ("targets", "online_only", "notice", "member"),
+    [(2, False, False, "targets"), (1, True, False, "online_only"), (1, False, True, "content_type")],
+)
+def test_what_answers_a_message(targets: int, online_only: bool, notice: bool, member: str) -> None:
+    """It goes to exactly one target, and is sent and stored."""
+    check_related(Ctype.TEXT, 5, 1, online_only=False, notice=False)
+    with pytest.raises(Problem, match=f"^{member}: an answer "):
+        check_related(Ctype.TEXT, 5, targets, online_only=online_only, notice=notice)
+
+
 @pytest.mark.parametrize("ctype", [9, 10, 11, 12])
 @pytest.mark.parametrize(
     ("related", "targets", "online_only", "notice", "member"),
@@ -174,3 +185,17 @@ def test_who_is_no_member_of_a_chatroom_is_blocked() -> None:
     outside = Facts(1, 1, owner=False, member=False)
     assert stranger(outside, 77).kind is Kind.NOT_A_MEMBER
     assert stranger(msgspec.structs.replace(outside, type=ROOM), 77).kind is Kind.GROUP_BLOCKED
+
+
+def test_a_ban_that_is_not_asked_for() -> None:
+    """One does not lift the other, and neither a group that is disabled."""
+    own, all_ = (
+        Facts(1, 1, owner=False, member=True, banned_until=NOW + 1),
+        Facts(1, 1, owner=False, member=True, ban_all_until=NOW + 1),
+    )
+    told = [
+        (silence(facts, NOW, over_ban=True), silence(facts, NOW, over_ban_all=True)) for facts in (own, all_)
+    ]
+    assert told == [(None, Kind.BANNED), (Kind.ALL_BANNED, None)]
+    disabled = Facts(1, 1, owner=False, member=True, disabled=True)
+    assert silence(disabled, NOW, over_ban=True, over_ban_all=True) is Kind.GROUP_DISABLED

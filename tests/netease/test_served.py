@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
 from gateway.domain.limits import Limits
 from gateway.edge.facades.netease.routes import ROUTES
+from gateway.edge.facades.netease.wanted import AskedHere
 from tests.netease.stage import Cloud
 
 pytestmark = pytest.mark.one_node("what the edge refuses by itself")
@@ -51,6 +54,24 @@ def test_what_is_absent_on_purpose_stands_in_the_readme() -> None:
         "mute_contacts", "block_contacts", "users", "subscription", ".action",
     ):  # fmt: skip
         assert word in paths
+
+
+def test_the_readme_names_each_member_of_a_send() -> None:
+    """Whoever moves finds in one table what becomes of it."""
+    told = under("Members of a NetEase send")
+    for member in members(AskedHere) - {"conversation_id", "conversationId"}:
+        assert re.search(rf"\b{member}\b", told), member
+
+
+def members(shape: type[msgspec.Struct]) -> set[str]:
+    """The names of what a Struct takes, and of what is in its members."""
+    found: set[str] = set()
+    for field in msgspec.structs.fields(shape):
+        found.add(field.encode_name)
+        inner = [part for part in get_args(field.type) if isinstance(part, type)]
+        for part in inner:
+            found |= members(part) if issubclass(part, msgspec.Struct) else set()
+    return found
 
 
 async def test_what_is_not_served(cloud: Cloud) -> None:

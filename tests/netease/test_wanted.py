@@ -208,6 +208,8 @@ def test_a_body_that_cannot_be_kept(body: bytes) -> None:
         ),
         ({"antispam_config": {"antispam_enabled": True, "antispam_cheating": "{}"}}, {}),
         ({"p2p_option": {"check_friend": True}, "ai_params": {"account": "bot"}, "unknown": [1]}, {}),
+        ({"sender_no_sense": True}, {}),
+        ({"receiver_no_sense": True}, {}),
         # Of another kind of conversation, and so nobody's.
         ({"team_option": {"mark_as_read": True}, "superteam_option": {"ignore_chat_banned": True}}, {}),
         ({"target_option": {"inclusive": False}}, {}),

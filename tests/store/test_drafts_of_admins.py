@@ -180,8 +180,9 @@ async def test_targets_of_a_send(stage: Stage) -> None:
     sent = await stage.send(11, 12, 13, 14)
     first, last = sent.first_msg_id, sent.first_msg_id + 2
     await stage.recall(first)
-    assert await stage.store.targets(stage.app.id, first, last) == {12: first, 13: first + 1, 14: last}
-    assert await stage.store.targets(stage.app.id, last, last) == {14: last}
+    found = await stage.store.targets(stage.app.id, first, last)
+    assert found == {12: (first, NOW), 13: (first + 1, NOW), 14: (last, NOW)}
+    assert await stage.store.targets(stage.app.id, last, last) == {14: (last, NOW)}
     assert await stage.store.targets(stage.app.id + 1, first, last) == {}
 
 

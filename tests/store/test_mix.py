@@ -37,7 +37,7 @@ from gateway.domain.group_drafts import (
     TransferDraft,
 )
 from gateway.domain.limits import Limits
-from gateway.domain.model import ROOM, Action, Gone, State, Status, User
+from gateway.domain.model import ROOM, Action, Gone, Scope, Side, State, Status, User
 from tests.store.grouping import change
 from tests.store.stage import NOW, Stage
 
@@ -97,6 +97,8 @@ class Mix:
             told |= {"key": str(self.chance.randrange(1, 50)), "digest": "d"}
         if not self.chance.randrange(4):
             told["expires_at"] = self.at + self.chance.randrange(1, 20)
+        if not self.chance.randrange(5):
+            told["passing"] = True
         return told
 
     async def step(self) -> None:
@@ -115,6 +117,7 @@ class Mix:
                 self.block,
             ],
             *[self.restart, self.send_quietly, self.hide, self.bring, self.bring],
+            *[self.send_aside, self.send_aside, self.answer, self.answer],
         ]
         await self.chance.choice(steps)()
 
@@ -148,6 +151,33 @@ class Mix:
                 self.one(), *targets, copied=False, listed=True, unjudged=bool(self.chance.randrange(2))
             )
         )
+
+    async def send_aside(self) -> None:
+        """To one side alone."""
+        side = self.chance.choice([Side.SENDER, Side.RECEIVER])
+        targets = self.chance.sample(self.users, self.chance.choice([1, 1, 3]))
+        told = {"side": side, "copied": side is Side.SENDER, **self.told()}
+        await self.add(self.stage.text(self.one(), *targets, **told))
+
+    async def answer(self) -> None:
+        message = await self.stage.store.message(self.stage.app.id, self.any_id())
+        if message is None:
+            return
+        told = {"related": message.msg_id, **self.told()}
+        sender, group = self.one(), message.group_xid or message.target_xid
+        if (
+            message.group_xid
+            and self.chance.randrange(2)
+            and await self.stage.store.group(self.stage.app.id, group)
+        ):
+            await self.add(await self.stage.directed(sender, group, self.one(), **told))
+        elif message.group_xid or message.scope is Scope.GROUP:
+            await self.add(await self.stage.group_text(sender, group, **told))
+        else:
+            ends = (message.sender_xid, message.target_xid)
+            sender, target = self.chance.choice([ends, ends[::-1]])
+            if self.stage.app.system_xid not in ends:
+                await self.add(self.stage.text(sender, target, **told))
 
     async def hide(self) -> None:
         hide_from = tuple(self.chance.sample(self.users, 2))

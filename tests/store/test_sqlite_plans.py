@@ -77,6 +77,7 @@ async def use_everything(stage: Stage) -> None:
     await stage.say(12, group)
     await stage.say(11, group, hide_from=(12, 13))
     await store.targets(app, 1, 3)
+    await store.unreachable(app, 5, [6, 7], create=True)
     await store.ensure_named(app, ["bob", "cid"], NOW)
     await stage.bring(11, 12, settled=True)
     await stage.bring(12, group)

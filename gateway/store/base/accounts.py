@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain.drafts import Refused
+from gateway.domain.errors import Kind
 from gateway.domain.model import Account, Device, Profile, State, User
 
 
@@ -100,3 +101,15 @@ class Accounts(Protocol):
         `create`: who does not exist yet may be named. Without `blocks` none stops it, as none stops a notice. `frozen`:
         that its sender is stops it neither.
         """
+
+    async def unreachable(
+        self,
+        app: int,
+        sender_xid: int,
+        target_xids: Sequence[int],
+        *,
+        create: bool,
+        blocks: bool = True,
+        frozen: bool = False,
+    ) -> Refused | dict[int, Kind]:
+        """Judge as `may_message` does, target by target: whom nothing reaches, and why; a sender is refused for all."""

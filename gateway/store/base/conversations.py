@@ -93,8 +93,8 @@ class Conversations(Protocol):
     async def message(self, app: int, msg_id: int) -> Message | None:
         """Find a message of the app by its id, recalled or not."""
 
-    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
-        """Name whom the messages of one draft went to, of those that are still kept: their ids by xid."""
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, tuple[int, int]]:
+        """Name whom the messages of one draft that are still kept went to: their ids and times (ms) by xid."""
 
     async def readers(
         self, app: int, msg_id: int, after_xid: int, limit: int, *, unread_max: int = 0

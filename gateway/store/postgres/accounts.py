@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.drafts import Refused
+from gateway.domain.errors import Kind
 from gateway.domain.model import Account, Device, Profile, State, User
 from gateway.store.postgres import blocks, contacts, enrolling, users
 from gateway.store.postgres.blocks import may_message as users_may
+from gateway.store.postgres.blocks import unreachable as users_unreachable
 from gateway.store.postgres.lane import Lanes
 
 
@@ -114,6 +116,23 @@ class Accounts(Lanes):
         """Judge what is not stored."""
         return await self._read(
             lambda conn: users_may(
+                conn, app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
+            )
+        )
+
+    async def unreachable(
+        self,
+        app: int,
+        sender_xid: int,
+        target_xids: Sequence[int],
+        *,
+        create: bool,
+        blocks: bool = True,
+        frozen: bool = False,
+    ) -> Refused | dict[int, Kind]:
+        """Judge target by target."""
+        return await self._read(
+            lambda conn: users_unreachable(
                 conn, app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
             )
         )

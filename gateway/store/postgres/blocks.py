@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.domain.drafts import Refused
+from gateway.domain.errors import Kind
 from gateway.domain.model import State
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.users import find_named
-from gateway.store.refusals import Pair, judge_blocks, judge_parties
+from gateway.store.refusals import Pair, judge_blocks, judge_each, judge_parties
 
 _BETWEEN = """
 SELECT DISTINCT a, b FROM unnest($1::bigint[], $2::bigint[]) AS j (a, b)
@@ -52,6 +53,26 @@ async def may_message(
         return pairs
     blocked = await blocked_pairs(conn, pairs) if blocks else set()
     return judge_blocks(sender_xid, target_xids, pairs, blocked)
+
+
+async def unreachable(
+    conn: Conn,
+    app: int,
+    sender_xid: int,
+    target_xids: Sequence[int],
+    *,
+    create: bool,
+    blocks: bool,
+    frozen: bool,
+) -> Refused | dict[int, Kind]:
+    """Judge as a batch judges a message to users, target by target."""
+    found = await find_named(conn, app, [sender_xid, *target_xids])
+    judged = judge_each(found, sender_xid, target_xids, create=create, frozen=frozen)
+    if isinstance(judged, Refused):
+        return judged
+    whys, pairs = judged
+    blocked = await blocked_pairs(conn, pairs.values()) if blocks else set()
+    return whys | {xid: Kind.BLOCKED for xid, pair in pairs.items() if pair in blocked}
 
 
 async def block(conn: Conn, user_id: int, blocked_id: int, at: int, most: int) -> bool:

@@ -183,7 +183,7 @@ _MESSAGE = f"""
 SELECT {MESSAGE} FROM {message_where("m.msg_id = $2")} AS m JOIN timeline AS t ON t.id = m.target WHERE t.app = $1
 """
 _TARGETS = """
-SELECT m.msg_id, t.xid FROM message AS m JOIN timeline AS t ON t.id = m.target
+SELECT m.msg_id, m.at, t.xid FROM message AS m JOIN timeline AS t ON t.id = m.target
 WHERE m.msg_id BETWEEN $2 AND $3 AND t.app = $1
 """
 _AROUND = f"s.grp = m.target AND s.usr <> m.sender AND {around('s', place_of('m'))}"
@@ -235,10 +235,10 @@ class Conversations(Lanes):
         found = await self._read(lambda conn: conn.fetchrow(_MESSAGE, app, msg_id))
         return to_message(found) if found else None
 
-    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
-        """Name whom messages that lie side by side went to: their ids by xid."""
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, tuple[int, int]]:
+        """Name whom messages that lie side by side went to: their ids and times by xid."""
         found = await self._read(lambda conn: conn.fetch(_TARGETS, app, first_msg_id, last_msg_id))
-        return {xid: msg_id for msg_id, xid in found}
+        return {xid: (msg_id, at) for msg_id, at, xid in found}
 
     async def readers(
         self, app: int, msg_id: int, after_xid: int, limit: int, *, unread_max: int = 0

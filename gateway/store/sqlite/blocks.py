@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from gateway.domain.drafts import Refused
+from gateway.domain.errors import Kind
 from gateway.domain.model import State
-from gateway.store.refusals import Pair, judge_blocks, judge_parties
+from gateway.store.refusals import Pair, judge_blocks, judge_each, judge_parties
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.users import find_named
 
@@ -44,6 +45,26 @@ def may_message(
         return pairs
     blocked = blocked_pairs(conn, pairs) if blocks else set()
     return judge_blocks(sender_xid, target_xids, pairs, blocked)
+
+
+def unreachable(
+    conn: sqlite3.Connection,
+    app: int,
+    sender_xid: int,
+    target_xids: Sequence[int],
+    *,
+    create: bool,
+    blocks: bool,
+    frozen: bool,
+) -> Refused | dict[int, Kind]:
+    """Judge as a batch judges a message to users, target by target."""
+    found = find_named(conn, app, [sender_xid, *target_xids])
+    judged = judge_each(found, sender_xid, target_xids, create=create, frozen=frozen)
+    if isinstance(judged, Refused):
+        return judged
+    whys, pairs = judged
+    blocked = blocked_pairs(conn, pairs.values()) if blocks else set()
+    return whys | {xid: Kind.BLOCKED for xid, pair in pairs.items() if pair in blocked}
 
 
 def block(conn: sqlite3.Connection, user_id: int, blocked_id: int, at: int, most: int) -> bool:

@@ -166,7 +166,7 @@ FROM (
 CROSS JOIN timeline AS x ON x.id = r.opp
 """
 _TARGETS = """
-SELECT json_group_array(json_array(m.msg_id, t.xid)) FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
+SELECT json_group_array(json_array(m.msg_id, m.at, t.xid)) FROM message AS m CROSS JOIN timeline AS t ON t.id = m.target
 WHERE m.msg_id BETWEEN ? AND ? AND t.app = ?
 """
 
@@ -287,9 +287,11 @@ def message(conn: sqlite3.Connection, app: int, msg_id: int) -> Message | None:
     return to_message(msgspec.json.decode(found[0])) if found else None
 
 
-def targets(conn: sqlite3.Connection, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
-    """Name whom messages that lie side by side went to: their ids by xid."""
-    return {xid: msg_id for msg_id, xid in table(conn, _TARGETS, (first_msg_id, last_msg_id, app))}
+def targets(
+    conn: sqlite3.Connection, app: int, first_msg_id: int, last_msg_id: int
+) -> dict[int, tuple[int, int]]:
+    """Name whom messages that lie side by side went to: their ids and times by xid."""
+    return {xid: (msg_id, at) for msg_id, at, xid in table(conn, _TARGETS, (first_msg_id, last_msg_id, app))}
 
 
 def readers(

@@ -378,7 +378,7 @@ class SqliteStore(Parties, Credentials, Accounts, GroupLists, Looking, Upkeep, P
         """Find a message."""
         return await self._read(lambda conn: conversations.message(conn, app, msg_id))
 
-    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, int]:
+    async def targets(self, app: int, first_msg_id: int, last_msg_id: int) -> dict[int, tuple[int, int]]:
         """Name the targets of messages."""
         return await self._read(lambda conn: conversations.targets(conn, app, first_msg_id, last_msg_id))
 

@@ -34,6 +34,9 @@ from gateway.edge.facades.netease.names import (
 ALIAS = "netease"
 """Under this dialect the core keeps an AppKey as the name of an app, and the secrets that sign its calls."""
 
+TRACE = "X-custom-traceid"
+"""The header of what a repeat of the same call has in common with it."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 

@@ -18,7 +18,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.edge.answering import FAILED, Switch
 from gateway.edge.expecting import expected
-from gateway.edge.facades.netease.asking import ALIAS, At
+from gateway.edge.facades.netease.asking import ALIAS, TRACE, At
 from gateway.edge.facades.netease.envelope import refused, succeeded
 from gateway.edge.facades.netease.faults import Fault, fault_of, illegal, not_served
 from gateway.edge.facades.netease.signing import bad_header, read_headers
@@ -35,7 +35,6 @@ Route = tuple[str, str, Call]
 ROOTS = frozenset({"im", "nimserver"})
 """What paths of the dialect begin with, those of its first version too, which is not served."""
 
-_TRACE = "X-custom-traceid"
 _TRACE_ID = re.compile(r"[ -~]{1,256}")
 
 
@@ -69,7 +68,7 @@ class Dialect:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, whatever comes of it."""
-        trace_id = request.headers.get(_TRACE, "")
+        trace_id = request.headers.get(TRACE, "")
         try:
             if self._switch.draining:
                 raise Problem(Kind.DRAINING, "the gateway is stopping")
@@ -87,7 +86,7 @@ class Dialect:
             log.exception("a request failed, its trace id is %r", trace_id[:100])
             told = refused(fault_of(FAILED))
         if _TRACE_ID.fullmatch(trace_id):
-            told.headers[_TRACE] = trace_id
+            told.headers[TRACE] = trace_id
         if self._switch.draining:
             told.force_close()
         return told
@@ -99,7 +98,7 @@ class Dialect:
             raise not_served()
         call, given = found
         if trace_id and not _TRACE_ID.fullmatch(trace_id):
-            raise illegal(_TRACE, "it must be 1 to 256 printable characters of ASCII")
+            raise illegal(TRACE, "it must be 1 to 256 printable characters of ASCII")
         log.debug("%s %s, trace id %s", request.method, request.path, trace_id)
         at = At(
             self._core,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gateway.edge.facades.netease import (
     accounts,
+    batch,
     history,
     modifications,
     recalls,
     receipts,
+    sending,
     team_members,
     teams,
 )
@@ -15,6 +17,8 @@ from gateway.edge.facades.netease.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
     # Conversations and messages.
+    ("POST", "v2/conversations/messages", batch.send),
+    ("POST", "v2/conversations/*/messages", sending.send),
     ("DELETE", "v2/conversations/*/messages", recalls.clear),
     ("DELETE", "v2/conversations/*/messages/*", recalls.recall),
     ("POST", "v2/messages/actions/modifyMsg", modifications.modify),

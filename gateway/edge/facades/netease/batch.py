@@ -1,0 +1,95 @@
+"""POST /conversations/messages: one message to many users, each of whom may get it or not (netease.md, Siblings)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.placing import Placement
+from gateway.domain.model import SYSTEM_NAME
+from gateway.edge.decode import Body
+from gateway.edge.facades.netease.asking import At
+from gateway.edge.facades.netease.faults import ACCOUNT_UNKNOWN, FORBIDDEN, TABLE, illegal
+from gateway.edge.facades.netease.items import Item
+from gateway.edge.facades.netease.names import ConversationId, folded
+from gateway.edge.facades.netease.names import Kind as Type
+from gateway.edge.facades.netease.repeats import repeat_of
+from gateway.edge.facades.netease.sending import SENDER, item_of, order_of, parties, submit, to_users
+from gateway.edge.facades.netease.wanted import Asked, want
+
+RECEIVERS_MAX = 100
+
+_WHY = {FORBIDDEN: "the reserved account receives nothing", ACCOUNT_UNKNOWN: "there is no such account"}
+_REFUSED = "it cannot be sent to this account"
+
+
+class _Asked(Asked, omit_defaults=True):
+    sender_id: str | None = None
+    receiver_ids: list[str] | None = None
+    need_message_detail: bool | None = None
+
+
+class _Sent(msgspec.Struct):
+    """A message of which no more is asked for than what it is called."""
+
+    message_server_id: int
+    message_client_id: str
+    sender_id: str
+    receiver_id: str
+
+
+class _Failed(msgspec.Struct):
+    """Whoever did not get it, by the names that both of the vendor's libraries have for it."""
+
+    account_id: str
+    receiver_id: str
+    error_code: int
+    error_msg: str
+
+
+class _Done(msgspec.Struct):
+    success_list: list[Item | _Sent]
+    failed_list: list[_Failed]
+
+
+_body = Body(_Asked)
+
+
+async def send(at: At) -> _Done:
+    """`POST /conversations/messages`."""
+    asked = await at.body(_body)
+    receivers = list(map(folded, asked.receiver_ids or ()))
+    if not asked.sender_id:
+        raise illegal(SENDER, "it is required")
+    if not 1 <= len(receivers) <= RECEIVERS_MAX:
+        raise illegal("receiver_ids", f"it must name 1 to {RECEIVERS_MAX} accounts")
+    account = folded(asked.sender_id)
+    wanted = want(asked, account, at.limits)
+    repeat = repeat_of(at, wanted.client_id, asked)
+    [sender] = await parties(at, account)
+    users = dict(zip(receivers, await at.accounts(receivers, make=True), strict=True))
+    xids = tuple(user.xid for user in users.values() if user is not None)
+    placed: dict[int, Placement] = {}
+    if xids:
+        order = msgspec.structs.replace(to_users(order_of(wanted, repeat), wanted, xids), partial=True)
+        sent = await submit(at, at.acting_for(sender), order, repeat)
+        placed = {one.xid: one for one in sent}
+    done = _Done([], [])
+    for receiver, user in users.items():
+        one = placed[user.xid] if user is not None else None
+        if one is None or not one.msg_id:
+            done.failed_list.append(_failed(receiver, one))
+        else:
+            item = item_of(at, wanted, ConversationId(account, Type.USER, receiver), one)
+            done.success_list.append(item if asked.need_message_detail else _briefly(item))
+    return done
+
+
+def _failed(receiver: str, placed: Placement | None) -> _Failed:
+    code = FORBIDDEN if receiver == SYSTEM_NAME else ACCOUNT_UNKNOWN
+    if placed is not None and placed.why is not None:
+        code = TABLE[placed.why]
+    return _Failed(receiver, receiver, code, _WHY.get(code, _REFUSED))
+
+
+def _briefly(item: Item) -> _Sent:
+    return _Sent(item.message_server_id, item.message_client_id, item.sender_id, item.receiver_id)

@@ -1,0 +1,207 @@
+"""POST /conversations/{cid}/messages: a message to a user, a team, or some members of a team (netease.md)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.order import Order
+from gateway.core.placing import Placement
+from gateway.core.principal import Principal
+from gateway.domain.errors import Kind, Problem
+from gateway.domain.model import ROOM, Scope, Side, User
+from gateway.edge.decode import Body
+from gateway.edge.facades.netease.asking import At
+from gateway.edge.facades.netease.faults import MEMBER_UNKNOWN, MESSAGE_UNKNOWN, TEAM_UNKNOWN, Fault, illegal
+from gateway.edge.facades.netease.items import Item, client_id
+from gateway.edge.facades.netease.names import ConversationId, folded, may_be_new
+from gateway.edge.facades.netease.names import Kind as Type
+from gateway.edge.facades.netease.repeats import Repeat, repeat_of
+from gateway.edge.facades.netease.wanted import AskedHere, AskedTeamOption, TargetOption, Wanted, want
+
+SENDER, RECEIVER = "sender_id", "receiver_id"
+
+_TARGETS = "target_option.receiver_account_ids"
+_OUT_OF_SIGHT = frozenset({Kind.NOT_A_MEMBER, Kind.GROUP_UNKNOWN, Kind.GROUP_BLOCKED})
+
+_body = Body(AskedHere)
+
+
+async def send(at: At) -> Item:
+    """`POST /conversations/{cid}/messages`."""
+    asked = await at.body(_body)
+    conversation = at.conversation(asked.conversation_id, asked.conversation_id_)
+    in_team = conversation.in_team
+    options = {Type.TEAM: asked.team_option, Type.SUPER_TEAM: asked.superteam_option}
+    option = options.get(conversation.kind)
+    wanted = want(
+        asked, conversation.account, at.limits, in_team=in_team, team=option, thread=asked.thread_config
+    )
+    some = _some_of(at, asked, wanted, conversation.account) if in_team else None
+    repeat = repeat_of(at, wanted.client_id, asked, conversation)
+    order = order_of(wanted, repeat)
+    if in_team:
+        [sender] = await parties(at, conversation.account)
+        order = await _to_team(at, order, conversation.team_xid, option)
+        order = await _to_some(at, order, some) if some is not None else order
+    else:
+        sender, receiver = await parties(at, conversation.account, (conversation.opposite, RECEIVER))
+        order = to_users(order, wanted, (receiver.xid,))
+    principal = at.acting_for(sender)
+    order = await _in_thread(at, principal, order, wanted)
+    placed = [one for one in await submit(at, principal, order, repeat) if one.msg_id]
+    if not placed:
+        raise Fault(MEMBER_UNKNOWN, f"{_TARGETS}: none of them is a member of the team")
+    return item_of(at, wanted, conversation, placed[0])
+
+
+# -- whom it goes to ------------------------------------------------------------------------------------
+
+
+async def parties(at: At, sender: str, *others: tuple[str, str]) -> list[User]:
+    """The sender and the other users that a send names, each by its member; in an open app they come into being.
+
+    Whoever cannot come into being is looked for before anybody does. Raises what `At.account` raises.
+    """
+    named = [(sender, SENDER), *others]
+    for account, member in named:
+        if not may_be_new(account):
+            await at.account(account, member)
+    return [await at.account(account, member, make=True) for account, member in named]
+
+
+def order_of(wanted: Wanted, repeat: Repeat) -> Order:
+    """What a send asks of the core, but for whom it goes to."""
+    thread = wanted.nim.thread_config
+    root = thread and (thread.thread_root or thread.thread_reply)
+    return Order(
+        scope=Scope.USER,
+        targets=(),
+        ctype=wanted.ctype,
+        content=wanted.text or "",
+        attachment=wanted.attachment or "",
+        ext=wanted.ext,
+        config=wanted.config,
+        # What is kept nowhere is on no list of answers.
+        related=(root.message_server_id or 0) if root and not wanted.online_only else 0,
+        online_only=wanted.online_only,
+        uncounted=wanted.uncounted,
+        passing=wanted.passing,
+        request_key=repeat.key,
+        request_digest=repeat.digest,
+    )
+
+
+def to_users(order: Order, wanted: Wanted, targets: tuple[int, ...]) -> Order:
+    """The same to users: one side may not be to notice it, and the sender's devices not to get it."""
+    side = Side.BOTH
+    if not wanted.sender_senses:
+        side = Side.RECEIVER
+    elif not wanted.receiver_senses:
+        side = Side.SENDER
+    return msgspec.structs.replace(order, targets=targets, side=side, copied=wanted.copied)
+
+
+async def _to_team(at: At, order: Order, team_xid: int, option: AskedTeamOption | None) -> Order:
+    # What is not there any more is the core's to refuse: a repeat of what went to it is none.
+    types = await at.core.groups.types(at.app, [team_xid])
+    if types.get(team_xid) == ROOM:
+        raise Fault(TEAM_UNKNOWN, f"conversation_id: {team_xid} is a chatroom, and no team")
+    return msgspec.structs.replace(
+        order,
+        scope=Scope.GROUP,
+        targets=(team_xid,),
+        over_ban=bool(option and option.ignore_member_chat_banned),
+        over_ban_all=bool(option and option.ignore_chat_banned),
+    )
+
+
+def _some_of(at: At, asked: AskedHere, wanted: Wanted, sender: str) -> TargetOption | None:
+    """Whom alone of a team a message goes to (None: to all); what the others are not to notice, to its sender.
+
+    Raises a `Fault` of 414 for what cannot be.
+    """
+    option = asked.target_option
+    if not wanted.receiver_senses:
+        option = TargetOption([sender])
+    if option is None:
+        return None
+    named, most = option.receiver_account_ids or [], at.limits.targets_max
+    if not 1 <= len(named) <= most:
+        raise illegal(_TARGETS, f"it must name 1 to {most} accounts")
+    if option.inclusive is False:
+        raise illegal("target_option.inclusive", "there are no lists of members to leave out")
+    if option.visible_to_new_member:
+        raise illegal("target_option.visible_to_new_member", "whoever comes later does not see it")
+    if wanted.online_only:
+        raise illegal("message_config", "what is kept nowhere goes to a whole team, and not to some of it")
+    if len(set(map(folded, named))) > 1 and wanted.nim.thread_config is not None:
+        raise illegal("thread_config", "a message to several members of a team is in no thread")
+    return option
+
+
+async def _to_some(at: At, order: Order, option: TargetOption) -> Order:
+    """The same to some members alone; who is nobody is a member of no team."""
+    strict = option.check_team_member_valid is not False
+    named = option.receiver_account_ids or []
+    found = await at.accounts(named)
+    there = tuple(dict.fromkeys(user.xid for user in found if user is not None))
+    if not there or (strict and None in found):
+        stranger = named[found.index(None)]
+        raise Fault(MEMBER_UNKNOWN, f"{_TARGETS}: {stranger} is not a member of the team")
+    return msgspec.structs.replace(order, only=there, partial=not strict)
+
+
+async def _in_thread(at: At, principal: Principal, order: Order, wanted: Wanted) -> Order:
+    """The same, where the messages of its thread are there for its sender to see.
+
+    Where one is not, the order relates to that one: the core refuses it, unless it is a repeat.
+    """
+    thread = wanted.nim.thread_config
+    named = (
+        [one.message_server_id or 0 for one in (thread.thread_root, thread.thread_reply) if one]
+        if thread
+        else []
+    )
+    if not named:
+        return order
+    try:
+        found = await at.core.looking.some(principal, order.targets[0], named)
+    except Problem as problem:
+        if problem.kind not in _OUT_OF_SIGHT:
+            raise
+        found = {}
+    missing = [msg_id for msg_id in named if msg_id not in found]
+    if not missing:
+        return order
+    if order.online_only:
+        raise Fault(MESSAGE_UNKNOWN, f"thread_config: there is no message {missing[0]} in this conversation")
+    return msgspec.structs.replace(order, related=missing[0])
+
+
+# -- what comes of it -----------------------------------------------------------------------------------
+
+
+async def submit(at: At, principal: Principal, order: Order, repeat: Repeat) -> list[Placement]:
+    """Send, and say which message went to whom; raises `Fault` or `Problem`."""
+    try:
+        return await at.core.messaging.send_each(principal, order)
+    except Problem as problem:
+        raise repeat.refusal(problem) from None
+
+
+def item_of(at: At, wanted: Wanted, conversation: ConversationId, placed: Placement) -> Item:
+    """The message as its sender asked for it, with the id and the time that it has here."""
+    nim = wanted.nim
+    return Item(
+        message_server_id=placed.msg_id,
+        message_client_id=wanted.client_id or client_id(at.app, placed.msg_id),
+        message_type=nim.message_type,
+        sender_id=conversation.account,
+        conversation_type=int(conversation.kind),
+        receiver_id=conversation.opposite,
+        create_time=placed.at,
+        sub_type=msgspec.UNSET if nim.sub_type is None else nim.sub_type,
+        text=msgspec.UNSET if wanted.text is None else wanted.text,
+        attachment=msgspec.UNSET if wanted.attachment is None else msgspec.Raw(wanted.attachment.encode()),
+        thread_config=nim.thread_config or msgspec.UNSET,
+    )
