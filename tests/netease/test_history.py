@@ -159,9 +159,9 @@ class TestSome:
         assert len((await some(cloud, "ann|1|bob", *range(1, 101))).data["failed_list"]) == 100
         assert (await some(cloud, "ann|1|bob", *range(1, 102))).refused(414, "messages")
 
-    @pytest.mark.parametrize(
-        ("messages", "named"),
-        [
+    async def test_what_is_wrong(self, cloud: Cloud) -> None:
+        """Is named."""
+        for messages, named in (
             ([], "messages"),
             (None, "messages"),
             ("x", "messages"),
@@ -172,12 +172,9 @@ class TestSome:
             ([{"message_server_id": -1}], "message_server_id"),
             ([{"message_server_id": [1]}], "message_server_id"),
             ([{"message_server_id": 1, "create_time": "now"}], "create_time"),
-        ],
-    )
-    async def test_what_is_wrong(self, cloud: Cloud, messages: object, named: str) -> None:
-        """Is named."""
-        answer = await cloud.post("/v2.1/conversations/ann|1|bob/batch_messages", {"messages": messages})
-        assert answer.refused(414, named)
+        ):
+            answer = await cloud.post("/v2.1/conversations/ann|1|bob/batch_messages", {"messages": messages})
+            assert answer.refused(414, named)
 
     async def test_who_may_not(self, cloud: Cloud, team: int) -> None:
         """109404 for a stranger; 110302 where the body names another conversation."""

@@ -157,24 +157,19 @@ class TestWhoMayNot:
         assert (await modify(cloud, in_team, here, type=2)).refused(403, "operator")
         assert (await told(cloud, between))["text"] == "old"
 
-    @pytest.mark.parametrize(
-        ("message", "members"),
-        [
+    async def test_what_does_not_fit(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """107404: its ends and its type must be those of the message."""
+        for message, members in (
             ({"sender_id": "bob", "receiver_id": "ann"}, {"operator": "bob"}),
             ({"receiver_id": "cid"}, {}),
             ({"sender_id": "cid"}, {"operator": "cid"}),
             ({"message_type": 10}, {}),
             ({"message_type": 100, "attachment": {}}, {}),
             ({"message_server_id": 4711}, {}),
-        ],
-    )
-    async def test_what_does_not_fit(
-        self, cloud: Cloud, ann: Caller, bob: Caller, message: Json, members: Json
-    ) -> None:
-        """107404: its ends and its type must be those of the message."""
-        msg_id = await ann.send(bob.xid, "old")
-        assert (await modify(cloud, msg_id, message, **members)).refused(107404)
-        assert (await told(cloud, msg_id))["text"] == "old"
+        ):
+            msg_id = await ann.send(bob.xid, "old")
+            assert (await modify(cloud, msg_id, message, **members)).refused(107404)
+            assert (await told(cloud, msg_id))["text"] == "old"
 
     async def test_another_kind_of_conversation(
         self, cloud: Cloud, team: int, ann: Caller, bob: Caller
@@ -225,9 +220,9 @@ class TestWhoMayNot:
         ):
             assert (await told(cloud, msg_id, conversation))["text"] == "old"
 
-    @pytest.mark.parametrize(
-        ("message", "members", "named"),
-        [
+    async def test_what_is_wrong(self, cloud: Cloud) -> None:
+        """Is named, before anybody comes into being."""
+        for message, members, named in (
             ({"message_server_id": None}, {}, "message.message_server_id"),
             ({"message_server_id": "x"}, {}, "message.message_server_id"),
             ({"sender_id": None}, {}, "message.sender_id"),
@@ -247,9 +242,6 @@ class TestWhoMayNot:
             ({}, {"message": None}, "message"),
             ({}, {"extension": 5}, "extension"),
             ({}, {"extension": "x" * 16_385}, "extension"),
-        ],
-    )
-    async def test_what_is_wrong(self, cloud: Cloud, message: Json, members: Json, named: str) -> None:
-        """Is named, before anybody comes into being."""
-        assert (await cloud.post(PATH, asked_for(1, message) | members)).refused(414, named)
+        ):
+            assert (await cloud.post(PATH, asked_for(1, message) | members)).refused(414, named)
         assert cloud.node.rows("SELECT name FROM \"user\" WHERE name IN ('ann', 'bob')") == []
