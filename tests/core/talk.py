@@ -8,7 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from gateway.core.looking import Look
-from gateway.domain.model import FOREVER, Ctype
+from gateway.domain.model import FOREVER, Ctype, Side
 from tests.store.stage import NOW, Stage
 
 HOUR = 3_600_000
@@ -100,8 +100,8 @@ class Talk:
     async def _go_on(self) -> None:
         often = [self._send, self._send, self._reply, self._reply, self._fold]
         rarely = [self._bring, self._recall, self._elsewhere]
-        apart = [self._hide, self._whisper] if self.group else [self._notify]
-        await self.random.choice([*often, *rarely, *apart])()
+        apart = [self._hide, self._whisper] if self.group else [self._notify, self._aside]
+        await self.random.choice([*often, *rarely, self._pass, *apart])()
 
     def _time(self) -> int:
         """Clocks go back and forth."""
@@ -111,19 +111,19 @@ class Talk:
         say, target = (self.stage.say, self.group) if self.group else (self.stage.send, 3 - sender)
         return (await say(sender, target, **told)).first_msg_id
 
-    async def _send(
-        self, root: int = 0, hide_from: tuple[int, ...] = (), unseen_by: frozenset[int] = frozenset()
-    ) -> None:
+    async def _send(self, root: int = 0, hide_from: tuple[int, ...] = (), side: Side = Side.BOTH) -> None:
         sender, at, ctype = self.random.choice([1, 2]), self._time(), self.random.choice([0, 0, 0, 1, 6])
         content, attachment = f"text {len(self.said)}", self.random.choice(["", "a picture"])
         told = {"at": at, "ctype": ctype, "content": content, "attachment": attachment, "related": root}
-        msg_id = await self._say(sender, **told, hide_from=hide_from)
-        unseen_by |= frozenset(hide_from)
+        copied = side is not Side.RECEIVER
+        msg_id = await self._say(sender, **told, hide_from=hide_from, side=side, copied=copied)
+        others = {Side.BOTH: (), Side.SENDER: (3 - sender,), Side.RECEIVER: (sender,)}
+        unseen_by = frozenset((*hide_from, *others[side]))
         self.said.append(Said(msg_id, sender, at, ctype, content, attachment, root, unseen_by, foldable=True))
 
     async def _reply(self) -> None:
         """Answer what is talked about, or take up what was said last."""
-        topics = [one.msg_id for one in self.said if one.foldable]
+        topics = [one.msg_id for one in self.said if one.foldable and not one.unseen_by]
         if self.topic not in topics or self.random.random() < 0.2:
             self.topic = topics[-1] if topics else 0
         await self._send(self.topic)
@@ -166,6 +166,14 @@ class Talk:
         """Tell 2 something of which 1 sees nothing."""
         msg_id = (await self.stage.send(1, 2, notice=True, copied=False)).first_msg_id
         self.said.append(Said(msg_id, 1, NOW, unseen_by=frozenset({1})))
+
+    async def _aside(self) -> None:
+        """Say something that only one of the two sees."""
+        await self._send(side=self.random.choice([Side.SENDER, Side.RECEIVER]))
+
+    async def _pass(self) -> None:
+        """Say something that nobody sees who looks back."""
+        await self._say(1, passing=True)
 
     async def _elsewhere(self) -> None:
         """Let others talk, some of them a lot."""

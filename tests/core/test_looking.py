@@ -107,11 +107,11 @@ async def test_threads_are_what_a_plain_list_says(stage: Stage, kind: str) -> No
 @pytest.mark.parametrize("descending", [True, False])
 async def test_what_was_imported_long_before(stage: Stage, *, limit: int, descending: bool) -> None:
     """What lies apart is looked through in the order looked for, and only as far as the page goes."""
-    ids = [await stage.bring(1, 2, shown_at=NOW + n) for n in range(3)]
+    ids = [await stage.bring(1, 2, shown_at=NOW + 9 * HOUR + n) for n in range(3)]
     await stage.store.reserve(5_000_000)
     ids += [(await stage.send(1, 2, at=NOW + 9 * HOUR)).first_msg_id for _ in range(3)]
     looking, me = looking_of(stage, Limits()), await as_user(stage, 2)
-    look = Look(from_ms=NOW, to_ms=NOW + 10 * HOUR, descending=descending, limit=limit)
+    look = Look(from_ms=NOW + 9 * HOUR, to_ms=NOW + 10 * HOUR, descending=descending, limit=limit)
     pages = await through(look, lambda look: looking.page(me, 1, look))
     assert [item.msg_id for page in pages for item in page] == (ids[::-1] if descending else ids)
 

@@ -1,9 +1,12 @@
-"""How tests of the dialect look at conversations."""
+"""What tests of the dialect find in conversations, and how they look."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.order import Order
+from gateway.core.principal import Principal
+from gateway.domain.model import Scope
 from tests.netease.stage import Answer, Cloud
 from tests.rest.stage import Json
 
@@ -60,6 +63,24 @@ async def thread(cloud: Cloud, root: object, /, **said: object) -> Answer:
     return await cloud.get(f"{THREADS}?{query(**(asked | said))}")
 
 
-async def reply(cloud: Cloud, conversation: str, root: int, text: str) -> Json:
-    """Answer a message."""
-    return await cloud.send(conversation, text, thread_config={"thread_root": {"message_server_id": root}})
+async def say(cloud: Cloud, sender: str, order: Order) -> int:
+    """Send something that no other dialect has a word for; the id of the first message of it."""
+    app = await cloud.app()
+    [user] = await cloud.node.gateway.directory.named(app, [sender], make=True, literal=True)
+    assert user is not None
+    first, _ = await cloud.node.gateway.core.messaging.send(Principal(app=app, user=user), order)
+    return first
+
+
+async def whisper(cloud: Cloud, team: int, sender: str, *receivers: int) -> int:
+    """Say something to some members of a team alone; the id of the first one's."""
+    order = Order(scope=Scope.GROUP, targets=(team,), only=receivers, ctype=0, content="hi")
+    return await say(cloud, sender, order)
+
+
+async def reply(
+    cloud: Cloud, sender: str, to: int, root: int, text: str, *, scope: Scope = Scope.USER
+) -> int:
+    """Answer a message to a user, or to a team; the id of the answer."""
+    order = Order(scope=scope, targets=(to,), ctype=0, content=text, related=root)
+    return await say(cloud, sender, order)

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from gateway.domain.drafts import Appended, MessageDraft
+from gateway.domain.model import Scope
+from gateway.edge.facades.agora.asking import ALIAS as AGORA
 from gateway.edge.facades.netease.asking import ALIAS
+from gateway.edge.facades.netease.nim import Nim, config_of
+from tests.agora import stage as agora
 from tests.netease.looking import one, page, some, texts
 from tests.netease.stage import Cloud, signed
 from tests.rest.stage import Caller
 
 
+@pytest.fixture
+async def easemob(cloud: Cloud) -> agora.Cloud:
+    """The same app as a backend of Agora Chat knows it."""
+    credentials = cloud.node.gateway.directory.credentials
+    await credentials.call("demo", AGORA, f"{agora.ORG}/{agora.APP}")
+    await credentials.add("demo", AGORA, agora.CLIENT_ID, agora.CLIENT_SECRET)
+    opened = agora.Cloud(cloud.node)
+    await opened.sign_in()
+    return opened
+
+
 class TestOne:
     """GET …/messages/{id}."""
+
+    async def test_as_it_was_sent(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """All that a message of the dialect has, the same for either side."""
+        nim = Nim(sender_id="ann", message_type=100, sub_type=3, message_client_id="c-1")
+        attachment = '{"b": 1, "a": [1.50]}'
+        msg_id = await ann.send(
+            bob.xid, "hey", content_type=6, attachment=attachment, config=config_of(nim), ext="{}"
+        )
+        for conversation in ("ann|1|bob", "ANN%7C1%7Cbob", "bob|1|ann"):
+            answer = await one(cloud, conversation, msg_id)
+            assert attachment in answer.body.decode()
+            data = answer.data
+            assert data.pop("create_time") > 0
+            assert data == {
+                "message_server_id": msg_id,
+                "message_client_id": "c-1",
+                "message_type": 100,
+                "sub_type": 3,
+                "text": "hey",
+                "attachment": {"b": 1, "a": [1.5]},
+                "sender_id": "ann",
+                "conversation_type": 1,
+                "receiver_id": "bob",
+            }
 
     async def test_of_a_device(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
         """All that a message needs; what it has not is not there."""
@@ -161,6 +203,63 @@ class TestSome:
 
 class TestWhoSeesWhat:
     """What is in the pages of whom."""
+
+    async def test_three_dialects(self, cloud: Cloud, easemob: agora.Cloud, ann: Caller, bob: Caller) -> None:
+        """A device's, an Agora backend's and a NetEase one's messages of one conversation are all there."""
+        native = await ann.send(bob.xid, "a device's", ext="{}")
+        [agoras] = (await easemob.send("bob", text="an Agora one's", sender="ann")).values()
+        [picture] = (
+            await easemob.post(
+                "/messages/users",
+                {
+                    "from": "bob",
+                    "to": ["ann"],
+                    "type": "img",
+                    "body": {"filename": "a.jpg", "url": "https://x.io/1"},
+                },
+            )
+        ).data.values()
+        tip = config_of(Nim(sender_id="ann", message_type=10))
+        ours = await ann.send(bob.xid, "a NetEase one's", config=tip)
+        items = (await page(cloud, "bob|1|ann", descending="false")).data["items"]
+        told = [
+            (
+                item["message_server_id"],
+                item["message_type"],
+                item["sender_id"],
+                item["receiver_id"],
+                item.get("text"),
+                json.dumps(item.get("attachment")),
+            )
+            for item in items
+        ]
+        assert told == [
+            (native, 0, "ann", "bob", "a device's", "null"),
+            (int(agoras), 0, "ann", "bob", "an Agora one's", "null"),
+            (int(picture), 1, "bob", "ann", None, '{"filename": "a.jpg", "url": "https://x.io/1"}'),
+            (ours, 10, "ann", "bob", "a NetEase one's", "null"),
+        ]
+
+    async def test_what_is_gone(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """What is taken back, has expired, or was never to be looked back at is in no page, get or batch."""
+        recalled, kept = await ann.send(bob.xid, "recalled"), await ann.send(bob.xid, "kept")
+        await ann.recall(bob.xid, recalled)
+        expired = await ann.send(bob.xid, "expired", expire_s=60)
+        cloud.node.rows("UPDATE message SET expires_at = 1 WHERE msg_id = ?", expired)
+        assert await cloud.node.gateway.retention.expire() == 1
+        draft = MessageDraft(
+            *((await cloud.app()).id, ann.xid, 0, Scope.USER, (bob.xid,), 0, "hidden", "", "", "", 1),
+            passing=True,
+        )
+        appended = await cloud.node.gateway.writer.submit(draft)
+        assert isinstance(appended, Appended)
+        hidden = appended.first_msg_id
+        for conversation in ("ann|1|bob", "bob|1|ann"):
+            assert await texts(cloud, conversation) == ["kept"]
+            for msg_id in (recalled, expired, hidden):
+                assert (await one(cloud, conversation, msg_id)).refused(107404)
+            data = (await some(cloud, conversation, kept, expired, hidden)).data
+            assert [item["text"] for item in data["success_list"]] == ["kept"]
 
     async def test_what_one_has_cleared(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
         """Is there for the other one."""

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.bus.base import Forget
-from gateway.core.order import Order
-from gateway.core.principal import Principal
-from gateway.domain.model import Scope
 from gateway.edge.facades.netease.asking import ALIAS
+from tests.netease.looking import whisper
 from tests.netease.stage import Answer, Cloud, signed
 from tests.rest.stage import Caller
 
@@ -171,11 +169,7 @@ class TestWhatIsRefused:
 
     async def test_a_directed_one(self, cloud: Cloud, team: int, bob: Caller) -> None:
         """Lies with its team, and not between the two."""
-        app = await cloud.app()
-        [sender] = await cloud.node.gateway.directory.named(app, ["ann"], make=False, literal=True)
-        assert sender is not None
-        order = Order(scope=Scope.GROUP, targets=(team,), only=(bob.xid,), ctype=0, content="hi")
-        msg_id, _ = await cloud.node.gateway.core.messaging.send(Principal(app=app, user=sender), order)
+        msg_id = await whisper(cloud, team, "ann", bob.xid)
         assert (await recall(cloud, "ann|1|bob", msg_id, BY_APP)).refused(107404)
         assert (await recall(cloud, f"ann|2|{team}", msg_id)).data == {}
         assert await bob.history(team) == []

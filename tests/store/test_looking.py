@@ -19,7 +19,7 @@ from gateway.domain.drafts import Changed
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import BlockDraft
 from gateway.domain.limits import Limits
-from gateway.domain.model import FOREVER, ROOM, SAFE_MAX, Action, HistoryItem, Status
+from gateway.domain.model import FOREVER, ROOM, SAFE_MAX, Action, HistoryItem, Side, Status
 from gateway.store.base import Fold, Folds, Sighted, Sought
 from gateway.store.postgres.engine import PostgresStore
 from gateway.store.rows import HIDING
@@ -157,6 +157,20 @@ async def test_no_call_examines_more_than_it_is_told_to(
     assert (found, calls) == ([one], MANY // scan + 1)
     # What one message takes, with some room; all of them would take far more.
     assert max(examined.noted) < {"sqlite": 60, "postgres": 15}[stage.engine] * scan
+
+
+async def test_what_is_folded_is_found_beside_any_number_of_answers(
+    crowded: Stage, examined: Examined
+) -> None:
+    """They are not looked through for it."""
+    stage = crowded
+    root = (await stage.send(1, 2)).first_msg_id
+    await stage.send(1, 2, ctype=11, content="more", related=root)
+    user = await stage.user(2)
+    await crowd(stage, user.id, await stage.id(1), await stage.id(1), related=root)
+    examined.watching = True
+    assert await stage.store.folded(user, [root], MIB) == Folds({root: [Fold(11, "more", "")]}, 1)
+    assert max(examined.noted) < 1_000
 
 
 async def test_it_stops_where_enough_are_found(stage: Stage) -> None:
@@ -303,11 +317,20 @@ async def test_what_is_folded_into_many(stage: Stage) -> None:
         told = {"ctype": ctype, "content": content, "attachment": f"<{content}>", "related": root}
         sent = (await stage.send(1, 2, **told)).first_msg_id
     await stage.recall(sent)
+    # Nor of what has passed, or is another side's alone.
+    await stage.send(1, 2, ctype=11, related=first, passing=True)
+    await stage.send(1, 2, ctype=11, content="own", related=first, side=Side.SENDER)
     user = await stage.user(2)
     found = await stage.store.folded(user, [third, second, first], MIB)
     of_first, of_third = [Fold(11, "a", "<a>"), Fold(12, "c", "<c>")], [Fold(12, "b", "<b>")]
     assert found == Folds({third: of_third, first: of_first}, 3)
     assert await stage.store.folded(user, [], MIB) == Folds({}, 0)
+    await stage.send(1, 2, ctype=11, content="e", related=first, side=Side.RECEIVER, copied=False)
+    for asker, expected in (
+        (user, [*of_first, Fold(11, "e", "")]),
+        (await stage.user(1), [*of_first, Fold(11, "own", "")]),
+    ):
+        assert await stage.store.folded(asker, [first], MIB) == Folds({first: expected}, 1)
 
 
 async def test_what_is_folded_is_read_in_pieces(stage: Stage) -> None:

@@ -28,7 +28,7 @@ _SEEN_GROUP = f"""m.shown = 1 AND m.msg_id > ?3 AND (
     OR m.target = ?1 AND m.peer = ?2
     OR m.sender = ?1 AND m.peer = ?2 AND m.peer <> m.sender AND m.target <> ?1)"""
 _SEEN = {Scope.USER: _SEEN_P2P, Scope.GROUP: _SEEN_GROUP}
-_BETWEEN = "msg_id > ?3 AND msg_id BETWEEN ?4 AND ?5"
+_BETWEEN = "msg_id BETWEEN ?4 AND ?5"
 _LYING = {
     Scope.USER: f"""
     SELECT msg_id FROM message WHERE target = ?1 AND peer = ?2 AND shown = 1 AND {_BETWEEN}
@@ -119,7 +119,10 @@ def seek(conn: sqlite3.Connection, asker: User, opposite: Party, sought: Sought)
         stands = standing(conn, asker, opposite)
         if isinstance(stands, Kind):
             return stands
-        asked = (asker.id, opposite.id, stands[0], sought.first, sought.last, sought.scan, sought.limit)
+        below = stands[0]
+        # One bound from below: of two SQLite would search by one of them, and go through what the other leaves out.
+        first = max(sought.first, below + 1)
+        asked = (asker.id, opposite.id, below, first, sought.last, sought.scan, sought.limit)
         wanted = (sought.from_ms, sought.to_ms, rows(sorted(sought.ctypes)))
         looked, found = one(conn, sql, (*asked, *wanted, *([sought.root] if sought.root else ())))
     # Sorted, here and below, where it costs nothing: SQL promises no order to an aggregate.
