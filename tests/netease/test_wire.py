@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 import re
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.domain.limits import Limits
 from gateway.edge.facades.netease.routes import ROUTES
 from tests.netease.stage import Answer, Cloud, signed
 from tests.rest.stage import Json
+from tests.rest.test_fuzz_raw import CONTENTS, FRAMING, fuzzed
 
 PATH = "/im/v2/conversations/ann%7C1%7Cbob/messages"
 SEND: Json = {"message": {"message_type": 0, "text": "hi"}}
@@ -201,6 +206,31 @@ class TestConnections:
         """Never comes as far as the dialect: the parser's own plain 400."""
         [status] = STATUS.findall(await cloud.node.raw(sent))
         assert status == b"400"
+
+
+SPLIT_AT = st.integers(1, 500)
+REQUESTS = st.tuples(st.sampled_from(VERBS), st.lists(FRAMING, max_size=3), CONTENTS, SPLIT_AT)
+
+
+@pytest.mark.one_node("what the parser and the facade refuse by themselves")
+@settings(fuzzed, max_examples=10)
+@given(st.lists(REQUESTS, min_size=40, max_size=40))
+async def test_framing(cloud: Cloud, caplog: pytest.LogCaptureFixture, drawn: list[Any]) -> None:
+    """400 requests whose head says what the body is not, with another one behind: 200, or the parser's 400."""
+    read = asyncio.Event()
+    connections = []
+    for verb, lines, content, cut in drawn:
+        framing = [line.decode() for line in lines]
+        whole = head(*framing, verb=verb, last=False) + content
+        whole += head(f"Content-Length: {len(BODY)}") + BODY
+        connections.append(asyncio.create_task(cloud.node.raw([whole[:cut], whole[cut:]], until=read)))
+    for _ in range(3):
+        assert await cloud.send("ann|1|ann", "neighbour")
+    read.set()
+    for told in await asyncio.gather(*connections):
+        assert set(STATUS.findall(told)) <= {b"100", b"200", b"400"}, told
+        assert b'"code":50' not in told
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info] == []
 
 
 class TestPaths:
