@@ -1,7 +1,7 @@
 """Whole requests with their whole answers, kept as stories beside the tests that play them, step by step.
 
-In what is expected `$ms` stands for a time, `$count` for a number from 0 on, `$id` for an id, `$uuid` for a UUID and
-`$text` for a text that is not empty.
+In what is expected `$ms` stands for a time, `$count` for a number from 0 on, `$id` for an id in letters, `$number` for
+one that is a number, `$uuid` for a UUID and `$text` for a text that is not empty.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+
+from gateway.domain.model import SAFE_MAX
 
 YEAR_2023_MS = 1_700_000_000_000
 
@@ -42,6 +44,8 @@ def fits(told: Any, expected: Any) -> bool:
     """Whether an answer is the one expected, member by member, of the very same types."""
     if expected == "$ms":
         return type(told) is int and told > YEAR_2023_MS
+    if expected == "$number":
+        return type(told) is int and 0 < told <= SAFE_MAX
     if expected == "$count":
         return type(told) is int and told >= 0
     if isinstance(expected, str) and expected in PATTERNS:
