@@ -112,7 +112,7 @@ class Messaging:
         return await self._placing.placed_before(principal.app, sent, called)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
-        """Begin a send that waits for its commit at the most: one to groups, or `online_only`, where it is known to pass.
+        """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.
 
         `tell` hears of it then, or at once; no task is needed. False: it is another one, or one that is refused;
         nothing is done, and it is for `send` to do, or for `notify` where it is a `notice`.
