@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
@@ -17,6 +18,7 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope, Status
+from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Store
 from gateway.wire.frames import Told
 
@@ -234,9 +236,8 @@ class Receipts:
 
     async def _flush_reads(self, marks: list[ReadMark]) -> Sequence[ReadDone | Kind]:
         answers = await self._store.read(marks)
-        for answer in answers:
-            if isinstance(answer, ReadDone):
-                self._tell(answer.changes)
+        done = (answer.changes for answer in answers if isinstance(answer, ReadDone))
+        self._tell(newest_changes(chain.from_iterable(done)))
         return answers
 
     # -- receipts ---------------------------------------------------------------------------------------
