@@ -64,7 +64,7 @@ def test_a_backend_moves_from_agora_chat(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 def test_a_backend_moves_from_netease(tmp_path: Path) -> None:
-    """The lines of the README bring an AppKey, accounts and a team, and let a device in."""
+    """The lines of the README bring an AppKey, accounts, a team and a message, and let a device in."""
     told = README.partition("\n## Moving from NetEase YunXin\n")[2]
     block = re.search(r"```sh\n(.*?)```", told, re.DOTALL)
     assert block is not None
@@ -76,9 +76,10 @@ def test_a_backend_moves_from_netease(tmp_path: Path) -> None:
             assert shell.wait() == 0, shell.lines
         answers = [json.loads(line) for line in shell.lines if line.startswith("{")]
     assert [answer["code"] for answer in answers] == [200] * len(answers)
-    amy, kim, team, shown, token = (answer["data"] for answer in answers)
-    assert [account["account_id"] for account in (amy, kim, shown)] == ["amy", "kim", "kim"]
+    amy, kim, team, sent, page, token = (answer["data"] for answer in answers)
+    assert [account["account_id"] for account in (amy, kim)] == ["amy", "kim"]
     assert team["team_info"]["member_count"] == 2
+    assert [item["message_server_id"] for item in page["items"]] == [sent["message_server_id"]]
     assert token["token"]
 
 

@@ -104,6 +104,16 @@ class FactsBook:
         known = tuple(mark.version for mark in marks if mark is not None)
         return known if len(known) == len(marks) else None
 
+    def versions_for(self, app: App, group_xids: Sequence[int], user_xid: int) -> tuple[int, ...] | None:
+        """Return the versions of groups by which a user may speak in all of them, where that is known.
+
+        They may be old: what is judged by them meets them again in the store. Until they are, who may speak stays one
+        who may, for a ban ends by itself but does not begin so.
+        """
+        found = [self._members.get((app.id, group_xid, user_xid)) for group_xid in group_xids]
+        known = tuple(facts.version for facts, _ in filter(None, found))
+        return known if len(known) == len(found) else None
+
     def open_to(self, app: App, group_xids: Sequence[int], user_xid: int, now: int) -> list[int] | None:
         """Return the ids of groups, where a user is known to be one who may speak in all of them now."""
         ids = []
@@ -145,13 +155,13 @@ class FactsBook:
         elif isinstance(forget, ForgetGroup):
             self._changed(forget.app, forget.group_xid)
 
-    def forget(self, app: App, group_xids: Sequence[int], user_xid: int) -> None:
+    def forget(self, app: int, group_xids: Sequence[int], user_xid: int) -> None:
         """Read these anew when they are next asked for; what is known of other members stays."""
         for group_xid in group_xids:
-            self._members.forget((app.id, group_xid, user_xid))
+            self._members.forget((app, group_xid, user_xid))
 
-    def overtaken(self, app: App, group_xids: Sequence[int], user_xid: int) -> None:
+    def overtaken(self, app: int, group_xids: Sequence[int], user_xid: int) -> None:
         """Read these anew when they are next asked for: the store has called them stale, so the groups have changed."""
         self.forget(app, group_xids, user_xid)
         for group_xid in group_xids:
-            self._marks.forget((app.id, group_xid))
+            self._marks.forget((app, group_xid))

@@ -104,6 +104,12 @@ class Judging:
             versions.append(fact.version)
         return tuple(versions)
 
+    def known_groups(self, app: App, order: Order, sender: int, *, notice: bool) -> tuple[int, ...] | None:
+        """Judge a group send as `in_groups` does, where it is known to be let pass; None: that is to be asked."""
+        if notice or order.unjudged:
+            return self.facts.versions(app, order.targets)
+        return self.facts.versions_for(app, order.targets, sender)
+
     async def ephemeral(
         self, principal: Principal, order: Order, sender: int, *, notice: bool = False
     ) -> Sequence[Party | None]:
@@ -120,7 +126,7 @@ class Judging:
         if known is not None:
             return known
         if order.scope is Scope.GROUP:
-            self.facts.forget(app, order.targets, sender)
+            self.facts.forget(app.id, order.targets, sender)
             await self.in_groups(principal, order, sender, notice=notice)
         blocks = _stoppable(app, order, sender, notice=notice)
         changes = self._reach.changes

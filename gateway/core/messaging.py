@@ -112,7 +112,7 @@ class Messaging:
         return await self._placing.placed_before(principal.app, sent, called)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
-        """Begin a send that waits for its commit at the most: to users, or `online_only` to whom it is known to reach.
+        """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.
 
         `tell` hears of it then, or at once; no task is needed. False: it is another one, or one that is refused;
         nothing is done, and it is for `send` to do, or for `notify` where it is a `notice`.
@@ -132,15 +132,26 @@ class Messaging:
             return False
         if order.online_only:
             return self._begin_online(principal, order, sender, tell, notice=notice)
-        if order.scope is not _USER or (key and self._ephemeral.answered(app, sender, key) is not None):
+        judged = () if order.scope is _USER else self._judging.known_groups(app, order, sender, notice=notice)
+        if judged is None or (key and self._ephemeral.answered(app, sender, key) is not None):
             return False
         digest = digest_of(order, notice=notice) if key else ""
-        draft = self._draft(principal, order, sender, 0, digest, (), notice=notice)
+        draft = self._draft(principal, order, sender, 0, digest, judged, notice=notice)
+        told = partial(_tell_sent, tell, again=bool(key))
         try:
-            self._writer.put(draft, partial(_tell_sent, tell, again=bool(key)))
+            self._writer.put(draft, partial(self._tell_judged, draft, told) if judged else told)
         except Problem as problem:
             tell(problem)
         return True
+
+    def _tell_judged(
+        self, draft: MessageDraft, tell: Callable[[Answer | Problem], None], answer: Answer | Problem
+    ) -> None:
+        """Tell what has become of a send to groups; what it was judged by may have changed meanwhile."""
+        if type(answer) is Stale:
+            groups = (draft.group_xid,) if draft.group_xid else draft.targets
+            self._judging.facts.overtaken(draft.app, groups, draft.sender_xid)
+        tell(answer)
 
     async def notify(self, principal: Principal, order: Order) -> tuple[int, int]:
         """Send a system notification: an admin alone may, and membership is not asked (lanying.md, notify)."""
@@ -217,7 +228,7 @@ class Messaging:
             case Refused(kind, sentence):
                 raise Problem(kind, sentence)
             case Stale() | Imported() | Changed() | Started() | Stepped():
-                self._judging.facts.overtaken(principal.app, order.targets, sender)
+                self._judging.facts.overtaken(principal.app.id, order.targets, sender)
                 return None
 
     def _draft(
@@ -441,7 +452,7 @@ def _bits(named: Sequence[int], there: Sequence[int]) -> int:
 
 
 def _tell_sent(tell: TellSent, answer: Answer | Problem, *, again: bool) -> None:
-    """Tell what has become of a send to users; what the rules refuse may, asked `again`, turn out to be a repeat."""
+    """Tell what has become of a send; what the rules refuse may, asked `again`, turn out to be a repeat."""
     # The plain case first, and without `match`: this runs for every message.
     if type(answer) is Appended:
         first = answer.first_msg_id
@@ -450,6 +461,9 @@ def _tell_sent(tell: TellSent, answer: Answer | Problem, *, again: bool) -> None
         tell((answer.first_msg_id, answer.last_msg_id))
     elif isinstance(answer, Problem):
         tell(answer)
+    elif isinstance(answer, Stale):
+        # Nothing is done: it is to be judged anew.
+        tell(None)
     else:
-        assert isinstance(answer, Refused), "a message to users meets no version, and is not a job"
+        assert isinstance(answer, Refused), "a message is no job, and changes no group"
         tell(None if again and answer.kind in rules.REFUSALS else Problem(answer.kind, answer.sentence))

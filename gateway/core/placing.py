@@ -137,8 +137,8 @@ class Placing:
         """
         if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
             return list(range(sent.first_msg_id, sent.last_msg_id + 1))
-        kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        return [kept[xid][0] if xid in kept else 0 for xid in called]
+        found = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+        return [found[xid][0] if xid in found else 0 for xid in called]
 
     async def _whys_now(self, app: App, sender: int, order: Order, xids: Sequence[int]) -> dict[int, Kind]:
         whys = dict.fromkeys(xids, Kind.MESSAGE_UNKNOWN)

@@ -15,6 +15,7 @@ from gateway.domain.drafts import Appended, Refused
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
+from tests.core.grouping import MEMBER, OWNER, STRANGER, make
 from tests.core.stage import Stage, open_stage, refused
 
 ORDER = Order(scope=Scope.USER, targets=(7,), ctype=0, content="hi")
@@ -63,6 +64,60 @@ async def test_an_administrator_sends_for_anybody(stage: Stage) -> None:
     found = await stage.store.message(principal.app.id, told[0])
     assert found is not None
     assert found.sender_xid == 6
+
+
+async def test_to_a_group(stage: Stage) -> None:
+    """It is begun by whoever is known to be let pass: the first one is awaited, and finds that out."""
+    group = await make(stage)
+    principal = await stage.user(OWNER)
+    order = msgspec.structs.replace(KEYED, scope=Scope.GROUP, targets=(group.xid,))
+    told, tell = telling()
+    assert not stage.core.messaging.begin(principal, order, tell)
+    first = await stage.core.messaging.send(principal, order)
+    assert await begun(stage, principal, order) == first
+    another = await begun(stage, principal, msgspec.structs.replace(order, transaction_id=5))
+    assert isinstance(another, tuple)
+    assert another > first
+    assert not stage.core.messaging.begin(await stage.user(MEMBER), order, tell)
+    assert not told.done()
+
+
+async def test_a_notification_to_a_group(stage: Stage) -> None:
+    """It asks for no membership, but for a group that is known to stand."""
+    group = await make(stage)
+    order = msgspec.structs.replace(ORDER, scope=Scope.GROUP, targets=(group.xid,))
+    await stage.core.messaging.send(await stage.user(OWNER), order)
+    told, tell = telling()
+    assert stage.core.messaging.begin(await stage.admin(), order, tell, notice=True)
+    assert isinstance(await asyncio.wait_for(told, WAIT_S), tuple)
+
+
+async def test_a_group_that_has_changed(stage: Stage) -> None:
+    """Nothing is done by what was judged before: it is for `send`, and the next one is begun again."""
+    group = await make(stage)
+    principal = await stage.user(OWNER)
+    order = msgspec.structs.replace(ORDER, scope=Scope.GROUP, targets=(group.xid,))
+    await stage.core.messaging.send(principal, order)
+    await stage.groups.invite(principal, group.xid, [STRANGER])
+    asked = [(0, 0, group.id)]
+    before = await stage.store.bearings(asked)
+    assert await begun(stage, principal, order) is None
+    assert await stage.store.bearings(asked) == before
+    assert not stage.core.messaging.begin(principal, order, telling()[1])
+    await stage.core.messaging.send(principal, order)
+    assert isinstance(await begun(stage, principal, order), tuple)
+
+
+async def test_some_members_of_a_group_that_has_changed(stage: Stage) -> None:
+    """What goes to some of its members is judged by the group, too."""
+    group = await make(stage)
+    principal = await stage.user(OWNER)
+    order = msgspec.structs.replace(ORDER, scope=Scope.GROUP, targets=(group.xid,), only=(MEMBER,))
+    await stage.core.messaging.send(principal, order)
+    assert isinstance(await begun(stage, principal, order), tuple)
+    await stage.groups.invite(principal, group.xid, [STRANGER])
+    assert await begun(stage, principal, order) is None
+    assert not stage.core.messaging.begin(principal, order, telling()[1])
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ async def test_bans_that_are_not_asked(cloud: Cloud) -> None:
     team = await ann.group(bob.xid)
     banned = {"group_id": team, "user_list": [bob.xid], "duration": 10}
     assert (await ann.post("/group/ban", banned)).code == 200
-    assert (await ask(cloud, f"bob|2|{team}")).refused(109424)
+    assert (await ask(cloud, f"bob|2|{team}")).refused(109424, "conversation_id: ")
     every, own = {"ignore_chat_banned": True}, {"ignore_member_chat_banned": True}
     assert (await ask(cloud, f"bob|2|{team}", team_option=every)).refused(109424)
     assert (await ask(cloud, f"bob|2|{team}", superteam_option=own)).refused(109424)
@@ -256,4 +256,4 @@ async def test_a_thread_of_another_conversation(cloud: Cloud) -> None:
     assert first.data
     assert (await ann.recall(bob.xid, here)).code == 200
     assert (await cloud.post(path, asked, trace="t-1")).body == first.body
-    assert (await cloud.post(path, asked)).refused(107404)
+    assert (await cloud.post(path, asked)).refused(107404, "thread_config: ")

@@ -6,15 +6,12 @@ import json
 
 import pytest
 
-from gateway.domain.drafts import Appended, MessageDraft
-from gateway.domain.model import Scope
 from gateway.edge.facades.agora.asking import ALIAS as AGORA
 from gateway.edge.facades.netease.asking import ALIAS
-from gateway.edge.facades.netease.nim import Nim, config_of
 from tests.agora import stage as agora
 from tests.netease.looking import one, page, some, texts
 from tests.netease.stage import Cloud, signed
-from tests.rest.stage import Caller
+from tests.rest.stage import Caller, Json
 
 
 @pytest.fixture
@@ -31,29 +28,18 @@ async def easemob(cloud: Cloud) -> agora.Cloud:
 class TestOne:
     """GET …/messages/{id}."""
 
-    async def test_as_it_was_sent(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
-        """All that a message of the dialect has, the same for either side."""
-        nim = Nim(sender_id="ann", message_type=100, sub_type=3, message_client_id="c-1")
-        attachment = '{"b": 1, "a": [1.50]}'
-        msg_id = await ann.send(
-            bob.xid, "hey", content_type=6, attachment=attachment, config=config_of(nim), ext="{}"
-        )
-        for conversation in ("ann|1|bob", "ANN%7C1%7Cbob", "bob|1|ann"):
-            answer = await one(cloud, conversation, msg_id)
-            assert attachment in answer.body.decode()
-            data = answer.data
-            assert data.pop("create_time") > 0
-            assert data == {
-                "message_server_id": msg_id,
-                "message_client_id": "c-1",
-                "message_type": 100,
-                "sub_type": 3,
-                "text": "hey",
-                "attachment": {"b": 1, "a": [1.5]},
-                "sender_id": "ann",
-                "conversation_type": 1,
-                "receiver_id": "bob",
-            }
+    async def test_as_it_was_sent(self, cloud: Cloud) -> None:
+        """What a send was answered with is what is told of the message, to either side."""
+        message: Json = {
+            "message_type": 100,
+            "text": "hey",
+            "sub_type": 3,
+            "attachment": {"b": 1, "a": [1.50]},
+        }
+        for given in ({}, {"message_client_id": "c-1"}):
+            sent = await cloud.send("ann|1|bob", message=message | given, extension="{}")
+            for conversation in ("ann|1|bob", "ANN%7C1%7Cbob", "bob|1|ann"):
+                assert (await one(cloud, conversation, sent["message_server_id"])).data == sent
 
     async def test_of_a_device(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
         """All that a message needs; what it has not is not there."""
@@ -173,9 +159,9 @@ class TestSome:
         assert len((await some(cloud, "ann|1|bob", *range(1, 101))).data["failed_list"]) == 100
         assert (await some(cloud, "ann|1|bob", *range(1, 102))).refused(414, "messages")
 
-    @pytest.mark.parametrize(
-        ("messages", "named"),
-        [
+    async def test_what_is_wrong(self, cloud: Cloud) -> None:
+        """Is named."""
+        for messages, named in (
             ([], "messages"),
             (None, "messages"),
             ("x", "messages"),
@@ -186,12 +172,9 @@ class TestSome:
             ([{"message_server_id": -1}], "message_server_id"),
             ([{"message_server_id": [1]}], "message_server_id"),
             ([{"message_server_id": 1, "create_time": "now"}], "create_time"),
-        ],
-    )
-    async def test_what_is_wrong(self, cloud: Cloud, messages: object, named: str) -> None:
-        """Is named."""
-        answer = await cloud.post("/v2.1/conversations/ann|1|bob/batch_messages", {"messages": messages})
-        assert answer.refused(414, named)
+        ):
+            answer = await cloud.post("/v2.1/conversations/ann|1|bob/batch_messages", {"messages": messages})
+            assert answer.refused(414, named)
 
     async def test_who_may_not(self, cloud: Cloud, team: int) -> None:
         """109404 for a stranger; 110302 where the body names another conversation."""
@@ -219,8 +202,7 @@ class TestWhoSeesWhat:
                 },
             )
         ).data.values()
-        tip = config_of(Nim(sender_id="ann", message_type=10))
-        ours = await ann.send(bob.xid, "a NetEase one's", config=tip)
+        ours = await cloud.send("ann|1|bob", message={"message_type": 10, "text": "a NetEase one's"})
         items = (await page(cloud, "bob|1|ann", descending="false")).data["items"]
         told = [
             (
@@ -237,8 +219,9 @@ class TestWhoSeesWhat:
             (native, 0, "ann", "bob", "a device's", "null"),
             (int(agoras), 0, "ann", "bob", "an Agora one's", "null"),
             (int(picture), 1, "bob", "ann", None, '{"filename": "a.jpg", "url": "https://x.io/1"}'),
-            (ours, 10, "ann", "bob", "a NetEase one's", "null"),
+            (ours["message_server_id"], 10, "ann", "bob", "a NetEase one's", "null"),
         ]
+        assert items[-1] == ours
 
     async def test_what_is_gone(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
         """What is taken back, has expired, or was never to be looked back at is in no page, get or batch."""
@@ -247,18 +230,12 @@ class TestWhoSeesWhat:
         expired = await ann.send(bob.xid, "expired", expire_s=60)
         cloud.node.rows("UPDATE message SET expires_at = 1 WHERE msg_id = ?", expired)
         assert await cloud.node.gateway.retention.expire() == 1
-        draft = MessageDraft(
-            *((await cloud.app()).id, ann.xid, 0, Scope.USER, (bob.xid,), 0, "hidden", "", "", "", 1),
-            passing=True,
-        )
-        appended = await cloud.node.gateway.writer.submit(draft)
-        assert isinstance(appended, Appended)
-        hidden = appended.first_msg_id
+        hidden = await cloud.send("ann|1|bob", "hidden", message_config={"history_enabled": False})
         for conversation in ("ann|1|bob", "bob|1|ann"):
             assert await texts(cloud, conversation) == ["kept"]
-            for msg_id in (recalled, expired, hidden):
+            for msg_id in (recalled, expired, hidden["message_server_id"]):
                 assert (await one(cloud, conversation, msg_id)).refused(107404)
-            data = (await some(cloud, conversation, kept, expired, hidden)).data
+            data = (await some(cloud, conversation, kept, expired, hidden["message_server_id"])).data
             assert [item["text"] for item in data["success_list"]] == ["kept"]
 
     async def test_what_one_has_cleared(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:

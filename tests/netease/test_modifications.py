@@ -72,6 +72,34 @@ class TestWhatChanges:
         found = await told(cloud, msg_id)
         assert ("text" in found, found["attachment"]) == (False, {"url": "2"})
 
+    async def test_what_a_backend_has_sent(self, cloud: Cloud) -> None:
+        """Stays what it was but for what it says: its type, and what its client calls it."""
+        message: Json = {
+            "message_type": 10,
+            "text": "tip",
+            "message_client_id": "c-1",
+            "attachment": {"a": 1},
+        }
+        sent = await cloud.send("ann|1|bob", message=message)
+        assert (await modify(cloud, sent["message_server_id"])).refused(107404)
+        assert (await modify(cloud, sent["message_server_id"], {"message_type": 10})).data == {}
+        assert await told(cloud, sent["message_server_id"]) == sent | {"text": "new"}
+
+    async def test_what_one_side_knows(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """Changes for that side alone, and what is in no history for devices alone."""
+        async with bob.device(1) as device:
+            await device.hear("live")
+            secret = await cloud.send("ann|1|bob", "secret", receiver_no_sense=True)
+            assert (await modify(cloud, secret["message_server_id"])).data == {}
+            passing = await cloud.send("ann|1|bob", "passing", message_config={"history_enabled": False})
+            assert (await modify(cloud, passing["message_server_id"])).data == {}
+            frames = await device.hear("message") + await device.hear("message")
+            assert [frame["message"]["content"] for frame in frames] == ["passing", "new"]
+        assert await ann.history(bob.xid) == ["secret"]
+        assert (await told(cloud, secret["message_server_id"], "ann|1|bob"))["text"] == "new"
+        assert (await one(cloud, "bob|1|ann", secret["message_server_id"])).refused(107404)
+        assert (await one(cloud, "bob|1|ann", passing["message_server_id"])).refused(107404)
+
     async def test_after_clearing(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
         """What its sender does not see any more changes for the other one."""
         msg_id = await ann.send(bob.xid, "under it", content_type=1, attachment="{}")
@@ -89,6 +117,18 @@ class TestWhatChanges:
         members: Json = {"operator": "bob", "type": kind}
         assert (await modify(cloud, msg_id, here, **members)).data == {}
         assert (await told(cloud, msg_id, f"cid|{kind}|{team}"))["text"] == "new"
+
+    async def test_over_bans(self, cloud: Cloud, team: int, ann: Caller, bob: Caller) -> None:
+        """Where its team's options say so, whoever may not speak changes what was said."""
+        msg_id = await bob.tell(team, "old")
+        assert (await ann.post("/group/settings/ban_all", {"group_id": team, "duration": 5})).data
+        assert (await ann.post("/group/ban", {"group_id": team, "user_list": [bob.xid]})).data
+        over = {"ignore_chat_banned": True, "ignore_member_chat_banned": True}
+        here: Json = {"sender_id": "bob", "receiver_id": str(team)}
+        for kind, option in ((2, "team_option"), (3, "superteam_option")):
+            members: Json = {"operator": "bob", "type": kind, option: over}
+            assert (await modify(cloud, msg_id, here | {"text": option}, **members)).data == {}
+            assert (await told(cloud, msg_id, f"cid|2|{team}"))["text"] == option
 
     async def test_what_went_to_some_of_a_team(self, cloud: Cloud, team: int, bob: Caller) -> None:
         """Lies with the team; whoever got it gets the change, and nobody else."""
@@ -117,24 +157,19 @@ class TestWhoMayNot:
         assert (await modify(cloud, in_team, here, type=2)).refused(403, "operator")
         assert (await told(cloud, between))["text"] == "old"
 
-    @pytest.mark.parametrize(
-        ("message", "members"),
-        [
+    async def test_what_does_not_fit(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
+        """107404: its ends and its type must be those of the message."""
+        for message, members in (
             ({"sender_id": "bob", "receiver_id": "ann"}, {"operator": "bob"}),
             ({"receiver_id": "cid"}, {}),
             ({"sender_id": "cid"}, {"operator": "cid"}),
             ({"message_type": 10}, {}),
             ({"message_type": 100, "attachment": {}}, {}),
             ({"message_server_id": 4711}, {}),
-        ],
-    )
-    async def test_what_does_not_fit(
-        self, cloud: Cloud, ann: Caller, bob: Caller, message: Json, members: Json
-    ) -> None:
-        """107404: its ends and its type must be those of the message."""
-        msg_id = await ann.send(bob.xid, "old")
-        assert (await modify(cloud, msg_id, message, **members)).refused(107404)
-        assert (await told(cloud, msg_id))["text"] == "old"
+        ):
+            msg_id = await ann.send(bob.xid, "old")
+            assert (await modify(cloud, msg_id, message, **members)).refused(107404)
+            assert (await told(cloud, msg_id))["text"] == "old"
 
     async def test_another_kind_of_conversation(
         self, cloud: Cloud, team: int, ann: Caller, bob: Caller
@@ -173,6 +208,9 @@ class TestWhoMayNot:
         assert (await modify(cloud, in_team, to_team, operator="bob", type=2)).refused(108423)
         assert (await ann.post("/group/ban", {"group_id": team, "user_list": [bob.xid]})).data
         assert (await modify(cloud, in_team, to_team, operator="bob", type=2)).refused(109424)
+        over: Json = {"ignore_chat_banned": True}
+        members: Json = {"operator": "bob", "type": 2}
+        assert (await modify(cloud, in_team, to_team, team_option=over, **members)).refused(109424)
         assert (await cloud.patch("/v2/accounts/bob/actions/disable", {"enabled": False})).data
         assert (await modify(cloud, to_cid, {**to_ann, "receiver_id": "cid"}, operator="bob")).refused(102422)
         for msg_id, conversation in (
@@ -182,9 +220,9 @@ class TestWhoMayNot:
         ):
             assert (await told(cloud, msg_id, conversation))["text"] == "old"
 
-    @pytest.mark.parametrize(
-        ("message", "members", "named"),
-        [
+    async def test_what_is_wrong(self, cloud: Cloud) -> None:
+        """Is named, before anybody comes into being."""
+        for message, members, named in (
             ({"message_server_id": None}, {}, "message.message_server_id"),
             ({"message_server_id": "x"}, {}, "message.message_server_id"),
             ({"sender_id": None}, {}, "message.sender_id"),
@@ -204,9 +242,6 @@ class TestWhoMayNot:
             ({}, {"message": None}, "message"),
             ({}, {"extension": 5}, "extension"),
             ({}, {"extension": "x" * 16_385}, "extension"),
-        ],
-    )
-    async def test_what_is_wrong(self, cloud: Cloud, message: Json, members: Json, named: str) -> None:
-        """Is named, before anybody comes into being."""
-        assert (await cloud.post(PATH, asked_for(1, message) | members)).refused(414, named)
+        ):
+            assert (await cloud.post(PATH, asked_for(1, message) | members)).refused(414, named)
         assert cloud.node.rows("SELECT name FROM \"user\" WHERE name IN ('ann', 'bob')") == []

@@ -174,9 +174,9 @@ class TestWhatIsRefused:
         assert (await recall(cloud, f"ann|2|{team}", msg_id)).data == {}
         assert await bob.history(team) == []
 
-    @pytest.mark.parametrize(
-        ("conversation", "msg_id", "kind", "named"),
-        [
+    async def test_what_is_wrong(self, cloud: Cloud) -> None:
+        """Is named."""
+        for conversation, msg_id, kind, named in (
             ("ann|1|bob", "x", 2, "message_server_id"),
             ("ann|1|bob", "0", 2, "message_server_id"),
             ("ann|1|bob", "-1", 2, "message_server_id"),
@@ -191,13 +191,8 @@ class TestWhatIsRefused:
             ("|1|bob", "1", 2, "conversation_id"),
             ("ann|4|bob", "1", 2, "conversation_id"),
             ("ann|2|bob", "1", 2, "conversation_id"),
-        ],
-    )
-    async def test_what_is_wrong(
-        self, cloud: Cloud, conversation: str, msg_id: str, kind: object, named: str
-    ) -> None:
-        """Is named."""
-        assert (await recall(cloud, conversation, msg_id, kind)).refused(414, named)
+        ):
+            assert (await recall(cloud, conversation, msg_id, kind)).refused(414, named)
 
     async def test_another_conversation_in_the_query(self, cloud: Cloud) -> None:
         """110302; the same in other letters is the same."""

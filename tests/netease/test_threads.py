@@ -23,6 +23,15 @@ async def test_a_thread(cloud: Cloud, ann: Caller, bob: Caller) -> None:
     assert data == {"thread_root": root, "total": 3, "has_more": False, "next_token": ""}
 
 
+async def test_as_a_backend_answers(cloud: Cloud) -> None:
+    """What it sends in a thread is found there as it was sent."""
+    root = await cloud.send("ann|1|bob", "root")
+    named = {"thread_root": {"message_server_id": root["message_server_id"]}}
+    answer = await cloud.send("bob|1|ann", "yes", thread_config=named)
+    data = (await thread(cloud, root["message_server_id"])).data
+    assert (data["thread_root"], data["messages"], data["total"]) == (root, [answer], 1)
+
+
 async def test_what_is_asked_for(cloud: Cloud, ann: Caller, bob: Caller) -> None:
     """The other way round, in a span of time, without its root; the total is of all."""
     root_id = await ann.send(bob.xid, "root")

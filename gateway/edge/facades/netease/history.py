@@ -107,12 +107,8 @@ async def batch(at: At) -> Found:
 def _id_and_time(message: _Named | None) -> tuple[int, int | None]:
     if message is None:
         raise illegal("messages", "it must be a list of objects")
-    time = message.create_time
-    return identifier(message.message_server_id, _ID), None if time is None else _time(time)
-
-
-def _time(value: Number) -> int:
-    return number(value, "create_time", 0, SAFE_MAX)
+    msg_id, time = identifier(message.message_server_id, _ID), message.create_time
+    return msg_id, None if time is None else number(time, "create_time", 0, SAFE_MAX)
 
 
 async def page(at: At) -> Page:

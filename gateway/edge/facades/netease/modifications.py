@@ -76,17 +76,14 @@ async def modify(at: At) -> object:
 def _conversation(asked: _Modification, message: _Message) -> ConversationId:
     """The conversation that a message is said to lie in."""
     kind = Kind(number(asked.kind, "type", min(Kind), max(Kind)))
-    for account, member in (
-        (asked.operator, _OPERATOR),
-        (message.sender_id, _SENDER),
-        (message.receiver_id, _RECEIVER),
-    ):
-        if not account:
-            raise illegal(member, "it is required")
-    receiver = message.receiver_id or ""
+    sender, receiver = message.sender_id, message.receiver_id
+    if not sender:
+        raise illegal(_SENDER, "it is required")
+    if not receiver:
+        raise illegal(_RECEIVER, "it is required")
     if kind is not Kind.USER:
         team_number(receiver, _RECEIVER)
-    return ConversationId(folded(message.sender_id or ""), kind, folded(receiver))
+    return ConversationId(folded(sender), kind, folded(receiver))
 
 
 def _want(at: At, asked: _Modification, message: _Message, named: ConversationId) -> Wanted:

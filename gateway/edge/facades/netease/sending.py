@@ -21,6 +21,14 @@ from gateway.edge.facades.netease.wanted import AskedHere, AskedTeamOption, Targ
 SENDER, RECEIVER = "sender_id", "receiver_id"
 
 _TARGETS = "target_option.receiver_account_ids"
+_MEMBERS = {
+    "targets": "conversation_id",
+    "from_user_id": SENDER,
+    "related_mid": "thread_config",
+    "content": "message.text",
+}
+"""What the core names in its sentences, as this dialect calls it."""
+
 _OUT_OF_SIGHT = frozenset({Kind.NOT_A_MEMBER, Kind.GROUP_UNKNOWN, Kind.GROUP_BLOCKED})
 
 _body = Body(AskedHere)
@@ -186,7 +194,11 @@ async def submit(at: At, principal: Principal, order: Order, repeat: Repeat) -> 
     try:
         return await at.core.messaging.send_each(principal, order)
     except Problem as problem:
-        raise repeat.refusal(problem) from None
+        member, _, why = problem.sentence.partition(": ")
+        sentence = f"{_MEMBERS.get(member, member)}: {why}" if why else member
+        raise repeat.refusal(
+            Problem(problem.kind, sentence, retry_after_ms=problem.retry_after_ms)
+        ) from problem
 
 
 def item_of(at: At, wanted: Wanted, conversation: ConversationId, placed: Placement) -> Item:
