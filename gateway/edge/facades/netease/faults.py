@@ -17,8 +17,6 @@ MISMATCH = 110302
 BAD_HEADER = "bad http header"
 NOT_SERVED = "not served"
 
-_RETRY_AFTER_MS = 1_000
-
 
 class Fault(Exception):
     """A refusal as the dialect says it; `retry_after_s` (0: none) is advice.
@@ -83,9 +81,7 @@ TABLE: dict[Kind, int] = {
 def fault_of(problem: Problem) -> Fault:
     """Say a problem of the core in the dialect."""
     code = TABLE[problem.kind]
-    retry_after_s = 0
-    if code in {UNAVAILABLE, RATE}:
-        retry_after_s = -(-(problem.retry_after_ms or _RETRY_AFTER_MS) // 1000)
+    retry_after_s = problem.retry_after_s if code in {UNAVAILABLE, RATE} else 0
     return Fault(code, problem.sentence, retry_after_s=retry_after_s)
 
 
