@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.domain.errors import Kind, Problem
 
 SUCCESS = 200
@@ -83,6 +85,13 @@ def fault_of(problem: Problem) -> Fault:
     code = TABLE[problem.kind]
     retry_after_s = problem.retry_after_s if code in {UNAVAILABLE, RATE} else 0
     return Fault(code, problem.sentence, retry_after_s=retry_after_s)
+
+
+def renamed(problem: Problem, members: Mapping[str, str]) -> Problem:
+    """The same problem by the `members` of a call: what the core names in a sentence, as this call names it."""
+    member, _, why = problem.sentence.partition(": ")
+    sentence = f"{members.get(member, member)}: {why}" if why else member
+    return Problem(problem.kind, sentence, retry_after_ms=problem.retry_after_ms)
 
 
 def illegal(member: str, why: str) -> Fault:
