@@ -129,7 +129,7 @@ async def test_whoever_may_not_speak_any_more(
     another = msgspec.structs.replace(order, transaction_id=5)
     await happens(stage.groups, owner, group.xid)
     told = await asyncio.gather(begun(stage, member, another), begun(stage, member, order))
-    assert told == [None, first]
+    assert list(told) == [None, first]
     with refused(kind):
         await stage.core.messaging.send(member, another)
 
