@@ -216,9 +216,7 @@ class Receipts:
                 # Removed, and with it all that could be unread: there is nothing to say no to.
                 return
             # Whoever is no party learns nothing; of a group's message the store asks whether one is in it.
-            if message is None or (
-                message.scope is Scope.USER and me.xid not in (message.sender_xid, message.target_xid)
-            ):
+            if message is None or (message.scope is Scope.USER and not message.told_to(me.xid)):
                 raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
             conversation_xid = message.conversation_for(me.xid)
         opposite = await self._known.party(app, conversation_xid)
