@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.model import Recalled
-from gateway.store.base import Remembered
+from gateway.domain.model import Ctype, Recalled
+from gateway.store.base import Remembered, Sighted, Sought
 from gateway.store.schema import SQLITE_MIGRATIONS
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.check import check_store
-from tests.store.stage import LIMITS, Stage, open_store
+from tests.store.stage import LIMITS, MIB, Stage, open_store
 
 OLD = """
 INSERT INTO meta (one, epoch, next_msg_id, last_batch) VALUES (1, 'e', 5, '');
@@ -142,3 +142,26 @@ async def test_a_store_of_schema_4(tmp_path: Path) -> None:
     ]
     await store.close()
     assert check_store(folder) == []
+
+
+async def test_a_store_from_before_there_were_answers(tmp_path: Path) -> None:
+    """What was folded into its messages then is found, and they can be answered."""
+    async with Stage("sqlite", tmp_path) as stage:
+        first = (await stage.send(1, 2)).first_msg_id
+        await stage.send(1, 2, ctype=Ctype.APPEND, related=first, content=" more")
+    step = next(number for number, sql in enumerate(SQLITE_MIGRATIONS) if "message_folded" in sql)
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as conn:
+        conn.executescript(f"DROP INDEX message_folded; PRAGMA user_version = {step};")
+    stage.store = await open_store("sqlite", tmp_path, LIMITS)
+    try:
+        asker = await stage.user(2)
+        told = await stage.store.folded(asker, [first], MIB)
+        assert [fold.content for fold in told.folds[first]] == [" more"]
+        answer = (await stage.send(2, 1, related=first)).first_msg_id
+        sought = Sought(root=first, scan=10, limit=10)
+        found = await stage.store.seek(asker, await stage.party(1), sought)
+        assert isinstance(found, Sighted)
+        assert found.msg_ids == [answer]
+    finally:
+        await stage.store.close()
+    assert check_store(tmp_path) == []
