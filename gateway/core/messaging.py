@@ -33,7 +33,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad, reused
 from gateway.domain.limits import Limits
-from gateway.domain.model import Message, Request, Scope, Side, State
+from gateway.domain.model import App, Message, Request, Scope, Side, State
 from gateway.store.base import Party, Remembered, Store
 
 TellSent = Callable[[tuple[int, int] | Problem | None], None]
@@ -105,11 +105,22 @@ class Messaging:
         if not order.key or order.online_only:
             return None
         known = await self._store.transaction(principal.app.id, _sender(principal, order), order.key)
-        return None if known is None else _same(known, digest_of(order, notice=False), order.key)
+        if known is None:
+            return None
+        sent = _same(known, digest_of(order, notice=False), order.key)
+        return await self._placing.timed(principal.app, sent)
 
-    async def placed_before(self, principal: Principal, sent: Sent, called: Sequence[int]) -> list[int]:
+    async def placed_before(
+        self, principal: Principal, order: Order, sent: Sent, called: Sequence[int]
+    ) -> list[Placement]:
         """Which message each of those got whom an earlier send named; see `Placing`."""
-        return await self._placing.placed_before(principal.app, sent, called)
+        return await self._placing.placed_before(
+            principal.app, _sender(principal, order), order, sent, called
+        )
+
+    def judge_texts(self, app: App, order: Order) -> None:
+        """Raise what a send would be refused for by what it says, before anybody comes into being by it."""
+        self._judging.check_texts(app, order)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.

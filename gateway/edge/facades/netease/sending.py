@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from gateway.core.order import Order
-from gateway.core.placing import Placement
+from gateway.core.placing import Placement, Sent
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import ROOM, Scope, Side, User
@@ -47,6 +49,9 @@ async def send(at: At) -> Item:
     some = _some_of(at, asked, wanted, conversation.account) if in_team else None
     repeat = repeat_of(at, wanted.client_id, asked, conversation)
     order = order_of(wanted, repeat)
+    named = _named_beside_sender(conversation, some)
+    if before := await sent_before(at, order, repeat, *await at.accounts([conversation.account, *named])):
+        return item_of(at, wanted, conversation, Placement(0, before.first_msg_id, before.at))
     if in_team:
         [sender] = await parties(at, conversation.account)
         order = await _to_team(at, order, conversation.team_xid, option)
@@ -75,6 +80,32 @@ async def parties(at: At, sender: str, *others: tuple[str, str]) -> list[User]:
         if not may_be_new(account):
             await at.account(account, member)
     return [await at.account(account, member, make=True) for account, member in named]
+
+
+def _named_beside_sender(conversation: ConversationId, some: TargetOption | None) -> Sequence[str]:
+    """The accounts that a send goes to; none where that is a whole team."""
+    if not conversation.in_team:
+        return [conversation.opposite]
+    return (some and some.receiver_account_ids) or []
+
+
+async def sent_before(
+    at: At, order: Order, repeat: Repeat, sender: User | None, *others: User | None
+) -> Sent | None:
+    """What an order was answered with that this one repeats, where not all whom it names are there any more.
+
+    Where it repeats none it is judged by what it says, before anybody comes into being by it.
+    """
+    if sender is not None and None not in others:
+        return None
+    messaging = at.core.messaging
+    try:
+        before = await messaging.repeated(at.acting_for(sender), order) if sender is not None else None
+        if before is None:
+            messaging.judge_texts(at.app, order)
+    except Problem as problem:
+        raise _said(problem, repeat) from problem
+    return before
 
 
 def order_of(wanted: Wanted, repeat: Repeat) -> Order:
@@ -194,11 +225,19 @@ async def submit(at: At, principal: Principal, order: Order, repeat: Repeat) -> 
     try:
         return await at.core.messaging.send_each(principal, order)
     except Problem as problem:
-        member, _, why = problem.sentence.partition(": ")
-        sentence = f"{_MEMBERS.get(member, member)}: {why}" if why else member
-        raise repeat.refusal(
-            Problem(problem.kind, sentence, retry_after_ms=problem.retry_after_ms)
-        ) from problem
+        raise _said(problem, repeat) from problem
+
+
+def _said(problem: Problem, repeat: Repeat) -> Fault | Problem:
+    """Say a problem of a send in the words of the dialect."""
+    return repeat.refusal(in_words(problem, _MEMBERS))
+
+
+def in_words(problem: Problem, members: Mapping[str, str]) -> Problem:
+    """A problem whose sentence calls the member that is wrong as the dialect does."""
+    member, _, why = problem.sentence.partition(": ")
+    sentence = f"{members.get(member, member)}: {why}" if why else member
+    return Problem(problem.kind, sentence, retry_after_ms=problem.retry_after_ms)
 
 
 def item_of(at: At, wanted: Wanted, conversation: ConversationId, placed: Placement) -> Item:
