@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.messaging import TellSent
+from gateway.core.handing import TellSent
 from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.domain.drafts import Appended, Refused

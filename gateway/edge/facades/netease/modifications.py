@@ -9,11 +9,10 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import SAFE_MAX, Ctype, Message, Scope
 from gateway.edge.decode import Body, Number, identifier, number
 from gateway.edge.facades.netease.asking import At
-from gateway.edge.facades.netease.faults import FORBIDDEN, Fault, illegal
+from gateway.edge.facades.netease.faults import FORBIDDEN, Fault, illegal, renamed
 from gateway.edge.facades.netease.items import kind_of
 from gateway.edge.facades.netease.names import ConversationId, Kind, folded, team_number
 from gateway.edge.facades.netease.places import Place, find_place, message_in, unknown
-from gateway.edge.facades.netease.sending import in_words
 from gateway.edge.facades.netease.wanted import Asked, AskedMessage, AskedTeamOption, Wanted, want
 
 _OPERATOR, _SENDER, _RECEIVER = "operator", "message.sender_id", "message.receiver_id"
@@ -23,6 +22,8 @@ _MEMBERS = {
     "related_mid": "message.message_server_id",
     "content": "message.text",
 }
+"""What the core names in its sentences, as this call does."""
+
 _NO_ATTACHMENT, _ANY_ATTACHMENT = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
 
 
@@ -80,7 +81,7 @@ async def modify(at: At) -> object:
     try:
         await at.core.messaging.send(place.asker, order)
     except Problem as problem:
-        raise in_words(problem, _MEMBERS) from problem
+        raise renamed(problem, _MEMBERS) from problem
     return {}
 
 
