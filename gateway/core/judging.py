@@ -40,12 +40,14 @@ class Judging:
 
     def check(self, principal: Principal, order: Order, *, notice: bool) -> None:
         """Check all that needs no looking up."""
-        app = principal.app
-        self.check_texts(app, order)
+        rules.check_body(order.ctype, order.content, order.attachment, order.ext, order.config, self._limits)
         if order.ctype >= RELATING or order.related:
             rules.check_related(
                 order.ctype, order.related, len(order.receivers), online_only=order.online_only, notice=notice
             )
+        app = principal.app
+        if app.limits.message_bytes_max:
+            check_size(app, order)
         if principal.group_xid:
             for target in order.targets:
                 principal.confine(target, "targets")
@@ -76,13 +78,6 @@ class Judging:
             raise bad(
                 "hide_from", f"a stored message to groups is hidden, from {self._limits.hide_from_max} users"
             )
-
-    def check_texts(self, app: App, order: Order) -> None:
-        """Check what an order holds, whoever it goes to."""
-        texts = (order.content, order.attachment, order.ext, order.config)
-        rules.check_body(order.ctype, *texts, self._limits)
-        if app.limits.message_bytes_max:
-            rules.check_together(*texts, app.limits.message_bytes_max)
 
     async def in_groups(
         self, principal: Principal, order: Order, sender: int, *, notice: bool
@@ -157,6 +152,14 @@ class Judging:
             return None
         ids = zip(groups, order.targets, strict=True)
         return [*by, *(Party(group_id, xid, Scope.GROUP) for group_id, xid in ids)]
+
+
+def check_size(app: App, order: Order) -> None:
+    """Check an app's own bound of a message, whoever it goes to."""
+    if app.limits.message_bytes_max:
+        rules.check_together(
+            order.content, order.attachment, order.ext, order.config, app.limits.message_bytes_max
+        )
 
 
 def _stoppable(app: App, order: Order, sender: int, *, notice: bool) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.handing import Handing, TellSent
 from gateway.core.imports import ImportOrder, Imports
-from gateway.core.judging import Judging
+from gateway.core.judging import Judging, check_size
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
@@ -118,9 +118,9 @@ class Messaging:
             principal.app, _sender(principal, order), order, sent, called
         )
 
-    def judge_texts(self, app: App, order: Order) -> None:
-        """Raise what a send would be refused for by what it says, before anybody comes into being by it."""
-        self._judging.check_texts(app, order)
+    def judge_size(self, app: App, order: Order) -> None:
+        """Raise what a send would be refused for by its app's bound, before anybody comes into being by it."""
+        check_size(app, order)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.

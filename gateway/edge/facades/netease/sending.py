@@ -104,7 +104,7 @@ async def sent_before(
 ) -> Sent | None:
     """What an order was answered with that this one repeats, where not all whom it names are there any more.
 
-    Where it repeats none it is judged by what it says, before anybody comes into being by it.
+    Where it repeats none it is judged by its size, before anybody comes into being by it.
     """
     if sender is not None and None not in others:
         return None
@@ -112,7 +112,7 @@ async def sent_before(
     try:
         before = await messaging.repeated(at.acting_for(sender), order) if sender is not None else None
         if before is None:
-            messaging.judge_texts(at.app, order)
+            messaging.judge_size(at.app, order)
     except Problem as problem:
         raise repeat.refusal(renamed(problem, _MEMBERS)) from problem
     return before
