@@ -122,17 +122,17 @@ async def _member(at: At, conversation: ConversationId) -> User:
     """Who sends to a team. Nobody comes into being for it: they would be a member of none."""
     account = conversation.account
     [found] = await at.accounts([account])
-    if found is None and may_be_new(account) and not at.app.registered:
+    if found is None and at.makes(account):
         await want_team(at, conversation.team_xid, _ID)
-        raise Fault(MEMBER_UNKNOWN, f"{_ID}: {account} is not a member of the team")
+        raise Fault(MEMBER_UNKNOWN, f"{SENDER}: {account} is not a member of the team")
     return found or await at.account(account, SENDER)
 
 
 async def _want_talk(at: At, conversation: ConversationId, wanted: Wanted) -> None:
     """Raise a `Fault` of 107404 for a thread of two one of whom would come into being by this send."""
     named = _thread_of(wanted)
-    ends = [account for account in (conversation.account, conversation.opposite) if may_be_new(account)]
-    if named and not at.app.registered and None in await at.accounts(ends):
+    new = [account for account in (conversation.account, conversation.opposite) if at.makes(account)]
+    if named and new and None in await at.accounts(new):
         raise _no_such(named[0])
 
 
