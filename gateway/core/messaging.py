@@ -313,7 +313,7 @@ class Messaging:
         if order.ctype == Request.RECALL:
             await self.recall(principal, target, order.related)
             return
-        party = message.scope is Scope.GROUP or sender in (message.sender_xid, message.target_xid)
+        party = message.scope is Scope.GROUP or message.told_to(sender)
         if not party or message.conversation_for(sender) != target:
             raise unknown(order.related, target)
         await self._receipts.read(principal, target, order.related, device_sn)
