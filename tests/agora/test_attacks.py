@@ -147,12 +147,14 @@ async def test_what_is_too_large_makes_nobody(open_door: Cloud) -> None:
 class TestOddMembers:
     """Members of a body that are of another kind than they should be."""
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("odd", [[], {}, 1, True])
     async def test_a_type_that_is_no_string(self, cloud: Cloud, odd: object) -> None:
         """It is refused like one that there is not."""
         answer = await cloud.post("/messages/users", {"to": ["ann"], **TEXT, "type": odd})
         assert answer.refused(400, "message_send_error", "param type can't be empty")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5_000])
     @pytest.mark.parametrize(
         ("member", "inside"),
@@ -174,6 +176,7 @@ class TestOddMembers:
         answer = await cloud.post("/messages/users", asked.encode())
         assert answer.refused(400, "illegal_argument", f"{member}: a number in it is out of range")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("odd", [[], {}, 1, "urgent"])
     async def test_a_level_that_is_none(self, cloud: Cloud, odd: object) -> None:
         """Named, and nothing is sent."""

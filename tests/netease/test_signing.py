@@ -22,6 +22,7 @@ async def test_a_signed_call_is_let_in(cloud: Cloud) -> None:
         assert told.data == {"account_id": "ann", "configuration": {"enabled": True}}
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("name", ["AppKey", "Nonce", "CurTime", "CheckSum"])
 @pytest.mark.parametrize("value", [None, "", "x" * 129, "é"])
 async def test_headers_that_are_missing_or_wrong(cloud: Cloud, name: str, value: str | None) -> None:
@@ -43,6 +44,7 @@ async def test_a_time_that_is_not_now(cloud: Cloud, off_s: int) -> None:
     assert (await cloud.get(PATH, headers=signed(at_s=near))).refused(102404)
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("at_s", ["-1", "1e9", "٣٣٣", "9" * 16, "1 "])
 async def test_a_time_that_is_none(cloud: Cloud, at_s: str) -> None:
     """Digits, and at most 15 of them."""
