@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,26 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return ours + 2
 
 
+def worth_trying(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    """All cases of all tests, but for those in the shape of two nodes that `two_nodes_once` leaves out."""
+    shown = set()
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case and case.params.get("shaped") == "two" and item.get_closest_marker("two_nodes_once"):
+            test = item.nodeid.partition("[")[0]
+            if test in shown:
+                continue
+            shown.add(test)
+        yield item
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what waits most: its waiting is filled by all others, and the end is short ones for everybody.
 
     What tries hundreds of examples is not measured: counting the lines takes two thirds of its time, and a line
     should be reached by a test that says what it is for.
     """
+    items[:] = worth_trying(items)
     items.sort(key=lambda item: not item.nodeid.startswith(_STORIES))
     for item in items:
         if item.get_closest_marker("hypothesis"):

@@ -1,7 +1,9 @@
 """The two shapes that REST, the device channel and a whole day are tested in.
 
 One node on SQLite, or two on PostgreSQL and Redis, where requests go to the first and devices are on the second. What
-a test says of a gateway holds in both; one that is about a single process says so by the marker `one_node`.
+a test says of a gateway holds in both; one that is about a single process says so by the marker `one_node`. One with
+a table of things that are read, or refused where they are read, says so by `two_nodes_once`: each case is tried on
+one node, and two show by the first that they answer alike.
 
 The one node serves by the front door, the two by aiohttp alone, so that everything goes down both roads;
 `GATEWAY_TEST_SWAP_ROADS` (any text) has it the other way round.

@@ -10,7 +10,7 @@ import msgspec
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.handing import Handing, TellSent
 from gateway.core.imports import ImportOrder, Imports
-from gateway.core.judging import Judging
+from gateway.core.judging import Judging, check_size
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
@@ -35,7 +35,7 @@ from gateway.domain.drafts import (
 )
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Request, Scope, Side, State
+from gateway.domain.model import App, Request, Scope, Side, State
 from gateway.store.base import Party, Store
 
 _REQUESTS = frozenset(map(int, Request))
@@ -105,11 +105,22 @@ class Messaging:
         if not order.key or order.online_only:
             return None
         known = await self._store.transaction(principal.app.id, _sender(principal, order), order.key)
-        return None if known is None else same(known, digest_of(order, notice=False), order.key)
+        if known is None:
+            return None
+        sent = same(known, digest_of(order, notice=False), order.key)
+        return await self._placing.timed(principal.app, sent)
 
-    async def placed_before(self, principal: Principal, sent: Sent, called: Sequence[int]) -> list[int]:
+    async def placed_before(
+        self, principal: Principal, order: Order, sent: Sent, called: Sequence[int]
+    ) -> list[Placement]:
         """Which message each of those got whom an earlier send named; see `Placing`."""
-        return await self._placing.placed_before(principal.app, sent, called)
+        return await self._placing.placed_before(
+            principal.app, _sender(principal, order), order, sent, called
+        )
+
+    def judge_size(self, app: App, order: Order) -> None:
+        """Raise what a send would be refused for by its app's bound, before anybody comes into being by it."""
+        check_size(app, order)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.

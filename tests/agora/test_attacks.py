@@ -11,6 +11,7 @@ from gateway.domain.limits import Limits
 from gateway.edge.facades.agora.routes import ROUTES
 from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
+from tests.rest.test_limits import limit
 
 TEXT: Json = {"type": "txt", "body": {"msg": "hi"}}
 TAKEN = "duplicate_unique_property_exists"
@@ -132,15 +133,28 @@ class TestNames:
         assert (await open_door.post(path, {**asked, member: names[:3]})).status == 200
 
 
+async def test_what_is_too_large_makes_nobody(open_door: Cloud) -> None:
+    """Whom it goes to would be a user of its own; by what the app lets pass they are."""
+    await limit(open_door.node, message_bytes_max=40)
+    asked: Json = {"to": ["bob"], **TEXT}
+    large = asked | {"body": {"msg": "x" * 41}}
+    assert (await open_door.post("/messages/users", large)).status == 400
+    assert (await open_door.get("/users?limit=100")).entities == []
+    assert (await open_door.post("/messages/users", asked)).status == 200
+    assert [one["username"] for one in (await open_door.get("/users?limit=100")).entities] == ["bob"]
+
+
 class TestOddMembers:
     """Members of a body that are of another kind than they should be."""
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("odd", [[], {}, 1, True])
     async def test_a_type_that_is_no_string(self, cloud: Cloud, odd: object) -> None:
         """It is refused like one that there is not."""
         answer = await cloud.post("/messages/users", {"to": ["ann"], **TEXT, "type": odd})
         assert answer.refused(400, "message_send_error", "param type can't be empty")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5_000])
     @pytest.mark.parametrize(
         ("member", "inside"),
@@ -162,6 +176,7 @@ class TestOddMembers:
         answer = await cloud.post("/messages/users", asked.encode())
         assert answer.refused(400, "illegal_argument", f"{member}: a number in it is out of range")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("odd", [[], {}, 1, "urgent"])
     async def test_a_level_that_is_none(self, cloud: Cloud, odd: object) -> None:
         """Named, and nothing is sent."""

@@ -138,6 +138,7 @@ class TestAsking:
         directory = cloud.node.gateway.directory
         assert await directory.named(await cloud.app(), ["zoe"], make=False) == [None]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("members", "named"),
         [

@@ -157,6 +157,7 @@ async def test_its_box(cloud: Cloud) -> None:
     assert opened((await get(cloud, entity, thumbnail="true")).body).size == (32, 16)
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("side", ["15", "1025", "x", "-1", "1e2"])
 async def test_a_box_that_is_none(cloud: Cloud, side: str) -> None:
     """Each side is 16 to 1,024."""

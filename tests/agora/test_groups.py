@@ -99,6 +99,7 @@ class TestGroup:
         assert (await cloud.put(f"/chatgroups/{group}", {"public": 1})).data == {"public": True}
         assert (await shown(cloud, group))["public"] is True
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("asked", "said"),
         [

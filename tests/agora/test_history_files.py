@@ -202,6 +202,7 @@ class TestHours:
             answer = await cloud.get(f"/chatmessages/{hour(cloud, ahead)}")
             assert answer.refused(404, "storage_object_not_found", "Failed to find chat message history")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("told", ["2018112724", "20181301", "201811271", "20181127-1", "now"])
     async def test_no_such_date(self, cloud: Cloud, told: str) -> None:
         """The vendor's words."""

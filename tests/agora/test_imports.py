@@ -225,6 +225,7 @@ class TestAsking:
             answer = await ask(cloud, road, **members)
             assert answer.refused(400, "message_send_error", described)
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("road", ["users", "chatgroups"])
     @pytest.mark.parametrize(
         "members",

@@ -104,6 +104,7 @@ class TestSome:
         [item] = (await (await cloud.phone("bob")).page(int(group)))["messages"]
         assert item["msg_id"] == int(answer.data[group])
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("members", "status", "error"),
         [

@@ -128,6 +128,7 @@ class TestOne:
         assert await recall(cloud, msg_id, "bob") == FAILURES["elsewhere"]
         assert await recall(cloud, msg_id, group, chat_type="groupchat") == "yes"
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("members", "named"),
         [

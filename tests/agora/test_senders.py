@@ -52,6 +52,7 @@ class TestOwnDevices:
         # One's own message is not unread.
         assert await ann.unread() == [(bob.xid, 1)]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("said", [1, "true", "1", "TRUE"])
     async def test_other_ways_to_say_yes(self, cloud: Cloud, said: object) -> None:
         """A bool is as well a 1 or a word."""
@@ -61,6 +62,7 @@ class TestOwnDevices:
             await cloud.send("bob", sender="ann", text="copied", sync_device=said)
             assert await heard(device, 1) == ["copied"]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("said", [2, "yes", [], {}, 1.5])
     async def test_what_is_neither(self, cloud: Cloud, said: object) -> None:
         """Is named."""

@@ -25,6 +25,7 @@ class TestToUsers:
         assert answer.told["path"] == "/messages/users"
         assert answer.told["action"] == "post"
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("asked", "described"),
         [
@@ -85,6 +86,7 @@ class TestToUsers:
         assert fits.status == 200
         assert answer.refused(413, "message_send_error", "message is too large")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("road", "wrong"),
         [

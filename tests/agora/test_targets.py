@@ -119,6 +119,7 @@ class TestRepeats:
         first = (await cloud.post("/messages/users", asked, headers=header)).data
         assert (await cloud.post("/messages/users", asked, headers=header)).data == first
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("told", ["9223372036854775808", "-9223372036854775809", "+1", "1.0", "one"])
     async def test_what_is_none(self, cloud: Cloud, told: str) -> None:
         """Is named."""
@@ -170,6 +171,7 @@ class TestNames:
         assert set(await cloud.tell("chatgroups", [int(group)])) == {group}
         assert set(await cloud.tell("chatrooms", [int(room), room])) == {room}
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("to", ["bob", {"a": "bob"}, [None], [["bob"]], [True], [1.5]])
     async def test_what_is_no_list_of_names(self, cloud: Cloud, to: object) -> None:
         """Is named."""
@@ -231,6 +233,7 @@ class TestOnline:
             await cloud.tell("chatrooms", [room], text="now", routetype="ROUTE_ONLINE")
             assert (await device.hear("message"))[-1]["message"]["content"] == "now"
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("other", ["", "ROUTE_ALL", "route_online", 1, ["ROUTE_ONLINE"], None])
     async def test_other_values_are_ignored(self, cloud: Cloud, other: object) -> None:
         """It is sent like any other."""
@@ -260,6 +263,7 @@ class TestHiddenHistory:
         assert await bob.history(int(group)) == ["seen"]
         assert await cid.history(int(group)) == ["seen", "hidden"]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("named", [[f"u{number}" for number in range(21)], "bob", [{}]])
     async def test_so_many(self, cloud: Cloud, named: object) -> None:
         """At most 20 in a list."""
@@ -268,6 +272,7 @@ class TestHiddenHistory:
         assert answer.refused(400, "illegal_argument", "roam_ignore_users")
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("level", ["high", "normal", "low", None])
 async def test_levels_of_rooms(cloud: Cloud, level: str | None) -> None:
     """Three words that are only kept."""
@@ -275,6 +280,7 @@ async def test_levels_of_rooms(cloud: Cloud, level: str | None) -> None:
     assert set(await cloud.tell("chatrooms", [room], chatroom_msg_level=level)) == {room}
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("level", ["", "HIGH", 1, ["high"], {}])
 async def test_other_levels(cloud: Cloud, level: object) -> None:
     """Are named."""

@@ -58,6 +58,7 @@ class TestClient:
         assert told["application"] == app_uuid(app)
         assert (await cloud.get("/users", token=told["access_token"])).status == 200
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("ttl", "expires_in"), [(0, 2147483647), ("0", 2147483647), (90, 90), ("90", 90)]
     )
@@ -84,6 +85,7 @@ class TestClient:
         answer = await cloud.post("/token", {**asked, **named}, token="")
         assert answer.refused(400, "invalid_grant", described)
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         "asked", [{"ttl": -1}, {"ttl": "soon"}, {"grant_type": "magic"}, {"grant_type": None}]
     )
@@ -158,6 +160,7 @@ class TestVendors:
         assert (now_s + 590) * 1000 < told["expire_timestamp"] <= (now_s + 601) * 1000
         assert (await cloud.get("/users", token=told["access_token"])).status == 200
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("wrong", ["certificate", "app_id", "cut", "garbage", "privilege", "no_user"])
     async def test_a_forged_one(self, cloud: Cloud, wrong: str) -> None:
         """Is corrupt, whatever is wrong with it."""

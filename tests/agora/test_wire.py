@@ -77,6 +77,7 @@ class TestEnvelope:
             told = (await cloud.post("/messages/users", SEND)).told
             assert told["uri"] == f"https://chat.example.org/{ORG}/{APP}/messages/users"
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("host", ["chat.example.org:8080", "\xff", "a\xc3\xa4", '"', "[::1]"])
     async def test_hosts(self, cloud: Cloud, host: str) -> None:
         """A host is told back where it is one; what is none is refused or told as text."""
@@ -92,6 +93,7 @@ class TestEnvelope:
 class TestPaths:
     """`/{org_name}/{app_name}/…`."""
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         "path",
         [

@@ -133,6 +133,7 @@ def forged(good: str, key: Any, algorithm: str | None = "HS512", **claims: Any) 
     return jwt.encode(payload, key, algorithm, {"kid": header["kid"]})
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("token", ["x", "a.b.c", "..", "é", "t" * 5_000])
 async def test_garbage_is_no_token(stage: Stage, token: str) -> None:
     """What is no token is illegal: the upgrade is accepted, then comes `bye`."""
@@ -208,6 +209,7 @@ async def test_assigned_device_sns_differ(stage: Stage) -> None:
     assert peers[0].welcome["device_sn"] != peers[1].welcome["device_sn"]
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("device_sn", ["-1", "x", "1.0", "2147483648", "9" * 30, "\u0661", " 1"])
 async def test_bad_device_sn_in_the_query(stage: Stage, device_sn: str) -> None:
     """A `device_sn` that is no int32 is a protocol error."""
@@ -216,6 +218,7 @@ async def test_bad_device_sn_in_the_query(stage: Stage, device_sn: str) -> None:
     assert (await peer.end()).code == Close.PROTOCOL
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("device_sn", [-1, DEVICE_SN_MAX + 1, "x", 1.5, 2**70])
 async def test_bad_device_sn_in_hello(stage: Stage, device_sn: object) -> None:
     """The same in `hello`."""

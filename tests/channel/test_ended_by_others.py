@@ -307,6 +307,7 @@ class TestList:
             await stage.parted()
         assert seen == [{"online": True}, {"online": False}]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("platform", ["7", "-1", "x", "1.0", "06"])
     async def test_platforms_there_are_not(self, stage: Stage, platform: str) -> None:
         """Are a protocol error, in the query and in `hello`."""

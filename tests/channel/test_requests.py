@@ -47,6 +47,7 @@ async def test_own_copy_comes_to_the_sending_device_too(stage: Stage) -> None:
     assert sorted(ops(await alice.take(2))) == ["message", "ok"]
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("ref", [0, -1, 2**53, "", "a ref", "é\u2028", None])
 async def test_ref_comes_back_as_it_was(stage: Stage, ref: object) -> None:
     """A `ref` is any integer or string, and may be absent."""
@@ -74,6 +75,7 @@ async def test_numbers_may_be_strings(stage: Stage) -> None:
     assert (await (await stage.live(ALICE)).ask(**body, ref=1))["op"] == "ok"
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize(
     ("members", "code"),
     [
@@ -142,6 +144,7 @@ async def test_numbers_of_a_recall_may_be_strings(stage: Stage) -> None:
     assert answer == {"op": "ok", "ref": 1}
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize(
     ("asked", "member"),
     [

@@ -87,6 +87,7 @@ async def test_who_left_a_group_hears_nothing_more(stage: Stage) -> None:
     assert answer["code"] == 20002
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("ref", [0, 5, "", "a ref"])
 async def test_with_a_ref_it_is_answered(stage: Stage, ref: object) -> None:
     """`ok` with the `ref`, and nothing else; numbers may be strings, as in a send."""
@@ -109,6 +110,7 @@ async def test_nothing_is_stored(stage: Stage) -> None:
     assert "signal" not in ops(await (await stage.connect(BOB)).until("live"))
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize(
     ("members", "code", "named"),
     [

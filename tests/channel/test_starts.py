@@ -212,6 +212,7 @@ async def test_hello_cannot_reach_below_a_stay(stage: Stage) -> None:
     assert sorted(await stage.cursors(BOB)) == [0, 4]
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("cursors", [{"user": -1}, {"user": 2**53}, {"user": "1"}, {"user": None}, [1]])
 async def test_hello_with_bad_cursors_is_a_protocol_error(stage: Stage, cursors: object) -> None:
     """Cursors that are no numbers in range end the connection for good."""

@@ -87,6 +87,7 @@ class TestMaking:
         assert not await lets_in(cloud, "amy", told["token"])
         assert (await cloud.get("/v2/accounts/amy")).data["configuration"] == {"enabled": False}
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("asked", "code", "told"),
         [
@@ -252,6 +253,7 @@ class TestPuttingOut:
         async with amy.device(1) as one:
             await one.hear("live")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("asked", "told"),
         [

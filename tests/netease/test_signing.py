@@ -22,6 +22,7 @@ async def test_a_signed_call_is_let_in(cloud: Cloud) -> None:
         assert told.data == {"account_id": "ann", "configuration": {"enabled": True}}
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("name", ["AppKey", "Nonce", "CurTime", "CheckSum"])
 @pytest.mark.parametrize("value", [None, "", "x" * 129, "é"])
 async def test_headers_that_are_missing_or_wrong(cloud: Cloud, name: str, value: str | None) -> None:
@@ -43,6 +44,7 @@ async def test_a_time_that_is_not_now(cloud: Cloud, off_s: int) -> None:
     assert (await cloud.get(PATH, headers=signed(at_s=near))).refused(102404)
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("at_s", ["-1", "1e9", "٣٣٣", "9" * 16, "1 "])
 async def test_a_time_that_is_none(cloud: Cloud, at_s: str) -> None:
     """Digits, and at most 15 of them."""
@@ -94,8 +96,12 @@ async def test_a_trace_id_comes_back(cloud: Cloud, caplog: pytest.LogCaptureFixt
     """In the header that it came in, and is logged; one that is no text of ASCII is refused, and not told again."""
     with caplog.at_level(logging.DEBUG, "gateway.edge"):
         told = await cloud.get(PATH, trace="f00-1")
+        await cloud.get("/v2/accounts/a%0Ab", headers={})
     assert told.headers["X-custom-traceid"] == "f00-1"
-    assert [record.getMessage() for record in caplog.records] == [f"GET /im{PATH}, trace id f00-1"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"GET /im{PATH}, trace id f00-1",
+        "GET /im/v2/accounts/a%0Ab, trace id ",
+    ]
     told = await cloud.get(PATH, trace="é")
     assert told.refused(414, "X-custom-traceid")
     assert "X-custom-traceid" not in told.headers

@@ -128,6 +128,7 @@ class TestMaking:
         ]
         assert (made["team_info"]["member_count"], made["team_info"]["team_type"]) == (2, 1)
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("asked", "code", "sentence"),
         [

@@ -43,6 +43,7 @@ class TestRegister:
                 10004, name
             )
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         "name", ["", "12345", "a b", "ünn", "a-b", "maxim1", "MTAx", "x" * 65, "a\n", "\uff11\uff12a"]
     )
@@ -52,6 +53,7 @@ class TestRegister:
             10002, "username"
         )
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("password", ["", "x" * 257, "ü" * 129])
     async def test_passwords_that_may_not_be(self, anybody: Caller, password: str) -> None:
         """1 to 256 bytes; the limit is named."""
@@ -139,12 +141,14 @@ class TestLogin:
         assert (await elsewhere.post("/token/user", {"name": "ann", **SECRET})).refused(10010)
         assert (await elsewhere.post("/token/id", {"user_id": xid, **SECRET})).refused(10010)
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("name", ["' OR 1=1 --", "ann\u0000", "ANN", "a" * 65, "ünn"])
     async def test_odd_names(self, anybody: Caller, name: str) -> None:
         """Whatever the name, it is refused and no more."""
         await register(anybody)
         assert (await anybody.post("/token/user", {"name": name, **SECRET})).code in {10002, 10010}
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("header", ["access-token", "user_id", "group_id"])
     async def test_other_headers_do_not_matter(self, anybody: Caller, header: str) -> None:
         """These calls have no principal: what stands in the other headers is not looked at."""

@@ -61,6 +61,7 @@ async def test_acting_headers_are_refused(node: Node, alice: Caller, header: str
     assert (await ask(acting)).refused(10002, header)
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize("ctype", range(7))
 async def test_content_types(admin: Caller, alice: Caller, ctype: int) -> None:
     """0 to 6, with what each of them needs."""
@@ -70,6 +71,7 @@ async def test_content_types(admin: Caller, alice: Caller, ctype: int) -> None:
     assert item["ctype"] == ["TEXT", "IMAGE", "AUDIO", "VIDEO", "FILE", "LOCATION", "COMMAND"][ctype]
 
 
+@pytest.mark.two_nodes_once
 @pytest.mark.parametrize(
     ("members", "named"),
     [

@@ -180,6 +180,7 @@ class TestRoles:
 class TestSettings:
     """What a group is called, and what is allowed in it."""
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("name", ["name", "avatar", "description", "ext"])
     async def test_names(self, group: int, carol: Caller, bob: Caller, name: str) -> None:
         """Byte for byte; `value` is required and bounded."""
@@ -200,6 +201,7 @@ class TestSettings:
         differ = {name for name in after if after[name] != before[name]}
         assert differ <= {*told, "update_timestamp", "updated_at"}
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("path", "wrong", "named"),
         [

@@ -48,6 +48,7 @@ class TestCreate:
         assert 10**12 < first < second
         assert (await alice.ask_send([first])).refused(10002)
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("kind", [3, -1, "x", 1.5, True])
     async def test_types_that_are_not_there(self, alice: Caller, kind: object) -> None:
         """Temporary groups are refused by name."""
@@ -142,6 +143,7 @@ class TestLooking:
         await alice.change("invite", group, BOB)
         assert (await alice.get("/group/member_list", group_id=group)).envelope["version"] > before
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("name", "wrong"), [("limit", 0), ("limit", "x"), ("cursor", "x"), ("cursor", "-1")]
     )

@@ -52,6 +52,7 @@ class TestPages:
         for limit in (101, 10**18, 2**63 - 1):
             assert len((await alice.page(BOB, limit=limit))["messages"]) == 100
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("limit", [0, -1, -(10**20)])
     async def test_limit_below_1(self, alice: Caller, limit: int) -> None:
         """It is refused by name."""
@@ -77,6 +78,7 @@ class TestPages:
         await fill(alice, BOB, 2)
         assert await alice.history(BOB, msg_id_start=0) == await alice.history(BOB) == ["1", "0"]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("start", [-1, SAFE_MAX + 1, "x"])
     async def test_starts_that_are_none(self, alice: Caller, start: object) -> None:
         """They are refused by name."""

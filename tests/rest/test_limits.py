@@ -159,6 +159,7 @@ class TestSetting:
         }
         assert await alice.send(BOB, "xx")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("wrong", [{"sends": 1}, {"sends_per_s": -1}, {"storage_bytes_max": 2**53}])
     async def test_what_is_no_limit(self, node: Node, wrong: dict[str, int]) -> None:
         """A name that is not there and a number that cannot be are refused, and nothing is changed."""

@@ -95,6 +95,7 @@ class TestWhoMayRead:
         """Who asks on this machine may be anybody behind a proxy: where no token is set, nobody is told anything."""
         assert await self.ask(tmp_path, "", given) == 403
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("given", "status"),
         [

@@ -159,6 +159,7 @@ class TestAnswers:
         """A plain yes with more."""
         assert (await admin.post("/message/notify", order([BOB, CAROL]))).done
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("wrong", "member"),
         [

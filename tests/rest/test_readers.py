@@ -102,6 +102,7 @@ class TestWhich:
         for value in ("", 0, "x"):
             assert (await alice.get("/message/readers", msg_id=value)).refused(10002, "msg_id")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("query", [{"cursor": "x"}, {"cursor": "9" * 17}, {"limit": 0}, {"limit": -1}])
     async def test_bad_pages(self, alice: Caller, group: int, query: dict[str, object]) -> None:
         """10002, named."""

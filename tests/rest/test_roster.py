@@ -106,6 +106,7 @@ class TestCalls:
         assert (await admin.get(ask, user_id=group, roster_id=BOB)).refused(10002, "user_id", "group")
         assert (await carol.get(ask, roster_id=BOB)).refused(10010)
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("cursor", ["x", "-1", "1" * 17])
     async def test_cursors_of_nobody(self, alice: Caller, cursor: str) -> None:
         """A cursor is what the page before gave."""

@@ -12,6 +12,7 @@ CTYPES = ["TEXT", "IMAGE", "AUDIO", "VIDEO", "FILE", "LOCATION", "COMMAND", "FOR
 class TestContentTypes:
     """What a message of each type needs."""
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("ctype", range(8))
     async def test_are_named_in_pages(self, alice: Caller, ctype: int) -> None:
         """0 to 7 are sent, and told by name."""
@@ -24,6 +25,7 @@ class TestContentTypes:
         """Type 0 without content, or with an empty one, is refused by name."""
         assert (await alice.ask_send([BOB], content)).refused(10002, "content")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("ctype", [1, 2, 3, 4])
     async def test_files_want_an_attachment(self, alice: Caller, ctype: int) -> None:
         """Types 1 to 4 without one are refused by name, and with one need no content."""
@@ -31,11 +33,13 @@ class TestContentTypes:
         assert (await alice.ask_send([BOB], content_type=ctype, attachment="")).refused(10002, "attachment")
         assert (await alice.ask_send([BOB], None, content_type=ctype, attachment="a")).data is True
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("ctype", [5, 6, 7])
     async def test_the_others_want_nothing(self, alice: Caller, ctype: int) -> None:
         """Types 5 to 7 may be empty."""
         assert (await alice.ask_send([BOB], None, content_type=ctype)).data is True
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("ctype", [8, 13, 99])
     async def test_others_are_refused_by_name(self, alice: Caller, ctype: int) -> None:
         """What is not there is refused, not sent as something else."""
@@ -43,6 +47,7 @@ class TestContentTypes:
         assert answer.refused(10002, "content_type")
         assert await alice.history(BOB) == []
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("value", ["true", 1, "x", 0, [True]])
     async def test_online_only_is_a_boolean(self, alice: Caller, value: object) -> None:
         """Nothing but true and false says which it is."""
@@ -80,6 +85,7 @@ class TestTargets:
         """An empty list is refused by name."""
         assert (await alice.ask_send([])).refused(10002, "targets")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("targets", [BOB, str(BOB), {}, "x", [[BOB]], [None], [{}]])
     async def test_are_a_list_of_ids(self, alice: Caller, targets: object) -> None:
         """Anything else is refused by name."""

@@ -147,6 +147,7 @@ class TestAck:
         assert (await bob.ack(msg_id=msg_id)).done
         assert await alice.statuses(group) == ["READ"]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("query", [{}, {"msg_id": 0}, {"conversation_id": ""}, {"device_sn": 5}], ids=str)
     async def test_neither(self, bob: Caller, query: dict[str, object]) -> None:
         """Neither, absent or 0, is 10002."""
@@ -216,6 +217,7 @@ class TestAck:
         for device_sn in (0, 1, 2**31 - 1):
             assert (await bob.ack(msg_id=ids[0], device_sn=device_sn)).done
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("device_sn", [-1, 2**31, "x"])
     async def test_devices_that_cannot_be(self, ids: list[int], bob: Caller, device_sn: object) -> None:
         """Out of its range it is refused by name."""

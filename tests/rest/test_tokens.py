@@ -97,6 +97,7 @@ class TestMissing:
             caller = node.caller(app_id, alice.headers["access-token"])
             assert (await caller.get("/message/unread")).refused(10002, "app_id")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("app_id", ["nobody", "DEMO", "demo demo", "1", "\x80", "x" * 5000])
     async def test_no_such_app(self, node: Node, alice: Caller, app_id: str) -> None:
         """An app that is not there is 40000."""
@@ -130,6 +131,7 @@ class TestBad:
         assert await code_of(node, await node.token(ALICE), "other") == WRONG
         assert await code_of(node, await sign(node, {"app": "other"})) == WRONG
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("spelling", ["none", "None", "NONE", "nOnE"])
     async def test_without_a_signature(self, node: Node, spelling: str) -> None:
         """`alg=none` is forged, however it is spelt, with a signature or without."""
@@ -145,6 +147,7 @@ class TestBad:
         """The algorithm is pinned: another one with the right key is forged."""
         assert await code_of(node, await sign(node, algorithm=algorithm)) == WRONG
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("kid", ["0" * 16, "", "../../etc/passwd", "x" * 500])
     async def test_of_an_unknown_key(self, node: Node, kid: str) -> None:
         """A `kid` that the app does not have is forged."""
@@ -160,6 +163,7 @@ class TestBad:
         )
         assert await code_of(node, token) == WRONG
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         ("claim", "wrongs"),
         [
@@ -174,6 +178,7 @@ class TestBad:
         for wrong in wrongs:
             assert await code_of(node, await sign(node, {claim: wrong})) == WRONG, wrong
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("token", ["x", "..", "a.b.c", "Bearer x", "e30.e30.e30", "\x80\xff", "." * 3000])
     async def test_that_are_none(self, node: Node, token: str) -> None:
         """Garbage is a forged token, not an error."""
@@ -193,6 +198,7 @@ class TestBad:
         for xid in (admin.xid, await alice.group()):
             assert await code_of(node, await sign(node, {"sub": str(xid)})) == WRONG
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("role", [0, 1, 3, -2, 2**62])
     async def test_only_role_2_is_an_admin(self, node: Node, role: int) -> None:
         """Any other role is a user's."""

@@ -41,6 +41,7 @@ class TestRepeats:
                 assert (await alice.post("/message/send", body)).data is True
         assert len(await bob.history(ALICE)) == 8
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("same", ["7", 7.0, "007"], ids=["string", "fraction", "leading zeros"])
     async def test_however_the_number_is_written(self, alice: Caller, same: object) -> None:
         """What is compared is the number, not its spelling."""
@@ -76,6 +77,7 @@ class TestRepeats:
         again = await alice.call("PUT", "/message/send", order([BOB], transaction_id=7))
         assert again.envelope["msg_ids"] == [first]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("extreme", [-(2**63), 2**63 - 1, -1])
     async def test_any_int64_is_an_id(self, alice: Caller, extreme: int) -> None:
         """All of int64 but 0 identifies."""

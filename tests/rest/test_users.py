@@ -22,6 +22,7 @@ ABOUT: tuple[tuple[str, str, Json], ...] = (
 class TestPrincipals:
     """Who may ask."""
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(("verb", "path", "query"), ABOUT)
     async def test_about_oneself_or_by_an_administrator(
         self, node: Node, alice: Caller, admin: Caller, verb: str, path: str, query: Json
@@ -140,6 +141,7 @@ class TestProfile:
         owner = await node.admin(group_id=await alice.group())
         assert (await owner.get("/user/profile", user_id=BOB)).refused(10002, "group_id")
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize("member", ["nick_name", "avatar", "description", "public_info", "private_info"])
     async def test_members(self, alice: Caller, member: str) -> None:
         """Each holds 4 KiB and is changed by itself; what is too long or no text is named, and nothing is changed."""
@@ -169,6 +171,7 @@ class TestBatch:
         assert [len(page) for page in pages] == [50, 50, 0]
         assert [one["user_id"] for page in pages for one in page] == [one["user_id"] for one in made]
 
+    @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
         "query", [{"page_num": 0}, {"page_size": 0}, {"page_num": "x"}, {"page_num": 2**40}]
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from gateway.core.order import Order
-from gateway.core.placing import Placement
+from gateway.core.placing import Placement, Sent
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import ROOM, Scope, Side, User
@@ -56,6 +58,9 @@ async def send(at: At) -> Item:
     some = _some_of(at, asked, wanted, conversation.account) if in_team else None
     repeat = repeat_of(at, wanted.client_id, asked, conversation)
     order = order_of(wanted, repeat)
+    named = _named_beside_sender(conversation, some)
+    if before := await sent_before(at, order, repeat, *await at.accounts([conversation.account, *named])):
+        return item_of(at, wanted, conversation, Placement(0, before.first_msg_id, before.at))
     if in_team:
         sender = await _member(at, conversation)
         order = await _to_team(at, order, conversation.team_xid, option)
@@ -87,21 +92,47 @@ async def parties(at: At, sender: str, *others: tuple[str, str]) -> list[User]:
     return [await at.account(account, member, make=True) for account, member in named]
 
 
+def _named_beside_sender(conversation: ConversationId, some: TargetOption | None) -> Sequence[str]:
+    """The accounts that a send goes to; none where that is a whole team."""
+    if not conversation.in_team:
+        return [conversation.opposite]
+    return (some and some.receiver_account_ids) or []
+
+
+async def sent_before(
+    at: At, order: Order, repeat: Repeat, sender: User | None, *others: User | None
+) -> Sent | None:
+    """What an order was answered with that this one repeats, where not all whom it names are there any more.
+
+    Where it repeats none it is judged by its size, before anybody comes into being by it.
+    """
+    if sender is not None and None not in others:
+        return None
+    messaging = at.core.messaging
+    try:
+        before = await messaging.repeated(at.acting_for(sender), order) if sender is not None else None
+        if before is None:
+            messaging.judge_size(at.app, order)
+    except Problem as problem:
+        raise repeat.refusal(renamed(problem, _MEMBERS)) from problem
+    return before
+
+
 async def _member(at: At, conversation: ConversationId) -> User:
     """Who sends to a team. Nobody comes into being for it: they would be a member of none."""
     account = conversation.account
     [found] = await at.accounts([account])
-    if found is None and may_be_new(account) and not at.app.registered:
+    if found is None and at.makes(account):
         await want_team(at, conversation.team_xid, _ID)
-        raise Fault(MEMBER_UNKNOWN, f"{_ID}: {account} is not a member of the team")
+        raise Fault(MEMBER_UNKNOWN, f"{SENDER}: {account} is not a member of the team")
     return found or await at.account(account, SENDER)
 
 
 async def _want_talk(at: At, conversation: ConversationId, wanted: Wanted) -> None:
     """Raise a `Fault` of 107404 for a thread of two one of whom would come into being by this send."""
     named = _thread_of(wanted)
-    ends = [account for account in (conversation.account, conversation.opposite) if may_be_new(account)]
-    if named and not at.app.registered and None in await at.accounts(ends):
+    new = [account for account in (conversation.account, conversation.opposite) if at.makes(account)]
+    if named and new and None in await at.accounts(new):
         raise _no_such(named[0])
 
 
