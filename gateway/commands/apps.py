@@ -12,7 +12,7 @@ from gateway.commands.netease import app_netease
 from gateway.commands.options import AppOption, ConfigOption, DataOption, Stop, carry_out, configured
 from gateway.core.operator import Ask
 
-apps = typer.Typer(no_args_is_help=True, help="Apps (tenants), their token keys and limits.")
+apps = typer.Typer(no_args_is_help=True, help="Apps (tenants): keys, limits, and names in dialects.")
 
 
 @apps.command("create")

@@ -145,7 +145,7 @@ async def judge_readers(
         raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
     principal.confine(message.target_xid, "msg_id")
     if message.scope is not Scope.GROUP:
-        if principal.admin_alone or me in (message.sender_xid, message.target_xid):
+        if principal.admin_alone or message.told_to(me):
             raise bad(
                 "msg_id", f"message {msg_id} did not go to a group; its status says whether it was read"
             )

@@ -47,9 +47,7 @@ class Judging:
             )
         app = principal.app
         if app.limits.message_bytes_max:
-            rules.check_together(
-                order.content, order.attachment, order.ext, order.config, app.limits.message_bytes_max
-            )
+            check_size(app, order)
         if principal.group_xid:
             for target in order.targets:
                 principal.confine(target, "targets")
@@ -154,6 +152,14 @@ class Judging:
             return None
         ids = zip(groups, order.targets, strict=True)
         return [*by, *(Party(group_id, xid, Scope.GROUP) for group_id, xid in ids)]
+
+
+def check_size(app: App, order: Order) -> None:
+    """Check an app's own bound of a message, whoever it goes to."""
+    if app.limits.message_bytes_max:
+        rules.check_together(
+            order.content, order.attachment, order.ext, order.config, app.limits.message_bytes_max
+        )
 
 
 def _stoppable(app: App, order: Order, sender: int, *, notice: bool) -> bool:

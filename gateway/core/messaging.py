@@ -7,16 +7,18 @@ from functools import partial
 
 import msgspec
 
-from gateway.core.ephemeral import Answered, Ephemeral
+from gateway.core.ephemeral import Ephemeral
+from gateway.core.handing import Handing, TellSent
 from gateway.core.imports import ImportOrder, Imports
-from gateway.core.judging import Judging
+from gateway.core.judging import Judging, check_size
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
-from gateway.core.placing import Left, Placement, Placing, Sent, none_left
+from gateway.core.placing import Placement, Placing, Sent, none_left
 from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
+from gateway.core.repeats import conflict, same
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
@@ -31,13 +33,10 @@ from gateway.domain.drafts import (
     Started,
     Stepped,
 )
-from gateway.domain.errors import Kind, Problem, bad, reused
+from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Message, Request, Scope, Side, State
-from gateway.store.base import Party, Remembered, Store
-
-TellSent = Callable[[tuple[int, int] | Problem | None], None]
-"""Hears what has become of a send: its first and last `msg_id`, why it failed, or None: nothing is done, ask `send`."""
+from gateway.domain.model import App, Request, Scope, Side, State
+from gateway.store.base import Party, Store
 
 _REQUESTS = frozenset(map(int, Request))
 _USER = Scope.USER
@@ -65,7 +64,8 @@ class Messaging:
         self._pacing = pacing
         self._now = clock_ms
         self._judging = judging = Judging(store, limits, clock_ms, known)
-        self._placing = Placing(store)
+        self._placing = placing = Placing(store)
+        self._handing = Handing(store, ephemeral, judging, placing, pacing, clock_ms)
         self._recalls = Recalls(store, writer, clock_ms)
         self._imports = Imports(store, writer, limits, clock_ms)
         writer.on_change = judging.facts.heed
@@ -105,11 +105,22 @@ class Messaging:
         if not order.key or order.online_only:
             return None
         known = await self._store.transaction(principal.app.id, _sender(principal, order), order.key)
-        return None if known is None else _same(known, digest_of(order, notice=False), order.key)
+        if known is None:
+            return None
+        sent = same(known, digest_of(order, notice=False), order.key)
+        return await self._placing.timed(principal.app, sent)
 
-    async def placed_before(self, principal: Principal, sent: Sent, called: Sequence[int]) -> list[int]:
+    async def placed_before(
+        self, principal: Principal, order: Order, sent: Sent, called: Sequence[int]
+    ) -> list[Placement]:
         """Which message each of those got whom an earlier send named; see `Placing`."""
-        return await self._placing.placed_before(principal.app, sent, called)
+        return await self._placing.placed_before(
+            principal.app, _sender(principal, order), order, sent, called
+        )
+
+    def judge_size(self, app: App, order: Order) -> None:
+        """Raise what a send would be refused for by its app's bound, before anybody comes into being by it."""
+        check_size(app, order)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.
@@ -131,7 +142,7 @@ class Messaging:
         except Problem:
             return False
         if order.online_only:
-            return self._begin_online(principal, order, sender, tell, notice=notice)
+            return self._handing.begin(principal, order, sender, tell, notice=notice)
         judged = () if order.scope is _USER else self._judging.known_groups(app, order, sender, notice=notice)
         if judged is None or (key and self._ephemeral.answered(app, sender, key) is not None):
             return False
@@ -166,11 +177,11 @@ class Messaging:
         self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
     ) -> Sent:
         if order.online_only:
-            return await self._hand_over(principal, order, sender, device_sn, notice=notice)
+            return await self._handing.send(principal, order, sender, device_sn, notice=notice)
         app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
         if key and self._ephemeral.answered(app, sender, key) is not None:
-            raise _conflict(key)
+            raise conflict(key)
         refusal, whys = None, None
         try:
             self._judging.check(principal, order, notice=notice)
@@ -186,7 +197,7 @@ class Messaging:
         if key and (refusal is None or refusal.kind in rules.REFUSALS):
             known = await self._store.transaction(app.id, sender, key)
             if known is not None:
-                return _same(known, digest, key)
+                return same(known, digest, key)
         if refusal is not None:
             raise refusal
         return Sent(0, 0, (), whys=whys)
@@ -274,98 +285,6 @@ class Messaging:
             side=side,
         )
 
-    # -- what is not stored -----------------------------------------------------------------------------
-
-    async def _hand_over(
-        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
-    ) -> Sent:
-        """Hand a message to whoever is connected; a repeat is answered like the first, as long as that is known."""
-        app, key = principal.app, order.key
-        digest = digest_of(order, notice=notice) if key else ""
-        if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _handed(known, digest, order)
-        if key and await self._store.transaction(app.id, sender, key) is not None:
-            raise _conflict(key)
-        if app.limits.sends_per_s:
-            self._judging.check(principal, order, notice=notice)
-            await self._pacing.turn(app, len(order.receivers))
-        left, parties = await self._judge_partial(principal, order, sender, notice=notice)
-        if left.order is None:
-            return Sent(0, 0, (), whys=left.whys)
-        targets = left.order.targets
-        first = self._ephemeral.next_ids(len(targets)) or await self._ephemeral.take_ids(len(targets))
-        # From here on nothing waits, so that of two who ask at the same time one is the repeat.
-        if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _handed(known, digest, order)
-        sent = Sent(first, first + len(targets) - 1, targets, self._now(), left.whys)
-        if key:
-            there = _bits(order.targets, targets) if left.whys else -1
-            self._ephemeral.remember(
-                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, there, sent.at)
-            )
-        self._pass_on(left.order, sender, device_sn, sent, parties, notice=notice)
-        return sent
-
-    def _begin_online(
-        self, principal: Principal, order: Order, sender: int, tell: TellSent, *, notice: bool
-    ) -> bool:
-        """Hand a message over now, where all that decides about it is known; a repeat is looked for in the store."""
-        if order.key or order.expire_s:
-            return False
-        parties = self._judging.known(principal.app, order, sender, notice=notice)
-        first = 0 if parties is None else self._ephemeral.next_ids(len(order.targets))
-        if parties is None or not first:
-            return False
-        sent = Sent(first, first + len(order.targets) - 1, order.targets, self._now())
-        self._pass_on(order, sender, 0, sent, parties, notice=notice)
-        tell((sent.first_msg_id, sent.last_msg_id))
-        return True
-
-    def _pass_on(
-        self,
-        order: Order,
-        sender: int,
-        device_sn: int,
-        sent: Sent,
-        parties: Sequence[Party | None],
-        *,
-        notice: bool,
-    ) -> None:
-        """Hand a message to whoever is connected; `parties` are its sender and targets."""
-        from_party, *targets = parties
-        message = Message(
-            msg_id=sent.first_msg_id,
-            scope=order.scope,
-            sender_xid=sender,
-            sender_sn=device_sn,
-            target_xid=order.targets[0],
-            ctype=order.ctype,
-            content=order.content,
-            attachment=order.attachment,
-            config=order.config,
-            ext=order.ext,
-            at=sent.at,
-            notice=notice,
-        )
-        copied = (order.copied or order.side is Side.SENDER) and not (notice or order.side is Side.RECEIVER)
-        if order.side is Side.SENDER:
-            targets = [
-                target if xid == sender else None for xid, target in zip(order.targets, targets, strict=True)
-            ]
-        self._ephemeral.hand_over(message, order.targets, targets, from_party if copied else None)
-
-    async def _judge_partial(
-        self, principal: Principal, order: Order, sender: int, *, notice: bool
-    ) -> tuple[Left, Sequence[Party | None]]:
-        """Judge what is not stored; return what is left of the order, and who sender and targets are."""
-        left = self._placing.begin(principal.app, order)
-        while left.order is not None:
-            try:
-                return left, await self._judging.ephemeral(principal, left.order, sender, notice=notice)
-            except Problem as problem:
-                left = await self._placing.leave_out(principal.app, sender, left, problem)
-        return left, ()
-
     async def judge_ephemeral(
         self, principal: Principal, order: Order, sender: int
     ) -> Sequence[Party | None]:
@@ -394,7 +313,7 @@ class Messaging:
         if order.ctype == Request.RECALL:
             await self.recall(principal, target, order.related)
             return
-        party = message.scope is Scope.GROUP or sender in (message.sender_xid, message.target_xid)
+        party = message.scope is Scope.GROUP or message.told_to(sender)
         if not party or message.conversation_for(sender) != target:
             raise unknown(order.related, target)
         await self._receipts.read(principal, target, order.related, device_sn)
@@ -420,35 +339,12 @@ class Messaging:
         )
 
 
-def _conflict(key: str) -> Problem:
-    return reused(key, "message")
-
-
 def _sender(principal: Principal, order: Order) -> int:
     """Whose message it is: only an app's administrator may name anybody."""
     sender = order.from_xid or principal.user.xid
     if sender != principal.user.xid and not principal.admin_alone:
         raise Problem(Kind.FORBIDDEN, f"from_user_id: may only be {principal.user.xid} here")
     return sender
-
-
-def _same(known: Remembered | Answered, digest: str, key: str) -> Sent:
-    """Return the first answer to a transaction id, if this asks for the same."""
-    if known.digest != digest:
-        raise _conflict(key)
-    return Sent(known.first_msg_id, known.last_msg_id, None)
-
-
-def _handed(known: Answered, digest: str, order: Order) -> Sent:
-    """Return the first answer to what was handed over, and who got it then."""
-    there = tuple(xid for place, xid in enumerate(order.receivers) if known.there >> place & 1)
-    return msgspec.structs.replace(_same(known, digest, order.key), receivers=there, at=known.at)
-
-
-def _bits(named: Sequence[int], there: Sequence[int]) -> int:
-    """Put together which of those named are there, a bit for each."""
-    kept = set(there)
-    return sum(1 << place for place, xid in enumerate(named) if xid in kept)
 
 
 def _tell_sent(tell: TellSent, answer: Answer | Problem, *, again: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 
 import msgspec
@@ -106,39 +106,51 @@ class Placing:
     async def placements(self, app: App, sender: int, order: Order, sent: Sent) -> list[Placement]:
         """Say which message each target of an order got, and when, in the order named.
 
-        Of a repeat that is told by what is kept of it: what retention has removed since is told like a target that was
-        left out, unless all were there. Why one was is judged anew: `MESSAGE_UNKNOWN` where nothing is against it now.
+        A repeat is told as `placed_before` tells it.
         """
         xids = order.receivers
-        at, receivers = sent.at, sent.receivers
-        found: dict[int, int] = {}
-        if not at and sent.first_msg_id:
-            kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-            found = {xid: msg_id for xid, (msg_id, _) in kept.items()}
-            at = next((sent_at for _, sent_at in kept.values()), 0)
-            if sent.last_msg_id - sent.first_msg_id + 1 == len(xids):
-                receivers = xids
-        if receivers is not None:
-            found = dict(zip(receivers, count(sent.first_msg_id), strict=False))
+        if sent.first_msg_id and not sent.at:
+            return await self.placed_before(app, sender, order, sent, xids)
+        found = dict(zip(sent.receivers or (), count(sent.first_msg_id), strict=False))
         whys = sent.whys
         missing = [xid for xid in xids if xid not in found]
         if missing and whys is None:
             whys = await self._whys_now(app, sender, order, missing)
         return [
-            Placement(xid, found[xid], at) if xid in found else Placement(xid, 0, 0, (whys or {})[xid])
+            Placement(xid, found[xid], sent.at) if xid in found else Placement(xid, 0, 0, (whys or {})[xid])
             for xid in xids
         ]
 
-    async def placed_before(self, app: App, sent: Sent, called: Sequence[int]) -> list[int]:
-        """Say which message each of those got whom an earlier send named, in the order named; 0: none that is known.
+    async def timed(self, app: App, sent: Sent) -> Sent:
+        """An earlier send with its time, as what is kept of it tells that."""
+        kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+        return msgspec.structs.replace(sent, at=_time(kept))
+
+    async def placed_before(
+        self, app: App, sender: int, order: Order, sent: Sent, called: Sequence[int]
+    ) -> list[Placement]:
+        """Say which message each of those got whom an earlier send named, in the order named, and when.
 
         `called`: who has each name now, 0 for nobody: whoever was deleted has none. Where all who were named got one,
-        each is told its own by its place; of a partial send only those whose names are still theirs.
+        each is told its own by its place; of a partial send only those whose names are still theirs, and what
+        retention has removed since is told like a target that was left out. Why one was is judged anew:
+        `MESSAGE_UNKNOWN` where nothing is against it now, `USER_UNKNOWN` for nobody.
         """
+        kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+        at = _time(kept)
         if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
-            return list(range(sent.first_msg_id, sent.last_msg_id + 1))
-        found = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        return [found[xid][0] if xid in found else 0 for xid in called]
+            return [
+                Placement(xid, msg_id, at)
+                for xid, msg_id in zip(called, count(sent.first_msg_id), strict=False)
+            ]
+        missing = [xid for xid in called if xid and xid not in kept]
+        whys = {0: Kind.USER_UNKNOWN}
+        if missing:
+            whys |= await self._whys_now(app, sender, order, missing)
+        return [
+            Placement(xid, kept[xid][0], at) if xid in kept else Placement(xid, 0, 0, whys[xid])
+            for xid in called
+        ]
 
     async def _whys_now(self, app: App, sender: int, order: Order, xids: Sequence[int]) -> dict[int, Kind]:
         whys = dict.fromkeys(xids, Kind.MESSAGE_UNKNOWN)
@@ -150,6 +162,11 @@ class Placing:
         if app.system_xid in whys and order.scope is Scope.USER:
             whys[app.system_xid] = Kind.FORBIDDEN
         return whys
+
+
+def _time(kept: Mapping[int, tuple[int, int]]) -> int:
+    """When messages were sent that are kept of one send, which have one time; 0 where none is."""
+    return next((at for _, at in kept.values()), 0)
 
 
 def none_left(order: Order) -> Problem:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from gateway.core.connection import Connection
 from gateway.core.hub import Hub
@@ -17,6 +18,7 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope, Status
+from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Store
 from gateway.wire.frames import Told
 
@@ -214,9 +216,7 @@ class Receipts:
                 # Removed, and with it all that could be unread: there is nothing to say no to.
                 return
             # Whoever is no party learns nothing; of a group's message the store asks whether one is in it.
-            if message is None or (
-                message.scope is Scope.USER and me.xid not in (message.sender_xid, message.target_xid)
-            ):
+            if message is None or (message.scope is Scope.USER and not message.told_to(me.xid)):
                 raise Problem(Kind.MESSAGE_UNKNOWN, f"there is no message {msg_id}")
             conversation_xid = message.conversation_for(me.xid)
         opposite = await self._known.party(app, conversation_xid)
@@ -234,9 +234,8 @@ class Receipts:
 
     async def _flush_reads(self, marks: list[ReadMark]) -> Sequence[ReadDone | Kind]:
         answers = await self._store.read(marks)
-        for answer in answers:
-            if isinstance(answer, ReadDone):
-                self._tell(answer.changes)
+        done = (answer.changes for answer in answers if isinstance(answer, ReadDone))
+        self._tell(newest_changes(chain.from_iterable(done)))
         return answers
 
     # -- receipts ---------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 
+_RETRY_AFTER_MS = 1_000
+
 
 class Kind(enum.Enum):
     """What went wrong, in the core's own words. One member, one meaning, whatever the dialect."""
@@ -66,6 +68,11 @@ class Problem(Exception):
         self.kind = kind
         self.sentence = sentence
         self.retry_after_ms = retry_after_ms
+
+    @property
+    def retry_after_s(self) -> int:
+        """In how many whole seconds to come again, where coming again helps: never sooner than advised."""
+        return -(-(self.retry_after_ms or _RETRY_AFTER_MS) // 1000)
 
 
 def reused(key: str, what: str) -> Problem:

@@ -304,6 +304,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     passing: bool = False
     side: Side = Side.BOTH
 
+    def told_to(self, user_xid: int) -> bool:
+        """Whether a message between users is in this one's history: of a one-sided one the other learns nothing."""
+        return (user_xid == self.sender_xid and self.side is not Side.RECEIVER) or (
+            user_xid == self.target_xid and self.side is not Side.SENDER
+        )
+
     def conversation_for(self, asker_xid: int) -> int:
         """Return the id of the conversation this message lies in, as the asker sees it (= `opposite_id`)."""
         if self.group_xid:

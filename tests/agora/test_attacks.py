@@ -11,6 +11,7 @@ from gateway.domain.limits import Limits
 from gateway.edge.facades.agora.routes import ROUTES
 from tests.agora.stage import Cloud, open_cloud
 from tests.rest.stage import Json
+from tests.rest.test_limits import limit
 
 TEXT: Json = {"type": "txt", "body": {"msg": "hi"}}
 TAKEN = "duplicate_unique_property_exists"
@@ -130,6 +131,17 @@ class TestNames:
         assert (await open_door.post(path, {**asked, member: names})).refused(400, "illegal_argument", member)
         assert len((await open_door.get("/users?limit=100")).entities) == 1
         assert (await open_door.post(path, {**asked, member: names[:3]})).status == 200
+
+
+async def test_what_is_too_large_makes_nobody(open_door: Cloud) -> None:
+    """Whom it goes to would be a user of its own; by what the app lets pass they are."""
+    await limit(open_door.node, message_bytes_max=40)
+    asked: Json = {"to": ["bob"], **TEXT}
+    large = asked | {"body": {"msg": "x" * 41}}
+    assert (await open_door.post("/messages/users", large)).status == 400
+    assert (await open_door.get("/users?limit=100")).entities == []
+    assert (await open_door.post("/messages/users", asked)).status == 200
+    assert [one["username"] for one in (await open_door.get("/users?limit=100")).entities] == ["bob"]
 
 
 class TestOddMembers:

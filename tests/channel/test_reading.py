@@ -110,6 +110,20 @@ async def test_sender_gets_a_read_receipt(stage: Stage) -> None:
     assert [(await alice.until("receipt"))[-1] for alice in alices] == [receipt, receipt]
 
 
+async def test_one_read_receipt_per_flush(stage: Stage) -> None:
+    """Members who read at the same time are told of together, by the newest of what they read."""
+    group = await stage.group(ALICE, BOB, CAROL)
+    alice = await stage.live(ALICE)
+    ids = await stage.send_many(ALICE, group, 3, scope=2)
+    reads = stage.near.receipts.read
+    bob, carol = [await stage.principal(uid) for uid in (BOB, CAROL)]
+    # From then on the group is known, and who reads waits for nothing but the flush.
+    await reads(carol, group, ids[0])
+    await asyncio.gather(reads(bob, group, ids[1]), reads(carol, group, ids[2]))
+    receipts = [frame for frame in await alice.so_far() if frame["op"] == "receipt"]
+    assert [(frame["msg_id"], frame["uid"]) for frame in receipts] == [(ids[0], CAROL), (ids[2], CAROL)]
+
+
 async def test_own_other_devices_hear_of_it(stage: Stage) -> None:
     """The reader's other devices are told, the reading one is not."""
     msg_id = await stage.send(ALICE, BOB)

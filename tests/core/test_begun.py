@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.core.messaging import TellSent
+from gateway.core.groups import Groups
+from gateway.core.handing import TellSent
 from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.domain.drafts import Appended, Refused
@@ -106,6 +108,30 @@ async def test_a_group_that_has_changed(stage: Stage) -> None:
     assert not stage.core.messaging.begin(principal, order, telling()[1])
     await stage.core.messaging.send(principal, order)
     assert isinstance(await begun(stage, principal, order), tuple)
+
+
+@pytest.mark.parametrize(
+    ("happens", "kind"),
+    [
+        (lambda groups, owner, xid: groups.bans.ban(owner, xid, [MEMBER], 0), Kind.BANNED),
+        (lambda groups, owner, xid: groups.kick(owner, xid, [MEMBER]), Kind.NOT_A_MEMBER),
+        (lambda groups, owner, xid: groups.destroy(owner, xid), Kind.GROUP_UNKNOWN),
+    ],
+)
+async def test_whoever_may_not_speak_any_more(
+    stage: Stage, happens: Callable[[Groups, Principal, int], Awaitable[object]], kind: Kind
+) -> None:
+    """Sends nothing by what was known of it; what it has sent before is answered as it was."""
+    group = await make(stage)
+    member, owner = await stage.user(MEMBER), await stage.user(OWNER)
+    order = msgspec.structs.replace(KEYED, scope=Scope.GROUP, targets=(group.xid,))
+    first = await stage.core.messaging.send(member, order)
+    another = msgspec.structs.replace(order, transaction_id=5)
+    await happens(stage.groups, owner, group.xid)
+    told = await asyncio.gather(begun(stage, member, another), begun(stage, member, order))
+    assert list(told) == [None, first]
+    with refused(kind):
+        await stage.core.messaging.send(member, another)
 
 
 async def test_some_members_of_a_group_that_has_changed(stage: Stage) -> None:

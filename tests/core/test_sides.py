@@ -10,7 +10,7 @@ from gateway.core.notes import Notes
 from gateway.core.order import Order
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupSettings
-from gateway.domain.model import Scope, Side
+from gateway.domain.model import Request, Scope, Side
 from gateway.store.base import History
 from tests.core.grouping import MEMBER, OWNER, STRANGER, make
 from tests.core.stage import Stage, refused
@@ -59,6 +59,20 @@ class TestSides:
             await stage.core.messaging.notify(await stage.admin(), order(BOB, **told))
         with refused(Kind.BAD_PARAMETER):
             await stage.core.messaging.send(await stage.admin(), order(BOB, **told))
+
+    @pytest.mark.parametrize(("side", "other"), [(Side.SENDER, BOB), (Side.RECEIVER, ALICE)])
+    async def test_the_other_side_learns_nothing(self, stage: Stage, side: Side, other: int) -> None:
+        """Whom it is not told can mark it read by no call, and asks in vain who has."""
+        msg_id = await send(stage, order(BOB, side=side))
+        principal, opposite = await stage.user(other), ALICE + BOB - other
+        asked = order(opposite, ctype=Request.READ_ACK, content="", related=msg_id)
+        for call in (
+            stage.core.receipts.read(principal, 0, msg_id),
+            stage.core.messaging.send(principal, asked),
+            stage.core.conversations.readers(principal, msg_id, "", 10),
+        ):
+            with refused(Kind.MESSAGE_UNKNOWN):
+                await call
 
     async def test_a_block_stops_what_is_its_receivers(self, stage: Stage) -> None:
         """Though its sender has no copy."""

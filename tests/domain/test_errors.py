@@ -23,6 +23,12 @@ def test_problem_carries_advice() -> None:
     assert Problem(Kind.OVERLOADED, "too much", retry_after_ms=500).retry_after_ms == 500
 
 
+@pytest.mark.parametrize(("advised_ms", "seconds"), [(None, 1), (1, 1), (1_000, 1), (1_001, 2), (90_000, 90)])
+def test_advice_in_whole_seconds(advised_ms: int | None, seconds: int) -> None:
+    """Nobody is told to come again sooner than advised, nor at once."""
+    assert Problem(Kind.OVERLOADED, "too much", retry_after_ms=advised_ms).retry_after_s == seconds
+
+
 def test_only_a_number_is_a_transaction_id() -> None:
     """What makes a repeat in other dialects is not called one."""
     told = [reused(key, "message") for key in ("7", "-7", "c7")]

@@ -125,8 +125,9 @@ GOOD: Json = {
 }  # fmt: skip
 GOOD_QUERY = {
     "type": "2", "team_id": str(TEAM), "team_type": "1", "operator_id": "ann", "account_id": "cid",
-    "kick_account_ids": "cid", "conversation_type": "1",
+    "kick_account_ids": "cid", "conversation_type": "1", "message_server_id": "1",
 }  # fmt: skip
+OF_TWO = GOOD_QUERY | {"message_server_id": "2", "sender_id": "ann", "receiver_id": "bob"}
 SAID = st.sampled_from(KNOWN) | VALUES
 
 
@@ -168,7 +169,7 @@ QUERIES = st.dictionaries(
     )
     | ANY,
     max_size=3,
-).flatmap(lambda odd: st.sampled_from([odd, GOOD_QUERY | odd, GOOD_QUERY | odd]))
+).flatmap(lambda odd: st.sampled_from([odd, GOOD_QUERY | odd, OF_TWO | odd]))
 HEADERS = st.fixed_dictionaries(
     {},
     optional={

@@ -150,3 +150,15 @@ async def test_in_other_segments(cloud: Cloud) -> None:
         assert (await cloud.get(f"/v2/accounts/{said}")).refused(102404)
     for said in ("%00", "a%00", "%ff", "%ED%A0%80"):
         assert (await cloud.get(f"/v2/accounts/{said}")).refused(414)
+
+
+async def test_in_the_query(cloud: Cloud) -> None:
+    """The same: what could not be kept is refused by its name before anybody is looked for."""
+    path = f"/v2/team_members/actions/leave?team_id={await (await cloud.phone('ann')).group()}&account_id="
+    await cloud.phone("a@b.c")
+    for said in ("a@b.c", "A%40B%2ec"):
+        assert (await cloud.delete(path + said)).data == {}
+    for said in ("a%2540b.c", "%23118", "%23"):
+        assert (await cloud.delete(path + said)).refused(102404)
+    for said in ("%00", "a%00", "%ff", "%ED%A0%80"):
+        assert (await cloud.delete(path + said)).refused(414, "account_id: ")

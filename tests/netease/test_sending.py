@@ -199,7 +199,7 @@ async def test_the_reserved_account(cloud: Cloud, conversation: str) -> None:
 
 
 async def test_accounts_come_into_being_by_a_send(cloud: Cloud) -> None:
-    """Sender and receiver both, in lower case; and by nothing that is refused."""
+    """Sender and receiver both, in lower case; and by nothing that is refused for what there is not."""
     for refused, code in (
         ("Ann|1|Bob", 414),
         ("Ann|1|no%20such", 102404),
@@ -209,6 +209,11 @@ async def test_accounts_come_into_being_by_a_send(cloud: Cloud) -> None:
     ):
         asked = {"message": {"message_type": 0, "text": "hi" if code != 414 else ""}}
         assert (await cloud.post(messages(refused), asked)).refused(code)
+    thread = {"thread_config": {"thread_root": {"message_server_id": 1}}}
+    assert (await cloud.post(messages("Ann|1|Bob"), HI | thread)).refused(107404, "thread_config: ")
+    assert (await cloud.post(messages("Ann|2|4711"), HI)).refused(108404, "conversation_id: ")
+    team = await (await cloud.phone("cid")).group()
+    assert (await cloud.post(messages(f"Ann|2|{team}"), HI)).refused(109404, "sender_id: ann ")
     for account in ("ann", "bob"):
         assert (await cloud.get(f"/v2/accounts/{account}")).refused(102404)
     told = await cloud.send("Ann|1|Bob")

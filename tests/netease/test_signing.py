@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -91,10 +92,16 @@ async def test_whether_it_lives(cloud: Cloud) -> None:
     assert told.data == {}
 
 
-async def test_a_trace_id_comes_back(cloud: Cloud) -> None:
-    """In the header that it came in; one that is no text of ASCII is refused, and not told again."""
-    told = await cloud.get(PATH, trace="f00-1")
+async def test_a_trace_id_comes_back(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    """In the header that it came in, and is logged; one that is no text of ASCII is refused, and not told again."""
+    with caplog.at_level(logging.DEBUG, "gateway.edge"):
+        told = await cloud.get(PATH, trace="f00-1")
+        await cloud.get("/v2/accounts/a%0Ab", headers={})
     assert told.headers["X-custom-traceid"] == "f00-1"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"GET /im{PATH}, trace id f00-1",
+        "GET /im/v2/accounts/a%0Ab, trace id ",
+    ]
     told = await cloud.get(PATH, trace="é")
     assert told.refused(414, "X-custom-traceid")
     assert "X-custom-traceid" not in told.headers

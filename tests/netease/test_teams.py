@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.domain.limits import Limits
 from tests.netease.stage import Answer, Cloud
 from tests.rest.stage import Json
 
@@ -110,6 +111,12 @@ class TestMaking:
         path = f"/v2.1/teams/{info['team_id']}?team_type={kind}"
         assert (await cloud.get(path)).data == {"team_info": info}
         assert await members(cloud, info["team_id"], *PEOPLE) == ["ann", "bob", "eve"]
+
+    async def test_no_team_is_larger_than_a_group(self, cloud: Cloud) -> None:
+        """Whatever it asks for, it is told what holds."""
+        asked = {"owner_account_id": "ann", "name": "Team", "members_limit": 10**9}
+        info = (await cloud.post("/v2.1/teams", asked)).data["team_info"]
+        assert info["members_limit"] == Limits().group_members_max
 
     async def test_who_cannot_be_invited(self, cloud: Cloud) -> None:
         """Is named with the reason, and the team is made all the same."""

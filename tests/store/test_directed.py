@@ -119,6 +119,20 @@ async def test_status_is_the_receivers_own(stage: Stage, group: int) -> None:
     assert await stage.ack(3, 3, len(await stage.entries(3))) == []
 
 
+@pytest.mark.parametrize("last", ["to all", "to some"])
+async def test_a_flush_tells_its_sender_once(stage: Stage, group: int, last: str) -> None:
+    """However many get what of a group in one flush: the newest of what went to all, and of what went to some."""
+    said = (await stage.say(1, group)).first_msg_id
+    whispered = (await stage.whisper(1, group, 2, 3)).first_msg_id + 1
+    if last == "to all":
+        said = (await stage.say(1, group)).first_msg_id
+    own = [await stage.acked(xid, xid, len(await stage.entries(xid))) for xid in (3, 2)]
+    in_group = await stage.acked(4, group, len(await stage.entries(group)))
+    changes = (await stage.store.advance([*own, in_group])).changes
+    newest, by = (said, 4) if last == "to all" else (whispered, 3)
+    assert changes == [StatusChange(await stage.id(1), group, newest, Status.DELIVERED, by, 1)]
+
+
 async def test_what_goes_beside_it_is_told_by_itself(stage: Stage, group: int) -> None:
     """One ack of messages between users and of a group tells each conversation."""
     plain = (await stage.send(1, 2)).first_msg_id

@@ -19,7 +19,7 @@ from tests.store.stage import LIMITS, MIB, NOW, open_store
 
 T = TypeVar("T")
 USERS, GROUPS, MESSAGES = 10_000, 100, 60_000
-SMALL = {"hour", "conversation", "newest", "grp", "grp_block", "user", "device", "attached", "batch"}
+SMALL = {"hour", "newest", "grp", "grp_block", "user", "device", "attached", "batch"}
 """Tables that are not larger here than what one batch asks of them."""
 
 # Users 1 to 10,000 and groups from 10,001 on; all messages are between two users (or within a group) who have many.
@@ -56,6 +56,9 @@ INSERT INTO entry SELECT target, row_number() OVER (PARTITION BY target ORDER BY
 INSERT INTO conversation (usr, opp, last)
     SELECT DISTINCT ON (target, sender) target, sender, msg_id FROM message WHERE peer > 0
     ORDER BY target, sender, msg_id DESC;
+INSERT INTO conversation (usr, opp, last)
+    SELECT u, (u * 13 + o) % {USERS} + 1, 1 FROM generate_series(1, {USERS}) AS u, generate_series(1, 5) AS o
+    ON CONFLICT DO NOTHING;
 INSERT INTO dedup SELECT 1, i % 1000, i::text, '', i FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO answer SELECT i, i, i FROM generate_series(1, {MESSAGES}) AS i;
 INSERT INTO listed (grp, usr, at) SELECT grp, usr, 1 FROM stay;
@@ -188,6 +191,9 @@ async def test_no_statement_goes_through_a_table(
     await use(store)
     monkeypatch.undo()
     assert len(asked) > 30
+    # As autovacuum does in between, where it takes so long.
+    await conn.execute("UPDATE conversation SET off = off")
+    await conn.execute("ANALYZE")
     await conn.execute("SET plan_cache_mode = force_generic_plan")
     found = {}
     # First as the planner likes, which goes through a small table at times; then where it is told not to.

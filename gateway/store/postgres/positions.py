@@ -13,6 +13,7 @@ from typing import Any
 from gateway.domain.drafts import Ack, Advanced, Attachment, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, EntryKind, Scope, Status
+from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
@@ -223,12 +224,12 @@ async def _move(
         *_columns(stay_moves, 2),
         *_columns([(grp, *cut) for grp, moved in moves.items() for cut in ranges(moved)], 4),
     )
-    return [
+    return newest_changes(
         delivered_by(own[timeline], sender, grp_xid, msg_id)
         if kind == USER
         else delivered_in_group(moves[timeline], grp_xid, sender, msg_id, seq)
         for kind, timeline, grp_xid, sender, msg_id, seq in told
-    ]
+    )
 
 
 async def _read(conn: Conn, marks: Sequence[ReadMark]) -> list[ReadDone | Kind]:

@@ -9,6 +9,7 @@ from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
+from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.receipts import (
     RECEIPT_RANGE,
@@ -99,7 +100,7 @@ def advance(conn: sqlite3.Connection, acks: Sequence[Ack]) -> list[StatusChange]
     _CURSORS.run(conn, sorted([(a.user_id, a.device_sn, a.timeline_id, a.seq) for a in acks]))
     _SEEN.run(conn, [(a.user_id, a.device_sn, a.at) for a in acks if a.at])
     own, group = furthest(acks)
-    return [*_advance_own(conn, own), *_advance_groups(conn, group)]
+    return newest_changes([*_advance_own(conn, own), *_advance_groups(conn, group)])
 
 
 def _advance_own(conn: sqlite3.Connection, acks: dict[int, Ack]) -> list[StatusChange]:

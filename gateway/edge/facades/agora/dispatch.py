@@ -16,10 +16,10 @@ from gateway.core.known import Tenant
 from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.edge.answering import FAILED, Switch
+from gateway.edge.answering import FAILED, HEADERS, Switch
 from gateway.edge.expecting import expected
 from gateway.edge.facades.agora.asking import ALIAS, At
-from gateway.edge.facades.agora.envelope import HEADERS, Around, refused
+from gateway.edge.facades.agora.envelope import Around, refused
 from gateway.edge.facades.agora.faults import (
     NO_METHOD,
     NOT_FOUND,
@@ -32,6 +32,7 @@ from gateway.edge.facades.agora.faults import (
 from gateway.edge.facades.agora.names import app_uuid
 from gateway.edge.facades.agora.rates import Rates
 from gateway.edge.facades.agora.settings import Settings
+from gateway.edge.routing import Routes
 
 log = logging.getLogger(__name__)
 
@@ -40,38 +41,6 @@ Call = Callable[[At], Awaitable[bytes | web.StreamResponse]]
 
 Route = tuple[str, str, Call]
 """Verb, path inside the app with `*` for a segment that is open, and call."""
-
-_OPEN = "*"
-
-
-class Routes:
-    """Which call answers which verb and path."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._calls: dict[tuple[str, ...], dict[str, Call]] = {}
-        for verb, path, call in routes:
-            self._calls.setdefault(tuple(path.split("/")), {})[verb] = call
-
-    def find(self, verb: str, segments: Sequence[str]) -> tuple[Call, list[str]]:
-        """The call, and the segments that its route leaves open; raises a `Fault` of 404 or 405."""
-        calls: dict[str, Call] = {}
-        # A path that is named whole goes before one that is open there.
-        for pattern in sorted(self._matching(segments), key=lambda pattern: pattern.count(_OPEN)):
-            calls = {**self._calls[pattern], **calls}
-            if verb in self._calls[pattern]:
-                given = [said for said, named in zip(segments, pattern, strict=True) if named == _OPEN]
-                return self._calls[pattern][verb], given
-        if calls:
-            raise Fault(NO_METHOD, "web_application", "Method Not Allowed")
-        raise not_found()
-
-    def _matching(self, segments: Sequence[str]) -> list[tuple[str, ...]]:
-        return [
-            pattern
-            for pattern in self._calls
-            if len(pattern) == len(segments)
-            and all(named in {_OPEN, said} for named, said in zip(pattern, segments, strict=True))
-        ]
 
 
 class Dialect:
@@ -141,8 +110,11 @@ class Dialect:
         org, app_name, *segments = _segments(request)
         tenant = await self._tenant(org, app_name, *segments)
         if request.method == hdrs.METH_HEAD:
-            raise Fault(NO_METHOD, "web_application", "Method Not Allowed")
-        call, given = self._routes.find(request.method, segments)
+            raise _no_method()
+        found = self._routes.find(request.method, segments)
+        if isinstance(found, bool):
+            raise _no_method() if found else not_found()
+        call, given = found
         path = _path(segments)
         around = Around(
             action=request.method.lower(),
@@ -184,6 +156,10 @@ class Dialect:
         # What is no host's name is told like one, for an answer is text.
         host = request.host.encode("ascii", "replace").decode()
         return self._settings.public_url or f"{request.scheme}://{host}"
+
+
+def _no_method() -> Fault:
+    return Fault(NO_METHOD, "web_application", "Method Not Allowed")
 
 
 def _path(segments: Sequence[str]) -> str:

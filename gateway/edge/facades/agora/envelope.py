@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
+from gateway.edge.answering import HEADERS
 from gateway.edge.facades.agora.faults import Fault
-
-HEADERS = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
 
 _encoder = msgspec.json.Encoder()
 

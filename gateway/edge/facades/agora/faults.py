@@ -18,8 +18,6 @@ INVALID_BODY = "Request body is invalid. Please check body is correct."
 REACHED = "This request has reached api limit"
 UNAVAILABLE_TEXT = "the service is unavailable, please try again later"
 
-_RETRY_AFTER_MS = 1_000
-
 _EXCEPTIONS = {
     "unauthorized": "org.apache.usergrid.rest.exceptions.SecurityException",
     "auth_bad_access_token": "org.apache.usergrid.rest.exceptions.SecurityException",
@@ -114,9 +112,7 @@ TABLE: dict[Kind, Told] = {
 def fault_of(problem: Problem) -> Fault:
     """Say a problem of the core in the dialect."""
     told = TABLE[problem.kind]
-    retry_after_s = 0
-    if told.status in {UNAVAILABLE, TOO_MANY}:
-        retry_after_s = -(-(problem.retry_after_ms or _RETRY_AFTER_MS) // 1000)
+    retry_after_s = problem.retry_after_s if told.status in {UNAVAILABLE, TOO_MANY} else 0
     return Fault(told.status, told.error, told.description or problem.sentence, retry_after_s=retry_after_s)
 
 

@@ -57,8 +57,9 @@ async def send_to_users(at: At, principal: Principal, asked: Members) -> dict[st
     order = sent_by(order, await sender_of(at, asked))
     if sent := await at.core.messaging.repeated(principal, order):
         called = await at.xids_called(targets)
-        placed = await at.core.messaging.placed_before(principal, sent, list(called.values()))
-        return {text: str(msg_id) for text, msg_id in zip(called, placed, strict=True) if msg_id}
+        placed = await at.core.messaging.placed_before(principal, order, sent, list(called.values()))
+        return {text: str(one.msg_id) for text, one in zip(called, placed, strict=True) if one.msg_id}
+    at.core.messaging.judge_size(at.app, order)
     found = await at.users_called(targets, make=True)
     named: dict[int, str] = {}
     for text, user in zip(targets, found, strict=True):

@@ -58,7 +58,6 @@ CODES: dict[Kind, tuple[int, int]] = {
 """Every kind of problem with its code and HTTP status. 60001 and above are the gateway's own; the others are
 the vendor's (vendors.md §1.2), who has 20007 to 20010 for the limits of groups, not told apart."""
 
-_RETRY_AFTER_MS = 1_000
 _encoder = msgspec.json.Encoder()
 
 
@@ -127,7 +126,4 @@ def refusal(problem: Problem) -> Reply:
     """The answer to a call that was refused."""
     code, status = CODES[problem.kind]
     body = _encoder.encode(_Envelope(code, problem.sentence, None))
-    if status not in {UNAVAILABLE, TOO_MANY}:
-        return Reply(status, body)
-    retry_after_ms = problem.retry_after_ms or _RETRY_AFTER_MS
-    return Reply(status, body, -(-retry_after_ms // 1000))
+    return Reply(status, body, problem.retry_after_s if status in {UNAVAILABLE, TOO_MANY} else 0)

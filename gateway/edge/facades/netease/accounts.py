@@ -48,7 +48,7 @@ class Information(msgspec.Struct):
 
 
 class Shown(msgspec.Struct):
-    """An account as it is shown; what it is called only to whom has said so, its token to whom has set it."""
+    """An account as it is shown; what it is called only to whom has made it, its token to whom has set it."""
 
     account_id: str
     configuration: Configuration

@@ -144,6 +144,10 @@ class At:
             users |= {name: _nameless(by_xid.get(xid)) for name, xid in numbers.items()}
         return [users[name] for name in names]
 
+    def makes(self, account: str) -> bool:
+        """Whether somebody may come into being by an account id, if it is nobody's."""
+        return not self.app.registered and may_be_new(folded(account))
+
     async def called(self, xids: Sequence[int]) -> dict[int, str]:
         """The account ids of users, by their ids."""
         users = await self.core.directory.users(self.app, list(dict.fromkeys(xids)))

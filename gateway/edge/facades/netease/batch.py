@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from gateway.core.order import Order
 from gateway.core.placing import Placement
 from gateway.domain.model import SYSTEM_NAME
 from gateway.edge.decode import Body
@@ -12,8 +15,16 @@ from gateway.edge.facades.netease.faults import ACCOUNT_UNKNOWN, FORBIDDEN, TABL
 from gateway.edge.facades.netease.items import Item
 from gateway.edge.facades.netease.names import ConversationId, folded
 from gateway.edge.facades.netease.names import Kind as Type
-from gateway.edge.facades.netease.repeats import repeat_of
-from gateway.edge.facades.netease.sending import SENDER, item_of, order_of, parties, submit, to_users
+from gateway.edge.facades.netease.repeats import Repeat, repeat_of
+from gateway.edge.facades.netease.sending import (
+    SENDER,
+    item_of,
+    order_of,
+    parties,
+    sent_before,
+    submit,
+    to_users,
+)
 from gateway.edge.facades.netease.wanted import Asked, want
 
 RECEIVERS_MAX = 100
@@ -65,23 +76,38 @@ async def send(at: At) -> _Done:
     account = folded(asked.sender_id)
     wanted = want(asked, account, at.limits)
     repeat = repeat_of(at, wanted.client_id, asked)
-    [sender] = await parties(at, account)
-    users = dict(zip(receivers, await at.accounts(receivers, make=True), strict=True))
-    xids = tuple(user.xid for user in users.values() if user is not None)
-    placed: dict[int, Placement] = {}
-    if xids:
-        order = msgspec.structs.replace(to_users(order_of(wanted, repeat), wanted, xids), partial=True)
-        sent = await submit(at, at.acting_for(sender), order, repeat)
-        placed = {one.xid: one for one in sent}
+    order = msgspec.structs.replace(to_users(order_of(wanted, repeat), wanted, ()), partial=True)
+    placed = await _place(at, account, list(dict.fromkeys(receivers)), order, repeat)
     done = _Done([], [])
-    for receiver, user in users.items():
-        one = placed[user.xid] if user is not None else None
+    for receiver, one in placed.items():
         if one is None or not one.msg_id:
             done.failed_list.append(_failed(receiver, one))
         else:
             item = item_of(at, wanted, ConversationId(account, Type.USER, receiver), one)
             done.success_list.append(item if asked.need_message_detail else _briefly(item))
     return done
+
+
+async def _place(
+    at: At, account: str, receivers: Sequence[str], order: Order, repeat: Repeat
+) -> dict[str, Placement | None]:
+    """Send to these, and say which message each got, or why it got none; None: there is no such account."""
+    sender, *there = await at.accounts([account, *receivers])
+    if before := await sent_before(at, order, repeat, sender, *there):
+        assert sender is not None, "who was nobody has sent nothing"
+        xids = [user.xid if user is not None else 0 for user in there]
+        placed = await at.core.messaging.placed_before(at.acting_for(sender), order, before, xids)
+        # Of who is nobody now it is known whether it got a message, not why it got none.
+        told = zip(receivers, placed, strict=True)
+        return {receiver: one if one.xid or one.msg_id else None for receiver, one in told}
+    [sender] = await parties(at, account)
+    users = dict(zip(receivers, await at.accounts(receivers, make=True), strict=True))
+    targets = tuple(user.xid for user in users.values() if user is not None)
+    by_xid: dict[int, Placement] = {}
+    if targets:
+        order = msgspec.structs.replace(order, targets=targets)
+        by_xid = {one.xid: one for one in await submit(at, at.acting_for(sender), order, repeat)}
+    return {receiver: by_xid[user.xid] if user is not None else None for receiver, user in users.items()}
 
 
 def _failed(receiver: str, placed: Placement | None) -> _Failed:

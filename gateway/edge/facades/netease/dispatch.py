@@ -99,7 +99,8 @@ class Dialect:
         call, given = found
         if trace_id and not _TRACE_ID.fullmatch(trace_id):
             raise illegal(TRACE, "it must be 1 to 256 printable characters of ASCII")
-        log.debug("%s %s, trace id %s", request.method, request.path, trace_id)
+        # As it came: what is decoded could begin a line of its own.
+        log.debug("%s %s, trace id %s", request.method, request.rel_url.raw_path, trace_id)
         at = At(
             self._core,
             self._limits,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.domain.errors import Kind, Problem
 
 SUCCESS = 200
@@ -16,8 +18,6 @@ MISMATCH = 110302
 
 BAD_HEADER = "bad http header"
 NOT_SERVED = "not served"
-
-_RETRY_AFTER_MS = 1_000
 
 
 class Fault(Exception):
@@ -83,10 +83,15 @@ TABLE: dict[Kind, int] = {
 def fault_of(problem: Problem) -> Fault:
     """Say a problem of the core in the dialect."""
     code = TABLE[problem.kind]
-    retry_after_s = 0
-    if code in {UNAVAILABLE, RATE}:
-        retry_after_s = -(-(problem.retry_after_ms or _RETRY_AFTER_MS) // 1000)
+    retry_after_s = problem.retry_after_s if code in {UNAVAILABLE, RATE} else 0
     return Fault(code, problem.sentence, retry_after_s=retry_after_s)
+
+
+def renamed(problem: Problem, members: Mapping[str, str]) -> Problem:
+    """The same problem by the `members` of a call: what the core names in a sentence, as this call names it."""
+    member, _, why = problem.sentence.partition(": ")
+    sentence = f"{members.get(member, member)}: {why}" if why else member
+    return Problem(problem.kind, sentence, retry_after_ms=problem.retry_after_ms)
 
 
 def illegal(member: str, why: str) -> Fault:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.order import Order
+from gateway.domain.errors import Problem
 from gateway.domain.model import SAFE_MAX, Ctype, Message, Scope
 from gateway.edge.decode import Body, Number, identifier, number
 from gateway.edge.facades.netease.asking import At
-from gateway.edge.facades.netease.faults import FORBIDDEN, Fault, illegal
+from gateway.edge.facades.netease.faults import FORBIDDEN, Fault, illegal, renamed
 from gateway.edge.facades.netease.items import kind_of
 from gateway.edge.facades.netease.names import ConversationId, Kind, folded, team_number
 from gateway.edge.facades.netease.places import Place, find_place, message_in, unknown
 from gateway.edge.facades.netease.wanted import Asked, AskedMessage, AskedTeamOption, Wanted, want
 
 _OPERATOR, _SENDER, _RECEIVER = "operator", "message.sender_id", "message.receiver_id"
+_MEMBERS = {
+    "targets": _RECEIVER,
+    "from_user_id": _OPERATOR,
+    "related_mid": "message.message_server_id",
+    "content": "message.text",
+}
+"""What the core names in its sentences, as this call does."""
+
 _NO_ATTACHMENT, _ANY_ATTACHMENT = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
 
 
@@ -69,7 +78,10 @@ async def modify(at: At) -> object:
         over_ban=named.in_team and bool(option and option.ignore_member_chat_banned),
         over_ban_all=named.in_team and bool(option and option.ignore_chat_banned),
     )
-    await at.core.messaging.send(place.asker, order)
+    try:
+        await at.core.messaging.send(place.asker, order)
+    except Problem as problem:
+        raise renamed(problem, _MEMBERS) from problem
     return {}
 
 

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from gateway.core.order import Order
-from gateway.core.placing import Placement
+from gateway.core.placing import Placement, Sent
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import ROOM, Scope, Side, User
 from gateway.edge.decode import Body
 from gateway.edge.facades.netease.asking import At
-from gateway.edge.facades.netease.faults import MEMBER_UNKNOWN, MESSAGE_UNKNOWN, TEAM_UNKNOWN, Fault, illegal
+from gateway.edge.facades.netease.faults import (
+    MEMBER_UNKNOWN,
+    MESSAGE_UNKNOWN,
+    TEAM_UNKNOWN,
+    Fault,
+    illegal,
+    renamed,
+)
 from gateway.edge.facades.netease.items import Item, client_id
 from gateway.edge.facades.netease.names import ConversationId, folded, may_be_new
 from gateway.edge.facades.netease.names import Kind as Type
+from gateway.edge.facades.netease.places import want_team
 from gateway.edge.facades.netease.repeats import Repeat, repeat_of
 from gateway.edge.facades.netease.wanted import AskedHere, AskedTeamOption, TargetOption, Wanted, want
 
 SENDER, RECEIVER = "sender_id", "receiver_id"
 
+_ID = "conversation_id"
 _TARGETS = "target_option.receiver_account_ids"
 _MEMBERS = {
-    "targets": "conversation_id",
+    "targets": _ID,
     "from_user_id": SENDER,
     "related_mid": "thread_config",
     "content": "message.text",
@@ -47,11 +58,15 @@ async def send(at: At) -> Item:
     some = _some_of(at, asked, wanted, conversation.account) if in_team else None
     repeat = repeat_of(at, wanted.client_id, asked, conversation)
     order = order_of(wanted, repeat)
+    named = _named_beside_sender(conversation, some)
+    if before := await sent_before(at, order, repeat, *await at.accounts([conversation.account, *named])):
+        return item_of(at, wanted, conversation, Placement(0, before.first_msg_id, before.at))
     if in_team:
-        [sender] = await parties(at, conversation.account)
+        sender = await _member(at, conversation)
         order = await _to_team(at, order, conversation.team_xid, option)
         order = await _to_some(at, order, some) if some is not None else order
     else:
+        await _want_talk(at, conversation, wanted)
         sender, receiver = await parties(at, conversation.account, (conversation.opposite, RECEIVER))
         order = to_users(order, wanted, (receiver.xid,))
     principal = at.acting_for(sender)
@@ -75,6 +90,50 @@ async def parties(at: At, sender: str, *others: tuple[str, str]) -> list[User]:
         if not may_be_new(account):
             await at.account(account, member)
     return [await at.account(account, member, make=True) for account, member in named]
+
+
+def _named_beside_sender(conversation: ConversationId, some: TargetOption | None) -> Sequence[str]:
+    """The accounts that a send goes to; none where that is a whole team."""
+    if not conversation.in_team:
+        return [conversation.opposite]
+    return (some and some.receiver_account_ids) or []
+
+
+async def sent_before(
+    at: At, order: Order, repeat: Repeat, sender: User | None, *others: User | None
+) -> Sent | None:
+    """What an order was answered with that this one repeats, where not all whom it names are there any more.
+
+    Where it repeats none it is judged by its size, before anybody comes into being by it.
+    """
+    if sender is not None and None not in others:
+        return None
+    messaging = at.core.messaging
+    try:
+        before = await messaging.repeated(at.acting_for(sender), order) if sender is not None else None
+        if before is None:
+            messaging.judge_size(at.app, order)
+    except Problem as problem:
+        raise repeat.refusal(renamed(problem, _MEMBERS)) from problem
+    return before
+
+
+async def _member(at: At, conversation: ConversationId) -> User:
+    """Who sends to a team. Nobody comes into being for it: they would be a member of none."""
+    account = conversation.account
+    [found] = await at.accounts([account])
+    if found is None and at.makes(account):
+        await want_team(at, conversation.team_xid, _ID)
+        raise Fault(MEMBER_UNKNOWN, f"{SENDER}: {account} is not a member of the team")
+    return found or await at.account(account, SENDER)
+
+
+async def _want_talk(at: At, conversation: ConversationId, wanted: Wanted) -> None:
+    """Raise a `Fault` of 107404 for a thread of two one of whom would come into being by this send."""
+    named = _thread_of(wanted)
+    new = [account for account in (conversation.account, conversation.opposite) if at.makes(account)]
+    if named and new and None in await at.accounts(new):
+        raise _no_such(named[0])
 
 
 def order_of(wanted: Wanted, repeat: Repeat) -> Order:
@@ -113,7 +172,7 @@ async def _to_team(at: At, order: Order, team_xid: int, option: AskedTeamOption 
     # What is not there any more is the core's to refuse: a repeat of what went to it is none.
     types = await at.core.groups.types(at.app, [team_xid])
     if types.get(team_xid) == ROOM:
-        raise Fault(TEAM_UNKNOWN, f"conversation_id: {team_xid} is a chatroom, and no team")
+        raise Fault(TEAM_UNKNOWN, f"{_ID}: {team_xid} is a chatroom, and no team")
     return msgspec.structs.replace(
         order,
         scope=Scope.GROUP,
@@ -164,12 +223,7 @@ async def _in_thread(at: At, principal: Principal, order: Order, wanted: Wanted)
 
     Where one is not, the order relates to that one: the core refuses it, unless it is a repeat.
     """
-    thread = wanted.nim.thread_config
-    named = (
-        [one.message_server_id or 0 for one in (thread.thread_root, thread.thread_reply) if one]
-        if thread
-        else []
-    )
+    named = _thread_of(wanted)
     if not named:
         return order
     try:
@@ -182,8 +236,20 @@ async def _in_thread(at: At, principal: Principal, order: Order, wanted: Wanted)
     if not missing:
         return order
     if order.online_only:
-        raise Fault(MESSAGE_UNKNOWN, f"thread_config: there is no message {missing[0]} in this conversation")
+        raise _no_such(missing[0])
     return msgspec.structs.replace(order, related=missing[0])
+
+
+def _thread_of(wanted: Wanted) -> list[int]:
+    """The messages that a thread is named by."""
+    thread = wanted.nim.thread_config
+    if thread is None:
+        return []
+    return [one.message_server_id or 0 for one in (thread.thread_root, thread.thread_reply) if one]
+
+
+def _no_such(msg_id: int) -> Fault:
+    return Fault(MESSAGE_UNKNOWN, f"thread_config: there is no message {msg_id} in this conversation")
 
 
 # -- what comes of it -----------------------------------------------------------------------------------
@@ -194,11 +260,7 @@ async def submit(at: At, principal: Principal, order: Order, repeat: Repeat) -> 
     try:
         return await at.core.messaging.send_each(principal, order)
     except Problem as problem:
-        member, _, why = problem.sentence.partition(": ")
-        sentence = f"{_MEMBERS.get(member, member)}: {why}" if why else member
-        raise repeat.refusal(
-            Problem(problem.kind, sentence, retry_after_ms=problem.retry_after_ms)
-        ) from problem
+        raise repeat.refusal(renamed(problem, _MEMBERS)) from problem
 
 
 def item_of(at: At, wanted: Wanted, conversation: ConversationId, placed: Placement) -> Item:

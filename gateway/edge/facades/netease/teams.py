@@ -144,14 +144,14 @@ async def _shown(at: At, xid: int, kind: int) -> _Shown:
 
 
 async def _info(at: At, group: Group, kind: int) -> TeamInfo:
-    owners = await at.called([group.owner_xid])
+    owners, most = await at.called([group.owner_xid]), at.limits.group_members_max
     return TeamInfo(
         team_id=group.xid,
         team_type=kind,
         name=group.name,
         owner_account_id=owners[group.owner_xid],
         member_count=group.members,
-        members_limit=group.members_max or at.limits.group_members_max,
+        members_limit=min(group.members_max or most, most),
         create_time=group.created_at,
         update_time=group.updated_at,
         icon=group.avatar,
