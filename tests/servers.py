@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import io
 import os
 import signal
 import subprocess
@@ -13,9 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest import mock
 
 import msgspec
 
+from gateway.cli import main
 from gateway.control import ask_running
 from gateway.core.operator import Ask
 from gateway.domain.errors import Problem
@@ -62,11 +66,31 @@ def gateway(*args: str | Path, env: Mapping[str, str] | None = None) -> subproce
     )
 
 
-def sentence(command: subprocess.CompletedProcess[str], code: int) -> str:
+def command(*args: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Carry a command out in this process, to its end: what `gateway` tells, without the start of a process.
+
+    For tests of what a command does. How a process starts, reads its terminal and ends is for `gateway` to show.
+    """
+    told, complained, code = io.StringIO(), io.StringIO(), 0
+    words = ["gateway", *map(str, args)]
+    with (
+        mock.patch.object(sys, "argv", words),
+        mock.patch.dict(os.environ, environment(env), clear=True),
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(complained),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+    return subprocess.CompletedProcess(words, code, told.getvalue(), complained.getvalue())
+
+
+def sentence(run: subprocess.CompletedProcess[str], code: int) -> str:
     """The one sentence with which a command ended; nothing else may be said."""
-    assert command.returncode == code, command
-    assert command.stdout == "", command.stdout
-    [line] = command.stderr.splitlines()
+    assert run.returncode == code, run
+    assert run.stdout == "", run.stdout
+    [line] = run.stderr.splitlines()
     assert line.startswith("gateway: "), line
     return line
 

@@ -1,4 +1,7 @@
-"""The commands beside `gateway serve`, as a person or a script uses them: real processes."""
+"""The commands beside `gateway serve`, as a person or a script uses them.
+
+What a command does is tried in this process; what lasts or is about processes, with real ones.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.servers import COMMAND, Program, ServerProcess, eventually, gateway, sentence
+from tests.servers import COMMAND, Program, ServerProcess, command, eventually, gateway, sentence
 
 TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
@@ -47,7 +50,7 @@ def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A folder with the app `demo`, with and without a server that owns it."""
     if request.param == "without one":
         folder = tmp_path_factory.mktemp("cold") / "data"
-        assert gateway("app", "create", "demo", "--data", folder).returncode == 0
+        assert command("app", "create", "demo", "--data", folder).returncode == 0
         return folder
     running: ServerProcess = request.getfixturevalue("server")
     return running.data
@@ -55,37 +58,37 @@ def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_an_app_that_was_created_is_listed_and_shown(data: Path) -> None:
     """The list has one app a line; the key stays unseen."""
-    created = gateway("app", "create", "shop", "--registered", "--data", data)
+    created = command("app", "create", "shop", "--registered", "--data", data)
     assert created.returncode == 0
     assert re.search(r"^users +registered$", created.stdout, re.MULTILINE)
-    assert gateway("app", "list", "--data", data).stdout.splitlines() == ["demo", "shop"]
-    assert gateway("app", "show", "shop", "--data", data).stdout == created.stdout
+    assert command("app", "list", "--data", data).stdout.splitlines() == ["demo", "shop"]
+    assert command("app", "show", "shop", "--data", data).stdout == created.stdout
     assert "secret" not in created.stdout
 
 
 def test_what_cannot_be_done_is_one_sentence(data: Path) -> None:
     """An app that exists already cannot be created."""
-    assert "there is an app demo already" in sentence(gateway("app", "create", "demo", "--data", data), 1)
+    assert "there is an app demo already" in sentence(command("app", "create", "demo", "--data", data), 1)
 
 
 def test_the_secret_is_shown_where_it_is_asked_for(data: Path) -> None:
     """It is the very key that tokens are signed with."""
-    shown = gateway("app", "show", "demo", "--secret", "--json", "--data", data)
+    shown = command("app", "show", "demo", "--secret", "--json", "--data", data)
     told = json.loads(shown.stdout)
-    token = gateway("token", "--app", "demo", "--admin", "--data", data).stdout.strip()
+    token = command("token", "--app", "demo", "--admin", "--data", data).stdout.strip()
     jwt.decode(token, base64.b64decode(told["secret"]), algorithms=["HS512"])
     assert jwt.get_unverified_header(token)["kid"] == told["kid"]
 
 
 def test_after_a_rotation_tokens_are_signed_by_the_new_key(data: Path) -> None:
     """The new key signs, and the old one is still good."""
-    before = json.loads(gateway("app", "show", "demo", "--json", "--data", data).stdout)
-    rotated = gateway("app", "rotate-secret", "demo", "--data", data)
+    before = json.loads(command("app", "show", "demo", "--json", "--data", data).stdout)
+    rotated = command("app", "rotate-secret", "demo", "--data", data)
     assert rotated.returncode == 0
-    after = json.loads(gateway("app", "show", "demo", "--json", "--data", data).stdout)
+    after = json.loads(command("app", "show", "demo", "--json", "--data", data).stdout)
     assert after["kid"] not in before["kids"]
     assert set(after["kids"]) == {*before["kids"], after["kid"]}
-    token = gateway("token", "--app", "demo", "--user", "alice", "--data", data).stdout.strip()
+    token = command("token", "--app", "demo", "--user", "alice", "--data", data).stdout.strip()
     assert jwt.get_unverified_header(token)["kid"] == after["kid"]
 
 
@@ -93,15 +96,15 @@ def test_a_rotation_beside_a_running_server_breaks_no_token(server: ServerProces
     """The server takes the old token and the new one, at once."""
     old = server.token("alice")
     assert server.get("/message/unread", old)[1]["code"] == 200
-    assert gateway("app", "rotate-secret", "demo", "--data", server.data).returncode == 0
-    new = gateway("token", "--app", "demo", "--user", "alice", "--data", server.data).stdout.strip()
+    assert command("app", "rotate-secret", "demo", "--data", server.data).returncode == 0
+    new = command("token", "--app", "demo", "--user", "alice", "--data", server.data).stdout.strip()
     assert jwt.get_unverified_header(old)["kid"] != jwt.get_unverified_header(new)["kid"]
     assert [server.get("/message/unread", token)[1]["code"] for token in (old, new)] == [200, 200]
 
 
 def test_token_prints_a_token_and_nothing_else(data: Path) -> None:
     """So that it can stand in $(…); it lives as long as was asked for."""
-    run = gateway("token", "--app", "demo", "--user", "4711", "--ttl", "60", "--data", data)
+    run = command("token", "--app", "demo", "--user", "4711", "--ttl", "60", "--data", data)
     assert (run.returncode, run.stderr) == (0, "")
     assert TOKEN.fullmatch(run.stdout.removesuffix("\n"))
     claims = jwt.decode(run.stdout.strip(), options={"verify_signature": False})
@@ -112,7 +115,7 @@ def test_token_prints_a_token_and_nothing_else(data: Path) -> None:
 @pytest.mark.parametrize("who", [(), ("--user", "alice", "--admin")])
 def test_token_wants_one_of_user_and_admin(server: ServerProcess, who: tuple[str, ...]) -> None:
     """Neither and both are one sentence."""
-    assert "--user or --admin" in sentence(gateway("token", "--app", "demo", *who, "--data", server.data), 2)
+    assert "--user or --admin" in sentence(command("token", "--app", "demo", *who, "--data", server.data), 2)
 
 
 # -- listen and send --------------------------------------------------------------------------------------
@@ -125,7 +128,7 @@ def test_listen_prints_frames_and_acks_them(server: ServerProcess) -> None:
     with Program(*COMMAND, "listen", *args) as listener:
         welcome = json.loads(listener.expect('"welcome"'))
         assert (welcome["uid"], welcome["device_sn"]) == (dave, 7)
-        sent = gateway(
+        sent = command(
             "send", "--app", "demo", "--from", "carol", "--to", "dave", "ping", "--data", server.data
         )
         frame = json.loads(listener.expect('"message"'))
@@ -176,9 +179,9 @@ def test_listen_ends_quietly_by_ctrl_c(server: ServerProcess, started: str) -> N
 def test_send_with_a_transaction_id_executes_once(server: ServerProcess) -> None:
     """The repeat prints the first id; another text under it is one sentence."""
     send = ("send", "--app", "demo", "--to", "4711", "--transaction-id", "5", "--data", server.data)
-    first, again = gateway(*send, "pay"), gateway(*send, "pay")
+    first, again = command(*send, "pay"), command(*send, "pay")
     assert first.stdout == again.stdout != ""
-    assert "(code 60001)" in sentence(gateway(*send, "pay twice"), 1)
+    assert "(code 60001)" in sentence(command(*send, "pay twice"), 1)
 
 
 def test_send_to_a_group_reaches_its_members(server: ServerProcess) -> None:
@@ -186,7 +189,7 @@ def test_send_to_a_group_reaches_its_members(server: ServerProcess) -> None:
     alice = server.token("alice")
     made = server.post("/group/create", alice, {"name": "lunch", "user_list": [server.xid("bob")]})[1]
     group = str(made["data"]["group_id"])
-    sent = gateway(
+    sent = command(
         "send", "--app", "demo", "--from", "alice", "--group", group, "pizza", "--data", server.data
     )
     page = server.get(f"/message/conversation?opposite_id={group}", server.token("bob"))[1]["data"]
@@ -195,7 +198,7 @@ def test_send_to_a_group_reaches_its_members(server: ServerProcess) -> None:
 
 def test_send_where_nothing_listens_is_one_sentence(server: ServerProcess) -> None:
     """It names the URL that was tried."""
-    run = gateway(
+    run = command(
         "send", "--app", "demo", "--to", "bob", "x", "--url", "http://127.0.0.1:1", "--data", server.data
     )
     assert "no gateway answers at http://127.0.0.1:1" in sentence(run, 1)
@@ -205,7 +208,7 @@ def test_send_where_nothing_listens_is_one_sentence(server: ServerProcess) -> No
 def test_send_wants_one_of_to_and_group(server: ServerProcess, whom: tuple[str, ...]) -> None:
     """Neither and both are one sentence."""
     assert "--to or --group" in sentence(
-        gateway("send", "--app", "demo", *whom, "x", "--data", server.data), 2
+        command("send", "--app", "demo", *whom, "x", "--data", server.data), 2
     )
 
 
@@ -217,7 +220,7 @@ def test_retention_is_shown_and_goes_on_where_one_says_so(tmp_path: Path) -> Non
     env = {"GATEWAY_RETENTION_DAYS": "30", "GATEWAY_LIMITS_EXPIRY_SWEEP_MS": "10"}
 
     def ask(what: str) -> list[str]:
-        return gateway("retention", what, "--data", tmp_path / "data", env=env).stdout.splitlines()
+        return command("retention", what, "--data", tmp_path / "data", env=env).stdout.splitlines()
 
     with ServerProcess(tmp_path / "data", env=env) as server:
         assert ask("show") == [
@@ -250,7 +253,7 @@ def test_retention_is_shown_and_goes_on_where_one_says_so(tmp_path: Path) -> Non
 
 def test_check_beside_a_running_server_finds_nothing(server: ServerProcess) -> None:
     """A store in use is checked as it is."""
-    check = gateway("check", "--data", server.data)
+    check = command("check", "--data", server.data)
     assert (check.returncode, check.stdout) == (0, "the store keeps all its laws\n")
 
 
@@ -266,7 +269,7 @@ def test_check_says_what_is_broken(tmp_path: Path) -> None:
             "DELETE FROM entry WHERE seq = 2 AND t = (SELECT id FROM timeline WHERE xid = 4712)"
         )
         assert gone.rowcount == 1
-    check = gateway("check", "--data", tmp_path / "data")
+    check = command("check", "--data", tmp_path / "data")
     assert check.returncode == 1
     assert "user 4712" in check.stdout
     assert "seq 2" in check.stdout
@@ -274,7 +277,7 @@ def test_check_says_what_is_broken(tmp_path: Path) -> None:
 
 def test_check_without_a_store_says_so(tmp_path: Path) -> None:
     """Nothing is made by looking."""
-    check = gateway("check", "--data", tmp_path / "data")
+    check = command("check", "--data", tmp_path / "data")
     assert check.returncode == 1
     assert "there is no store" in check.stdout
     assert not (tmp_path / "data").exists()
@@ -310,17 +313,17 @@ def test_a_reader_that_goes_away_is_no_traceback(server: ServerProcess) -> None:
 
 def test_an_agora_backend_finds_its_app(data: Path) -> None:
     """By name, with a client id and a secret that are printed once, and are another each time."""
-    assert gateway("app", "create", "chat", "--data", data).returncode == 0
+    assert command("app", "create", "chat", "--data", data).returncode == 0
     pair = re.compile(r"client id +(\S+)\nclient secret +(\S+)\n")
-    made = [gateway("app", "agora", "chat", "--name", "org/chat", "--data", data) for _ in range(2)]
+    made = [command("app", "agora", "chat", "--name", "org/chat", "--data", data) for _ in range(2)]
     pairs = [match.groups() for run in made if (match := pair.fullmatch(run.stdout))]
     assert len({word for found in pairs for word in found}) == 4
-    shown = gateway("app", "agora", "chat", "--data", data).stdout
+    shown = command("app", "agora", "chat", "--data", data).stdout
     assert [line.split() for line in shown.splitlines()] == [
         ["name", "org/chat"],
         *(["client", "id", name] for name, _ in pairs),
     ]
-    dropped = gateway("app", "agora", "chat", "--drop", pairs[0][0], "--data", data)
+    dropped = command("app", "agora", "chat", "--drop", pairs[0][0], "--data", data)
     assert dropped.returncode == 0
     assert pairs[0][0] not in dropped.stdout
     assert pairs[1][0] in dropped.stdout
@@ -328,31 +331,31 @@ def test_an_agora_backend_finds_its_app(data: Path) -> None:
 
 def test_no_agora_backend_is_told_a_name_whose_paths_are_not_the_dialects(data: Path) -> None:
     """Where the native dialect is, and what clients make shorter, nobody would ever find the app."""
-    assert gateway("app", "create", "hidden", "--data", data).returncode == 0
+    assert command("app", "create", "hidden", "--data", data).returncode == 0
     for name, why in (
         ("message/app", "under /message/"),
         ("org/..", "ORG_NAME/APP_NAME"),
         ("org", "ORG_NAME/APP_NAME"),
     ):
-        assert why in sentence(gateway("app", "agora", "hidden", "--name", name, "--data", data), 2)
-    assert "none" in gateway("app", "agora", "hidden", "--data", data).stdout
+        assert why in sentence(command("app", "agora", "hidden", "--name", name, "--data", data), 2)
+    assert "none" in command("app", "agora", "hidden", "--data", data).stdout
 
 
 def test_secrets_of_ones_own_come_by_the_environment(data: Path) -> None:
     """A client's, and the certificate of an App ID; neither is shown, and without one nothing is done."""
-    assert gateway("app", "create", "moved", "--data", data).returncode == 0
+    assert command("app", "create", "moved", "--data", data).returncode == 0
     app_id, agora = "0123456789ABCDEF" * 2, ("app", "agora", "moved", "--data", data)
     for options, secret in (
         (("--client-id", "YXA6mine"), "YXA6secret"),
         (("--certificate-of", app_id), "fedcba9876543210" * 2),
     ):
-        assert "set GATEWAY_SECRET" in sentence(gateway(*agora, *options), 2)
-        made = gateway(*agora, *options, env={"GATEWAY_SECRET": secret})
+        assert "set GATEWAY_SECRET" in sentence(command(*agora, *options), 2)
+        made = command(*agora, *options, env={"GATEWAY_SECRET": secret})
         assert made.returncode == 0
         assert secret not in made.stdout
-    held = [line.split() for line in gateway(*agora).stdout.splitlines()]
+    held = [line.split() for line in command(*agora).stdout.splitlines()]
     assert held == [["name", "none"], ["client", "id", "YXA6mine"], ["App", "ID", app_id.lower()]]
-    assert app_id.lower() not in gateway(*agora, "--drop", app_id).stdout
+    assert app_id.lower() not in command(*agora, "--drop", app_id).stdout
 
 
 @pytest.mark.parametrize(
@@ -367,7 +370,7 @@ def test_secrets_of_ones_own_come_by_the_environment(data: Path) -> None:
 )
 def test_what_agora_cannot_be_told(data: Path, options: tuple[str, ...], told: str) -> None:
     """One sentence each."""
-    run = gateway("app", "agora", "demo", *options, "--data", data, env={"GATEWAY_SECRET": "short"})
+    run = command("app", "agora", "demo", *options, "--data", data, env={"GATEWAY_SECRET": "short"})
     assert told in sentence(run, 1 if options[0] == "--drop" else 2)
 
 
@@ -376,51 +379,51 @@ def test_what_agora_cannot_be_told(data: Path, options: tuple[str, ...], told: s
 
 def test_a_netease_backend_finds_its_app(data: Path) -> None:
     """By an AppKey and a secret that are printed once; made again they would lock the backends out."""
-    assert gateway("app", "create", "yunxin", "--data", data).returncode == 0
+    assert command("app", "create", "yunxin", "--data", data).returncode == 0
     netease = ("app", "netease", "yunxin", "--data", data)
-    assert gateway(*netease).stdout == "app key     none\n"
+    assert command(*netease).stdout == "app key     none\n"
     made = re.fullmatch(
-        r"app key     ([0-9a-f]{32})\napp secret  (\S{40,})\n", gateway(*netease, "--generate").stdout
+        r"app key     ([0-9a-f]{32})\napp secret  (\S{40,})\n", command(*netease, "--generate").stdout
     )
     assert made is not None
     key, secret = made.groups()
-    assert gateway(*netease).stdout == f"app key     {key}\nsecrets     1\n"
+    assert command(*netease).stdout == f"app key     {key}\nsecrets     1\n"
     assert len(secret) > len(key)
-    assert key in sentence(gateway(*netease, "--generate"), 2)
+    assert key in sentence(command(*netease, "--generate"), 2)
 
 
 def test_a_netease_secret_is_changed_for_another(server: ServerProcess) -> None:
     """Both are good until the old one is dropped, and no third."""
-    assert gateway("app", "create", "turned", "--data", server.data).returncode == 0
+    assert command("app", "create", "turned", "--data", server.data).returncode == 0
     netease = ("app", "netease", "turned", "--data", server.data)
     for option in ("--rotate", "--drop-old"):
-        assert "no AppKey yet" in sentence(gateway(*netease, option), 2)
-    assert gateway(*netease, "--generate").returncode == 0
-    assert re.fullmatch(r"app secret  \S{40,}\n", gateway(*netease, "--rotate").stdout)
-    assert "2 secrets are good" in sentence(gateway(*netease, "--rotate"), 2)
+        assert "no AppKey yet" in sentence(command(*netease, option), 2)
+    assert command(*netease, "--generate").returncode == 0
+    assert re.fullmatch(r"app secret  \S{40,}\n", command(*netease, "--rotate").stdout)
+    assert "2 secrets are good" in sentence(command(*netease, "--rotate"), 2)
     for _ in range(2):
-        assert gateway(*netease, "--drop-old").stdout.endswith("secrets     1\n")
+        assert command(*netease, "--drop-old").stdout.endswith("secrets     1\n")
 
 
 def test_a_netease_backend_brings_its_own_key(server: ServerProcess) -> None:
     """Its secret comes by the environment and is not shown; another key takes its place, and its secrets go."""
     for app in ("brought", "robbed"):
-        assert gateway("app", "create", app, "--data", server.data).returncode == 0
+        assert command("app", "create", app, "--data", server.data).returncode == 0
     netease = ("app", "netease", "brought", "--data", server.data)
-    assert "set GATEWAY_SECRET" in sentence(gateway(*netease, "--app-key", "k" * 32), 2)
+    assert "set GATEWAY_SECRET" in sentence(command(*netease, "--app-key", "k" * 32), 2)
     for secret, good in (("one", 1), ("two", 2)):
-        told = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": secret})
+        told = command(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": secret})
         assert told.stdout == f"app key     {'k' * 32}\nsecrets     {good}\n"
-    third = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": "three"})
+    third = command(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": "three"})
     assert "--drop-old" in sentence(third, 2)
-    other = gateway(*netease, "--app-key", "other", env={"GATEWAY_SECRET": "three"})
+    other = command(*netease, "--app-key", "other", env={"GATEWAY_SECRET": "three"})
     assert other.stdout == "app key     other\nsecrets     1\n"
-    back = gateway(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": "four"})
+    back = command(*netease, "--app-key", "k" * 32, env={"GATEWAY_SECRET": "four"})
     assert back.stdout.endswith("secrets     1\n")
     robbed = ("app", "netease", "robbed", "--app-key", "k" * 32, "--data", server.data)
-    assert "another app" in sentence(gateway(*robbed, env={"GATEWAY_SECRET": "x"}), 1)
-    assert gateway("app", "netease", "robbed", "--data", server.data).stdout == "app key     none\n"
-    assert "give one of" in sentence(gateway(*netease, "--rotate", "--drop-old"), 2)
+    assert "another app" in sentence(command(*robbed, env={"GATEWAY_SECRET": "x"}), 1)
+    assert command("app", "netease", "robbed", "--data", server.data).stdout == "app key     none\n"
+    assert "give one of" in sentence(command(*netease, "--rotate", "--drop-old"), 2)
 
 
 # -- limits -----------------------------------------------------------------------------------------------
@@ -428,8 +431,8 @@ def test_a_netease_backend_brings_its_own_key(server: ServerProcess) -> None:
 
 def test_limits_are_set_and_shown(data: Path) -> None:
     """What was set is shown with what is in use, by both commands; what is not named stays; 0 is none."""
-    assert gateway("app", "create", "small", "--data", data).returncode == 0
-    fresh = gateway("app", "limits", "small", "--data", data)
+    assert command("app", "create", "small", "--data", data).returncode == 0
+    fresh = command("app", "limits", "small", "--data", data)
     assert fresh.stdout.splitlines() == [
         "sends per s    no bound of its own",
         "connections    no bound of its own, now 0",
@@ -446,36 +449,36 @@ def test_limits_are_set_and_shown(data: Path) -> None:
         "--storage-bytes",
         "9000",
     )
-    assert gateway("app", "limits", "small", *limits, "--data", data).returncode == 0
-    told = gateway("app", "limits", "small", "--connections", "0", "--data", data).stdout.splitlines()
+    assert command("app", "limits", "small", *limits, "--data", data).returncode == 0
+    told = command("app", "limits", "small", "--connections", "0", "--data", data).stdout.splitlines()
     assert told == [
         "sends per s    50",
         "connections    no bound of its own, now 0",
         "message bytes  1000",
         "storage bytes  9000, now 0",
     ]
-    shown = json.loads(gateway("app", "show", "small", "--json", "--data", data).stdout)["limits"]
+    shown = json.loads(command("app", "show", "small", "--json", "--data", data).stdout)["limits"]
     assert shown == {
         "sends_per_s": 50,
         "connections_max": 0,
         "message_bytes_max": 1000,
         "storage_bytes_max": 9000,
     }
-    assert "message bytes  1000" in gateway("app", "show", "small", "--data", data).stdout
+    assert "message bytes  1000" in command("app", "show", "small", "--data", data).stdout
 
 
 def test_limits_hold_at_once_in_a_running_server(server: ServerProcess) -> None:
     """The next call meets them, and what is stored is shown."""
-    assert gateway("app", "create", "tight", "--data", server.data).returncode == 0
+    assert command("app", "create", "tight", "--data", server.data).returncode == 0
     send = ("send", "--app", "tight", "--to", "9", "--data", server.data)
-    gateway("token", "--app", "tight", "--user", "9", "--data", server.data)
-    assert gateway(*send, "hello").returncode == 0
-    told = gateway("app", "limits", "tight", "--message-bytes", "4", "--data", server.data)
+    command("token", "--app", "tight", "--user", "9", "--data", server.data)
+    assert command(*send, "hello").returncode == 0
+    told = command("app", "limits", "tight", "--message-bytes", "4", "--data", server.data)
     assert "storage bytes  no bound of its own, now 305" in told.stdout
-    assert "at most 4" in sentence(gateway(*send, "hello"), 1)
+    assert "at most 4" in sentence(command(*send, "hello"), 1)
 
 
 def test_no_limits_of_an_app_that_is_not_there(data: Path) -> None:
     """One sentence, and nothing is made."""
-    asked = gateway("app", "limits", "nowhere", "--connections", "5", "--data", data)
+    asked = command("app", "limits", "nowhere", "--connections", "5", "--data", data)
     assert "there is no app nowhere" in sentence(asked, 1)

@@ -14,7 +14,7 @@ from gateway.config import Config, Server, Store
 from gateway.core.order import Order
 from gateway.domain.model import Scope
 from tests.postgres import database_of, drop_database
-from tests.servers import gateway, sentence
+from tests.servers import command, sentence
 
 BOB = 1002
 
@@ -28,7 +28,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 def run(url: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return gateway(*words, env={"GATEWAY_STORE_URL": url, "GATEWAY_SERVER_DATA": "/nowhere"})
+    return command(*words, env={"GATEWAY_STORE_URL": url, "GATEWAY_SERVER_DATA": "/nowhere"})
 
 
 def told(url: str, *words: str) -> list[str]:

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.servers import COMMAND, Program, ServerProcess, eventually, gateway, sentence
+from tests.servers import COMMAND, Program, ServerProcess, command, eventually, sentence
 
 MESSAGES = 5_000
 
@@ -41,7 +41,7 @@ def test_beside_a_running_gateway_that_is_killed(tmp_path: Path) -> None:
         texts = "SELECT count(*) FROM message WHERE body IS NOT NULL"
         assert count(server.data, texts) == 100
         assert count(server.data, "SELECT done FROM job") == MESSAGES
-        assert gateway("check", "--data", server.data).returncode == 0
+        assert command("check", "--data", server.data).returncode == 0
 
 
 def test_without_a_gateway(tmp_path: Path) -> None:
@@ -51,14 +51,14 @@ def test_without_a_gateway(tmp_path: Path) -> None:
         fill(server, "alice", 2, [1, 2])
         alice = server.xid("alice")
         assert server.term() == 0
-    told = gateway("erase", "--app", "demo", "--user", "alice", "--data", data)
+    told = command("erase", "--app", "demo", "--user", "alice", "--data", data)
     assert told.stdout == f"user {alice} is erased, with 4 texts\n"
-    assert gateway("check", "--data", data).returncode == 0
+    assert command("check", "--data", data).returncode == 0
     assert "from alice" not in (data / "gateway.db").read_bytes().decode(errors="replace")
     assert "no user alice" in sentence(
-        gateway("erase", "--app", "demo", "--user", "alice", "--data", data), 1
+        command("erase", "--app", "demo", "--user", "alice", "--data", data), 1
     )
-    again = gateway("erase", "--app", "demo", "--user", str(alice), "--data", data)
+    again = command("erase", "--app", "demo", "--user", str(alice), "--data", data)
     assert again.stdout == told.stdout
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ServerProcess, gateway, sentence
+from tests.servers import ServerProcess, command, sentence
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
         token = running.token("alice")
         body = {"type": 1, "targets": [bob], "content_type": 0, "content": "for the record"}
         assert running.post("/message/send", token, body)[1]["code"] == 200
-        beside = gateway("export", "--app", "demo", "--out", "-", "--data", running.data)
+        beside = command("export", "--app", "demo", "--out", "-", "--data", running.data)
         assert "for the record" in beside.stdout
     return running
 
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
 def test_a_file_of_lines(server: ServerProcess, tmp_path: Path) -> None:
     """It is for its owner's eyes only, and each line is JSON."""
     out = tmp_path / "alice.jsonl"
-    done = gateway("export", "--app", "demo", "--user", "alice", "--out", out, "--data", server.data)
+    done = command("export", "--app", "demo", "--user", "alice", "--out", out, "--data", server.data)
     found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert done.stdout == f"{len(found)} lines in {out}\n"
     assert [line["content"] for line in found if line["type"] == "message"] == ["for the record"]
@@ -39,14 +39,14 @@ def test_nothing_is_overwritten(server: ServerProcess, tmp_path: Path) -> None:
     """A file that is there stays as it is."""
     out = tmp_path / "there"
     out.write_text("mine")
-    assert "already" in sentence(gateway("export", "--app", "demo", "--out", out, "--data", server.data), 2)
+    assert "already" in sentence(command("export", "--app", "demo", "--out", out, "--data", server.data), 2)
     assert out.read_text() == "mine"
 
 
 def test_what_cannot_be_exported_leaves_no_file(server: ServerProcess, tmp_path: Path) -> None:
     """Not even the beginning of one."""
-    failed = gateway("export", "--app", "shop", "--out", tmp_path / "x", "--data", server.data)
+    failed = command("export", "--app", "shop", "--out", tmp_path / "x", "--data", server.data)
     assert "there is no app shop" in sentence(failed, 1)
-    failed = gateway("export", "--app", "demo", "--out", tmp_path / "no" / "x", "--data", server.data)
+    failed = command("export", "--app", "demo", "--out", tmp_path / "no" / "x", "--data", server.data)
     assert "No such file" in sentence(failed, 1)
     assert list(tmp_path.iterdir()) == []
