@@ -17,7 +17,7 @@ from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import FOREVER, SAFE_MAX, HistoryItem, User
-from gateway.store.base import Party, Sought, Span, Store
+from gateway.store.base import Party, Readers, Sought, Span, Store
 
 SOME_MAX = 100
 """Messages that are asked for by their ids at a time."""
@@ -53,15 +53,6 @@ class Thread(msgspec.Struct, frozen=True):
     root: HistoryItem
     total: int
     page: Looked
-
-
-class ReaderLists(msgspec.Struct, frozen=True):
-    """How many have `read` a group's message and how many not, and the first of either by rising id."""
-
-    read: int
-    unread: int
-    read_xids: list[int]
-    unread_xids: list[int]
 
 
 class Looking:
@@ -114,7 +105,7 @@ class Looking:
         page = await self._page(user, opposite, look, root_id)
         return Thread(roots[root_id], len(replies), page)
 
-    async def readers(self, principal: Principal, opposite_xid: int, msg_id: int, limit: int) -> ReaderLists:
+    async def readers(self, principal: Principal, opposite_xid: int, msg_id: int, limit: int) -> Readers:
         """Say who has read a group's message and who has not: exact counts, and at most `limit` of either.
 
         Refuses as `Conversations.readers` does, with `MESSAGE_UNKNOWN` for a message of another conversation, too; but
@@ -122,8 +113,7 @@ class Looking:
         """
         principal.confine(opposite_xid, "opposite_id")
         await judge_readers(self._store, principal, msg_id, opposite_xid)
-        found = await self._store.readers(principal.app.id, msg_id, 0, limit, unread_max=limit)
-        return ReaderLists(found.read, found.unread, found.xids, found.unread_xids)
+        return await self._store.readers(principal.app.id, msg_id, 0, limit, unread_max=limit)
 
     # -- how it is found --------------------------------------------------------------------------------
 

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from gateway.core.known import Known
-from gateway.core.looking import Look, Looked, Looking, ReaderLists
+from gateway.core.looking import Look, Looked, Looking
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupSettings, SettingsDraft
 from gateway.domain.limits import Limits
 from gateway.domain.model import HistoryItem
+from gateway.store.base import Readers
 from tests.core.stage import refused
 from tests.core.talk import APPEND, HOUR, Talk
 from tests.postgres import clear_database
@@ -208,7 +209,7 @@ async def test_who_has_read_and_who_has_not(stage: Stage) -> None:
     said = (await stage.say(2, group)).first_msg_id
     for xid in (7, 3, 5):
         await stage.read(xid, group)
-    told = ReaderLists(3, 4, [3, 5], [1, 4])
+    told = Readers(3, 4, [3, 5], [1, 4])
     system = await as_user(stage, stage.app.system_xid, admin=True)
     for principal in (
         await as_user(stage, 1),
@@ -218,7 +219,7 @@ async def test_who_has_read_and_who_has_not(stage: Stage) -> None:
     ):
         assert await looking.readers(principal, group, said, 2) == told
     whole = await looking.readers(system, group, said, 500)
-    assert whole == ReaderLists(3, 4, [3, 5, 7], [1, 4, 6, 8])
+    assert whole == Readers(3, 4, [3, 5, 7], [1, 4, 6, 8])
     with refused(Kind.FORBIDDEN):
         await looking.readers(await as_user(stage, 3), group, said, 2)
     with refused(Kind.NOT_A_MEMBER):

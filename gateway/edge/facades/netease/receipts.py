@@ -94,11 +94,11 @@ async def of_team(at: At) -> Readers:
     named = query.text(_SENDER)
     if named:
         await _want_sender(at, msg_id, named)
-    names = await at.called([*found.read_xids, *found.unread_xids])
+    names = await at.called([*found.xids, *found.unread_xids])
     return Readers(
         found.read,
         found.unread,
-        [names[xid] for xid in found.read_xids],
+        [names[xid] for xid in found.xids],
         [names[xid] for xid in found.unread_xids],
     )
 
