@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,19 +42,23 @@ def _statuses(server: ServerProcess, bob: int) -> list[str]:
     return [item["status"] for item in page["data"]["messages"]]
 
 
+def _moved(cloud: str, data: Path) -> list[Any]:
+    """Run the lines by which a backend moves from a cloud; what the gateway answered them."""
+    told = README.partition(f"\n## Moving from {cloud}\n")[2]
+    block = re.search(r"```sh\n(.*?)```", told, re.DOTALL)
+    assert block is not None
+    with ServerProcess(data) as server:
+        lines = block[1].replace("http://127.0.0.1:8080", server.url)
+        lines = lines.replace(".venv/bin/gateway", shlex.join(COMMAND))
+        with Program("sh", "-euc", lines, env={"GATEWAY_SERVER_DATA": str(data)}) as shell:
+            assert shell.wait() == 0, shell.lines
+        return [json.loads(line) for line in shell.lines if line.startswith("{")]
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 def test_a_backend_moves_from_agora_chat(tmp_path: Path) -> None:
     """The lines of the README bring an app, its users, history, a message and a file."""
-    told = README.partition("\n## Moving from Agora Chat / Easemob\n")[2]
-    block = re.search(r"```sh\n(.*?)```", told, re.DOTALL)
-    assert block is not None
-    with ServerProcess(tmp_path / "data") as server:
-        lines = block[1].replace("http://127.0.0.1:8080", server.url)
-        lines = lines.replace(".venv/bin/gateway", shlex.join(COMMAND))
-        env = {"GATEWAY_SERVER_DATA": str(tmp_path / "data")}
-        with Program("sh", "-euc", lines, env=env) as shell:
-            assert shell.wait() == 0, shell.lines
-        answers = [json.loads(line) for line in shell.lines if line.startswith("{")]
+    answers = _moved("Agora Chat / Easemob", tmp_path / "data")
     users, imported, sent, file, waiting = answers
     assert [user["username"] for user in users["entities"]] == ["ann", "ben"]
     assert imported["data"]["msg_id"]
@@ -65,16 +70,7 @@ def test_a_backend_moves_from_agora_chat(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 def test_a_backend_moves_from_netease(tmp_path: Path) -> None:
     """The lines of the README bring an AppKey, accounts, a team and a message, and let a device in."""
-    told = README.partition("\n## Moving from NetEase YunXin\n")[2]
-    block = re.search(r"```sh\n(.*?)```", told, re.DOTALL)
-    assert block is not None
-    with ServerProcess(tmp_path / "data") as server:
-        lines = block[1].replace("http://127.0.0.1:8080", server.url)
-        lines = lines.replace(".venv/bin/gateway", shlex.join(COMMAND))
-        env = {"GATEWAY_SERVER_DATA": str(tmp_path / "data")}
-        with Program("sh", "-euc", lines, env=env) as shell:
-            assert shell.wait() == 0, shell.lines
-        answers = [json.loads(line) for line in shell.lines if line.startswith("{")]
+    answers = _moved("NetEase YunXin", tmp_path / "data")
     assert [answer["code"] for answer in answers] == [200] * len(answers)
     amy, kim, team, sent, page, token = (answer["data"] for answer in answers)
     assert [account["account_id"] for account in (amy, kim)] == ["amy", "kim"]
