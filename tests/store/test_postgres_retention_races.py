@@ -99,18 +99,24 @@ async def test_what_commits_late_is_not_hidden(stage: Stage, other: Store) -> No
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_beside_all_that_goes_on(stage: Stage, other: Store, seed: int) -> None:
-    """Sends, recalls and pages of two nodes: each is answered, and the store keeps its laws."""
+    """Sends, repeats, recalls and pages of two nodes: each is answered, and the store keeps its laws.
+
+    What is sent while pages go is young: what is old has been there for days, but for the case above.
+    """
     chance = random.Random(seed)
     group = await stage.group(1, 2, 3)
+    old: list[int] = []
 
-    async def talk(store: Store) -> None:
-        for number in range(20):
-            at = chance.choice([OLD, YOUNG]) if number > 10 else OLD
+    async def talk(store: Store, at: int) -> None:
+        for _ in range(20):
             one, two = chance.sample([1, 2, 3], 2)
-            [answer] = await store.append([stage.text(one, two, at=at, key=f"{one} {number}", digest="d")])
-            if isinstance(answer, Appended) and chance.random() < 0.3:
+            key = str(chance.randint(1, 30))
+            [answer] = await store.append([stage.text(one, two, at=at, key=key, digest="d")])
+            if isinstance(answer, Appended):
+                old.append(answer.first_msg_id)
+            if chance.random() < 0.3:
                 # It may have gone by then.
-                await store.append([RecallDraft(app=stage.app.id, msg_id=answer.first_msg_id, at=at)])
+                await store.append([RecallDraft(app=stage.app.id, msg_id=chance.choice(old), at=at)])
             await store.append([await stage.group_text(one, group, at=at)])
 
     async def remove(store: Store) -> None:
@@ -118,8 +124,11 @@ async def test_beside_all_that_goes_on(stage: Stage, other: Store, seed: int) ->
             await store.sweep(NOW, chance.randint(1, 9))
             await store.expire(NOW, 5)
 
-    talked = asyncio.gather(*(talk(store) for store in (stage.store, other)))
-    await asyncio.gather(talked, *(remove(store) for store in (stage.store, other)))
+    stores = [stage.store, other]
+    await asyncio.gather(*(talk(store, OLD) for store in stores))
+    talked = asyncio.gather(*(talk(store, YOUNG) for store in stores))
+    await asyncio.gather(talked, *(remove(store) for store in stores))
     assert stage.check() == []
     while (await other.sweep(NOW, 5)).more:
         assert stage.check() == []
+    assert (await stage.store.oldest()).sent_at == YOUNG

@@ -72,11 +72,18 @@ class Storm:
         self.groups = groups
         self.chance = random.Random(seed)
         self.sent: list[int] = []
+        self.at = OLD
         self.deeds: list[Callable[[], Awaitable[None]]] = [
             self.talk, self.talk, self.talk, self.whisper, self.fold, self.recall, self.hide, self.broadcast,
             self.live, self.live, self.change, self.change, self.begin, self.end, self.judge, self.remove,
             self.bring, self.name,
         ]  # fmt: skip
+
+    async def before(self) -> None:
+        """What has been there for days; whatever comes while pages of it go is young."""
+        await self.talk()
+        await self.bring()
+        self.at = NOW
 
     async def run(self) -> None:
         for _ in range(TURNS):
@@ -98,23 +105,15 @@ class Storm:
         for _ in range(self.chance.randrange(1, 9)):
             one, two, three = self.users(3)
             key = self.chance.choice(["", f"key {self.chance.randrange(30)}"])
-            at = self.chance.choice([OLD, NOW])
+            told = {"key": key, "digest": "d", "at": self.at}
             batch += self.chance.choice(
                 [
-                    [self.stage.text(one, two, three, key=key, digest="d", at=at)],
-                    [self.stage.text(one, one, at=at, expires_at=NOW - 1)],
-                    [self.stage.text(GIVEN_XID_FIRST, two, three, copied=False, at=at)],
-                    [self.stage.text(one, two, copied=False, notice=True, at=at)],
-                    [
-                        self.stage.text(
-                            one, two, copied=False, listed=True, unjudged=True, key=key, digest="d", at=at
-                        )
-                    ],
-                    [
-                        await self.stage.group_text(
-                            one, self.chance.choice(self.groups), key=key, digest="d", at=at
-                        )
-                    ],
+                    [self.stage.text(one, two, three, **told)],
+                    [self.stage.text(one, one, at=self.at, expires_at=NOW - 1)],
+                    [self.stage.text(GIVEN_XID_FIRST, two, three, copied=False, at=self.at)],
+                    [self.stage.text(one, two, copied=False, notice=True, at=self.at)],
+                    [self.stage.text(one, two, copied=False, listed=True, unjudged=True, **told)],
+                    [await self.stage.group_text(one, self.chance.choice(self.groups), **told)],
                 ]
             )
         await self.append(*batch)
@@ -128,9 +127,9 @@ class Storm:
         settled = self.chance.random() < HALF
         group = self.groups[0]
         await self.append(
-            await self.stage.imported(one, two, settled=settled, at=OLD),
-            await self.stage.imported(one, group, settled=settled),
-            await self.stage.group_text(one, group, hide_from=(two, three)),
+            await self.stage.imported(one, two, settled=settled, at=self.at),
+            await self.stage.imported(one, group, settled=settled, at=self.at),
+            await self.stage.group_text(one, group, hide_from=(two, three), at=self.at),
         )
 
     async def name(self) -> None:
@@ -275,8 +274,9 @@ async def test_everything_at_once(stage: Stage, other: Store, seed: int) -> None
     groups = [await stage.group(1, *USERS[1:7]), await stage.group(2, 1, *USERS[5:]), room.xid]
     stores = [stage.store, other]
     await asyncio.gather(*(store.beat(node) for node, store in enumerate(stores, 1)))
+    storms = [Storm(stage, stores[n % 2], 1 + n % 2, groups, 100 * seed + n) for n in range(10)]
+    for storm in storms:
+        await storm.before()
     async with asyncio.timeout(50):
-        await asyncio.gather(
-            *(Storm(stage, stores[n % 2], 1 + n % 2, groups, 100 * seed + n).run() for n in range(10))
-        )
+        await asyncio.gather(*(storm.run() for storm in storms))
     assert stage.check() == []
