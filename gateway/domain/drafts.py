@@ -20,7 +20,7 @@ from gateway.domain.model import Action, Entry, Scope, Side, Status
 class MessageDraft(msgspec.Struct, frozen=True):
     """A message asked for, to one or many targets of one scope.
 
-    `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
+    `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same (`asks_same`).
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
     (not for notices, and not where `system` sends); `listed`: it gets none, yet the conversation is in its list like
@@ -80,6 +80,11 @@ class MessageDraft(msgspec.Struct, frozen=True):
     def parties(self) -> set[int]:
         """Its sender and targets, and the group in whose conversation it lies."""
         return {self.sender_xid, self.group_xid or self.sender_xid, *self.targets}
+
+
+def asks_same(one: str, other: str) -> bool:
+    """Whether two digests are of the same request. What follows a space in either is kept with it, and says no more."""
+    return one == other or one.split(" ", 1)[0] == other.split(" ", 1)[0]
 
 
 class ImportDraft(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.core.order import by_place
 from gateway.domain.model import ROOM, Scope
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import not_found, unsendable
@@ -63,11 +64,11 @@ async def to_some(at: At) -> bytes:
     types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
     if types.get(group_xid, ROOM) == ROOM:
         raise not_found()
-    users = tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
-    if not users:
+    users = by_place(await at.users_called(names))
+    if not any(users):
         raise not_found()
     order = msgspec.structs.replace(order, targets=(group_xid,), only=users)
-    at.spend(Rate.GROUP_MESSAGES, len(users))
+    at.spend(Rate.GROUP_MESSAGES, order.messages)
     placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
     if not placed:
         raise not_found()

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.core.order import Order, digest_of
+from gateway.core.order import Order, by_place, digest_of
+from gateway.core.placing import Placement, placed_before
 from gateway.core.principal import Principal
 from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
 from gateway.edge.facades.agora.asking import At
@@ -56,16 +57,10 @@ async def send_to_users(at: At, principal: Principal, asked: Members) -> dict[st
     order = order_of(at, asked, Scope.USER, targets)
     order = sent_by(order, await sender_of(at, asked))
     if sent := await at.core.messaging.repeated(principal, order):
-        called = await at.xids_called(targets)
-        placed = await at.core.messaging.placed_before(principal, order, sent, list(called.values()))
-        return {text: str(one.msg_id) for text, one in zip(called, placed, strict=True) if one.msg_id}
+        return _told(targets, placed_before(sent, [0] * len(targets)))
     at.core.messaging.judge_size(at.app, order)
     found = await at.users_called(targets, make=True)
-    named: dict[int, str] = {}
-    for text, user in zip(targets, found, strict=True):
-        if user is not None and user.xid != at.app.system_xid:
-            named.setdefault(user.xid, text)
-    return await _send(at, principal, order, named, Rate.USER_MESSAGES)
+    return await _send(at, principal, order, targets, by_place(found), Rate.USER_MESSAGES)
 
 
 async def send_to_groups(
@@ -79,13 +74,14 @@ async def send_to_groups(
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
     if ignored:
         order = msgspec.structs.replace(order, hide_from=await _ignored(at, ignored, order))
-    sender = await sender_of(at, asked)
-    ids = [int(text) for text in targets if is_id(text)]
+    order = sent_by(order, await sender_of(at, asked))
+    if sent := await at.core.messaging.repeated(principal, order):
+        return _told(targets, placed_before(sent, [0] * len(targets)))
+    ids = [int(text) if is_id(text) else 0 for text in targets]
     types = await at.core.groups.types(at.app, ids)
-    # What is not there is the core's to leave out: a repeat names it still, though it has gone since.
-    named = {xid: str(xid) for xid in ids if xid not in types or (types[xid] == ROOM) == rooms}
+    there = tuple(xid if xid in types and (types[xid] == ROOM) == rooms else 0 for xid in ids)
     rate = Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
-    return await _send(at, principal, sent_by(order, sender), named, rate)
+    return await _send(at, principal, order, targets, there, rate)
 
 
 async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...]:
@@ -98,15 +94,18 @@ async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...
 
 
 async def _send(
-    at: At, principal: Principal, order: Order, named: dict[int, str], rate: Rate
+    at: At, principal: Principal, order: Order, named: Sequence[str], xids: tuple[int, ...], rate: Rate
 ) -> dict[str, str]:
     """Send to whom there is, and tell per target as it was named; nobody there: 404."""
-    if not named:
+    order = msgspec.structs.replace(order, targets=xids)
+    if not order.messages:
         raise not_found()
-    at.spend(rate, len(named))
-    order = msgspec.structs.replace(order, targets=tuple(named))
-    placed = await at.core.messaging.send_each(principal, order)
-    return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
+    at.spend(rate, order.messages)
+    return _told(named, await at.core.messaging.send_each(principal, order))
+
+
+def _told(named: Sequence[str], placed: Sequence[Placement]) -> dict[str, str]:
+    return {text: str(one.msg_id) for text, one in zip(named, placed, strict=True) if one.msg_id}
 
 
 def check_send(asked: Members, most: int) -> Sequence[str]:
@@ -187,8 +186,7 @@ def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Orde
         partial=True,
         copied=asked.flag("sync_device"),
     )
-    if not order.transaction_id or order.online_only:
-        # What nobody stores is remembered by its place among the targets.
+    if not order.transaction_id:
         return order
     named = [[name.lower() for name in names] for names in said]
     digest = hashlib.blake2b(_encode((digest_of(order, notice=False), named)), digest_size=16).hexdigest()
