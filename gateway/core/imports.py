@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, restless
+from gateway.core.room import check_room
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import ImportDraft, Imported, MessageDraft, Refused
@@ -55,10 +56,8 @@ class Imports:
         What other messages take meanwhile may still leave no room for it.
         """
         self._check(principal, order)
-        app = principal.app
-        most = app.limits.storage_bytes_max
-        if most and await self._store.stored_bytes(app.id) >= most:
-            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
+        texts = order.content, order.attachment, order.ext, order.config
+        await check_room(self._store, principal.app, 1, *texts)
 
     async def import_one(self, principal: Principal, order: ImportOrder) -> int:
         """Bring a message into the history of its conversation; return its id once it is committed.

@@ -19,6 +19,7 @@ from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
 from gateway.core.repeats import Sent, conflict, noted, same
+from gateway.core.room import check_room
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
@@ -115,6 +116,12 @@ class Messaging:
     def judge_size(self, app: App, order: Order) -> None:
         """Raise what a send would be refused for by its app's bound, before anybody comes into being by it."""
         check_size(app, order)
+
+    async def judge_room(self, app: App, order: Order, messages: int) -> None:
+        """Raise what so many messages would be refused for by what their app stores, likewise."""
+        if not order.online_only:
+            texts = order.content, order.attachment, order.ext, order.config
+            await check_room(self._store, app, messages, *texts)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.

@@ -17,6 +17,7 @@ from gateway.domain.drafts import (
     Stale,
     asks_same,
 )
+from gateway.domain.limits import ROW_BYTES
 from gateway.domain.model import INT64_MAX, Scope, State
 from gateway.store.refusals import (
     between,
@@ -31,7 +32,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import IMPORTED, ONE_SIDED, ROW_BYTES, SENDERS, SETTLED, flags_of
+from gateway.store.rows import IMPORTED, ONE_SIDED, SENDERS, SETTLED, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""

@@ -12,7 +12,6 @@ from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_fou
 from gateway.edge.facades.agora.fetching import with_files
 from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.messages import body_of, check_ext, is_id, sender_of
-from gateway.edge.facades.agora.names import is_admin
 
 AHEAD_MS = 60_000
 """How far before our clock an imported message's own time may be."""
@@ -58,14 +57,12 @@ async def _asked(at: At) -> Members:
 async def _import(at: At, asked: Members, scope: Scope) -> bytes:
     """Import a message. Whoever comes into being by it does when all that may be wrong has been looked at."""
     principal, messaging = await at.administrator(), at.core.messaging
-    sender_name = asked.identifier("from") or ""
-    if not is_admin(sender_name) and not await at.may_be_called(sender_name):
-        raise not_found()
+    named = await sender_of(at, asked)
     # Judged before anything is fetched for it, and then as it is kept.
     await messaging.judge_import(principal, _order_of(at, asked, scope))
     async with with_files(at, asked) as brought:
         order = _order_of(at, brought.asked, scope)
-        sender = await sender_of(at, asked)
+        sender = await at.user_called(named.name, make=True) if named.name else None
         await brought.keep(sender)
         target = await _target_of(at, asked, scope)
         order = msgspec.structs.replace(order, target=target, from_xid=sender.xid if sender else 0)

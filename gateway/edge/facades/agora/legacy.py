@@ -15,10 +15,12 @@ from gateway.edge.facades.agora.messages import (
     USERS_MAX,
     check_send,
     is_id,
+    judged,
     order_of,
     send_to_groups,
     send_to_users,
     sender_of,
+    sent_before,
     sent_by,
 )
 from gateway.edge.facades.agora.rates import Rate
@@ -57,18 +59,21 @@ async def to_some(at: At) -> bytes:
     if len(names) > SOME_MAX:
         raise unsendable(f"params users's size can't exceed limit {SOME_MAX}")
     order = order_of(at, asked, Scope.GROUP, groups, names)
-    order = sent_by(order, await sender_of(at, asked))
-    if sent := await at.core.messaging.repeated(principal, order):
+    sender = await sender_of(at, asked)
+    order = sent_by(order, sender)
+    if sent := await sent_before(at, principal, order, sender):
         return at.told(data={groups[0]: str(sent.first_msg_id)})
     group_xid = int(groups[0]) if is_id(groups[0]) else 0
     types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
     if types.get(group_xid, ROOM) == ROOM:
         raise not_found()
     users = by_place(await at.users_called(names))
-    if not any(users):
-        raise not_found()
+    if sender.new:
+        # Else the core says who is no member.
+        inside = set(await at.core.groups.member_xids(principal, group_xid))
+        users = tuple(xid if xid in inside else 0 for xid in users)
     order = msgspec.structs.replace(order, targets=(group_xid,), only=users)
-    at.spend(Rate.GROUP_MESSAGES, order.messages)
+    order = await judged(at, order, sender, order.messages, Rate.GROUP_MESSAGES)
     placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
     if not placed:
         raise not_found()

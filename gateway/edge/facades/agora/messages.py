@@ -11,6 +11,7 @@ import msgspec
 from gateway.core.order import Order, by_place, digest_of
 from gateway.core.placing import Placement, placed_before
 from gateway.core.principal import Principal
+from gateway.core.repeats import Sent
 from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
@@ -31,6 +32,18 @@ _TRANSACTION = re.compile(r"-?[0-9]{1,19}")
 _TRANSACTION_ID = "X-Transaction-Id"
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends: a user, whoever would come into being by being named so, or with no name the app's administrator."""
+
+    name: str = ""
+    user: User | None = None
+
+    @property
+    def new(self) -> bool:
+        """Whether it would come into being by this."""
+        return bool(self.name) and self.user is None
 
 
 async def to_users(at: At) -> bytes:
@@ -55,12 +68,16 @@ async def send_to_users(at: At, principal: Principal, asked: Members) -> dict[st
     """Send to users; return the message's id by each that there is, as it was named."""
     targets = check_send(asked, USERS_MAX)
     order = order_of(at, asked, Scope.USER, targets)
-    order = sent_by(order, await sender_of(at, asked))
-    if sent := await at.core.messaging.repeated(principal, order):
+    sender = await sender_of(at, asked)
+    order = sent_by(order, sender)
+    if sent := await sent_before(at, principal, order, sender):
         return _told(targets, placed_before(sent, [0] * len(targets)))
-    at.core.messaging.judge_size(at.app, order)
-    found = await at.users_called(targets, make=True)
-    return await _send(at, principal, order, targets, by_place(found), Rate.USER_MESSAGES)
+    users, new = await at.called(targets)
+    order = msgspec.structs.replace(order, targets=by_place(users))
+    order = await judged(at, order, sender, order.messages + new, Rate.USER_MESSAGES, new=new > 0)
+    if new:
+        order = msgspec.structs.replace(order, targets=by_place(await at.users_called(targets, make=True)))
+    return _told(targets, await at.core.messaging.send_each(principal, order))
 
 
 async def send_to_groups(
@@ -74,14 +91,17 @@ async def send_to_groups(
         raise illegal("chatroom_msg_level", f"it must be one of {', '.join(sorted(_LEVELS))}")
     if ignored:
         order = msgspec.structs.replace(order, hide_from=await _ignored(at, ignored, order))
-    order = sent_by(order, await sender_of(at, asked))
-    if sent := await at.core.messaging.repeated(principal, order):
+    sender = await sender_of(at, asked)
+    order = sent_by(order, sender)
+    if sent := await sent_before(at, principal, order, sender):
         return _told(targets, placed_before(sent, [0] * len(targets)))
     ids = [int(text) if is_id(text) else 0 for text in targets]
     types = await at.core.groups.types(at.app, ids)
     there = tuple(xid if xid in types and (types[xid] == ROOM) == rooms else 0 for xid in ids)
+    order = msgspec.structs.replace(order, targets=there)
     rate = Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
-    return await _send(at, principal, order, targets, there, rate)
+    order = await judged(at, order, sender, order.messages, rate)
+    return _told(targets, await at.core.messaging.send_each(principal, order))
 
 
 async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...]:
@@ -93,15 +113,30 @@ async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...
     return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
 
 
-async def _send(
-    at: At, principal: Principal, order: Order, named: Sequence[str], xids: tuple[int, ...], rate: Rate
-) -> dict[str, str]:
-    """Send to whom there is, and tell per target as it was named; nobody there: 404."""
-    order = msgspec.structs.replace(order, targets=xids)
-    if not order.messages:
+async def sent_before(at: At, principal: Principal, order: Order, sender: Sender) -> Sent | None:
+    """What an order was answered with that this one repeats; who is not there yet has sent nothing."""
+    return None if sender.new else await at.core.messaging.repeated(principal, order)
+
+
+async def judged(
+    at: At, order: Order, sender: Sender, messages: int, rate: Rate, *, new: bool = False
+) -> Order:
+    """The same order, by a sender who is there now, once all is looked at that may stand in its way.
+
+    Nobody comes into being by what is refused: to send nobody anything is a 404. `new`: somebody else would by this.
+    """
+    if not messages:
         raise not_found()
-    at.spend(rate, order.messages)
-    return _told(named, await at.core.messaging.send_each(principal, order))
+    at.spend(rate, messages)
+    if new or sender.new:
+        at.core.messaging.judge_size(at.app, order)
+        await at.core.messaging.judge_room(at.app, order, messages)
+    if not sender.new:
+        return order
+    user = await at.user_called(sender.name, make=True)
+    if user is None:
+        raise not_found()
+    return msgspec.structs.replace(order, from_xid=user.xid)
 
 
 def _told(named: Sequence[str], placed: Sequence[Placement]) -> dict[str, str]:
@@ -151,15 +186,15 @@ def body_of(at: At, asked: Members) -> Body:
     return read_body(str(asked.value("type")), raw, body)
 
 
-async def sender_of(at: At, asked: Members) -> User | None:
-    """Who is named as the sender; None: nobody, so that the app's administrator sends. Raises 404 for who is nobody."""
+async def sender_of(at: At, asked: Members) -> Sender:
+    """Who is named as the sender. Raises 404 for who is nobody and can be none."""
     name = asked.identifier("from")
     if name is None or is_admin(name):
-        return None
-    user = await at.user_called(name, make=True)
-    if user is None:
+        return Sender()
+    [user], new = await at.called([name])
+    if user is None and not new:
         raise not_found()
-    return user
+    return Sender(name, user)
 
 
 def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Order:
@@ -193,11 +228,11 @@ def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Orde
     return msgspec.structs.replace(order, request_digest=digest)
 
 
-def sent_by(order: Order, sender: User | None) -> Order:
+def sent_by(order: Order, sender: Sender) -> Order:
     """What a send asks of the core, by whom it is sent: the administrator has no devices of its own to be sent it."""
-    if sender is None:
+    if not sender.name:
         return msgspec.structs.replace(order, copied=False)
-    return msgspec.structs.replace(order, from_xid=sender.xid)
+    return msgspec.structs.replace(order, from_xid=sender.user.xid if sender.user else 0)
 
 
 def is_id(text: str) -> bool:
