@@ -22,7 +22,8 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A message as it was sent elsewhere, to one user or group; `from_xid` 0: by the reserved user.
 
     `shown_at` is when (ms; 0: now), as it is shown; in a conversation messages are in the order of their imports.
-    `settled`: everybody had read it.
+    `settled`: everybody had read it. `from_name` and `target_name` stand in place of an id: whoever is called so, made
+    by the import where there is nobody yet, and by none that is refused.
     """
 
     scope: Scope
@@ -35,6 +36,8 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True):
     from_xid: int = 0
     shown_at: int = 0
     settled: bool = False
+    from_name: str = ""
+    target_name: str = ""
 
 
 class Imports:
@@ -102,7 +105,7 @@ class Imports:
 
     def _draft(self, principal: Principal, order: ImportOrder, judged: tuple[int, ...]) -> ImportDraft:
         app, at = principal.app, self._now()
-        sender = order.from_xid or app.system_xid
+        sender = order.from_xid or (0 if order.from_name else app.system_xid)
         message = MessageDraft(
             app.id,
             sender,
@@ -120,4 +123,10 @@ class Imports:
             create=not app.registered,
             unjudged=True,
         )
-        return ImportDraft(message=message, shown_at=order.shown_at or at, settled=order.settled)
+        return ImportDraft(
+            message=message,
+            shown_at=order.shown_at or at,
+            settled=order.settled,
+            sender_name=order.from_name,
+            target_name=order.target_name,
+        )

@@ -188,10 +188,19 @@ class At:
                     new.add(name)
         return users, len(new)
 
-    async def may_be_called(self, text: str) -> bool:
-        """Whether a name means a user, or one that comes into being by being named. Nobody does by this."""
+    async def xid_or_name(self, text: str) -> tuple[int, str]:
+        """The id of the user whom a name or UUID means, or who would come into being with it, or else with what name.
+
+        Raises a `Fault` of 404 for who is nobody and can be none.
+        """
         [user], new = await self.called([text])
-        return user is not None or new > 0
+        if user is not None:
+            return user.xid, ""
+        name = self._core_name(text)
+        if name is None or not new:
+            raise not_found()
+        xid = number_of(name)
+        return (xid, "") if xid else (0, name)
 
     def _core_name(self, text: str) -> str | None:
         xid = xid_of(self.app, text.lower())
