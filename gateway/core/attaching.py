@@ -20,7 +20,8 @@ from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import DEVICE_SN_MAX, App, Bearing, Standing, Stay, User
+from gateway.domain.model import DEVICE_SN_MAX, App, User
+from gateway.domain.positions import Bearing, Standing, Stay
 from gateway.store.base import Store
 from gateway.wire.effects import Write
 from gateway.wire.frames import frame

@@ -18,10 +18,10 @@ from gateway.core.joining import Joint, Written
 from gateway.core.lane import Lane, Line
 from gateway.core.tasks import Tasks
 from gateway.core.wheel import Wheel
-from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Bearing, Entry, Page
+from gateway.domain.model import Entry, Page
+from gateway.domain.positions import Attachment, Bearing
 from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, Fetch, Follow, Ping, Run, Unfollow, Wake, Write

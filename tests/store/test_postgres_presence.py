@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from gateway.domain.drafts import Ack, Advanced, Attach, Attachment, JobDraft, JobKind, Keep
+from gateway.domain.drafts import JobDraft, JobKind
+from gateway.domain.positions import Ack, Advanced, Attach, Attachment, Keep
 from gateway.store.base import Store
 from gateway.store.postgres.jobs import start
 from gateway.store.postgres.lane import Conn

@@ -11,21 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
-from gateway.domain.drafts import (
-    Ack,
-    Advanced,
-    Answer,
-    Attachment,
-    Draft,
-    Job,
-    Keep,
-    ReadDone,
-    ReadMark,
-    Refused,
-)
+from gateway.domain.drafts import Answer, Draft, Job, Refused
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Bearing, Message, Page, Scope, Standing, User
+from gateway.domain.model import Message, Page, Scope, User
+from gateway.domain.positions import Ack, Advanced, Attachment, Bearing, Keep, ReadDone, ReadMark, Standing
 from gateway.store.base import History, Party, Readers, Recent, Records, Remembered
 from gateway.store.errors import StoreError
 from gateway.store.sqlite import conversations, directory, hours, jobs, pages, positions, undelivered
