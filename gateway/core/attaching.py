@@ -92,7 +92,7 @@ class Attaching:
         self._ticks = ticks_ms
         self._pace = Pace(
             unacked_max=limits.unacked_max,
-            page_max=hub.page_max,
+            page_max=hub.fetches.page_max,
             heartbeat_ms=limits.heartbeat_ms,
             idle_timeout_ms=limits.idle_timeout_ms,
             reorder_grace_ms=limits.reorder_grace_ms,
