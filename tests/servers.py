@@ -23,10 +23,10 @@ from gateway.cli import main
 from gateway.control import ask_running
 from gateway.core.operator import Ask
 from gateway.domain.errors import Problem
+from tests.patience import WAIT_S
 
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "gateway")
-WAIT_S = 50.0
 _TURN_S = 0.01
 
 
@@ -62,7 +62,7 @@ def gateway(*args: str | Path, env: Mapping[str, str] | None = None) -> subproce
         cwd=ROOT,
         env=environment(env),
         stdin=subprocess.DEVNULL,
-        timeout=60,
+        timeout=2 * WAIT_S,
     )
 
 

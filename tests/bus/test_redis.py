@@ -20,6 +20,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Deleted, Entry, EntryKind
 from tests.bus.nodes import Node, until
 from tests.bus.proxy import Proxy
+from tests.patience import WAIT_S
 from tests.valkey import Valkey, free_port
 
 QUICK: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000, "retry_ms_max": 100}
@@ -160,7 +161,7 @@ async def test_paused_server_is_noticed(pair: list[RedisNode], server: Valkey) -
     try:
         for node in pair:
             await until(lambda bus=node.bus: not bus.connected)  # type: ignore[misc]
-        await asyncio.wait_for(pair[1].bus.subscribe(7), 5)
+        await asyncio.wait_for(pair[1].bus.subscribe(7), WAIT_S)
     finally:
         server.resume()
     for node in pair:
@@ -199,7 +200,7 @@ async def test_subscribing_while_the_link_dies_returns(server: Valkey) -> None:
         node = RedisNode(f"redis://127.0.0.1:{proxy.port}")
         await node.bus.start()
         proxy.swallowing = True
-        await asyncio.wait_for(node.bus.subscribe(7), 5)
+        await asyncio.wait_for(node.bus.subscribe(7), WAIT_S)
         assert not node.bus.connected
         await node.bus.close()
 
