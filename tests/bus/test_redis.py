@@ -18,10 +18,11 @@ from gateway.bus.redis import RedisBus
 from gateway.bus.waiting import Channels
 from gateway.domain.limits import Limits
 from gateway.domain.model import Deleted, Entry, EntryKind
+from scripts.loadlib.services import free_port
 from tests.bus.nodes import Node, until
 from tests.bus.proxy import Proxy
 from tests.patience import WAIT_S
-from tests.valkey import Valkey, free_port
+from tests.valkey import Valkey
 
 QUICK: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000, "retry_ms_max": 100}
 
