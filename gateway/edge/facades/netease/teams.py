@@ -47,6 +47,10 @@ class TeamInfo(msgspec.Struct):
     server_extension: str
 
 
+class _Dropped(msgspec.Struct):
+    """An object of whose members none is kept."""
+
+
 class _Described(msgspec.Struct):
     """What a body may say of a team."""
 
@@ -57,6 +61,7 @@ class _Described(msgspec.Struct):
     intro: str | None = None
     server_extension: str | None = None
     members_limit: Number = None
+    configuration: _Dropped | None = None
 
 
 class _Create(_Described):
