@@ -41,7 +41,14 @@ class Handing:
         self._now = clock_ms
 
     async def send(
-        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
+        self,
+        principal: Principal,
+        order: Order,
+        sender: int,
+        device_sn: int,
+        *,
+        notice: bool,
+        admitted: bool = False,
     ) -> Sent:
         """Hand a message to whoever is connected; a repeat is answered like the first, as long as that is known."""
         app, key = principal.app, order.key
@@ -50,7 +57,7 @@ class Handing:
             return _handed(known, digest, order)
         if key and await self._store.transaction(app.id, sender, key) is not None:
             raise conflict(key)
-        if app.limits.sends_per_s:
+        if app.limits.sends_per_s and not admitted:
             self._judging.check(principal, order, notice=notice)
             await self._pacing.turn(app, len(order.receivers))
         left, parties = await self._judge_partial(principal, order, sender, notice=notice)
