@@ -19,7 +19,6 @@ from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
 from gateway.core.repeats import Sent, conflict, noted, same
-from gateway.core.room import check_room
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
@@ -86,7 +85,9 @@ class Messaging:
             raise none_left(order)
         return sent.first_msg_id, sent.last_msg_id
 
-    async def send_each(self, principal: Principal, order: Order, device_sn: int = 0) -> list[Placement]:
+    async def send_each(
+        self, principal: Principal, order: Order, device_sn: int = 0, *, admitted: bool = False
+    ) -> list[Placement]:
         """Send as `send` does; return which message each target got, in the order named, once they are committed.
 
         Of a `partial` order those are told with 0, and why, that are not there, or that a block keeps from the sender;
@@ -95,7 +96,7 @@ class Messaging:
         if order.ctype in _REQUESTS:
             raise bad("content_type", f"{order.ctype} is about one message, and is not sent to each")
         sender = _sender(principal, order)
-        sent = await self._send(principal, order, sender, device_sn, notice=False)
+        sent = await self._send(principal, order, sender, device_sn, notice=False, admitted=admitted)
         return placements(order, await self._placing.timed(principal.app, sent))
 
     async def repeated(self, principal: Principal, order: Order) -> Sent | None:
@@ -113,15 +114,19 @@ class Messaging:
             return None
         return await self._placing.timed(app, same(known, digest_of(order, notice=False), key))
 
+    async def admit(self, principal: Principal, order: Order, count: int) -> None:
+        """Let a send in that is to so many users, before they, or its sender, come into being by it.
+
+        Once they are there it is sent as one that is `admitted`: its app's turn is not waited for again. Raises what it
+        would be refused for whoever they are; its commit has the last word.
+        """
+        await self._judging.admit(principal, order, _sender(principal, order), count)
+        if principal.app.limits.sends_per_s:
+            await self._pacing.turn(principal.app, count)
+
     def judge_size(self, app: App, order: Order) -> None:
         """Raise what a send would be refused for by its app's bound, before anybody comes into being by it."""
         check_size(app, order)
-
-    async def judge_room(self, app: App, order: Order, messages: int) -> None:
-        """Raise what so many messages would be refused for by what their app stores, likewise."""
-        if not order.online_only:
-            texts = order.content, order.attachment, order.ext, order.config
-            await check_room(self._store, app, messages, *texts)
 
     def begin(self, principal: Principal, order: Order, tell: TellSent, *, notice: bool = False) -> bool:
         """Begin a send that waits for its commit at the most; to groups, or `online_only`, where it is known to pass.
@@ -175,10 +180,19 @@ class Messaging:
         return sent.first_msg_id, sent.last_msg_id
 
     async def _send(
-        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
+        self,
+        principal: Principal,
+        order: Order,
+        sender: int,
+        device_sn: int,
+        *,
+        notice: bool,
+        admitted: bool = False,
     ) -> Sent:
         if order.online_only:
-            return await self._handing.send(principal, order, sender, device_sn, notice=notice)
+            return await self._handing.send(
+                principal, order, sender, device_sn, notice=notice, admitted=admitted
+            )
         app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
         if key and self._ephemeral.answered(app, sender, key) is not None:
@@ -187,7 +201,7 @@ class Messaging:
         whys: Mapping[int, Kind] = {}
         try:
             self._judging.check(principal, order, notice=notice)
-            if app.limits.sends_per_s:
+            if app.limits.sends_per_s and not admitted:
                 await self._pacing.turn(app, order.messages)
             sent = await self._try_left(principal, order, sender, device_sn, digest, notice=notice)
             if sent.first_msg_id:

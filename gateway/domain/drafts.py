@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupDraft, GroupSettings
-from gateway.domain.model import Action, Entry, Scope, Side, Status
+from gateway.domain.model import Action, Entry, Scope, Side
 
 
 class MessageDraft(msgspec.Struct, frozen=True):
@@ -406,97 +406,3 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 Answer = Appended | Imported | Changed | Started | Stepped | Repeated | Stale | Refused
-
-
-class Attach(msgspec.Struct, frozen=True):
-    """A device has connected to a node, kept or not. An older connection of it, wherever it is, is replaced by this."""
-
-    user_id: int
-    device_sn: int
-    node: int
-
-
-class Attachment(msgspec.Struct, frozen=True):
-    """One connection of a device: what `Attach` was answered with. Numbers rise with every attaching."""
-
-    user_id: int
-    device_sn: int
-    attach_no: int
-
-
-class Ack(msgspec.Struct, frozen=True):
-    """A device holds every entry of a timeline up to `seq`.
-
-    `at` is when that was said, 0 where the device was noted as seen shortly before. `attach_no` is its connection's (0:
-    of no connection, which is always believed).
-    """
-
-    user_id: int
-    user_xid: int
-    device_sn: int
-    timeline_id: int
-    seq: int
-    at: int = 0
-    attach_no: int = 0
-
-
-class Keep(msgspec.Struct, frozen=True):
-    """Makes a device kept: its row, and a cursor for every timeline it follows (design §3, Device).
-
-    `cursors` are set as they are, also downwards. `spared` are devices that are connected and may not be
-    evicted. `platform` and `user_agent` are what the device says of itself; nothing said changes nothing.
-    `attach_no` is its connection's (0: of no connection, which is always believed).
-    """
-
-    user_id: int
-    device_sn: int
-    at: int
-    cursors: dict[int, int]
-    spared: tuple[int, ...]
-    platform: int = 0
-    user_agent: str = ""
-    attach_no: int = 0
-
-
-class ReadMark(msgspec.Struct, frozen=True):
-    """A user has read a conversation up to `msg_id` (0: its newest at commit)."""
-
-    user_id: int
-    user_xid: int
-    opposite_id: int
-    opposite_xid: int
-    scope: Scope
-    msg_id: int
-    device_sn: int = 0
-
-
-class StatusChange(msgspec.Struct, frozen=True):
-    """`msg_id` is the newest message of `sender_id` in a conversation whose computed status became `status`.
-
-    Device `by_sn` of user `by_xid` caused it (0: no device); `conversation_xid` is as the sender sees it.
-    """
-
-    sender_id: int
-    conversation_xid: int
-    msg_id: int
-    status: Status
-    by_xid: int
-    by_sn: int
-
-
-class Advanced(msgspec.Struct, frozen=True):
-    """A flush of acks is committed: whose messages became DELIVERED.
-
-    What the connections in `replaced` have acked was not kept: they are no longer their device's.
-    """
-
-    changes: list[StatusChange]
-    replaced: list[Attachment] = []
-
-
-class ReadDone(msgspec.Struct, frozen=True):
-    """A READ is committed: `msg_id` is the position now; `moved` whether this moved it; `changes` whom to tell."""
-
-    msg_id: int
-    moved: bool
-    changes: list[StatusChange]

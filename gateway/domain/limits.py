@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-ROW_BYTES = 300
-"""What a message counts for beside its texts in what an app stores: roughly what its rows take."""
-
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bounds of one gateway. Units are the last word of each name; counts have none."""

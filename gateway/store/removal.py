@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.domain.limits import ROW_BYTES
+from gateway.domain.model import ROW_BYTES
 from gateway.store.rows import SENDERS, UNCOPIED
 
 ENTRIES_PER_MESSAGE = 4

@@ -17,8 +17,7 @@ from gateway.domain.drafts import (
     Stale,
     asks_same,
 )
-from gateway.domain.limits import ROW_BYTES
-from gateway.domain.model import INT64_MAX, Scope, State
+from gateway.domain.model import INT64_MAX, ROW_BYTES, Scope, State
 from gateway.store.refusals import (
     between,
     conflict,

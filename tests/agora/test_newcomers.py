@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.limits import ROW_BYTES
+from gateway.domain.model import ROW_BYTES
 from gateway.edge.facades.agora.rates import Rates
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Json

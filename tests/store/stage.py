@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.domain.drafts import (
-    Ack,
     Answer,
     Appended,
     BroadcastText,
@@ -26,17 +25,15 @@ from gateway.domain.drafts import (
     JobKind,
     MembershipDraft,
     MessageDraft,
-    ReadDone,
-    ReadMark,
     RecallDraft,
     Started,
-    StatusChange,
     StepDraft,
     Stepped,
 )
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, App, Entry, Facts, Scope, User
+from gateway.domain.positions import Ack, ReadDone, ReadMark, StatusChange
 from gateway.store.base import History, Party, Recent, Store
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.sqlite import SqliteStore

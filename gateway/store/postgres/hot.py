@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.drafts import Answer, Appended, MessageDraft, Stale
-from gateway.domain.limits import ROW_BYTES
-from gateway.domain.model import EntryKind, Scope, State
+from gateway.domain.model import ROW_BYTES, EntryKind, Scope, State
 from gateway.store import refusals
 from gateway.store.hours import HOUR_MS
 from gateway.store.postgres.hours import covering

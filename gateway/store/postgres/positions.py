@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.domain.drafts import Ack, Advanced, Attachment, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, EntryKind, Scope, Status
+from gateway.domain.positions import Ack, Advanced, Attachment, ReadDone, ReadMark, StatusChange
 from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.postgres.directed import directed_read, newest_directed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.domain.limits import ROW_BYTES
-from gateway.domain.model import ROOM, EntryKind
+from gateway.domain.model import ROOM, ROW_BYTES, EntryKind
 from gateway.store.postgres.heads import lock_heads
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.texts import count, release

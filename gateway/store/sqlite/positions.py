@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
+from gateway.domain.positions import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.receipts import (

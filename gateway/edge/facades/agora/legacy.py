@@ -13,9 +13,9 @@ from gateway.edge.facades.agora.messages import (
     GROUPS_MAX,
     ROOMS_MAX,
     USERS_MAX,
+    admit,
     check_send,
     is_id,
-    judged,
     order_of,
     send_to_groups,
     send_to_users,
@@ -73,8 +73,9 @@ async def to_some(at: At) -> bytes:
         inside = set(await at.core.groups.member_xids(principal, group_xid))
         users = tuple(xid if xid in inside else 0 for xid in users)
     order = msgspec.structs.replace(order, targets=(group_xid,), only=users)
-    order = await judged(at, order, sender, order.messages, Rate.GROUP_MESSAGES)
-    placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
+    order, admitted = await admit(at, principal, order, sender, Rate.GROUP_MESSAGES)
+    told = await at.core.messaging.send_each(principal, order, admitted=admitted)
+    placed = [one for one in told if one.msg_id]
     if not placed:
         raise not_found()
     return at.told(data={groups[0]: str(placed[0].msg_id)})

@@ -74,10 +74,10 @@ async def send_to_users(at: At, principal: Principal, asked: Members) -> dict[st
         return _told(targets, placed_before(sent, [0] * len(targets)))
     users, new = await at.called(targets)
     order = msgspec.structs.replace(order, targets=by_place(users))
-    order = await judged(at, order, sender, order.messages + new, Rate.USER_MESSAGES, new=new > 0)
+    order, admitted = await admit(at, principal, order, sender, Rate.USER_MESSAGES, new=new)
     if new:
         order = msgspec.structs.replace(order, targets=by_place(await at.users_called(targets, make=True)))
-    return _told(targets, await at.core.messaging.send_each(principal, order))
+    return _told(targets, await at.core.messaging.send_each(principal, order, admitted=admitted))
 
 
 async def send_to_groups(
@@ -100,8 +100,8 @@ async def send_to_groups(
     there = tuple(xid if xid in types and (types[xid] == ROOM) == rooms else 0 for xid in ids)
     order = msgspec.structs.replace(order, targets=there)
     rate = Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
-    order = await judged(at, order, sender, order.messages, rate)
-    return _told(targets, await at.core.messaging.send_each(principal, order))
+    order, admitted = await admit(at, principal, order, sender, rate)
+    return _told(targets, await at.core.messaging.send_each(principal, order, admitted=admitted))
 
 
 async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...]:
@@ -118,25 +118,27 @@ async def sent_before(at: At, principal: Principal, order: Order, sender: Sender
     return None if sender.new else await at.core.messaging.repeated(principal, order)
 
 
-async def judged(
-    at: At, order: Order, sender: Sender, messages: int, rate: Rate, *, new: bool = False
-) -> Order:
-    """The same order, by a sender who is there now, once all is looked at that may stand in its way.
+async def admit(
+    at: At, principal: Principal, order: Order, sender: Sender, rate: Rate, *, new: int = 0
+) -> tuple[Order, bool]:
+    """The same order, by a sender who is there now, and whether it has been admitted; `new`: for so many more.
 
-    Nobody comes into being by what is refused: to send nobody anything is a 404. `new`: somebody else would by this.
+    Nobody comes into being by what is refused: all that may stand in its way is looked at first. To send nobody
+    anything is a 404.
     """
-    if not messages:
+    count = order.messages + new
+    if not count:
         raise not_found()
-    at.spend(rate, messages)
-    if new or sender.new:
-        at.core.messaging.judge_size(at.app, order)
-        await at.core.messaging.judge_room(at.app, order, messages)
-    if not sender.new:
-        return order
-    user = await at.user_called(sender.name, make=True)
-    if user is None:
-        raise not_found()
-    return msgspec.structs.replace(order, from_xid=user.xid)
+    at.spend(rate, count)
+    if not (new or sender.new):
+        return order, False
+    await at.core.messaging.admit(principal, order, count)
+    if sender.new:
+        user = await at.user_called(sender.name, make=True)
+        if user is None:
+            raise not_found()
+        order = msgspec.structs.replace(order, from_xid=user.xid)
+    return order, True
 
 
 def _told(named: Sequence[str], placed: Sequence[Placement]) -> dict[str, str]:

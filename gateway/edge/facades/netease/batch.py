@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.core.order import Order, by_place
+from gateway.core.order import by_place
 from gateway.core.placing import Placement, placed_before
 from gateway.domain.errors import Kind
 from gateway.domain.model import SYSTEM_NAME
@@ -26,7 +26,7 @@ from gateway.edge.facades.netease.sending import (
     submit,
     to_users,
 )
-from gateway.edge.facades.netease.wanted import Asked, want
+from gateway.edge.facades.netease.wanted import Asked, Wanted, want
 
 RECEIVERS_MAX = 100
 
@@ -77,8 +77,7 @@ async def send(at: At) -> _Done:
     account = folded(asked.sender_id)
     wanted = want(asked, account, at.limits)
     repeat = repeat_of(at, wanted.client_id, asked)
-    order = msgspec.structs.replace(to_users(order_of(wanted, repeat), wanted, ()), partial=True)
-    placed = await _place(at, account, list(dict.fromkeys(receivers)), order, repeat)
+    placed = await _place(at, account, list(dict.fromkeys(receivers)), wanted, repeat)
     done = _Done([], [])
     for receiver, one in placed.items():
         if not one.msg_id:
@@ -90,16 +89,23 @@ async def send(at: At) -> _Done:
 
 
 async def _place(
-    at: At, account: str, receivers: Sequence[str], order: Order, repeat: Repeat
+    at: At, account: str, receivers: Sequence[str], wanted: Wanted, repeat: Repeat
 ) -> dict[str, Placement]:
     """Send to these, and say which message each got, or why it got none."""
-    sender, *there = await at.accounts([account, *receivers])
+    order = msgspec.structs.replace(order_of(wanted, repeat), partial=True)
+    named = [account, *receivers]
+    found = sender, *there = await at.accounts(named)
     if before := await sent_before(at, order, repeat, sender, *there):
         assert sender is not None, "who was nobody has sent nothing"
         return dict(zip(receivers, placed_before(before, by_place(there)), strict=True))
-    [sender] = await parties(at, account)
-    order = msgspec.structs.replace(order, targets=by_place(await at.accounts(receivers, make=True)))
-    placed = await submit(at, at.acting_for(sender), order, repeat)
+    if sender is None:
+        await at.account_or_new(account, SENDER)
+    (sender, *there), admitted = await parties(at, order, repeat, named, found)
+    targets = by_place(there)
+    if sender is None or not any(targets):
+        return {receiver: Placement(0, 0, 0, Kind.USER_UNKNOWN) for receiver in receivers}
+    order = to_users(order, wanted, targets)
+    placed = await submit(at, at.acting_for(sender), order, repeat, admitted=admitted)
     return dict(zip(receivers, placed, strict=True))
 
 
