@@ -104,9 +104,12 @@ class Messaging:
 
         For who must know before they look for its parties, who may be gone by now. Raises `TRANSACTION_CONFLICT`.
         """
-        if not order.key or order.online_only:
+        if not order.key:
             return None
-        known = await self._store.transaction(principal.app.id, _sender(principal, order), order.key)
+        sender = _sender(principal, order)
+        if order.online_only:
+            return self._handing.repeated(principal.app, sender, order)
+        known = await self._store.transaction(principal.app.id, sender, order.key)
         if known is None:
             return None
         sent = same(known, digest_of(order, notice=False), order.key)
