@@ -73,6 +73,9 @@ def check(engine: str, folder: Path) -> list[str]:
     return check_database(folder) if engine == "postgres" else check_store(folder)
 
 
+_OF_IMPORTS = {"shown_at", "settled", "sender_name", "target_name"}
+
+
 class Stage:
     """An open store. Users and groups are named by their xids; `system` is the app's reserved user's."""
 
@@ -164,7 +167,7 @@ class Stage:
         """A text that was sent elsewhere, to a user or a group."""
         party = await self.store.party(self.app.id, target)
         make = self.group_text if party and party.scope is Scope.GROUP else self._text_of
-        members = {name: told.pop(name) for name in list(told) if name not in {"shown_at", "settled"}}
+        members = {name: told.pop(name) for name in list(told) if name not in _OF_IMPORTS}
         message = await make(sender, target, **{"unjudged": True, **members})
         return ImportDraft(message=message, **{"shown_at": THEN, **told})
 
