@@ -30,6 +30,7 @@ from gateway.config import Bus, Config, Edge, Metrics, Server, Store
 from gateway.domain.limits import Limits
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
+from tests.patience import WAIT_S
 from tests.sqlite import inside
 
 ONE, TWO = "one", "two"
@@ -38,8 +39,6 @@ METRICS_TOKEN = "fake-token"
 
 _MARK = 1 << 40
 """Above all questions that nodes ask each other."""
-
-_HEARD_S = 50.0
 
 
 class Ears:
@@ -66,7 +65,7 @@ class Ears:
             mark = next(self._marks)
             heard = self._awaited[mark] = asyncio.Event()
             self._near.publish((), [TheyAreIn(question=mark, members=(), more=False)])
-            async with asyncio.timeout(_HEARD_S):
+            async with asyncio.timeout(WAIT_S):
                 await heard.wait()
             del self._awaited[mark]
 

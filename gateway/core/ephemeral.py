@@ -22,13 +22,13 @@ IDS_BLOCK = 1_000
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What a key was answered with, and when; `there` has a bit for each target that got a message (-1: all did)."""
+    """What a key was answered with, and when; `receivers` are packed, as many as got it (None: all targets did)."""
 
     digest: str
     first_msg_id: int
     last_msg_id: int
-    there: int = -1
-    at: int = 0
+    receivers: bytes | None
+    at: int
 
 
 class Ephemeral:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -14,7 +15,7 @@ from gateway.core.placing import Left, Placing, Sent
 from gateway.core.principal import Principal
 from gateway.core.repeats import conflict, same
 from gateway.domain.errors import Problem
-from gateway.domain.model import Message, Side
+from gateway.domain.model import App, Message, Side
 from gateway.store.base import Party, Store
 
 TellSent = Callable[[tuple[int, int] | Problem | None], None]
@@ -41,7 +42,14 @@ class Handing:
         self._now = clock_ms
 
     async def send(
-        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
+        self,
+        principal: Principal,
+        order: Order,
+        sender: int,
+        device_sn: int,
+        *,
+        notice: bool,
+        admitted: bool = False,
     ) -> Sent:
         """Hand a message to whoever is connected; a repeat is answered like the first, as long as that is known."""
         app, key = principal.app, order.key
@@ -50,7 +58,7 @@ class Handing:
             return _handed(known, digest, order)
         if key and await self._store.transaction(app.id, sender, key) is not None:
             raise conflict(key)
-        if app.limits.sends_per_s:
+        if app.limits.sends_per_s and not admitted:
             self._judging.check(principal, order, notice=notice)
             await self._pacing.turn(app, len(order.receivers))
         left, parties = await self._judge_partial(principal, order, sender, notice=notice)
@@ -63,12 +71,21 @@ class Handing:
             return _handed(known, digest, order)
         sent = Sent(first, first + len(targets) - 1, targets, self._now(), left.whys)
         if key:
-            there = _bits(order.targets, targets) if left.whys else -1
+            # Whom it names may be told apart by other ids when it comes again.
+            packed = array("q", targets).tobytes() if order.partial else None
             self._ephemeral.remember(
-                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, there, sent.at)
+                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, packed, sent.at)
             )
         self._pass_on(left.order, sender, device_sn, sent, parties, notice=notice)
         return sent
+
+    def repeated(self, app: App, sender: int, order: Order) -> Sent | None:
+        """What an order was answered with that this one repeats, as long as that is known.
+
+        Raises `TRANSACTION_CONFLICT`.
+        """
+        known = self._ephemeral.answered(app, sender, order.key)
+        return None if known is None else _handed(known, digest_of(order, notice=False), order)
 
     def begin(self, principal: Principal, order: Order, sender: int, tell: TellSent, *, notice: bool) -> bool:
         """Hand a message over now, where all that decides about it is known; a repeat is looked for in the store."""
@@ -131,11 +148,5 @@ class Handing:
 
 def _handed(known: Answered, digest: str, order: Order) -> Sent:
     """Return the first answer to what was handed over, and who got it then."""
-    there = tuple(xid for place, xid in enumerate(order.receivers) if known.there >> place & 1)
-    return msgspec.structs.replace(same(known, digest, order.key), receivers=there, at=known.at)
-
-
-def _bits(named: Sequence[int], there: Sequence[int]) -> int:
-    """Put together which of those named are there, a bit for each."""
-    kept = set(there)
-    return sum(1 << place for place, xid in enumerate(named) if xid in kept)
+    receivers = order.receivers if known.receivers is None else tuple(array("q", known.receivers))
+    return msgspec.structs.replace(same(known, digest, order.key), receivers=receivers, at=known.at)

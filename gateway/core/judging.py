@@ -10,9 +10,9 @@ from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
 from gateway.domain import rules
-from gateway.domain.errors import Kind, Problem, bad
+from gateway.domain.errors import Kind, Problem, bad, storage_full
 from gateway.domain.limits import Limits
-from gateway.domain.model import RELATING, ROOM, App, Scope
+from gateway.domain.model import RELATING, ROOM, ROW_BYTES, App, Scope
 from gateway.store.base import Party, Store
 
 _USER = Scope.USER
@@ -78,6 +78,21 @@ class Judging:
             raise bad(
                 "hide_from", f"a stored message to groups is hidden, from {self._limits.hide_from_max} users"
             )
+
+    async def admit(self, principal: Principal, order: Order, sender: int, count: int) -> None:
+        """Judge what goes to so many users, before they are there: all but what the store judges them by."""
+        self.check(principal, order, notice=False)
+        app = principal.app
+        refused = await self._store.may_message(
+            app.id, sender, (), create=not app.registered, blocks=False, frozen=order.unjudged
+        )
+        if refused is not None:
+            raise Problem(refused.kind, refused.sentence)
+        most = app.limits.storage_bytes_max
+        if most and not order.online_only:
+            size = rules.together(order.content, order.attachment, order.ext, order.config)
+            if await self._store.stored_bytes(app.id) + size + ROW_BYTES * count > most:
+                raise storage_full()
 
     async def in_groups(
         self, principal: Principal, order: Order, sender: int, *, notice: bool

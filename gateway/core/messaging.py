@@ -85,7 +85,9 @@ class Messaging:
             raise none_left(order)
         return sent.first_msg_id, sent.last_msg_id
 
-    async def send_each(self, principal: Principal, order: Order, device_sn: int = 0) -> list[Placement]:
+    async def send_each(
+        self, principal: Principal, order: Order, device_sn: int = 0, *, admitted: bool = False
+    ) -> list[Placement]:
         """Send as `send` does; return which message each target got, in the order named, once they are committed.
 
         Of a `partial` order those are told with 0, and why, that are not there, or that a block keeps from the sender;
@@ -94,7 +96,7 @@ class Messaging:
         if order.ctype in _REQUESTS:
             raise bad("content_type", f"{order.ctype} is about one message, and is not sent to each")
         sender = _sender(principal, order)
-        sent = await self._send(principal, order, sender, device_sn, notice=False)
+        sent = await self._send(principal, order, sender, device_sn, notice=False, admitted=admitted)
         return await self._placing.placements(principal.app, sender, order, sent)
 
     async def repeated(self, principal: Principal, order: Order) -> Sent | None:
@@ -102,9 +104,12 @@ class Messaging:
 
         For who must know before they look for its parties, who may be gone by now. Raises `TRANSACTION_CONFLICT`.
         """
-        if not order.key or order.online_only:
+        if not order.key:
             return None
-        known = await self._store.transaction(principal.app.id, _sender(principal, order), order.key)
+        sender = _sender(principal, order)
+        if order.online_only:
+            return self._handing.repeated(principal.app, sender, order)
+        known = await self._store.transaction(principal.app.id, sender, order.key)
         if known is None:
             return None
         sent = same(known, digest_of(order, notice=False), order.key)
@@ -117,6 +122,16 @@ class Messaging:
         return await self._placing.placed_before(
             principal.app, _sender(principal, order), order, sent, called
         )
+
+    async def admit(self, principal: Principal, order: Order, count: int) -> None:
+        """Let a send in that is to so many users, before they, or its sender, come into being by it.
+
+        Once they are there it is sent as one that is `admitted`: its app's turn is not waited for again. Raises what it
+        would be refused for whoever they are; its commit has the last word.
+        """
+        await self._judging.admit(principal, order, _sender(principal, order), count)
+        if principal.app.limits.sends_per_s:
+            await self._pacing.turn(principal.app, count)
 
     def judge_size(self, app: App, order: Order) -> None:
         """Raise what a send would be refused for by its app's bound, before anybody comes into being by it."""
@@ -174,10 +189,19 @@ class Messaging:
         return sent.first_msg_id, sent.last_msg_id
 
     async def _send(
-        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
+        self,
+        principal: Principal,
+        order: Order,
+        sender: int,
+        device_sn: int,
+        *,
+        notice: bool,
+        admitted: bool = False,
     ) -> Sent:
         if order.online_only:
-            return await self._handing.send(principal, order, sender, device_sn, notice=notice)
+            return await self._handing.send(
+                principal, order, sender, device_sn, notice=notice, admitted=admitted
+            )
         app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
         if key and self._ephemeral.answered(app, sender, key) is not None:
@@ -185,7 +209,7 @@ class Messaging:
         refusal, whys = None, None
         try:
             self._judging.check(principal, order, notice=notice)
-            if app.limits.sends_per_s:
+            if app.limits.sends_per_s and not admitted:
                 await self._pacing.turn(app, len(order.receivers))
             sent = await self._try_left(principal, order, sender, device_sn, digest, notice=notice)
             if sent.first_msg_id:

@@ -136,8 +136,11 @@ class Placing:
         retention has removed since is told like a target that was left out. Why one was is judged anew:
         `MESSAGE_UNKNOWN` where nothing is against it now, `USER_UNKNOWN` for nobody.
         """
-        kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        at = _time(kept)
+        at, ids = sent.at, count(sent.first_msg_id)
+        kept = {xid: (msg_id, at) for xid, msg_id in zip(sent.receivers or (), ids, strict=False)}
+        if not kept:
+            kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
+            at = _time(kept)
         if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
             return [
                 Placement(xid, msg_id, at)

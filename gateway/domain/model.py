@@ -116,6 +116,10 @@ class Action(enum.Enum):
     DESTROYED = "destroyed"
 
 
+ROW_BYTES = 300
+"""What a message counts for beside its texts in what an app stores: roughly what its rows take."""
+
+
 class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one tenant may use; 0: no bound of its own. `message_bytes_max` is of the four texts together."""
 

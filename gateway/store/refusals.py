@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+from gateway.domain import errors
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind, reused
 from gateway.domain.model import Scope, State
@@ -64,7 +65,8 @@ def between(sender_xid: int, target_xid: int) -> Refused:
 
 def storage_full() -> Refused:
     """The refusal of what would take an app past what it may store."""
-    return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
+    problem = errors.storage_full()
+    return Refused(problem.kind, problem.sentence)
 
 
 def judge_parties(

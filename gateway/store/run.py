@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gateway.domain.drafts import Answer, Appended, ImportDraft, Imported, MessageDraft, Repeated, Stale
-from gateway.domain.model import INT64_MAX, Scope, State
+from gateway.domain.model import INT64_MAX, ROW_BYTES, Scope, State
 from gateway.store.refusals import (
     between,
     conflict,
@@ -22,7 +22,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import IMPORTED, ONE_SIDED, ROW_BYTES, SENDERS, SETTLED, flags_of
+from gateway.store.rows import IMPORTED, ONE_SIDED, SENDERS, SETTLED, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""

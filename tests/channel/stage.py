@@ -23,11 +23,11 @@ from gateway.domain.limits import Limits
 from gateway.wire.encoding import JSON, MSGPACK, Encoding
 from tests import shapes
 from tests.channel.raw import Raw, handshake
+from tests.patience import WAIT_S
 from tests.sqlite import inside
 
 Frame = dict[str, Any]
 
-WAIT_S = 50.0
 ALICE, BOB, CAROL, DAVE = 11, 12, 13, 14
 APP = "demo"
 

@@ -14,7 +14,8 @@ from gateway.wire.close import Close
 from gateway.wire.encoding import MSGPACK
 from tests.channel.conftest import Start
 from tests.channel.raw import text
-from tests.channel.stage import ALICE, APP, BOB, CAROL, WAIT_S, Frame, Peer, Stage, contents, ops, seqs, until
+from tests.channel.stage import ALICE, APP, BOB, CAROL, Frame, Peer, Stage, contents, ops, seqs, until
+from tests.patience import WAIT_S
 
 KEPT = 4
 

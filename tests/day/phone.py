@@ -20,8 +20,7 @@ from tests.channel.stage import Peer
 from tests.day.fresh import UnansweredError, joined, members, recent, shows_history, whole
 from tests.day.town import Town
 from tests.day.view import USER, Frame, View
-
-WAIT_S = 50.0
+from tests.patience import WAIT_S
 
 ANSWERS = frozenset({"ok", "error", "pong"})
 

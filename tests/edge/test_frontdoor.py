@@ -19,7 +19,8 @@ from gateway.edge.files import allowed_files
 from gateway.edge.frontdoor.caller import READ_AHEAD_BYTES_MAX, Caller
 from gateway.edge.patient import Patient
 from gateway.edge.port import ACCEPTS
-from tests.edge.roads import LAST, LIMITS, WAIT_S, Roads, answers, open_roads
+from tests.edge.roads import LAST, LIMITS, Roads, answers, open_roads
+from tests.patience import WAIT_S
 
 POST = b"POST /message/send HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"

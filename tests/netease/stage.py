@@ -109,6 +109,13 @@ class Cloud:
         found: Json = (await self.post(f"/v2/conversations/{conversation}/messages", asked)).data
         return found
 
+    async def name(self, *accounts: str, app_id: str = "demo") -> None:
+        """Have accounts come into being, as by a message that names them."""
+        app = await self.node.gateway.store.app(app_id)
+        assert app is not None
+        found = await self.node.gateway.directory.named(app, accounts, make=True, literal=True)
+        assert None not in found
+
     async def phone(self, account: str) -> Caller:
         """An account as its own devices are: a caller of the native dialect."""
         app = await self.app()

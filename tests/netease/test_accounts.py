@@ -103,6 +103,7 @@ class TestMaking:
             ({"account_id": "a", "token": "t" * 129}, 414, "token: "),
             ({"account_id": "a", "token": "\N{OLD PERSIAN SIGN A}" * 128}, 414, "token: "),
             ({"account_id": "a", "configuration": {"enabled": 1}}, 414, "configuration.enabled: "),
+            ({"account_id": "a", "antispam_configuration": "on"}, 414, "antispam_configuration: "),
             ({"account_id": "a", "user_information": {"name": 5}}, 414, "user_information.name: "),
             ({"account_id": "a", "user_information": {"name": "n" * 4097}}, 414, "user_information.name: "),
             (b"{", 414, "body: "),

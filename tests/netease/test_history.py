@@ -85,6 +85,7 @@ class TestOne:
     async def test_what_may_not_be_seen(self, cloud: Cloud, team: int, ann: Caller, bob: Caller) -> None:
         """107404 where it lies elsewhere, is taken back, or cleared away; 109404 and 108404 for a team's."""
         msg_id, in_team = await ann.send(bob.xid), await ann.tell(team)
+        await cloud.name("dan", "eve", "zoe")
         for conversation, other in (
             ("ann|1|cid", msg_id),
             ("cid|1|bob", msg_id),
@@ -156,6 +157,7 @@ class TestSome:
 
     async def test_a_hundred(self, cloud: Cloud) -> None:
         """And not more."""
+        await cloud.name("ann", "bob")
         assert len((await some(cloud, "ann|1|bob", *range(1, 101))).data["failed_list"]) == 100
         assert (await some(cloud, "ann|1|bob", *range(1, 102))).refused(414, "messages")
 
@@ -178,6 +180,7 @@ class TestSome:
 
     async def test_who_may_not(self, cloud: Cloud, team: int) -> None:
         """109404 for a stranger; 110302 where the body names another conversation."""
+        await cloud.name("zoe")
         assert (await some(cloud, f"zoe|2|{team}", 1)).refused(109404)
         assert (await some(cloud, "ann|1|bob", 1, conversation_id="bob|1|ann")).refused(110302)
         assert (await some(cloud, "ann|1|bob", 1, conversationId="ann|1|cid")).refused(110302)
@@ -273,6 +276,7 @@ class TestWhoSeesWhat:
         await directory.credentials.call("other", ALIAS, "otherkey")
         await directory.credentials.add("other", ALIAS, "otherkey", "fake")
         theirs = signed("otherkey", "fake")
+        await cloud.name("ann", "bob", app_id="other")
         assert (await one(cloud, "ann|1|bob", msg_id, headers=theirs)).refused(107404)
         pages = await cloud.get("/v2.1/conversations/ann|1|bob/messages", headers=theirs)
         assert pages.data["items"] == []

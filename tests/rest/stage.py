@@ -19,11 +19,11 @@ from gateway.config import Edge
 from gateway.core.passwords import Cost, Passwords
 from gateway.domain.limits import Limits
 from tests import shapes
+from tests.patience import WAIT_S
 
 Json = dict[str, Any]
 
 ALICE, BOB, CAROL = 118, 119, 120
-WAIT_S = 50.0
 
 
 class Answer:

@@ -187,8 +187,7 @@ def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Orde
         partial=True,
         copied=asked.flag("sync_device"),
     )
-    if not order.transaction_id or order.online_only:
-        # What nobody stores is remembered by its place among the targets.
+    if not order.transaction_id:
         return order
     named = [[name.lower() for name in names] for names in said]
     digest = hashlib.blake2b(_encode((digest_of(order, notice=False), named)), digest_size=16).hexdigest()

@@ -56,17 +56,24 @@ class Shown(msgspec.Struct):
     user_information: Information | UnsetType = UNSET
 
 
-class _Create(msgspec.Struct):
+class _Antispam(msgspec.Struct):
+    """What filters are told: there are none here."""
+
+
+class _Told(msgspec.Struct):
+    """What a body may say of an account."""
+
+    token: str | None = None
+    configuration: Configuration | None = None
+    user_information: Information | None = None
+    antispam_configuration: _Antispam | None = None
+
+
+class _Create(_Told):
     account_id: str | None = None
-    token: str | None = None
-    configuration: Configuration | None = None
-    user_information: Information | None = None
 
 
-class _Change(msgspec.Struct):
-    token: str | None = None
-    configuration: Configuration | None = None
-    user_information: Information | None = None
+class _Change(_Told):
     need_kick: bool | None = None
 
 

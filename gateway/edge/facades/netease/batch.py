@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.core.order import Order
 from gateway.core.placing import Placement
 from gateway.domain.model import SYSTEM_NAME
 from gateway.edge.decode import Body
@@ -25,7 +24,7 @@ from gateway.edge.facades.netease.sending import (
     submit,
     to_users,
 )
-from gateway.edge.facades.netease.wanted import Asked, want
+from gateway.edge.facades.netease.wanted import Asked, Wanted, want
 
 RECEIVERS_MAX = 100
 
@@ -76,8 +75,7 @@ async def send(at: At) -> _Done:
     account = folded(asked.sender_id)
     wanted = want(asked, account, at.limits)
     repeat = repeat_of(at, wanted.client_id, asked)
-    order = msgspec.structs.replace(to_users(order_of(wanted, repeat), wanted, ()), partial=True)
-    placed = await _place(at, account, list(dict.fromkeys(receivers)), order, repeat)
+    placed = await _place(at, account, list(dict.fromkeys(receivers)), wanted, repeat)
     done = _Done([], [])
     for receiver, one in placed.items():
         if one is None or not one.msg_id:
@@ -89,10 +87,12 @@ async def send(at: At) -> _Done:
 
 
 async def _place(
-    at: At, account: str, receivers: Sequence[str], order: Order, repeat: Repeat
+    at: At, account: str, receivers: Sequence[str], wanted: Wanted, repeat: Repeat
 ) -> dict[str, Placement | None]:
     """Send to these, and say which message each got, or why it got none; None: there is no such account."""
-    sender, *there = await at.accounts([account, *receivers])
+    order = msgspec.structs.replace(order_of(wanted, repeat), partial=True)
+    named = [account, *receivers]
+    found = sender, *there = await at.accounts(named)
     if before := await sent_before(at, order, repeat, sender, *there):
         assert sender is not None, "who was nobody has sent nothing"
         xids = [user.xid if user is not None else 0 for user in there]
@@ -100,14 +100,19 @@ async def _place(
         # Of who is nobody now it is known whether it got a message, not why it got none.
         told = zip(receivers, placed, strict=True)
         return {receiver: one if one.xid or one.msg_id else None for receiver, one in told}
-    [sender] = await parties(at, account)
-    users = dict(zip(receivers, await at.accounts(receivers, make=True), strict=True))
-    targets = tuple(user.xid for user in users.values() if user is not None)
+    if sender is None:
+        await at.account_or_new(account, SENDER)
+    (sender, *there), admitted = await parties(at, order, repeat, named, found)
+    targets = tuple(user.xid for user in there if user is not None)
     by_xid: dict[int, Placement] = {}
-    if targets:
-        order = msgspec.structs.replace(order, targets=targets)
-        by_xid = {one.xid: one for one in await submit(at, at.acting_for(sender), order, repeat)}
-    return {receiver: by_xid[user.xid] if user is not None else None for receiver, user in users.items()}
+    if sender is not None and targets:
+        order = to_users(order, wanted, targets)
+        sent = await submit(at, at.acting_for(sender), order, repeat, admitted=admitted)
+        by_xid = {one.xid: one for one in sent}
+    return {
+        receiver: by_xid.get(user.xid) if user is not None else None
+        for receiver, user in zip(receivers, there, strict=True)
+    }
 
 
 def _failed(receiver: str, placed: Placement | None) -> _Failed:
