@@ -38,6 +38,7 @@ from gateway.store.base import History, Party, Recent, Store
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.check import check_store
+from tests.patience import patient
 from tests.postgres import check as check_database
 from tests.postgres import database_of, drop_database
 
@@ -51,7 +52,7 @@ MIB = 1024 * 1024
 async def open_store(engine: str, folder: Path, limits: Limits) -> Store:
     """Open the store of an engine; a folder stands for a database of its own."""
     if engine == "postgres":
-        return await PostgresStore.open(through_pooler(await database_of(folder)), limits)
+        return await PostgresStore.open(through_pooler(await database_of(folder)), patient(limits))
     return await SqliteStore.open(folder, limits)
 
 
