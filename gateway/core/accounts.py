@@ -11,7 +11,7 @@ from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Account, App, User
+from gateway.domain.model import Account, App, State, User
 from gateway.store.base import Store
 
 _decoder = msgspec.json.Decoder(dict[str, str])
@@ -37,7 +37,7 @@ class Accounts:
     async def make(
         self, app: App, accounts: Sequence[Account], *, claim: bool, literal: bool = False
     ) -> list[User]:
-        """Make users of names, passwords and nicknames, all or none.
+        """Make users of names, passwords, nicknames and states, all or none.
 
         A name of digits is the id of its user, unless names are `literal`. With `claim`, which is for the app's
         backend, who is there by having been named only is taken for the one made: anybody else would come by what is
@@ -63,6 +63,8 @@ class Accounts:
             raise Problem(Kind.USER_EXISTS, done)
         for user in done:
             self._directory.known.user_changed(app, user.xid)
+            if user.state is State.FROZEN:
+                self._presence.end_frozen(user.id)
         return done
 
     async def _refuse_taken(self, app: App, names: Sequence[str], *, claim: bool, literal: bool) -> None:

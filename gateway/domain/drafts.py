@@ -9,6 +9,7 @@ store finds.)
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
@@ -20,7 +21,7 @@ from gateway.domain.model import Action, Entry, Scope, Side
 class MessageDraft(msgspec.Struct, frozen=True):
     """A message asked for, to one or many targets of one scope.
 
-    `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
+    `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same (`asks_same`).
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
     (not for notices, and not where `system` sends); `listed`: it gets none, yet the conversation is in its list like
@@ -82,16 +83,39 @@ class MessageDraft(msgspec.Struct, frozen=True):
         return {self.sender_xid, self.group_xid or self.sender_xid, *self.targets}
 
 
+def asks_same(one: str, other: str) -> bool:
+    """Whether two digests are of the same request. What follows a space in either is kept with it, and says no more."""
+    return one == other or one.split(" ", 1)[0] == other.split(" ", 1)[0]
+
+
 class ImportDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was sent elsewhere comes into the history of its conversation; nobody is sent it.
 
     `message` says what was sent by whom to one target: to a user or, judged, to a group. `shown_at` is when (ms);
-    `settled`: whoever it went to has read it.
+    `settled`: whoever it went to has read it. `sender_name` and `target_name` stand for an xid in `message` that is 0:
+    a user who is called so, made with the import where there is none yet, and not made where it is refused.
     """
 
     message: MessageDraft
     shown_at: int
     settled: bool = False
+    sender_name: str = ""
+    target_name: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Who is named and has no xid in `message`."""
+        return [name for name in dict.fromkeys((self.sender_name, self.target_name)) if name]
+
+    def called(self, xids: Mapping[str, int]) -> ImportDraft:
+        """The same with the xids of those who are named."""
+        message = self.message
+        message = msgspec.structs.replace(
+            message,
+            sender_xid=xids.get(self.sender_name, message.sender_xid),
+            targets=(xids[self.target_name],) if self.target_name else message.targets,
+        )
+        return ImportDraft(message=message, shown_at=self.shown_at, settled=self.settled)
 
     @property
     def app(self) -> int:

@@ -167,11 +167,15 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A user that is to be made: its name, its password (for the store: the record of it), and its nickname."""
+    """A user that is to be made: its name, its password (for the store: the record of it), its nickname, its state.
+
+    Where no `state` is told whoever is new may act, and who is there already stays as they are.
+    """
 
     name: str
     password: str
     nickname: str = ""
+    state: State | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

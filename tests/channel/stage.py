@@ -319,6 +319,13 @@ class Stage:
         await until(lambda: not self.hub.connections, "the end of all connections")
         await self.gateway.presence.connected(0)
 
+    async def greeted(self) -> None:
+        """Wait until nothing is to be asked of the store about those who have come.
+
+        On two nodes that may meet a change of a user before the note of it comes, and then says so in its own words.
+        """
+        await until(lambda: not self.gateway.presence._newcomers, "what the store says of newcomers")
+
     async def acked(self) -> None:
         """Wait until every ack that was said is committed."""
         await self.gateway.receipts.flush()

@@ -262,6 +262,7 @@ class TestPassword:
         older = await stage.token(BOB)
         bob = await stage.connect(BOB, token=older)
         await bob.until("live")
+        await stage.greeted()
         body = {"user_id": BOB, "new_password": "n3w"}
         await stage.call("POST", "/user/change_password", None, json=body)
         await ended(bob, Close.TOKEN_ILLEGAL)

@@ -227,6 +227,15 @@ class Node:
         caller.xid = app.system_xid
         return caller
 
+    async def greeted(self) -> None:
+        """Wait until nothing is to be asked of the store about devices that have come.
+
+        On two nodes that may meet a change of a user before the note of it comes, and then says so in its own words.
+        """
+        async with asyncio.timeout(WAIT_S):
+            while self.far.presence._newcomers:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.001)
+
     def rows(self, sql: str, *values: object) -> list[Any]:
         """Ask the store's own tables, or change them behind the gateway's back."""
         if shapes.shape.two:

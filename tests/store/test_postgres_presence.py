@@ -19,14 +19,14 @@ from gateway.store.postgres.jobs import start
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.presence import LONG_DEAD
 from gateway.store.postgres.users import remove_device
-from tests.patience import WAIT_S
+from tests.patience import WAIT_S, patient
 from tests.postgres import database_of, drop_database
 from tests.store.meeting import meets
 from tests.store.stage import LIMITS, NOW, Stage, open_store
 
 T = TypeVar("T")
 NODE, OTHER = 101, 102
-BOUNDS = msgspec.structs.replace(LIMITS, devices_per_user_max=3)
+BOUNDS = patient(msgspec.structs.replace(LIMITS, devices_per_user_max=3))
 
 
 class Nodes:
