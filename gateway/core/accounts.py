@@ -48,7 +48,7 @@ class Accounts:
                 `OVERLOADED`.
         """
         for account in accounts:
-            self._directory.check_password(account.password, "password")
+            self._directory.passwords.check(account.password, "password")
         # Looked for before the costly part; the store has the last word.
         await self._refuse_taken(app, [account.name for account in accounts], claim=claim, literal=literal)
         # One password at a time is worked on, so that who logs in meanwhile waits for one of them and not for all.

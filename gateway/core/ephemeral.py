@@ -22,13 +22,12 @@ IDS_BLOCK = 1_000
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What a key was answered with, and when; `receivers` are packed, as many as got it (None: all targets did)."""
+    """What a key was answered with, and when. With the digest goes who got no message (`repeats`)."""
 
     digest: str
     first_msg_id: int
     last_msg_id: int
-    receivers: bytes | None
-    at: int
+    at: int = 0
 
 
 class Ephemeral:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
-
-import msgspec
 
 from gateway.core.ephemeral import Answered, Ephemeral
 from gateway.core.judging import Judging
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
-from gateway.core.placing import Left, Placing, Sent
+from gateway.core.placing import Left, Placing
 from gateway.core.principal import Principal
-from gateway.core.repeats import conflict, same
+from gateway.core.repeats import Sent, conflict, noted, same
 from gateway.domain.errors import Problem
-from gateway.domain.model import App, Message, Side
+from gateway.domain.model import Message, Side
 from gateway.store.base import Party, Store
 
 TellSent = Callable[[tuple[int, int] | Problem | None], None]
@@ -55,12 +52,12 @@ class Handing:
         app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _handed(known, digest, order)
+            return same(known, digest, key)
         if key and await self._store.transaction(app.id, sender, key) is not None:
             raise conflict(key)
         if app.limits.sends_per_s and not admitted:
             self._judging.check(principal, order, notice=notice)
-            await self._pacing.turn(app, len(order.receivers))
+            await self._pacing.turn(app, order.messages)
         left, parties = await self._judge_partial(principal, order, sender, notice=notice)
         if left.order is None:
             return Sent(0, 0, (), whys=left.whys)
@@ -68,24 +65,15 @@ class Handing:
         first = self._ephemeral.next_ids(len(targets)) or await self._ephemeral.take_ids(len(targets))
         # From here on nothing waits, so that of two who ask at the same time one is the repeat.
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _handed(known, digest, order)
+            return same(known, digest, key)
         sent = Sent(first, first + len(targets) - 1, targets, self._now(), left.whys)
         if key:
-            # Whom it names may be told apart by other ids when it comes again.
-            packed = array("q", targets).tobytes() if order.partial else None
+            told = noted(digest, order.targets, left.whys)
             self._ephemeral.remember(
-                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, packed, sent.at)
+                app, sender, key, Answered(told, sent.first_msg_id, sent.last_msg_id, sent.at)
             )
         self._pass_on(left.order, sender, device_sn, sent, parties, notice=notice)
         return sent
-
-    def repeated(self, app: App, sender: int, order: Order) -> Sent | None:
-        """What an order was answered with that this one repeats, as long as that is known.
-
-        Raises `TRANSACTION_CONFLICT`.
-        """
-        known = self._ephemeral.answered(app, sender, order.key)
-        return None if known is None else _handed(known, digest_of(order, notice=False), order)
 
     def begin(self, principal: Principal, order: Order, sender: int, tell: TellSent, *, notice: bool) -> bool:
         """Hand a message over now, where all that decides about it is known; a repeat is looked for in the store."""
@@ -144,9 +132,3 @@ class Handing:
             except Problem as problem:
                 left = await self._placing.leave_out(principal.app, sender, left, problem)
         return left, ()
-
-
-def _handed(known: Answered, digest: str, order: Order) -> Sent:
-    """Return the first answer to what was handed over, and who got it then."""
-    receivers = order.receivers if known.receivers is None else tuple(array("q", known.receivers))
-    return msgspec.structs.replace(same(known, digest, order.key), receivers=receivers, at=known.at)

@@ -9,10 +9,11 @@ from gateway.core.known import Known
 from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
+from gateway.core.room import check_room
 from gateway.domain import rules
-from gateway.domain.errors import Kind, Problem, bad, storage_full
+from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import RELATING, ROOM, ROW_BYTES, App, Scope
+from gateway.domain.model import RELATING, ROOM, App, Scope
 from gateway.store.base import Party, Store
 
 _USER = Scope.USER
@@ -88,11 +89,9 @@ class Judging:
         )
         if refused is not None:
             raise Problem(refused.kind, refused.sentence)
-        most = app.limits.storage_bytes_max
-        if most and not order.online_only:
-            size = rules.together(order.content, order.attachment, order.ext, order.config)
-            if await self._store.stored_bytes(app.id) + size + ROW_BYTES * count > most:
-                raise storage_full()
+        if not order.online_only:
+            texts = order.content, order.attachment, order.ext, order.config
+            await check_room(self._store, app, count, *texts)
 
     async def in_groups(
         self, principal: Principal, order: Order, sender: int, *, notice: bool

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
-from gateway.core.ephemeral import Ephemeral
+from gateway.core.ephemeral import Answered, Ephemeral
 from gateway.core.handing import Handing, TellSent
 from gateway.core.imports import ImportOrder, Imports
 from gateway.core.judging import Judging, check_size
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
-from gateway.core.placing import Placement, Placing, Sent, none_left
+from gateway.core.placing import Placement, Placing, none_left, placements
 from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
-from gateway.core.repeats import conflict, same
+from gateway.core.repeats import Sent, conflict, noted, same
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
@@ -36,7 +36,7 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Request, Scope, Side, State
-from gateway.store.base import Party, Store
+from gateway.store.base import Party, Remembered, Store
 
 _REQUESTS = frozenset(map(int, Request))
 _USER = Scope.USER
@@ -97,31 +97,22 @@ class Messaging:
             raise bad("content_type", f"{order.ctype} is about one message, and is not sent to each")
         sender = _sender(principal, order)
         sent = await self._send(principal, order, sender, device_sn, notice=False, admitted=admitted)
-        return await self._placing.placements(principal.app, sender, order, sent)
+        return placements(order, await self._placing.timed(principal.app, sent))
 
     async def repeated(self, principal: Principal, order: Order) -> Sent | None:
         """What an order was answered with that this one repeats, its parties apart; None where it repeats none.
 
         For who must know before they look for its parties, who may be gone by now. Raises `TRANSACTION_CONFLICT`.
         """
-        if not order.key:
+        app, key = principal.app, order.key
+        if not key:
             return None
         sender = _sender(principal, order)
-        if order.online_only:
-            return self._handing.repeated(principal.app, sender, order)
-        known = await self._store.transaction(principal.app.id, sender, order.key)
+        known: Remembered | Answered | None = self._ephemeral.answered(app, sender, key)
+        known = known or await self._store.transaction(app.id, sender, key)
         if known is None:
             return None
-        sent = same(known, digest_of(order, notice=False), order.key)
-        return await self._placing.timed(principal.app, sent)
-
-    async def placed_before(
-        self, principal: Principal, order: Order, sent: Sent, called: Sequence[int]
-    ) -> list[Placement]:
-        """Which message each of those got whom an earlier send named; see `Placing`."""
-        return await self._placing.placed_before(
-            principal.app, _sender(principal, order), order, sent, called
-        )
+        return await self._placing.timed(app, same(known, digest_of(order, notice=False), key))
 
     async def admit(self, principal: Principal, order: Order, count: int) -> None:
         """Let a send in that is to so many users, before they, or its sender, come into being by it.
@@ -206,11 +197,12 @@ class Messaging:
         digest = digest_of(order, notice=notice) if key else ""
         if key and self._ephemeral.answered(app, sender, key) is not None:
             raise conflict(key)
-        refusal, whys = None, None
+        refusal: Problem | None = None
+        whys: Mapping[int, Kind] = {}
         try:
             self._judging.check(principal, order, notice=notice)
             if app.limits.sends_per_s and not admitted:
-                await self._pacing.turn(app, len(order.receivers))
+                await self._pacing.turn(app, order.messages)
             sent = await self._try_left(principal, order, sender, device_sn, digest, notice=notice)
             if sent.first_msg_id:
                 return sent
@@ -235,13 +227,13 @@ class Messaging:
             if left.order is None:
                 return Sent(0, 0, (), whys=left.whys)
             try:
-                sent = await self._try(principal, left.order, sender, device_sn, digest, notice=notice)
+                told = noted(digest, order.receivers, left.whys)
+                sent = await self._try(principal, left.order, sender, device_sn, told, notice=notice)
             except Problem as problem:
                 left = await self._placing.leave_out(principal.app, sender, left, problem)
             else:
                 if sent is not None:
-                    told = left.whys and sent.receivers is not None
-                    return msgspec.structs.replace(sent, whys=left.whys) if told else sent
+                    return msgspec.structs.replace(sent, whys=left.whys) if left.whys else sent
         raise restless()
 
     async def _try(
@@ -259,7 +251,9 @@ class Messaging:
             case Appended(first, received):
                 return Sent(first, first + len(received) - 1, order.receivers, draft.at)
             case Repeated(first, last):
-                return Sent(first, last, None)
+                app, key = principal.app, order.key
+                known = await self._store.transaction(app.id, sender, key) if order.partial else None
+                return same(known, digest, key) if known else Sent(first, last, None)
             case Refused(kind, sentence):
                 raise Problem(kind, sentence)
             case Stale() | Imported() | Changed() | Started() | Stepped():

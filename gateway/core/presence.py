@@ -17,10 +17,10 @@ from gateway.core.lane import Lane, Line
 from gateway.core.notes import Notes
 from gateway.core.receipts import Receipts
 from gateway.core.tasks import Tasks
-from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import State
+from gateway.domain.positions import Attach, Attachment
 from gateway.store.base import Store
 from gateway.wire.close import Close
 

@@ -397,34 +397,3 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[Entry]
     floor: int
     head: int
-
-
-class Stay(msgspec.Struct, frozen=True):
-    """An open membership as attaching needs it."""
-
-    group_id: int
-    group_xid: int
-    from_seq: int
-    delivered: int
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What a device finds when it attaches: one snapshot of its user's stays and own timeline.
-
-    `cursor` is the device's of that timeline; -1 where none is stored. `head` is -1 where there is no such user.
-    """
-
-    head: int
-    delivered: int
-    kept: bool
-    cursor: int
-    stays: list[Stay]
-
-
-class Bearing(msgspec.Struct, frozen=True):
-    """Where one followed timeline stands for one device; `cursor` is -1 where none is stored."""
-
-    timeline_id: int
-    head: int
-    floor: int
-    cursor: int

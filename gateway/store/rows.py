@@ -22,9 +22,8 @@ from gateway.domain.model import (
     Recalled,
     Scope,
     Side,
-    Standing,
-    Stay,
 )
+from gateway.domain.positions import Standing, Stay
 from gateway.store.base import History
 
 log = logging.getLogger(__name__)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
-_READY_S = 30.0
+_READY_S = 120.0
+
+_PORTS = range(10_000, 22_000)
+"""Below all that systems give to who asks for any. A member of a Redis cluster takes the one 10,000 above, too."""
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on now, and that is given to nobody else while its server is away."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Postgres:

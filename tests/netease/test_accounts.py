@@ -162,6 +162,7 @@ class TestChanging:
         amy = await device_of(cloud, "amy", "old")
         async with amy.device(1) as device:
             await device.hear("live")
+            await cloud.node.greeted()
             assert (await cloud.patch("/v2/accounts/amy", {"token": "new"})).data["token"] == "new"
             assert 4500 <= (await device.hear("bye"))[-1]["code"] < 5000
         assert not await lets_in(cloud, "amy", "old")

@@ -93,7 +93,6 @@ class TestByAUser:
         """107303 for a member, 109404 for a stranger, 108404 where there is no team."""
         msg_id = await bob.tell(team)
         assert (await recall(cloud, f"cid|2|{team}", msg_id)).refused(107303)
-        await cloud.name("zoe")
         assert (await recall(cloud, f"zoe|2|{team}", msg_id)).refused(109404)
         assert (await recall(cloud, f"bob|2|{bob.xid}", msg_id)).refused(108404, "conversation_id")
         assert (await recall(cloud, "bob|2|4711", msg_id)).refused(108404, "conversation_id")
@@ -151,7 +150,6 @@ class TestWhatIsRefused:
     async def test_elsewhere(self, cloud: Cloud, team: int, ann: Caller, bob: Caller, kind: int) -> None:
         """107404 for what lies in another conversation, another app, or is not there."""
         between, in_team = await ann.send(bob.xid), await ann.tell(team)
-        await cloud.name("ann2")
         for conversation, msg_id in (
             ("ann|1|cid", between),
             ("cid|1|bob", between),
@@ -165,7 +163,6 @@ class TestWhatIsRefused:
         await directory.create_app("other")
         await directory.credentials.call("other", ALIAS, "otherkey")
         await directory.credentials.add("other", ALIAS, "otherkey", "fake")
-        await cloud.name("ann", "bob", app_id="other")
         theirs = await recall(cloud, "ann|1|bob", between, kind, headers=signed("otherkey", "fake"))
         assert theirs.refused(107404)
         assert await bob.history(ann.xid) == ["hi"]
@@ -199,15 +196,16 @@ class TestWhatIsRefused:
 
     async def test_another_conversation_in_the_query(self, cloud: Cloud) -> None:
         """110302; the same in other letters is the same."""
-        await cloud.name("ann", "bob")
         assert (await recall(cloud, "ann|1|bob", 1, "2&conversation_id=bob|1|ann")).refused(110302)
         assert (await recall(cloud, "ann|1|bob", 1, "2&conversationId=ANN|1|bob")).refused(107404)
 
     async def test_accounts_that_there_are_not(self, cloud: Cloud) -> None:
-        """102404, whether they may be called so or not."""
-        await cloud.name("ann")
-        assert (await recall(cloud, "dan|1|ann", 1)).refused(102404)
-        assert (await recall(cloud, "ann|1|eve", 1)).refused(102404)
+        """Come into being; 102404 for what none may be called, and where they are to be registered."""
+        assert (await recall(cloud, "dan|1|eve", 1)).refused(107404)
+        assert cloud.node.rows("SELECT name FROM \"user\" WHERE name IN ('dan', 'eve') ORDER BY 1") == [
+            ("dan",),
+            ("eve",),
+        ]
         assert (await recall(cloud, "a%20b|1|eve", 1)).refused(102404)
         assert (await recall(cloud, "ann|1|a%20b", 1)).refused(102404)
         assert (await recall(cloud, "ann|1|%234711", 1)).refused(102404)
@@ -233,7 +231,6 @@ class TestClearing:
         await bob.tell(team)
         assert (await clear(cloud, f"ann|2|{team}")).data == {}
         assert (await ann.history(team), await bob.history(team)) == ([], ["hi"])
-        await cloud.name("zoe")
         assert (await clear(cloud, f"zoe|2|{team}")).refused(109404)
         assert (await clear(cloud, "ann|2|4711")).refused(108404)
 

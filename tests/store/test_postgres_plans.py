@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from gateway.domain.drafts import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.domain.model import ROOM, Scope, User
+from gateway.domain.positions import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.store.base import Party, Sighted, Sought
 from gateway.store.postgres.engine import PostgresStore
 from tests.postgres import database_of, drop_database

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Attach, Attachment, Keep
 from gateway.domain.model import State
+from gateway.domain.positions import Ack, Attach, Attachment, Keep
 from gateway.store.base import Store
 from tests.store.stage import LIMITS, NOW, Stage
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
+from gateway.domain.positions import Attach, Attachment
 
 
 class Pulse(msgspec.Struct, frozen=True):

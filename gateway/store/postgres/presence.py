@@ -9,8 +9,8 @@ import secrets
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
+from gateway.domain.positions import Attach, Attachment
 from gateway.store.base import EPOCH_STEP, Pulse
 from gateway.store.postgres.lane import Conn, Lanes
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Attach, Attachment, Keep
 from gateway.domain.model import State
+from gateway.domain.positions import Ack, Attach, Attachment, Keep
 from gateway.store.base import EPOCH_STEP, Pulse
 from gateway.store.receipts import Written, sort_out
 from gateway.store.sqlite.lane import Lanes, one, rows, table

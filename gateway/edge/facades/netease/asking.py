@@ -115,14 +115,14 @@ class At:
         """The app's administrator as it acts for a user: by that user's bans, blocks and memberships."""
         return Principal(app=self.app, user=user, admin=True, as_user=True)
 
-    async def account(self, account: str | None, member: str) -> User:
-        """The user that an account id names.
+    async def account(self, account: str | None, member: str, *, make: bool = False) -> User:
+        """The user that an account id names; with `make` one may come into being by it in an open app.
 
         Raises a `Fault` of 414 where none is named, of 403 for the reserved user, of 102404 where there is none.
         """
         if not account:
             raise illegal(member, "it is required")
-        [user] = await self.accounts([account])
+        [user] = await self.accounts([account], make=make)
         return user or self._nobody(account, member)
 
     async def account_or_new(self, account: str | None, member: str) -> User | None:

@@ -34,7 +34,7 @@ async def find_place(at: At, named: ConversationId, first: str = _ID, second: st
 
     Raises a `Fault` of 403, 102404 or 108404 for an account or a team that there is not.
     """
-    asker = at.acting_for(await at.account(named.account, first))
+    asker = at.acting_for(await at.account(named.account, first, make=True))
     if named.in_team:
         await want_team(at, named.team_xid, second)
         return Place(named, asker, named.team_xid)
@@ -45,7 +45,7 @@ async def opposite_xid(at: At, account: str | None, member: str) -> int:
     """The id of whom a conversation is with: that may be the reserved user, who speaks to users."""
     if account and folded(account) == SYSTEM_NAME:
         return at.app.system_xid
-    return (await at.account(account, member)).xid
+    return (await at.account(account, member, make=True)).xid
 
 
 async def want_team(at: At, team_xid: int, member: str) -> None:

@@ -62,7 +62,7 @@ async def to_user(at: At) -> Told:
     """`POST /messages/actions/p2p_read_receipt`: the conversation is read up to this message."""
     asked = await at.body(_to_user)
     msg_id = identifier(asked.message_server_id, _MESSAGE)
-    reader = await at.account(asked.from_account_id, _FROM)
+    reader = await at.account(asked.from_account_id, _FROM, make=True)
     other_xid = await opposite_xid(at, asked.to_account_id, _TO)
     await at.core.receipts.read(at.acting_for(reader), other_xid, msg_id)
     return Told(at.now())
@@ -73,7 +73,7 @@ async def to_team(at: At) -> Marked:
     asked = await at.body(_to_team)
     team_xid = identifier(asked.team_id, _TEAM)
     msg_ids = identifiers(asked.message_server_ids, _MESSAGES, 1, MANY_MAX)
-    reader = at.acting_for(await at.account(asked.from_account_id, _FROM))
+    reader = at.acting_for(await at.account(asked.from_account_id, _FROM, make=True))
     await want_team(at, team_xid, _TEAM)
     seen = await at.core.looking.some(reader, team_xid, msg_ids)
     if seen:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import msgspec
 
-from gateway.core.order import Order
-from gateway.core.placing import Placement, Sent
+from gateway.core.order import Order, by_place
+from gateway.core.placing import Placement
 from gateway.core.principal import Principal
+from gateway.core.repeats import Sent
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import ROOM, Scope, Side, User
 from gateway.edge.decode import Body
@@ -238,10 +239,10 @@ def _some_of(at: At, asked: AskedHere, wanted: Wanted, sender: str) -> TargetOpt
 async def _to_some(at: At, order: Order, option: TargetOption) -> Order:
     """The same to some members alone; who is nobody is a member of no team."""
     strict = option.check_team_member_valid is not False
-    named = option.receiver_account_ids or []
+    named = list(dict.fromkeys(map(folded, option.receiver_account_ids or [])))
     found = await at.accounts(named)
-    there = tuple(dict.fromkeys(user.xid for user in found if user is not None))
-    if not there or (strict and None in found):
+    there = by_place(found)
+    if not any(there) or (strict and None in found):
         stranger = named[found.index(None)]
         raise Fault(MEMBER_UNKNOWN, f"{_TARGETS}: {stranger} is not a member of the team")
     return msgspec.structs.replace(order, only=there, partial=not strict)
