@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from gateway.domain.limits import Limits
 from gateway.edge.facades.agora.asking import ALIAS as AGORA
 from gateway.edge.facades.netease.asking import ALIAS
 from tests.agora import stage as agora
 from tests.netease.looking import one, page, some, texts
-from tests.netease.stage import Cloud, signed
+from tests.netease.stage import Cloud, open_cloud, signed
 from tests.rest.stage import Caller, Json
 
 
@@ -280,3 +282,28 @@ class TestWhoSeesWhat:
         assert (await one(cloud, "ann|1|bob", msg_id, headers=theirs)).refused(107404)
         pages = await cloud.get("/v2.1/conversations/ann|1|bob/messages", headers=theirs)
         assert pages.data["items"] == []
+
+
+async def test_too_much_at_once(tmp_path: Path) -> None:
+    """What reads messages waits for room, each call for what it may need, and is told to come back where none is."""
+    async with open_cloud(tmp_path / "data", Limits(answers_bytes_max=1, answers_wait_ms=1)) as cloud:
+        root = (await cloud.send("ann|1|bob"))["message_server_id"]
+        thread = f"/v2.1/messages/actions/thread_messages?message_server_id={root}"
+        asked = (
+            ("GET", "/v2.1/conversations/ann|1|bob/messages", None),
+            ("GET", "/v2.1/conversations/ann|1|bob/messages?message_type=0", None),
+            ("GET", f"/v2.1/conversations/ann|1|bob/messages/{root}", None),
+            (
+                "POST",
+                "/v2.1/conversations/ann|1|bob/batch_messages",
+                {"messages": [{"message_server_id": root}]},
+            ),
+            ("GET", f"{thread}&conversation_type=1&sender_id=ann&receiver_id=bob", None),
+        )
+        async with cloud.node.gateway.core.answers.room(1):
+            for verb, path, body in asked:
+                refused = await cloud.call(verb, path, body)
+                assert refused.refused(503, "too many"), path
+                assert refused.headers["Retry-After"] == "1"
+        for verb, path, body in asked:
+            assert (await cloud.call(verb, path, body)).data

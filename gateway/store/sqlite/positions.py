@@ -24,7 +24,8 @@ from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.many import Many
 from gateway.store.sqlite.rooms import is_room
-from gateway.store.sqlite.stays import at_seq, others_reach, place_of
+from gateway.store.sqlite.stays import others_reach, place_of
+from gateway.store.stays import at_seq
 
 _CURSORS = Many(
     "INSERT INTO cursor (usr, sn, t, seq) SELECT d.usr, d.sn, j.column3, j.column4 FROM (VALUES",
