@@ -84,7 +84,8 @@ class Accounts:
     async def online(self, principal: Principal, users: Sequence[User]) -> list[bool]:
         """Whether each of some users has a device connected, to whichever node."""
         _want_admin(principal)
-        return [bool(await self._presence.connected(user.id)) for user in users]
+        present = await self._presence.present([user.id for user in users])
+        return [user.id in present for user in users]
 
     async def nicknames(self, users: Sequence[User]) -> list[str]:
         """What users are called among people."""

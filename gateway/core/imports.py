@@ -15,6 +15,7 @@ from gateway.domain.drafts import ImportDraft, Imported, MessageDraft, Refused
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import RELATING, ROOM, SAFE_MAX, Scope
+from gateway.domain.naming import may_be_called
 from gateway.store.base import Store
 
 
@@ -90,6 +91,9 @@ class Imports:
             raise bad("shown_at", f"it must be 0 to {SAFE_MAX}")
         texts = order.content, order.attachment, order.ext, order.config
         rules.check_body(order.ctype, *texts, self._limits)
+        for name in filter(None, (order.from_name, order.target_name)):
+            if not may_be_called(name, self._limits):
+                raise Problem(Kind.USER_UNKNOWN, f"there is nobody called {name}")
         app = principal.app
         if app.limits.message_bytes_max:
             rules.check_together(*texts, app.limits.message_bytes_max)

@@ -166,6 +166,11 @@ class Presence:
         await self._part()
         return await self._store.attached(user_id)
 
+    async def present(self, user_ids: Sequence[int]) -> set[int]:
+        """Say which of these users have a device connected, to whichever node."""
+        await self._part()
+        return await self._store.present(user_ids)
+
     async def end(self, user_id: int, code: Close, reason: str, device_sn: int) -> None:
         """End the connections of a device, and return once no node has any: what they acked is committed then.
 

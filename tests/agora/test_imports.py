@@ -252,12 +252,19 @@ class TestAsking:
         assert (await cloud.get("/users")).entities == there
 
     async def test_nor_by_what_only_the_core_refuses(self, cloud: Cloud) -> None:
-        """A user's number that is a group's, a deleted user's, and an app that is full."""
+        """A user's number that is a group's, a deleted user's, the reserved user's name, and an app that is full."""
         group = await cloud.group()
         await cloud.send("77")
         await cloud.delete("/users/77")
         there = (await cloud.get("/users")).entities
-        for members in ({"target": group}, {"target": "77"}, {"from": group}, {"from": "77"}):
+        for members in (
+            {"target": group},
+            {"target": "77"},
+            {"target": "system"},
+            {"from": group},
+            {"from": "77"},
+            {"from": "system"},
+        ):
             answer = await ask(cloud, **{"from": "new", "target": "other", **members})
             assert answer.refused(404, "service_resource_not_found")
         await cloud.node.gateway.directory.set_limits("demo", {"storage_bytes_max": 1})

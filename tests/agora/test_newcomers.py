@@ -72,7 +72,7 @@ async def test_too_much_for_the_app(cloud: Cloud, road: str) -> None:
 @pytest.mark.parametrize(
     ("path", "asked"),
     [
-        ("/messages/users", {"to": ["no name!", "admin", "{group}"]}),
+        ("/messages/users", {"to": ["no name!", "admin", "system", "{group}"]}),
         ("/messages/chatgroups", {"to": ["99", "{room}"]}),
         ("/messages/chatrooms", {"to": ["99", "{group}"]}),
         ("/messages/chatgroups/users", {"to": ["{group}"], "users": ["eve", "zoe"]}),

@@ -42,6 +42,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import App
 from gateway.outlet.fetch import PublicFetcher
 from gateway.store.sqlite import SqliteStore
+from tests.sqlite import lay_tables
 
 CHEAP = Cost(ln=1, r=1, p=1)
 
@@ -132,6 +133,7 @@ class Stage:
 @asynccontextmanager
 async def open_stage(folder: Path, limits: Limits | None = None) -> AsyncIterator[Stage]:
     limits = limits or Limits()
+    lay_tables(folder)
     store = await SqliteStore.open(folder, limits)
     stage = Stage(store, LocalBlobs(folder / "blobs"), limits)
     try:

@@ -41,6 +41,7 @@ from gateway.store.sqlite.check import check_store
 from tests.patience import patient
 from tests.postgres import check as check_database
 from tests.postgres import database_of, drop_database
+from tests.sqlite import lay_tables
 
 NOW = 1_700_000_000_000
 THEN = 1_600_000_000_000
@@ -53,6 +54,7 @@ async def open_store(engine: str, folder: Path, limits: Limits) -> Store:
     """Open the store of an engine; a folder stands for a database of its own."""
     if engine == "postgres":
         return await PostgresStore.open(through_pooler(await database_of(folder)), patient(limits))
+    lay_tables(folder)
     return await SqliteStore.open(folder, limits)
 
 

@@ -148,6 +148,7 @@ async def use(store: PostgresStore) -> None:
     await store.replaced([Attachment(usr, 1, 1) for usr in users])
     await store.outdated([(usr, 0) for usr in users])
     await store.attached(1)
+    await store.present(list(users))
     await store.detach([Attachment(usr, 2, 10 * usr + 2) for usr in users])
     await store.dismiss(1)
     await store.beat(1)

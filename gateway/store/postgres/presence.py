@@ -201,6 +201,11 @@ class Presence(Lanes):
         asked = ([user_id], self._limits.node_timeout_ms)
         return [sn for _, sn in await self._look(lambda conn: conn.fetch(_CONNECTED, *asked))]
 
+    async def present(self, user_ids: Sequence[int]) -> set[int]:
+        """Which of these users have a device connected."""
+        asked = (user_ids, self._limits.node_timeout_ms)
+        return {user_id for user_id, _ in await self._look(lambda conn: conn.fetch(_CONNECTED, *asked))}
+
     async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
         """Which are no longer their device's connection."""
         found = await self._look(lambda conn: conn.fetch(_REPLACED, *columns_of(connections)))

@@ -105,6 +105,10 @@ class Presence(Lanes):
         """List the devices that are connected."""
         return sorted(held.device_sn for held in self._attached.get(user_id, ()))
 
+    async def present(self, user_ids: Sequence[int]) -> set[int]:
+        """Which of these users have a device connected."""
+        return {user_id for user_id in user_ids if user_id in self._attached}
+
     async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
         """Which are no longer their device's connection."""
         return [connection for connection in connections if not self._holds(connection)]

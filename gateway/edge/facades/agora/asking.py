@@ -13,7 +13,7 @@ from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, State, User
-from gateway.domain.naming import number_of
+from gateway.domain.naming import may_be_called, number_of
 from gateway.edge.facades.agora import access_token
 from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
@@ -182,7 +182,7 @@ class At:
         new: set[str] = set()
         for text, user in zip(texts, users, strict=True):
             name = self._core_name(text) if user is None and not self.app.registered else None
-            if name is not None and name not in new:
+            if name is not None and name not in new and may_be_called(name, self.limits):
                 xid = number_of(name)
                 if not xid or await self.core.directory.known.party(self.app, xid) is None:
                     new.add(name)
