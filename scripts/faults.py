@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import msgspec
 
 from scripts.faultlib.history import judge
-from scripts.faultlib.schedule import Schedule
+from scripts.faultlib.schedule import DRAIN_S, Schedule
 from scripts.faultlib.services import ROOT, Chaos, Node, clean_environment
 from scripts.faultlib.town import Phone, Tenant, Town
 from scripts.faultlib.truth import read_heads, read_positions, read_truth
@@ -43,7 +43,8 @@ from scripts.loadlib.services import Postgres, Redis
 NODES = 3
 SETTLE_S = 90.0
 SABOTAGED_S = 15.0
-READY_S = 60.0
+READY_S = 120.0
+COMMAND_S = 120.0
 DEVICES = 2
 
 
@@ -112,7 +113,7 @@ class Run:
             for node in nodes:
                 node.drain()
             for node in nodes:
-                await asyncio.to_thread(node.wait, 30)
+                await asyncio.to_thread(node.wait, DRAIN_S)
             breaches += await asyncio.to_thread(self._check)
             self._report(town, schedule, behind)
             return breaches
@@ -138,7 +139,7 @@ class Run:
             text=True,
             cwd=ROOT,
             check=False,
-            timeout=60,
+            timeout=COMMAND_S,
         )
         if said.returncode:
             raise RuntimeError(f"gateway {' '.join(words)}: {said.stderr.strip() or said.stdout.strip()}")
@@ -225,7 +226,7 @@ class Run:
         config = ("--config", str(self._folder / "node1.toml"))
         said = subprocess.run(
             [sys.executable, "-m", "gateway", "check", *config],
-            capture_output=True, text=True, cwd=ROOT, check=False, timeout=120,
+            capture_output=True, text=True, cwd=ROOT, check=False, timeout=COMMAND_S,
         )  # fmt: skip
         return [] if said.returncode == 0 else [f"gateway check: {said.stdout}{said.stderr}"]
 

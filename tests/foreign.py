@@ -28,7 +28,7 @@ PIP: tuple[str, ...] = (
 """Installs what a lock names and nothing else."""
 
 _INSTALL_S = 240.0
-_RUN_S = 100.0
+_RUN_S = 200.0
 
 
 def installed(cache: Path, kind: str, locks: list[Path], install: Callable[[Path], None]) -> Path:

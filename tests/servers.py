@@ -23,10 +23,11 @@ from gateway.cli import main
 from gateway.control import ask_running
 from gateway.core.operator import Ask
 from gateway.domain.errors import Problem
+from scripts.loadlib.services import free_port
+from tests.patience import WAIT_S
 
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "gateway")
-WAIT_S = 50.0
 _TURN_S = 0.01
 
 
@@ -62,7 +63,7 @@ def gateway(*args: str | Path, env: Mapping[str, str] | None = None) -> subproce
         cwd=ROOT,
         env=environment(env),
         stdin=subprocess.DEVNULL,
-        timeout=60,
+        timeout=2 * WAIT_S,
     )
 
 
@@ -192,6 +193,7 @@ class ServerProcess:
         self.url = ""
         self._args = args
         self._env = env
+        self._port = free_port()
         self._program: Program | None = None
         self._earlier: list[str] = []
 
@@ -216,9 +218,8 @@ class ServerProcess:
         """Start it, on the port it had before, and wait until it is ready."""
         if self._program is not None:
             self._earlier += self._program.lines
-        port = str(self.port) if self.url else "0"
         self._program = Program(
-            *COMMAND, "serve", "--data", self.data, "--port", port, *self._args, env=self._env
+            *COMMAND, "serve", "--data", self.data, "--port", str(self._port), *self._args, env=self._env
         )
         self.wait_ready()
 
@@ -233,12 +234,12 @@ class ServerProcess:
             # The last that a first start makes; asking for a token of his would make him.
             ask_running(self.data, Ask(verb="find", app="demo", user="bob"))
             told = ask_running(self.data, Ask(verb="token", app="demo"))
+            if told is None:
+                return False
+            self.url = told["url"]
+            return self.get("/readyz")[0] == http.client.OK
         except (Problem, OSError):
             return False
-        if told is None:
-            return False
-        self.url = told["url"]
-        return self.get("/readyz")[0] == http.client.OK
 
     def get(self, path: str, token: str = "") -> tuple[int, dict[str, Any]]:
         """GET a path of the app `demo`: the status and the JSON that came."""

@@ -30,6 +30,7 @@ from gateway.config import Bus, Config, Edge, Metrics, Server, Store
 from gateway.domain.limits import Limits
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
+from tests.patience import WAIT_S, patient
 from tests.sqlite import inside, lay_tables
 
 ONE, TWO = "one", "two"
@@ -38,8 +39,6 @@ METRICS_TOKEN = "fake-token"
 
 _MARK = 1 << 40
 """Above all questions that nodes ask each other."""
-
-_HEARD_S = 50.0
 
 
 class Ears:
@@ -66,7 +65,7 @@ class Ears:
             mark = next(self._marks)
             heard = self._awaited[mark] = asyncio.Event()
             self._near.publish((), [TheyAreIn(question=mark, members=(), more=False)])
-            async with asyncio.timeout(_HEARD_S):
+            async with asyncio.timeout(WAIT_S):
                 await heard.wait()
             del self._awaited[mark]
 
@@ -119,7 +118,7 @@ async def open_gateways(
     """
     config = Config(
         server=Server(port=0, data=str(folder)),
-        limits=limits,
+        limits=patient(limits),
         edge=edge,
         metrics=Metrics(token=METRICS_TOKEN),
         **sections,
@@ -150,6 +149,10 @@ async def start(config: Config, ports: tuple[int, int] = (0, 0)) -> tuple[Gatewa
     near, far = await asyncio.gather(*(Gateway.start(_on_port(shared, port)) for port in ports))
     # Whichever was the first does not know of the other yet.
     await near.presence.beat()
+    # A start waits for a second at the most, and what is said before is not heard.
+    async with asyncio.timeout(WAIT_S):
+        while not (near._bus.connected and far._bus.connected):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.001)
     return near, far
 
 

@@ -18,8 +18,6 @@ from tests.servers import command, sentence
 
 BOB = 1002
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:

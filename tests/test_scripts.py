@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import WAIT_S
+
 ROOT = Path(__file__).parent.parent
 TOOLS = ("cat", "cksum", "dirname", "grep", "mv", "rm", "sh", "tail")
 
@@ -89,7 +91,7 @@ class Checkout:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=WAIT_S,
         )
 
     def refusal(self) -> str:
@@ -260,7 +262,7 @@ class TestSetup:
         command = [checkout.root / "scripts" / "setup"]
         environ = {"PATH": str(checkout.bin)}
         both = [subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) for _ in range(2)]
-        assert [process.wait(timeout=30) for process in both] == [0, 0]
+        assert [process.wait(timeout=WAIT_S) for process in both] == [0, 0]
         assert len(checkout.calls()) == 3
 
 

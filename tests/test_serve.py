@@ -18,6 +18,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from tests.patience import WAIT_S
 from tests.servers import COMMAND, Program, ServerProcess, environment, gateway, sentence
 
 INSTALLED = Path(sys.executable).with_name("gateway")
@@ -102,7 +103,7 @@ class Greeting:
 
     def expect(self, part: str) -> None:
         with self._more:
-            assert self._more.wait_for(lambda: part in self.text, 15), f"no {part} in: {self.text}"
+            assert self._more.wait_for(lambda: part in self.text, WAIT_S), f"no {part} in: {self.text}"
 
     def line(self, start: str) -> str:
         """The one line to be pasted that has this."""
@@ -249,7 +250,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         ServerProcess(tmp_path / "data") as server,
         socket.create_connection(("127.0.0.1", server.port)) as device,
     ):
-        device.settimeout(10)
+        device.settimeout(WAIT_S)
         device.sendall(
             b"GET /ws?app_id=demo&device_sn=1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
@@ -262,7 +263,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
             if waited_for == b'"live"':
                 server.program.signal(signal.SIGTERM)
         server.program.signal(signal.SIGTERM)
-        assert server.program.wait(1.0) == 1
+        assert server.program.wait() == 1
 
 
 def test_healthz_and_readyz_of_a_server_that_is_well(server: ServerProcess) -> None:

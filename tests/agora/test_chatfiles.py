@@ -218,7 +218,7 @@ async def test_a_stop_in_the_midst(tmp_path: Path) -> None:
         writer.write(head.encode() + bytes(900_000))
         await asyncio.to_thread(eventually, lambda: len(held(blobs)) > len(whole), "the begin of the upload")
         await gateway.stop()
-        await asyncio.to_thread(eventually, lambda: held(blobs) == whole, "the begin to be gone", 5)
+        await asyncio.to_thread(eventually, lambda: held(blobs) == whole, "the begin to be gone")
         assert worker.returncode is not None
         assert not (await reader.read()).startswith(b"HTTP/1.1 200")
         writer.close()

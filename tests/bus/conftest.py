@@ -12,7 +12,7 @@ from gateway.bus.memory import MemoryBus, MemoryHub
 from gateway.bus.options import BusOptions
 from gateway.bus.redis import RedisBus
 from gateway.domain.limits import Limits
-from tests.bus.nodes import Node
+from tests.bus.nodes import PATIENT, Node
 from tests.valkey import server_url
 
 Attach = Callable[[str], Bus]
@@ -25,14 +25,14 @@ def attach(request: pytest.FixtureRequest) -> Attach:
         hubs: dict[str, MemoryHub] = {}
         return lambda name: MemoryBus(hubs.setdefault(name, MemoryHub()))
     run = uuid.uuid4().hex
-    return lambda name: RedisBus(BusOptions(url=server_url(), prefix=f"{run}:{name}"), Limits())
+    return lambda name: RedisBus(BusOptions(url=server_url(), prefix=f"{run}:{name}", **PATIENT), Limits())
 
 
 @pytest.fixture
 async def nodes(attach: Attach) -> AsyncIterator[list[Node]]:
     nodes = [Node(attach("gateway")) for _ in range(3)]
     for node in nodes:
-        await node.bus.start()
+        await node.begin()
     yield nodes
     for node in nodes:
         await node.bus.close()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from gateway.bus.base import Bus, Forget, Hint, Note
+from tests.patience import WAIT_S
 
-WAIT_S = 50.0
+PATIENT: dict[str, Any] = {"beat_ms": 60_000, "connect_timeout_ms": 60_000}
+"""Times of a bus that takes no server for dead because the machine is busy."""
 
 
 class Node:
@@ -26,6 +29,11 @@ class Node:
     def listen(self, epoch: Callable[[], str]) -> None:
         """Hear the others whose store has this epoch."""
         self.bus.listen(self._hear, self._note, self._connected, epoch)
+
+    async def begin(self) -> None:
+        """Start the bus, and return once it is connected: `start` waits for a second at the most."""
+        await self.bus.start()
+        await self.until(lambda: self.bus.connected)
 
     def _hear(self, hints: Sequence[Hint]) -> None:
         self.heard += hints

@@ -207,7 +207,7 @@ async def test_closing_sends_what_waits(attach: Attach) -> None:
     """The last words of a node that leaves are heard."""
     leaving, staying = Node(attach("a")), Node(attach("a"))
     for node in (leaving, staying):
-        await node.bus.start()
+        await node.begin()
     await staying.bus.subscribe(7)
     leaving.bus.publish([Hint(7, 3)])
     await leaving.bus.close()
@@ -240,7 +240,7 @@ async def test_gateways_do_not_hear_each_other(attach: Attach) -> None:
     """Nodes of two gateways share a server and nothing else."""
     nodes = [Node(attach("a")), Node(attach("b")), Node(attach("a"))]
     for node in nodes:
-        await node.bus.start()
+        await node.begin()
         await node.bus.subscribe(7)
     nodes[1].bus.publish([Hint(7, 5)], [Forget(app_id="demo", app=1)])
     nodes[0].bus.publish([Hint(7, 3)])

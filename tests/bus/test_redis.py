@@ -18,19 +18,24 @@ from gateway.bus.redis import RedisBus
 from gateway.bus.waiting import Channels
 from gateway.domain.limits import Limits
 from gateway.domain.model import Deleted, Entry, EntryKind
-from tests.bus.nodes import Node, until
+from scripts.loadlib.services import free_port
+from tests.bus.nodes import PATIENT, Node, until
 from tests.bus.proxy import Proxy
-from tests.valkey import Valkey, free_port
+from tests.patience import WAIT_S
+from tests.valkey import Valkey
 
-QUICK: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000, "retry_ms_max": 100}
+HASTY: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000}
+"""Times of a bus that soon finds out that nothing comes back."""
 
 
 class RedisNode(Node):
-    """A node whose bus is Redis, with a beat that is missed soon."""
+    """A node whose bus is Redis."""
 
     def __init__(self, url: str, limits: Limits | None = None, **options: Any) -> None:
         self.redis = RedisBus(
-            BusOptions(url=url, **{**QUICK, **options}), limits or Limits(), random.Random()
+            BusOptions(url=url, retry_ms_max=100, **{**PATIENT, **options}),
+            limits or Limits(),
+            random.Random(),
         )
         super().__init__(self.redis)
 
@@ -45,7 +50,7 @@ def server() -> Iterator[Valkey]:
 async def pair(server: Valkey) -> AsyncIterator[list[RedisNode]]:
     nodes = [RedisNode(server.url) for _ in range(2)]
     for node in nodes:
-        await node.bus.start()
+        await node.begin()
     yield nodes
     for node in nodes:
         await node.bus.close()
@@ -105,11 +110,11 @@ async def test_heads_published_while_away_are_told_afterwards(server: Valkey) ->
     """A node cut off alone tells the others afterwards how far timelines have grown, without entries or notes."""
     entry = Entry(seq=3, kind=EntryKind.DELETED, deleted=Deleted(conversation_xid=1, msg_id=1))
     listener = RedisNode(server.url)
-    await listener.bus.start()
+    await listener.begin()
     await listener.bus.subscribe(7)
     async with Proxy(server.port) as proxy:
-        speaker = RedisNode(f"redis://127.0.0.1:{proxy.port}")
-        await speaker.bus.start()
+        speaker = RedisNode(f"redis://127.0.0.1:{proxy.port}", **HASTY)
+        await speaker.begin()
         proxy.swallowing = True
         await until(lambda: not speaker.bus.connected)
         speaker.bus.publish([Hint(7, 3, (entry,))], [Tell(user_id=7, op="x", members={})])
@@ -128,12 +133,14 @@ async def test_what_a_dying_link_had_taken_is_told_as_heads(server: Valkey) -> N
     """Hints that may have got out or not, and those behind them, are told again bare; their notes are not."""
     entry = Entry(seq=1, kind=EntryKind.DELETED, deleted=Deleted(conversation_xid=1, msg_id=1))
     listener = RedisNode(server.url)
-    await listener.bus.start()
+    await listener.begin()
     for topic in (7, 8):
         await listener.bus.subscribe(topic)
     async with Proxy(server.port) as proxy:
-        speaker = RedisNode(f"redis://127.0.0.1:{proxy.port}", beat_ms=1000, beats_missed_max=1)
-        await speaker.bus.start()
+        speaker = RedisNode(
+            f"redis://127.0.0.1:{proxy.port}", **HASTY | {"beat_ms": 1000}, beats_missed_max=1
+        )
+        await speaker.begin()
         # No beat is under way when the first of the two goes.
         await speaker.redis._link.said()  # type: ignore[union-attr]
         proxy.swallowing = True
@@ -154,26 +161,30 @@ async def test_what_a_dying_link_had_taken_is_told_as_heads(server: Valkey) -> N
     await listener.bus.close()
 
 
-async def test_paused_server_is_noticed(pair: list[RedisNode], server: Valkey) -> None:
+async def test_paused_server_is_noticed(server: Valkey) -> None:
     """A server that holds its connections and says nothing misses the beat; when it goes on so does the bus."""
+    pair = [RedisNode(server.url, **HASTY) for _ in range(2)]
+    for node in pair:
+        await node.begin()
     server.pause()
     try:
         for node in pair:
             await until(lambda bus=node.bus: not bus.connected)  # type: ignore[misc]
-        await asyncio.wait_for(pair[1].bus.subscribe(7), 5)
+        await asyncio.wait_for(pair[1].bus.subscribe(7), WAIT_S)
     finally:
         server.resume()
     for node in pair:
         await node.until(lambda node=node: node.bus.connected)  # type: ignore[misc]
-    assert [node.connects for node in pair] == [2, 2]
-    assert [node.redis.counts.beats_missed for node in pair] == [1, 1]
+        assert node.connects == node.redis.counts.connects >= 2
+        assert node.redis.counts.beats_missed
+        await node.bus.close()
 
 
 async def test_half_open_connection_is_noticed(server: Valkey) -> None:
     """A connection over which nothing comes any more, and that nobody has closed, is given up."""
     async with Proxy(server.port) as proxy:
-        node = RedisNode(f"redis://127.0.0.1:{proxy.port}")
-        await node.bus.start()
+        node = RedisNode(f"redis://127.0.0.1:{proxy.port}", **HASTY)
+        await node.begin()
         assert node.bus.connected
         proxy.swallowing = True
         await until(lambda: not node.bus.connected)
@@ -186,7 +197,7 @@ async def test_cut_connections_are_made_again(server: Valkey) -> None:
     """A connection that ends is made again, and the node is told."""
     async with Proxy(server.port) as proxy:
         node = RedisNode(f"redis://127.0.0.1:{proxy.port}")
-        await node.bus.start()
+        await node.begin()
         for connects in (2, 3):
             proxy.cut()
             await node.until(lambda connects=connects: node.connects == connects)  # type: ignore[misc]
@@ -196,10 +207,10 @@ async def test_cut_connections_are_made_again(server: Valkey) -> None:
 async def test_subscribing_while_the_link_dies_returns(server: Valkey) -> None:
     """Who waits for a confirmation that cannot come any more waits no longer than the link lives."""
     async with Proxy(server.port) as proxy:
-        node = RedisNode(f"redis://127.0.0.1:{proxy.port}")
-        await node.bus.start()
+        node = RedisNode(f"redis://127.0.0.1:{proxy.port}", **HASTY)
+        await node.begin()
         proxy.swallowing = True
-        await asyncio.wait_for(node.bus.subscribe(7), 5)
+        await asyncio.wait_for(node.bus.subscribe(7), WAIT_S)
         assert not node.bus.connected
         await node.bus.close()
 
@@ -211,11 +222,11 @@ async def test_node_that_cannot_keep_up_is_cut_off_and_returns(server: Valkey) -
     def cut_off() -> bool:
         return bool(server.ask("INFO", "stats")["client_output_buffer_limit_disconnections"])
 
-    speaker = RedisNode(server.url, beat_ms=60_000)
-    await speaker.bus.start()
+    speaker = RedisNode(server.url)
+    await speaker.begin()
     async with Proxy(server.port) as proxy:
-        slow = RedisNode(f"redis://127.0.0.1:{proxy.port}", beat_ms=60_000)
-        await slow.bus.start()
+        slow = RedisNode(f"redis://127.0.0.1:{proxy.port}")
+        await slow.begin()
         await slow.bus.subscribe(7)
         proxy.reading.clear()
         said = 0
@@ -266,8 +277,7 @@ async def test_publishes_merge_while_one_is_under_way(pair: list[RedisNode]) -> 
         pair[0].bus.publish([Hint(topic, head) for topic in range(1, 101)])
     await pair[1].until(lambda: len(pair[1].heard) >= 100)
     assert {hint.head for hint in pair[1].heard} == {50}
-    beats = 5
-    assert pair[0].redis.counts.payloads_published - before <= 8 + beats
+    assert pair[0].redis.counts.payloads_published - before <= 8
 
 
 async def test_garbage_is_counted_and_dropped(
@@ -292,7 +302,7 @@ async def test_two_gateways_that_share_a_prefix_do_not_hear_each_other(
     ours, theirs, ours_too = (RedisNode(server.url) for _ in range(3))
     for node, epoch in ((ours, "ours"), (theirs, "theirs"), (ours_too, "ours")):
         node.listen(partial(str, epoch))
-        await node.bus.start()
+        await node.begin()
         await node.bus.subscribe(7)
     theirs.bus.publish([Hint(7, 3)], [Forget(app_id="demo", app=1)])
     ours.bus.publish([Hint(7, 1)])
@@ -354,10 +364,11 @@ async def test_slow_handler_leaves_others_their_turn(pair: list[RedisNode]) -> N
     assert len(set(seen)) == len(seen)
 
 
-async def test_closing_while_away_takes_no_second() -> None:
+async def test_closing_while_away_takes_no_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node leaves at once where nobody is there to be told."""
+    monkeypatch.setattr("gateway.bus.redis._CLOSE_S", 3600)
     node = RedisNode(f"redis://127.0.0.1:{free_port()}")
     await node.bus.start()
     node.bus.publish([Hint(7, 1)], [Forget(app_id="a", app=1)])
-    async with asyncio.timeout(0.9):
+    async with asyncio.timeout(WAIT_S):
         await node.bus.close()

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-WAIT_S = 50.0
+from tests.patience import WAIT_S
 
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
 

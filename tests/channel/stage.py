@@ -23,11 +23,11 @@ from gateway.domain.limits import Limits
 from gateway.wire.encoding import JSON, MSGPACK, Encoding
 from tests import shapes
 from tests.channel.raw import Raw, handshake
+from tests.patience import WAIT_S
 from tests.sqlite import inside
 
 Frame = dict[str, Any]
 
-WAIT_S = 50.0
 ALICE, BOB, CAROL, DAVE = 11, 12, 13, 14
 APP = "demo"
 
@@ -289,7 +289,12 @@ class Stage:
         """Whether nothing of any connection is left."""
         hub, channel = self.hub, self.gateway.channel
         return not (
-            hub.connections or hub._topics or hub._devices or hub._lagging or hub._fetching or channel._open
+            hub.connections
+            or hub._topics
+            or hub._attached
+            or hub._lagging
+            or hub.fetches.waiting
+            or channel._open
         )
 
     @property
@@ -307,12 +312,19 @@ class Stage:
         """Wait until the gateway has heard what requests to the other one have brought about."""
         if self._ears is not None:
             await self._ears.heard()
-            await until(lambda: not self.hub._fetching, "what was heard of being read")
+            await until(lambda: not self.hub.fetches.waiting, "what was heard of being read")
 
     async def parted(self) -> None:
         """Wait until every connection that has ended is known to have, to either gateway."""
         await until(lambda: not self.hub.connections, "the end of all connections")
         await self.gateway.presence.connected(0)
+
+    async def greeted(self) -> None:
+        """Wait until nothing is to be asked of the store about those who have come.
+
+        On two nodes that may meet a change of a user before the note of it comes, and then says so in its own words.
+        """
+        await until(lambda: not self.gateway.presence._newcomers, "what the store says of newcomers")
 
     async def acked(self) -> None:
         """Wait until every ack that was said is committed."""

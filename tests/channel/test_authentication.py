@@ -14,7 +14,7 @@ from gateway.domain.model import DEVICE_SN_MAX
 from gateway.wire.close import Close
 from gateway.wire.encoding import JSON
 from tests.channel.conftest import Start
-from tests.channel.stage import ALICE, APP, BOB, End, Stage, ops
+from tests.channel.stage import ALICE, APP, BOB, End, Stage, Ticks, ops
 
 QUERY = {"app_id": APP, "device_sn": "1"}
 
@@ -282,9 +282,12 @@ async def test_more_connections_than_allowed(start: Start) -> None:
     assert "Retry-After" in refusal.value.headers
 
 
-async def test_token_expires_while_connected(stage: Stage) -> None:
+async def test_token_expires_while_connected(start: Start, ticks: Ticks) -> None:
     """When `exp` passes the device is told `bye`, with the code of an expired token."""
-    peer = await stage.connect(ALICE, token=await stage.token(ALICE, ttl_s=1))
+    stage = await start()
+    peer = await stage.connect(ALICE, token=await stage.token(ALICE, ttl_s=60))
     await peer.until("live")
+    ticks.move(60_000)
+    stage.hub._wheel.turn()
     ended = await peer.end()
     assert (ended.code, ended.bye["code"]) == (Close.TOKEN_EXPIRED, Close.TOKEN_EXPIRED)

@@ -11,10 +11,9 @@ import msgspec
 from aiohttp import web
 
 from gateway.client.device import Device
+from tests.patience import WAIT_S
 
 Frame = dict[str, Any]
-
-WAIT_S = 50.0
 
 
 class Connection:

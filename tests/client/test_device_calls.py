@@ -8,7 +8,8 @@ import pytest
 
 from gateway.client import device as device_module
 from gateway.client.errors import CallError, ClosedError, LostError
-from tests.client.stage import WAIT_S, Stage, entry, seqs, take, welcome
+from tests.client.stage import Stage, entry, seqs, take, welcome
+from tests.patience import WAIT_S
 
 
 async def test_send_returns_its_ok(stage: Stage) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.client.device import Device
 from gateway.client.errors import CallError
-from tests.client.stage import WAIT_S, Connection, Frame, Naps, Stage, entry, seqs, take, welcome
+from tests.client.stage import Connection, Frame, Naps, Stage, entry, seqs, take, welcome
+from tests.patience import WAIT_S
 
 ROOM = "r:5"
 

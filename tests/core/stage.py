@@ -11,6 +11,7 @@ from typing import Self
 from gateway.blobs.local import LocalBlobs
 from gateway.bus.memory import MemoryBus
 from gateway.core.accounts import Accounts
+from gateway.core.answers import Answers
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
@@ -95,6 +96,7 @@ class Stage:
         self.files = Files(store, blobs, self.thumbnails, PublicFetcher(limits), limits, self.clock, days=30)
         self.core = Core(
             accounts=Accounts(store, self.directory, presence, limits, self.clock),
+            answers=Answers(limits),
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             erasing=Erasing(store, self.jobs, self.directory, presence, self.clock),

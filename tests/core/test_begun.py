@@ -19,10 +19,10 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
 from tests.core.grouping import MEMBER, OWNER, STRANGER, make
 from tests.core.stage import Stage, open_stage, refused
+from tests.patience import WAIT_S
 
 ORDER = Order(scope=Scope.USER, targets=(7,), ctype=0, content="hi")
 KEYED = msgspec.structs.replace(ORDER, transaction_id=4)
-WAIT_S = 50
 
 Sent = tuple[int, int] | Problem | None
 

@@ -27,6 +27,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
 from tests.core.stage import Stage, app_of, open_stage, refused
+from tests.patience import WAIT_S
 
 LIMITS = Limits(job_page_max=3, job_retry_ms=1, broadcast_wait_ms=20_000)
 USERS = range(1, 11)
@@ -106,7 +107,7 @@ async def test_a_start_goes_on_with_what_was_left(stage: Stage) -> None:
 
 async def done(stage: Stage) -> None:
     """Wait until no job is left, whoever started it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while jobs := await stage.store.jobs():
             for job in jobs:
                 await stage.jobs.follow(job, 20_000)

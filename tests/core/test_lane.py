@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.lane import Lane, Line
 from gateway.domain.errors import Kind, Problem
+from tests.patience import WAIT_S
 
 
 class Work:
@@ -29,7 +30,7 @@ class Work:
         return [10 * one for one in asked]
 
     async def under_way(self, count: int) -> None:
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(WAIT_S):
             while len(self.gates) < count:
                 self._begun.clear()
                 await self._begun.wait()

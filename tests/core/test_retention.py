@@ -17,6 +17,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
 from gateway.store.base import Sweeping
 from tests.core.stage import Clock, Stage, open_stage
+from tests.patience import WAIT_S
 
 STEP_S = 3 * 24 * 3600
 MINUTE_S = 60
@@ -376,7 +377,7 @@ async def test_both_run_by_themselves(tmp_path: Path) -> None:
 
         stage.store.sweeping = sweeping  # type: ignore[method-assign]
         runs = [asyncio.create_task(run()) for run in (node.retention.run, node.retention.run_expiry)]
-        await asyncio.wait_for(ran.wait(), 10)
+        await asyncio.wait_for(ran.wait(), WAIT_S)
         for run in runs:
             assert not run.done()
             run.cancel()

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from gateway.core.tasks import Tasks
+from tests.patience import WAIT_S
 
 
 async def test_a_kept_task_that_fails_is_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
@@ -23,7 +24,7 @@ async def test_a_kept_task_that_fails_is_begun_anew(caplog: pytest.LogCaptureFix
         await asyncio.Event().wait()
 
     tasks.keep(work, "work", pause_s=0)
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(WAIT_S):
         await again.wait()
     await tasks.stop()
     assert begun == 2

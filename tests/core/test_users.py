@@ -15,6 +15,7 @@ from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import State, User
 from tests.core.stage import Stage, app_of, open_stage, refused
+from tests.patience import WAIT_S
 
 BOB = 118
 
@@ -288,7 +289,7 @@ class TestQueueing:
 
 async def _queued(stage: Stage, count: int) -> None:
     """Wait until so much work on passwords waits behind what is under way."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while stage.directory.passwords._thread._work_queue.qsize() < count:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.001)
 

@@ -20,8 +20,7 @@ from tests.channel.stage import Peer
 from tests.day.fresh import UnansweredError, joined, members, recent, shows_history, whole
 from tests.day.town import Town
 from tests.day.view import USER, Frame, View
-
-WAIT_S = 50.0
+from tests.patience import WAIT_S
 
 ANSWERS = frozenset({"ok", "error", "pong"})
 
@@ -336,8 +335,8 @@ class ClientPhone(Phone):
 
     def cut(self) -> None:
         """Lose the network for a moment; the client notices by itself."""
-        assert self.device._ws is not None
-        Peer(self.device._ws).cut()
+        assert self.device._connection is not None
+        Peer(self.device._connection.ws).cut()
 
 
 async def _nap(advice_s: float) -> None:

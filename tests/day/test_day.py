@@ -213,7 +213,6 @@ class Day:
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("shaped")
 async def test_a_day_of_a_team(tmp_path: Path) -> None:
     """Joins, kicks, recalls, deletes, a restart and a night: then all forty devices are as a fresh reading."""

@@ -16,7 +16,8 @@ from gateway.config import Config, Retention, Server
 from gateway.domain.limits import Limits
 from gateway.store.rows import ERASED
 from tests import shapes
-from tests.rest.stage import WAIT_S, Caller, Node
+from tests.patience import WAIT_S
+from tests.rest.stage import Caller, Node
 
 HOUR_MS = 3_600_000
 LIMITS = Limits(

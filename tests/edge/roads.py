@@ -20,6 +20,7 @@ from gateway.edge.facades.native.routes import Beginning, Call
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
 from gateway.listening import bind, url_of
+from tests.patience import WAIT_S
 
 DIFFER = frozenset({"server"})
 """The headers of answers in which the roads may differ: aiohttp names itself, the front door says nothing."""
@@ -29,7 +30,6 @@ READ = ("app_id", "access-token", "user_id", "group_id")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """After this no road keeps a connection."""
 
-WAIT_S = 50.0
 MALFORMED = 400
 
 

@@ -17,6 +17,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.edge.facades.native.routes import ROUTES
 from tests.edge.api import Api, open_api
+from tests.patience import WAIT_S
 
 SEND = {"type": 1, "targets": [6001], "content_type": 0, "content": "hi"}
 ASKING = {"Origin": "https://chat.example.org", "Access-Control-Request-Method": "POST"}
@@ -146,7 +147,7 @@ class TestRaw:
         writer.write(data)
         if cut:
             writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), WAIT_S)
         writer.close()
         await writer.wait_closed()
         return answer
@@ -207,7 +208,7 @@ class TestGoneClient:
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         hung_up.set()
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), WAIT_S)
         found = await api.data("GET", "/message/conversation", token=token, opposite_id=6001)
         assert found["messages_size"] == 1
 

@@ -9,6 +9,12 @@ import pytest
 
 from tests.servers import ROOT, unmeasured
 
+RUN_S = 600.0
+"""A run is half a minute of faults, a dozen processes that start one after the other, and what it takes to settle."""
+
+SECONDS = (20, 40, 80)
+"""What is broken shows by chance, and on a busy machine too little happens in the time of the first run."""
+
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     """Run `scripts/faults.py` to its end."""
@@ -20,11 +26,11 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         env=unmeasured(),
         stdin=subprocess.DEVNULL,
-        timeout=250,
+        timeout=RUN_S,
     )
 
 
-@pytest.mark.timeout(260)
+@pytest.mark.timeout(RUN_S + 10)
 def test_nothing_is_lost_whatever_breaks() -> None:
     """Three nodes, PostgreSQL and Redis are killed, stopped and cut off: every promise holds."""
     ended = run("--seconds", "30", "--rate", "40")
@@ -32,7 +38,7 @@ def test_nothing_is_lost_whatever_breaks() -> None:
     assert "Every promise was kept." in ended.stdout
 
 
-@pytest.mark.timeout(510)
+@pytest.mark.timeout(len(SECONDS) * RUN_S + 10)
 @pytest.mark.parametrize(
     ("sabotage", "said"),
     [
@@ -43,9 +49,12 @@ def test_nothing_is_lost_whatever_breaks() -> None:
 )
 def test_a_broken_gateway_is_found_out(sabotage: str, said: str) -> None:
     """Gaps that are skipped, answers before the commit, acks of replaced connections: the checker sees each."""
-    ended = run("--seconds", "20", "--rate", "60", "--sabotage", sabotage)
-    if ended.returncode == 0:
-        # What is broken shows by chance, and on a busy machine too little happens in that time.
-        ended = run("--seconds", "40", "--rate", "60", "--sabotage", sabotage)
-    assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert said in ended.stdout
+    told = ""
+    for seconds in SECONDS:
+        ended = run("--seconds", str(seconds), "--rate", "60", "--sabotage", sabotage)
+        told = ended.stdout + ended.stderr
+        assert ended.returncode in {0, 1}, told
+        if said in ended.stdout:
+            assert ended.returncode == 1
+            return
+    pytest.fail(f"not found out: {told}")

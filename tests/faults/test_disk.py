@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from gateway.client.device import Device
+from tests.patience import WAIT_S
 from tests.servers import COMMAND, Program, ServerProcess, eventually, gateway
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
@@ -104,7 +105,7 @@ class Filler:
 
 async def fill(server: ServerProcess) -> Filling:
     filling = Filling()
-    async with aiohttp.ClientSession() as session, asyncio.timeout(40):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(2 * WAIT_S):
         filler = Filler(server, session)
         leave_room(server, ROOM)
         for turn in range(ROUNDS_MAX):
@@ -234,7 +235,7 @@ async def test_an_ack_waits_for_room(server: ServerProcess) -> None:
         return str(page["messages"][0]["status"])
 
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(2 * WAIT_S),
         Device(server.url, "demo", server.token("erin"), auto_ack=False) as device,
     ):
         async for frame in device:

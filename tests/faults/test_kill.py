@@ -29,7 +29,7 @@ USERS = ("alice", "bob", "carol", "dave")
 MEMBERS = USERS[:3]
 CONNECTED = ("alice", "dave")
 END = "the end"
-WAIT_S = 50.0
+STORM_S = 250.0
 
 Frame = dict[str, Any]
 
@@ -236,7 +236,7 @@ class Raising:
 
 async def raise_storm(server: ServerProcess) -> Storm:
     connector = aiohttp.TCPConnector(limit=SOCKETS)
-    async with aiohttp.ClientSession(connector=connector) as session, asyncio.timeout(WAIT_S):
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.timeout(STORM_S):
         return await Raising(server, session).run()
 
 

@@ -19,15 +19,13 @@ from gateway.config import Config, Server, Store
 from gateway.core.operator import Ask
 from gateway.core.order import Order
 from gateway.domain.model import Scope
+from tests.patience import WAIT_S
 from tests.postgres import binary, database_of, drop_database
 from tests.servers import gateway as command
 from tests.servers import sentence
 
 ALICE, BOB = 1001, 1002
 SN = 7
-WAIT_S = 50.0
-
-pytestmark = pytest.mark.timeout(120)
 
 
 class Place(ABC):

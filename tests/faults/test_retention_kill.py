@@ -7,8 +7,6 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from gateway.store.sqlite.check import check_store
 from tests.servers import ServerProcess, eventually
 
@@ -20,8 +18,6 @@ ENV = {
     "GATEWAY_LIMITS_SWEEP_PAUSE_MS": "20",
     "GATEWAY_LIMITS_RETENTION_SWEEP_MS": "100",
 }
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def ask(folder: Path, sql: str) -> int:

@@ -19,11 +19,11 @@ from gateway.config import Edge
 from gateway.core.passwords import Cost, Passwords
 from gateway.domain.limits import Limits
 from tests import shapes
+from tests.patience import WAIT_S
 
 Json = dict[str, Any]
 
 ALICE, BOB, CAROL = 118, 119, 120
-WAIT_S = 50.0
 
 
 class Answer:
@@ -226,6 +226,15 @@ class Node:
         assert app is not None
         caller.xid = app.system_xid
         return caller
+
+    async def greeted(self) -> None:
+        """Wait until nothing is to be asked of the store about devices that have come.
+
+        On two nodes that may meet a change of a user before the note of it comes, and then says so in its own words.
+        """
+        async with asyncio.timeout(WAIT_S):
+            while self.far.presence._newcomers:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.001)
 
     def rows(self, sql: str, *values: object) -> list[Any]:
         """Ask the store's own tables, or change them behind the gateway's back."""

@@ -30,6 +30,7 @@ from scripts.benchlib.listening import Arrivals, marked
 from scripts.benchlib.programs import Programs
 from scripts.benchlib.scenario import LeftOut, Measured, Rounds, Scenario, column
 from scripts.benchlib.stuffing import settle, stuff
+from tests.patience import WAIT_S
 from tests.servers import unmeasured
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,7 +295,10 @@ def committed(folder: Path, sends: int) -> Counter[str]:
     folder.mkdir()
     program = [sys.executable, str(ROOT / "scripts/floors/sqlite_commit.py")]
     said = subprocess.run(
-        [*program, str(folder), str(sends), "4", "20", "100"], check=True, capture_output=True, timeout=60
+        [*program, str(folder), str(sends), "4", "20", "100"],
+        check=True,
+        capture_output=True,
+        timeout=2 * WAIT_S,
     )
     port, told = said.stdout.splitlines()
     assert port == b"0"
@@ -375,7 +379,7 @@ def test_a_tiny_round_is_measured(tmp_path: Path) -> None:
         [*program, *words, "--folder", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=2 * WAIT_S,
         check=False,
         env=unmeasured(),
     )

@@ -22,6 +22,7 @@ from scripts.benchlib.sockets import Device, Fleet, handshake, handshakes, plain
 from scripts.benchlib.town import pump_of, pumped, to_group, town
 from scripts.floors.fanout import Fanout
 from scripts.loadlib.device import masked
+from tests.patience import WAIT_S
 from tests.servers import ROOT, eventually, unmeasured
 
 DEVICES = 5
@@ -311,7 +312,7 @@ def test_a_scenario_plays_at_a_small_scale(tmp_path: Path) -> None:
     command = [sys.executable, "scripts/bench.py", "groups-500", "--rounds", "1", "--scale", "0.002"]
     command += ["--core", str(min(os.sched_getaffinity(0))), "--json", str(told)]
     played = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100, env=unmeasured()
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=2 * WAIT_S, env=unmeasured()
     )
     assert played.returncode in {0, 1}, played.stderr
     figures = msgspec.json.decode(told.read_bytes())

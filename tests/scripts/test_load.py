@@ -14,6 +14,7 @@ from scripts import load
 from scripts.loadlib.device import Control, Reader, Run
 from scripts.loadlib.histogram import Histogram
 from scripts.loadlib.report import Report
+from tests.patience import WAIT_S
 from tests.servers import unmeasured
 
 
@@ -129,7 +130,9 @@ def test_a_real_gateway_loses_nothing(tmp_path: Path) -> None:
     saved = tmp_path / "report.json"
     options = ["--devices", "4", "--messages", "40", "--senders", "3", "--no-pin", "--folder", str(tmp_path)]
     program = [sys.executable, load.__file__, "--spawn", *options, "--json", str(saved)]
-    run = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False, env=unmeasured())
+    run = subprocess.run(
+        program, capture_output=True, text=True, timeout=2 * WAIT_S, check=False, env=unmeasured()
+    )
     assert run.returncode == 0, run.stderr
     report = msgspec.json.decode(saved.read_bytes(), type=Report)
     assert report.failures == []

@@ -12,6 +12,7 @@ import pytest
 from scripts import load
 from scripts.loadlib.report import Latency
 from scripts.loadlib.verdict import Span, Verdict, median_of, ratio_of
+from tests.patience import WAIT_S
 from tests.servers import unmeasured
 
 
@@ -64,7 +65,9 @@ def run(folder: Path, *more: str) -> tuple[subprocess.CompletedProcess[str], Ver
     counts = ["--devices", "3", "--senders", "30", "--quiet-senders", "2", "--rounds", "1", "--span", "0.3"]
     options = [*counts, "--no-pin", "--folder", str(folder), "--json", str(saved), *more]
     program = [sys.executable, load.__file__, "--spawn", "--neighbour", *options]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False, env=unmeasured())
+    done = subprocess.run(
+        program, capture_output=True, text=True, timeout=2 * WAIT_S, check=False, env=unmeasured()
+    )
     assert saved.exists(), done.stderr
     return done, msgspec.json.decode(saved.read_bytes(), type=Verdict)
 

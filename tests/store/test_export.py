@@ -14,11 +14,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.domain.drafts import Keep
 from gateway.domain.model import SAFE_MAX, Action
+from gateway.domain.positions import Keep
 from gateway.store.errors import ExportError
 from gateway.store.postgres import export as postgres
 from gateway.store.sqlite import export as sqlite
+from tests.patience import WAIT_S
 from tests.postgres import database_of, drop_database, server_url
 from tests.store.carried import CONVERSATIONS, carry
 from tests.store.stage import NOW, THEN, Stage
@@ -253,7 +254,7 @@ async def test_who_stops_reading_lets_go(tmp_path: Path) -> None:
     others = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         while await conn.fetchval(others):
             pass
     await conn.close()

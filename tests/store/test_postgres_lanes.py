@@ -16,6 +16,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.postgres.lane import Conn
+from tests.patience import WAIT_S
 from tests.postgres import database_of
 from tests.store.far import Far, beyond
 from tests.store.meeting import WAITING, until_waiting
@@ -176,6 +177,6 @@ async def test_a_server_that_says_nothing(stage: Stage) -> None:
 async def _given_up(far: Far, count: int) -> None:
     """Return once so many connections were opened after the first ones."""
     before = far.proxy.opened
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         while far.proxy.opened < before + count:  # noqa: ASYNC110 - the store opens them
             await asyncio.sleep(0.01)

@@ -13,6 +13,7 @@ from gateway.domain.limits import Limits
 from gateway.store.errors import StoreError
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from tests.postgres import database_of, drop_database, named, server_url
+from tests.store.meeting import WAITING
 
 LIMITS = Limits()
 
@@ -27,6 +28,25 @@ async def test_nodes_that_start_together_make_the_tables_once(tmp_path: Path) ->
     assert len({store.epoch for store in stores}) == 1
     for store in stores:
         await store.close()
+    await drop_database(tmp_path)
+
+
+async def test_a_node_waits_for_one_that_changes_the_tables(tmp_path: Path) -> None:
+    """However long that takes: no statement of the start is cancelled for it, by the server or on this side."""
+    url = await database_of(tmp_path)
+    hasty = Limits(statement_timeout_ms=100)
+    changing, watch = await asyncpg.connect(url), await asyncpg.connect(url)
+    async with changing.transaction():
+        await changing.execute("SELECT 1 FROM schema_version FOR UPDATE")
+        opening = asyncio.ensure_future(PostgresStore.open(PostgresOptions(url=url), hasty))
+        while not await watch.fetchval(WAITING):
+            assert not opening.done()
+        # What this side adds to the server's limit is over, too.
+        await changing.execute("SELECT pg_sleep(1.2)")
+        assert not opening.done()
+    await (await opening).close()
+    for conn in (changing, watch):
+        await conn.close()
     await drop_database(tmp_path)
 
 

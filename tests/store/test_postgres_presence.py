@@ -12,19 +12,21 @@ import asyncpg
 import msgspec
 import pytest
 
-from gateway.domain.drafts import Ack, Advanced, Attach, Attachment, JobDraft, JobKind, Keep
+from gateway.domain.drafts import JobDraft, JobKind
+from gateway.domain.positions import Ack, Advanced, Attach, Attachment, Keep
 from gateway.store.base import Store
 from gateway.store.postgres.jobs import start
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.presence import LONG_DEAD
 from gateway.store.postgres.users import remove_device
+from tests.patience import WAIT_S, patient
 from tests.postgres import database_of, drop_database
 from tests.store.meeting import meets
 from tests.store.stage import LIMITS, NOW, Stage, open_store
 
 T = TypeVar("T")
 NODE, OTHER = 101, 102
-BOUNDS = msgspec.structs.replace(LIMITS, devices_per_user_max=3)
+BOUNDS = patient(msgspec.structs.replace(LIMITS, devices_per_user_max=3))
 
 
 class Nodes:
@@ -66,7 +68,7 @@ class Nodes:
         """Wait until so many transactions wait for another one."""
         waiting = """SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             while await self.conn.fetchval(waiting) < count:  # noqa: ASYNC110 - another process changes it
                 await asyncio.sleep(0.01)
 
@@ -121,9 +123,11 @@ async def test_devices_of_a_dead_node_are_not_connected(nodes: Nodes) -> None:
     connection = await nodes.attach(1, OTHER)
     await nodes.silent(OTHER, 2)
     assert await nodes.one.attached(nodes.user_id) == []
+    assert await nodes.one.present([nodes.user_id]) == set()
     assert (await nodes.one.beat(NODE)).nodes == [NODE]
     assert (await nodes.other.beat(OTHER)).nodes == [NODE, OTHER]
     assert await nodes.one.attached(nodes.user_id) == [1]
+    assert await nodes.one.present([nodes.user_id]) == {nodes.user_id}
     assert await nodes.one.replaced([connection]) == []
 
 

@@ -9,21 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 import pytest
 
-from gateway.domain.drafts import (
-    Ack,
-    Appended,
-    Attach,
-    Attachment,
-    Changed,
-    Draft,
-    JobDraft,
-    JobKind,
-    Keep,
-    ReadMark,
-    RecallDraft,
-    Refused,
-    StepDraft,
-)
+from gateway.domain.drafts import Appended, Changed, Draft, JobDraft, JobKind, RecallDraft, Refused, StepDraft
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import (
     BanDraft,
@@ -34,7 +20,9 @@ from gateway.domain.group_drafts import (
     TransferDraft,
 )
 from gateway.domain.model import GIVEN_XID_FIRST, ROOM, Action, State
+from gateway.domain.positions import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.store.base import Store
+from tests.patience import WAIT_S
 from tests.store.grouping import draft as group_draft
 from tests.store.stage import LIMITS, NOW, Stage, open_store
 
@@ -277,6 +265,6 @@ async def test_everything_at_once(stage: Stage, other: Store, seed: int) -> None
     storms = [Storm(stage, stores[n % 2], 1 + n % 2, groups, 100 * seed + n) for n in range(10)]
     for storm in storms:
         await storm.before()
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(2 * WAIT_S):
         await asyncio.gather(*(storm.run() for storm in storms))
     assert stage.check() == []

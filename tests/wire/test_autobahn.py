@@ -83,7 +83,6 @@ class Echo(asyncio.Protocol):
         self._transport.close()
 
 
-@pytest.mark.timeout(180)
 async def test_autobahn() -> None:
     """Every case that needs no compression is passed."""
     server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)

@@ -243,7 +243,7 @@ class LawMachine(RuleBasedStateMachine):
 
 
 # On a busy machine this takes longer than the limit of a common test.
-TestSessionLaw = pytest.mark.timeout(240)(pytest.mark.no_cover(LawMachine.TestCase))
+TestSessionLaw = pytest.mark.no_cover(LawMachine.TestCase)
 TestSessionLaw.settings = settings(
     max_examples=320,
     stateful_step_count=80,

@@ -1,0 +1,37 @@
+"""How long tests wait for what must come, and gateways in tests for what a busy machine brings late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.domain.limits import Limits
+
+WAIT_S = 100.0
+"""It ends what hangs, and proves no speed: a machine that stands still for seconds makes no test fail."""
+
+_LATE_MS = 100_000
+_GIVING_UP = (
+    "answers_wait_ms",
+    "pool_wait_ms",
+    "statement_timeout_ms",
+    "store_retry_ms",
+    "node_timeout_ms",
+    "auth_timeout_ms",
+    "header_timeout_ms",
+    "body_timeout_ms",
+    "fetch_timeout_ms",
+    "thumbnail_timeout_ms",
+)
+"""After these times a gateway takes the store, another node or a caller for gone."""
+
+_USUAL = Limits()
+
+
+def patient(limits: Limits) -> Limits:
+    """These limits, by which nobody is given up for being late but where a test has said so."""
+    late: dict[str, Any] = {
+        name: _LATE_MS for name in _GIVING_UP if getattr(limits, name) == getattr(_USUAL, name)
+    }
+    return msgspec.structs.replace(limits, **late)
