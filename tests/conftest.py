@@ -55,20 +55,6 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return ours + 2
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """Nothing that is made while tests are found is ever garbage: looking for it takes a third of the time.
-
-    And there is so much of it then that each look at all, while tests run, would take longer than most of them.
-    """
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 def worth_trying(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
     """All cases of all tests, but for those in the shape of two nodes that `two_nodes_once` leaves out."""
     shown = set()
