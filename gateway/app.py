@@ -19,6 +19,7 @@ from gateway.config import Config
 from gateway.control import ControlServer
 from gateway.core.accounts import Accounts
 from gateway.core.announcing import announce
+from gateway.core.answers import Answers
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
@@ -127,6 +128,7 @@ class Gateway:
         )
         self.core = Core(
             accounts=Accounts(store, self.directory, self.presence, limits, now_ms),
+            answers=Answers(limits),
             broadcasts=Broadcasts(self.jobs, limits, now_ms),
             directory=self.directory,
             groups=Groups(store, self.writer.submit, limits, now_ms, rooms),

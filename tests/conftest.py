@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 _MEMORY = Path("/dev/shm")
@@ -17,6 +18,11 @@ _ROOM_BYTES = 2 << 30
 
 _STORIES = ("tests/faults/", "tests/scripts/", "tests/test_")
 """Tests of real processes, which wait more than they work."""
+
+_LONG = ("tests/day/", "tests/store/test_mix", "tests/store/test_model", "tests/wire/test_session_law")
+"""Files that take a core for longest by themselves: begun last, they would be waited for by everybody."""
+
+_UNMEASURED = ("tests/faults/", "tests/scripts/")
 
 
 def in_memory(folder: Path = _MEMORY) -> bool:
@@ -63,16 +69,39 @@ def worth_trying(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits most: its waiting is filled by all others, and the end is short ones for everybody.
-
-    What tries hundreds of examples is not measured: counting the lines takes two thirds of its time, and a line
-    should be reached by a test that says what it is for.
-    """
+    """Begin with what waits most: its waiting is filled by all others, and the end is short ones for everybody."""
     items[:] = worth_trying(items)
-    items.sort(key=lambda item: not item.nodeid.startswith(_STORIES))
-    for item in items:
-        if item.get_closest_marker("hypothesis"):
-            item.add_marker("no_cover")
+    items.sort(key=lambda item: (not item.nodeid.startswith(_STORIES), not item.nodeid.startswith(_LONG)))
+
+
+def is_measured(item: pytest.Item) -> bool:
+    """Whether the lines that a test and its processes run are counted, which takes up to two thirds of the time.
+
+    A line should be reached by a test that says what it is for. Those that try hundreds of examples are for laws;
+    those of faults and of `scripts/` for what becomes of thousands of sends; those on two nodes for there being two:
+    each has its like on one, and the engines of many nodes have suites of their own.
+    """
+    case = getattr(item, "callspec", None)
+    on_two = case is not None and case.params.get("shaped") == "two"
+    return not (on_two or item.get_closest_marker("hypothesis") or item.nodeid.startswith(_UNMEASURED))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Count no lines from before a test's fixtures to after them, where it is not measured."""
+    counting = Coverage.current()
+    if counting is None or is_measured(item):
+        return (yield)
+    counting.stop()
+    # By these the processes that a test starts would count theirs.
+    told = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("COV")}
+    try:
+        return (yield)
+    finally:
+        os.environ.update(told)
+        # The plugin has begun again by itself where the test is marked for it.
+        if Coverage.current() is not counting:
+            counting.start()
 
 
 @pytest.hookimpl(wrapper=True)

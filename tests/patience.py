@@ -13,6 +13,7 @@ WAIT_S = 100.0
 
 _LATE_MS = 100_000
 _GIVING_UP = (
+    "answers_wait_ms",
     "pool_wait_ms",
     "statement_timeout_ms",
     "store_retry_ms",

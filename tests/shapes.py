@@ -31,7 +31,7 @@ from gateway.domain.limits import Limits
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
 from tests.patience import WAIT_S, patient
-from tests.sqlite import inside
+from tests.sqlite import inside, lay_tables
 
 ONE, TWO = "one", "two"
 
@@ -137,6 +137,7 @@ async def start(config: Config, ports: tuple[int, int] = (0, 0)) -> tuple[Gatewa
         config, edge=msgspec.structs.replace(config.edge, front_door=shape.front_door)
     )
     if not shape.two:
+        lay_tables(folder)
         gateway = await Gateway.start(_on_port(config, ports[0]))
         # What survives a power cut is tested elsewhere; here it would be most of the time.
         await inside(gateway.store)._writer.run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))

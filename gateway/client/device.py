@@ -13,13 +13,14 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import aiohttp
 import msgspec
 
+from gateway.client.calls import Calls
+from gateway.client.connection import Connection, MalformedError
 from gateway.client.cursors import Cursors, Frame, Verdict
 from gateway.client.errors import CallError, ClosedError, LostError
 from gateway.client.rooms import Rooms, is_of_room
@@ -28,12 +29,7 @@ from gateway.wire.close import COME_BACK_MAX
 from gateway.wire.encoding import JSON, MSGPACK
 
 _INBOX_MAX = 1_000
-_CONNECT_TIMEOUT_S = 10.0
-_CLOSE_TIMEOUT_S = 2.0
 _FOR_GOOD = range(COME_BACK_MAX + 1, 5000)
-# Statuses by which a proxy or a starting server says "later"; any other 4xx will not get better.
-_LATER = frozenset({408, 425, 429})
-_PROTOCOL_ERROR = 1002
 _RETRY_MS = 1_000
 
 
@@ -104,7 +100,7 @@ class Device:
         self._sleep = sleep
 
         self._task: asyncio.Task[None] | None = None
-        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._connection: Connection | None = None
         self._live = False
         self._advanced = False
         self._ended = False
@@ -112,10 +108,7 @@ class Device:
         self._at_hand: Frame | None = None
         self._inbox: deque[Frame] = deque()
         self._unacked: Counter[str] = Counter()
-        self._calls: dict[int, asyncio.Future[Frame]] = {}
-        self._pings: deque[asyncio.Future[Frame]] = deque()
-        self._pauses: set[asyncio.Task[None]] = set()
-        self._refs = 0
+        self._calls = Calls()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._attached = asyncio.Event()
@@ -199,9 +192,9 @@ class Device:
         One that does not get through does no harm: the next connection's `hello` says it again.
         """
         self._unacked.pop(timeline, None)
-        if self._ws is not None:
+        if self._connection is not None:
             try:
-                await self._say(self._ws, {"op": "ack", "timeline": timeline, "seq": seq})
+                await self._connection.say({"op": "ack", "timeline": timeline, "seq": seq})
             except (aiohttp.ClientError, OSError):
                 self.tally["lost_acks"] += 1
 
@@ -241,54 +234,41 @@ class Device:
     async def ping(self) -> float:
         """Return the time to the server and back, in seconds."""
         loop = asyncio.get_running_loop()
-        pong: asyncio.Future[Frame] = loop.create_future()
-        ws = await self._attached_ws()
+        connection = await self._attached_connection()
         started = loop.time()
-        # Pings carry no ref: pongs come in the order of their pings.
-        self._pings.append(pong)
-        await self._answer(ws, {"op": "ping"}, pong)
+        await self._answer(connection, {"op": "ping"}, self._calls.ping())
         return loop.time() - started
 
     async def _call(self, op: str, members: Mapping[str, Any]) -> Frame:
-        ws = await self._attached_ws()
-        self._refs += 1
-        ref = self._refs
-        answer = self._calls[ref] = asyncio.get_running_loop().create_future()
+        connection = await self._attached_connection()
+        ref, answer = self._calls.call()
         try:
-            frame = await self._answer(ws, {"op": op, "ref": ref, **members}, answer)
+            frame = await self._answer(connection, {"op": op, "ref": ref, **members}, answer)
         finally:
-            self._calls.pop(ref, None)
+            self._calls.forget(ref)
         if frame["op"] == "error":
             retry_ms = frame.get("retry_after_ms")
             raise CallError(frame["code"], frame["message"], None if retry_ms is None else retry_ms / 1000)
         return frame
 
-    async def _attached_ws(self) -> aiohttp.ClientWebSocketResponse:
+    async def _attached_connection(self) -> Connection:
         try:
             async with asyncio.timeout(self._call_timeout_s):
                 await self._attached.wait()
         except TimeoutError:
             raise LostError(f"not connected within {self._call_timeout_s} s") from None
-        if self._ws is None:
+        if self._connection is None:
             raise self._failure or LostError("this device was closed")
-        return self._ws
+        return self._connection
 
-    async def _answer(
-        self, ws: aiohttp.ClientWebSocketResponse, frame: Frame, answer: asyncio.Future[Frame]
-    ) -> Frame:
+    async def _answer(self, connection: Connection, frame: Frame, answer: asyncio.Future[Frame]) -> Frame:
         self._room.set()
         try:
             async with asyncio.timeout(self._call_timeout_s):
-                await self._say(ws, frame)
+                await connection.say(frame)
                 return await answer
         except (TimeoutError, aiohttp.ClientError, OSError) as why:
             raise LostError(f"no answer to {frame['op']}") from why
-
-    async def _say(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
-        if self._encoding.binary:
-            await ws.send_bytes(msgspec.msgpack.encode(frame))
-        else:
-            await ws.send_str(msgspec.json.encode(frame).decode())
 
     # -- the connection
 
@@ -298,7 +278,7 @@ class Device:
         try:
             while True:
                 self._advanced = False
-                advice_s = await self._connection(session)
+                advice_s = await self._connect(session)
                 attempt = 0 if self._advanced else attempt + 1
                 await self._sleep(advice_s + self._backoff.delay_s(attempt, self._rng))
         except Exception as why:  # noqa: BLE001 - the application's loop raises it
@@ -308,104 +288,84 @@ class Device:
             self._arrived.set()
             self._attached.set()
 
-    async def _connection(self, session: aiohttp.ClientSession) -> float:
+    async def _connect(self, session: aiohttp.ClientSession) -> float:
         """Hold one connection to its end; return how long the server advises to stay away, in seconds."""
         hello = self._hello
         query = {"app_id": self._app_id, "device_sn": str(self.device_sn)}
+        headers = {} if hello else {"access-token": self._token}
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                ws = await session.ws_connect(
-                    self._url,
-                    params=query,
-                    headers={} if hello else {"access-token": self._token},
-                    protocols=(self._encoding.subprotocol,),
-                    heartbeat=Limits().heartbeat_ms / 1000,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
-                )
-        except aiohttp.WSServerHandshakeError as refused:
-            if 400 <= refused.status < 500 and refused.status not in _LATER:  # noqa: PLR2004 - HTTP's 4xx
-                raise ClosedError(refused.status, refused.message) from None
-            return 0.0
+            connection = await Connection.open(session, self._url, query, headers, self._encoding)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return 0.0
         try:
             if hello:
-                await self._say_hello(ws)
-            return await self._read(ws)
+                await self._say_hello(connection)
+            return await self._read(connection)
         except (aiohttp.ClientError, OSError):
             return 0.0
         except _BreachError:
-            await ws.close(code=_PROTOCOL_ERROR)
+            await connection.refuse()
             return 0.0
         finally:
             self._detach()
-            await ws.close()
+            await connection.close()
 
-    async def _say_hello(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    async def _say_hello(self, connection: Connection) -> None:
         hello: Frame = {"op": "hello", "token": self._token}
         if self._marks.epoch is not None:
             hello |= {"epoch": self._marks.epoch, "cursors": self._marks.state()}
-        await self._say(ws, hello)
+        await connection.say(hello)
 
-    async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> float:
+    async def _read(self, connection: Connection) -> float:
         bye: Frame = {}
-        decode = msgspec.msgpack.decode if self._encoding.binary else msgspec.json.decode
-        kind = aiohttp.WSMsgType.BINARY if self._encoding.binary else aiohttp.WSMsgType.TEXT
-        while (message := await ws.receive()).type is kind:
+        while True:
             try:
-                frame = decode(message.data, type=Frame)
+                if (frame := await connection.hear()) is None:
+                    break
                 if frame["op"] == "bye":
                     bye = frame
                 if frame["op"] == "welcome":
                     rejoin = self._rooms.rejoin(forgotten=frame["epoch"] != self._marks.epoch)
-                    self._on_welcome(ws, frame)
+                    self._on_welcome(connection, frame)
                     for joining in rejoin:
-                        await self._say(ws, joining)
+                        await connection.say(joining)
                 self._on_frame(frame)
-            except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError) as what:
+            except (MalformedError, KeyError, TypeError) as what:
                 self.tally["malformed"] += 1
                 raise _BreachError from what
             # Past a full inbox while a call waits: one made by the loop body could not end otherwise.
-            while len(self._inbox) >= _INBOX_MAX and not (self._calls or self._pings):
+            while len(self._inbox) >= _INBOX_MAX and not self._calls:
                 self._room.clear()
                 await self._room.wait()
-        code = ws.close_code or 0
-        for said in (code, bye.get("code", 0)):
+        for said in (connection.code, bye.get("code", 0)):
             if said in _FOR_GOOD:
-                raise ClosedError(said, str(bye.get("reason") or message.extra or ""))
+                raise ClosedError(said, str(bye.get("reason") or connection.said_last))
         return float(bye.get("retry_after_ms") or 0) / 1000
 
     def _detach(self) -> None:
-        self._ws = None
+        self._connection = None
         self._live = False
         self._attached.clear()
-        for pause in self._pauses:
-            pause.cancel()
-        for answer in (*self._calls.values(), *self._pings):
-            if not answer.done():
-                answer.set_exception(aiohttp.ClientConnectionError("the connection went away"))
-        self._pings.clear()
+        self._calls.lose(aiohttp.ClientConnectionError("the connection went away"))
 
     def _on_frame(self, frame: Frame) -> None:
         match frame["op"]:
             case "welcome":
                 pass
-            case "ok" | "error" if (answer := self._calls.get(frame.get("ref", 0))) is not None:
+            case "ok" | "error" if self._calls.take(frame):
                 self._rooms.enter(frame)
-                if not answer.done():
-                    answer.set_result(frame)
                 return
             case "ok" | "error":
                 if (joining := self._rooms.ask_again(frame)) is not None:
-                    self._say_later(joining, frame.get("retry_after_ms") or _RETRY_MS)
+                    assert self._connection is not None, "frames come on a connection"
+                    pause_ms = frame.get("retry_after_ms") or _RETRY_MS
+                    self._connection.say_later(joining, self._sleep(pause_ms / 1000))
                     return
                 if self._rooms.take_rejoined(frame):
                     return
                 # Nobody waits for it any more, yet what it says holds.
                 self._rooms.enter(frame)
-            case "pong" if self._pings:
-                if not (answer := self._pings.popleft()).done():
-                    answer.set_result(frame)
+            case "pong" if self._calls.take_pong(frame):
                 return
             case "live":
                 self._live = self._advanced = True
@@ -415,20 +375,7 @@ class Device:
         self._inbox.append(frame)
         self._arrived.set()
 
-    def _say_later(self, frame: Frame, pause_ms: int) -> None:
-        """Say a frame after a pause, if this connection lasts so long."""
-
-        async def wait(ws: aiohttp.ClientWebSocketResponse) -> None:
-            await self._sleep(pause_ms / 1000)
-            with suppress(aiohttp.ClientError, OSError):
-                await self._say(ws, frame)
-
-        assert self._ws is not None, "frames come on a connection"
-        pause = asyncio.create_task(wait(self._ws))
-        self._pauses.add(pause)
-        pause.add_done_callback(self._pauses.discard)
-
-    def _on_welcome(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
+    def _on_welcome(self, connection: Connection, frame: Frame) -> None:
         # Entries that nobody has read yet come again; keeping them would only hide a forgotten one.
         self._inbox = deque(waiting for waiting in self._inbox if not self._comes_again(waiting))
         self._marks.attach(frame["epoch"], frame["cursors"])
@@ -438,7 +385,7 @@ class Device:
         self.unacked_max = frame["limits"]["unacked_max"]
         self.tally["connections"] += 1
         self._hello = True
-        self._ws = ws
+        self._connection = connection
         self._attached.set()
 
     def _comes_again(self, frame: Frame) -> bool:

@@ -11,7 +11,7 @@ from gateway.core.presence import Presence
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
-from gateway.domain.model import Account, App, User
+from gateway.domain.model import Account, App, State, User
 from gateway.store.base import Store
 
 _decoder = msgspec.json.Decoder(dict[str, str])
@@ -37,7 +37,7 @@ class Accounts:
     async def make(
         self, app: App, accounts: Sequence[Account], *, claim: bool, literal: bool = False
     ) -> list[User]:
-        """Make users of names, passwords and nicknames, all or none.
+        """Make users of names, passwords, nicknames and states, all or none.
 
         A name of digits is the id of its user, unless names are `literal`. With `claim`, which is for the app's
         backend, who is there by having been named only is taken for the one made: anybody else would come by what is
@@ -48,7 +48,7 @@ class Accounts:
                 `OVERLOADED`.
         """
         for account in accounts:
-            self._directory.check_password(account.password, "password")
+            self._directory.passwords.check(account.password, "password")
         # Looked for before the costly part; the store has the last word.
         await self._refuse_taken(app, [account.name for account in accounts], claim=claim, literal=literal)
         # One password at a time is worked on, so that who logs in meanwhile waits for one of them and not for all.
@@ -63,6 +63,8 @@ class Accounts:
             raise Problem(Kind.USER_EXISTS, done)
         for user in done:
             self._directory.known.user_changed(app, user.xid)
+            if user.state is State.FROZEN:
+                self._presence.end_frozen(user.id)
         return done
 
     async def _refuse_taken(self, app: App, names: Sequence[str], *, claim: bool, literal: bool) -> None:
@@ -82,7 +84,8 @@ class Accounts:
     async def online(self, principal: Principal, users: Sequence[User]) -> list[bool]:
         """Whether each of some users has a device connected, to whichever node."""
         _want_admin(principal)
-        return [bool(await self._presence.connected(user.id)) for user in users]
+        present = await self._presence.present([user.id for user in users])
+        return [user.id in present for user in users]
 
     async def nicknames(self, users: Sequence[User]) -> list[str]:
         """What users are called among people."""

@@ -20,7 +20,8 @@ from gateway.core.presence import Presence
 from gateway.core.receipts import Receipts
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import DEVICE_SN_MAX, App, Bearing, Standing, Stay, User
+from gateway.domain.model import DEVICE_SN_MAX, App, User
+from gateway.domain.positions import Bearing, Standing, Stay
 from gateway.store.base import Store
 from gateway.wire.effects import Write
 from gateway.wire.frames import frame
@@ -91,7 +92,7 @@ class Attaching:
         self._ticks = ticks_ms
         self._pace = Pace(
             unacked_max=limits.unacked_max,
-            page_max=hub.page_max,
+            page_max=hub.fetches.page_max,
             heartbeat_ms=limits.heartbeat_ms,
             idle_timeout_ms=limits.idle_timeout_ms,
             reorder_grace_ms=limits.reorder_grace_ms,

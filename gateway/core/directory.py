@@ -18,6 +18,7 @@ from gateway.core.tokens import Claims, Tokens
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import SAFE_MAX, App, AppLimits, State, User
+from gateway.domain.naming import check_username, number_of
 from gateway.store.base import Store
 
 TOKEN_TTL_S = 30 * 24 * 3600
@@ -25,11 +26,8 @@ SECRET_BYTES = 64
 """As long as what HS512 makes of it: a shorter key would be the weakest part (RFC 7518 §3.2)."""
 
 _KID_BYTES = 8
-_USERNAME = re.compile(r"[A-Za-z0-9_]+")
-_RESERVED = ("maxim", "mta")
 _HEADER_NUMBER = re.compile(r"-?0*[0-9]{1,19}")
 _ID = re.compile(r"0*[0-9]{1,19}")
-_XID = re.compile(r"[1-9][0-9]{0,15}")
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -206,8 +204,8 @@ class Directory:
 
     async def enroll(self, app: App, username: str, password: str) -> User:
         """Make a user with a name and a password in an app that is known; raises what `register` raises."""
-        self._check_username(username)
-        self.check_password(password, "password")
+        check_username(username, self._limits)
+        self._passwords.check(password, "password")
         # Looked for before the costly part; the store has the last word.
         user = None
         if await self._store.user_named(app.id, username) is None:
@@ -250,8 +248,8 @@ class Directory:
         A name of digits, the first not 0, is an id. Otherwise as `login_name`; raises what `grant` raises, too.
         """
         self._check_ttl(ttl_s)
-        if _XID.fullmatch(name) and int(name) <= SAFE_MAX:
-            user = await self._user(app, int(name))
+        if xid := number_of(name):
+            user = await self._user(app, xid)
         else:
             user = await self._store.user_named(app.id, name) if CALLED.fullmatch(name) else None
         return await self._login(app, user, password, ttl_s)
@@ -272,21 +270,6 @@ class Directory:
         if user is None and app.registered:
             raise Problem(Kind.USER_UNKNOWN, "there is no such user")
         raise Problem(Kind.FORBIDDEN, "wrong user or password")
-
-    def check_password(self, password: str, member: str) -> None:
-        """Refuse what no password may be (`BAD_PARAMETER`), naming the member that holds it."""
-        if not 0 < len(password.encode()) <= self._limits.password_bytes_max:
-            raise bad(member, f"it must have 1 to {self._limits.password_bytes_max} bytes")
-
-    def _check_username(self, username: str) -> None:
-        if not _USERNAME.fullmatch(username) or username.isdigit():
-            raise bad(
-                "username", "it must be of the letters A-Z and a-z, digits and _, and not of digits only"
-            )
-        if username.lower().startswith(_RESERVED):
-            raise bad("username", f"names that start with {' or '.join(_RESERVED)} are reserved")
-        if len(username) > self._limits.name_bytes_max:
-            raise bad("username", f"it must not have more than {self._limits.name_bytes_max} bytes")
 
     # -- what the operator does -------------------------------------------------------------------------
 
@@ -382,7 +365,7 @@ class Directory:
         """The user of this name, made in an open app."""
         user = await self._store.user_named(app.id, name)
         if user is None and not app.registered:
-            self._check_username(name)
+            check_username(name, self._limits)
             user = await self._store.register(app.id, name, "", self._clock_ms())
             # Somebody else took the name in between: then it is theirs.
             user = user or await self._store.user_named(app.id, name)

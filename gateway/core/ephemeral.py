@@ -22,12 +22,11 @@ IDS_BLOCK = 1_000
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What a key was answered with, and when; `there` has a bit for each target that got a message (-1: all did)."""
+    """What a key was answered with, and when. With the digest goes who got no message (`repeats`)."""
 
     digest: str
     first_msg_id: int
     last_msg_id: int
-    there: int = -1
     at: int = 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from gateway.domain.errors import Kind, Problem
+from gateway.domain.errors import Kind, Problem, storage_full
 from gateway.domain.files import Box
 from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX
@@ -93,7 +93,7 @@ class Inflow:
         """Count bytes that come in. Raises `STORAGE_FULL`."""
         self._coming += count
         if self._coming > self.left:
-            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
+            raise storage_full()
 
     def remove(self, count: int) -> None:
         """Count them no more: they are for the store to judge, or gone."""

@@ -283,8 +283,7 @@ class Groups:
         named, system_xid = self._changes.users(user_xids, least=1), principal.app.system_xid
 
         def judge(group: Group, facts: Facts) -> Draft | None:
-            (want_member if group.member_invitation else want_admin)(principal, facts, group_xid)
-            want_members_kept(group)
+            _want_inviter(principal, group, facts)
             users = tuple(xid for xid in named if xid != system_xid)
             if not users:
                 return None
@@ -294,6 +293,29 @@ class Groups:
 
         done = await self._changes.change(principal, group_xid, judge)
         return outcomes(named, done.refused, system_xid)
+
+    async def room(self, principal: Principal, group_xid: int) -> int:
+        """How many more a group has room for, told to whom may invite: before they come into being by it.
+
+        Raises what `invite` raises, whoever is invited.
+        """
+        group, facts = await self._changes.look(principal, group_xid)
+        _want_inviter(principal, group, facts)
+        return max(self._members_max(group.members_max) - group.members, 0)
+
+    async def room_at_first(self, principal: Principal, members_max: int) -> int:
+        """How many others a new group of the asker's has room for that may have so many members (0: as many as any).
+
+        It is asked before they come into being by it; where the owner will, too, by the app's administrator. Raises
+        `GROUPS_FULL`.
+        """
+        most = self._limits.groups_per_user_max
+        if not principal.admin_alone and len(await self._store.joined(principal.user.id)) >= most:
+            raise Problem(Kind.GROUPS_FULL, f"owner: is in {most} groups already")
+        return self._members_max(members_max) - 1
+
+    def _members_max(self, members_max: int) -> int:
+        return min(members_max or self._limits.group_members_max, self._limits.group_members_max)
 
     async def kick(self, principal: Principal, group_xid: int, user_xids: Sequence[int]) -> list[Outcome]:
         """Put users out, each by itself; the owner stays, and who is no member is answered so.
@@ -343,3 +365,9 @@ class Groups:
             return self._changes.membership(principal, group, Action.LEFT, (principal.user.xid,))
 
         await self._changes.change(principal, group_xid, judge)
+
+
+def _want_inviter(principal: Principal, group: Group, facts: Facts) -> None:
+    """Refuse who may not invite: `NOT_A_MEMBER`, `ADMIN_ONLY`; and into a chatroom nobody may."""
+    (want_member if group.member_invitation else want_admin)(principal, facts, group.xid)
+    want_members_kept(group)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from gateway.core.ephemeral import Answered, Ephemeral
 from gateway.core.judging import Judging
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
-from gateway.core.placing import Left, Placing, Sent
+from gateway.core.placing import Left, Placing
 from gateway.core.principal import Principal
-from gateway.core.repeats import conflict, same
+from gateway.core.repeats import Sent, conflict, noted, same
 from gateway.domain.errors import Problem
 from gateway.domain.model import Message, Side
 from gateway.store.base import Party, Store
@@ -41,18 +39,25 @@ class Handing:
         self._now = clock_ms
 
     async def send(
-        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
+        self,
+        principal: Principal,
+        order: Order,
+        sender: int,
+        device_sn: int,
+        *,
+        notice: bool,
+        admitted: bool = False,
     ) -> Sent:
         """Hand a message to whoever is connected; a repeat is answered like the first, as long as that is known."""
         app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _handed(known, digest, order)
+            return same(known, digest, key)
         if key and await self._store.transaction(app.id, sender, key) is not None:
             raise conflict(key)
-        if app.limits.sends_per_s:
+        if app.limits.sends_per_s and not admitted:
             self._judging.check(principal, order, notice=notice)
-            await self._pacing.turn(app, len(order.receivers))
+            await self._pacing.turn(app, order.messages)
         left, parties = await self._judge_partial(principal, order, sender, notice=notice)
         if left.order is None:
             return Sent(0, 0, (), whys=left.whys)
@@ -60,12 +65,12 @@ class Handing:
         first = self._ephemeral.next_ids(len(targets)) or await self._ephemeral.take_ids(len(targets))
         # From here on nothing waits, so that of two who ask at the same time one is the repeat.
         if key and (known := self._ephemeral.answered(app, sender, key)) is not None:
-            return _handed(known, digest, order)
+            return same(known, digest, key)
         sent = Sent(first, first + len(targets) - 1, targets, self._now(), left.whys)
         if key:
-            there = _bits(order.targets, targets) if left.whys else -1
+            told = noted(digest, order.targets, left.whys)
             self._ephemeral.remember(
-                app, sender, key, Answered(digest, sent.first_msg_id, sent.last_msg_id, there, sent.at)
+                app, sender, key, Answered(told, sent.first_msg_id, sent.last_msg_id, sent.at)
             )
         self._pass_on(left.order, sender, device_sn, sent, parties, notice=notice)
         return sent
@@ -127,15 +132,3 @@ class Handing:
             except Problem as problem:
                 left = await self._placing.leave_out(principal.app, sender, left, problem)
         return left, ()
-
-
-def _handed(known: Answered, digest: str, order: Order) -> Sent:
-    """Return the first answer to what was handed over, and who got it then."""
-    there = tuple(xid for place, xid in enumerate(order.receivers) if known.there >> place & 1)
-    return msgspec.structs.replace(same(known, digest, order.key), receivers=there, at=known.at)
-
-
-def _bits(named: Sequence[int], there: Sequence[int]) -> int:
-    """Put together which of those named are there, a bit for each."""
-    kept = set(there)
-    return sum(1 << place for place, xid in enumerate(named) if xid in kept)

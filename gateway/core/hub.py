@@ -6,22 +6,21 @@ transport that is full turns its session to reading from the store, at its own p
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from itertools import repeat
 
 from gateway.bus.base import Bus, Hint
-from gateway.core.connection import Audience, Connection, Topic, is_damaged, make_runs
+from gateway.core.attached import Attached
+from gateway.core.connection import Audience, Connection, Topic, make_runs
+from gateway.core.fetches import Fetches
 from gateway.core.joining import Joint, Written
-from gateway.core.lane import Lane, Line
 from gateway.core.tasks import Tasks
 from gateway.core.wheel import Wheel
-from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
-from gateway.domain.model import Bearing, Entry, Page
+from gateway.domain.model import Entry
+from gateway.domain.positions import Attachment, Bearing
 from gateway.store.base import Store
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
@@ -30,9 +29,6 @@ from gateway.wire.track import ROOM_PREFIX, Track
 
 log = logging.getLogger(__name__)
 
-PAGES_MAX = 8
-"""Pages of one query: whoever waits for them goes on in one turn of the loop, which must not be a long one."""
-
 
 class Hub:
     """All attached devices of this node, by timeline and by user."""
@@ -40,26 +36,20 @@ class Hub:
     def __init__(self, store: Store, bus: Bus, limits: Limits, ticks_ms: Callable[[], int]) -> None:
         self._store = store
         self._bus = bus
-        self._limits = limits
         self._now = ticks_ms
         self._tasks = Tasks()
         self._wheel = Wheel(ticks_ms, self._look)
         self._topics: dict[int, Topic] = {}
-        # Nearly always one each.
-        self._devices: dict[int, tuple[Connection, ...]] = {}
-        self._connections_of: dict[int, int] = {}
+        self._attached = Attached()
         # With what their peers had not taken when they were looked at last.
         self._lagging: dict[Connection, int] = {}
-        self._fetching: dict[tuple[int, int], list[Connection]] = {}
-        self._pages: Lane[tuple[int, int], Page | None] = Lane(self._read_pages, Line(PAGES_MAX), abreast=2)
         # While a batch for several timelines is dispatched, what of it is to be written yet.
         self._joint: Joint | None = None
+        self.fetches = Fetches(store, limits, ticks_ms, self._topics, self.perform)
         self.deliveries = 0
-        self.pages = 0
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
         self.on_detach: Callable[[Connection], None] = lambda _connection: None
         self.on_replaced: Callable[[Sequence[Attachment]], None] = lambda _replaced: None
-        self.page_max = min(limits.replay_page_max, max(1, limits.unacked_max // 2))
 
     @property
     def alone(self) -> bool:
@@ -71,16 +61,16 @@ class Hub:
     @property
     def connections(self) -> list[Connection]:
         """Return all attached connections."""
-        return [connection for devices in self._devices.values() for connection in devices]
+        return self._attached.connections
 
     def devices_of(self, user_id: int) -> dict[int, Connection]:
         """Return a user's connections on this node by `device_sn`."""
-        return {connection.device_sn: connection for connection in self._devices.get(user_id, ())}
+        return {connection.device_sn: connection for connection in self._attached.get(user_id, ())}
 
     @property
     def connections_by_app(self) -> dict[int, int]:
         """Return how many devices of each app are attached here."""
-        return self._connections_of
+        return self._attached.by_app
 
     @property
     def lagging(self) -> int:
@@ -89,18 +79,13 @@ class Hub:
 
     def connections_of(self, app: int) -> int:
         """Return how many devices of an app are attached here."""
-        return self._connections_of.get(app, 0)
+        return self._attached.by_app.get(app, 0)
 
     def admit(self, connection: Connection) -> None:
         """Take a connection in; an older one of the same device is replaced, and told so."""
-        devices = self._devices.get(connection.user.id, ())
-        older = next((other for other in devices if other.device_sn == connection.device_sn), None)
-        self._devices[connection.user.id] = (*(other for other in devices if other is not older), connection)
+        older = self._attached.put(connection)
         self._wheel.set(connection, connection.session.due)
-        if older is None:
-            app = connection.app.id
-            self._connections_of[app] = self._connections_of.get(app, 0) + 1
-        else:
+        if older is not None:
             self.perform(older, older.session.end(Close.REPLACED, "a newer connection of this device"))
 
     def detach(self, connection: Connection) -> None:
@@ -110,17 +95,7 @@ class Hub:
             self._unregister(connection, timeline_id)
         self._lagging.pop(connection, None)
         self._wheel.drop(connection)
-        devices = self._devices.get(connection.user.id, ())
-        if connection in devices:
-            left = tuple(other for other in devices if other is not connection)
-            if left:
-                self._devices[connection.user.id] = left
-            else:
-                del self._devices[connection.user.id]
-            app = connection.app.id
-            self._connections_of[app] -= 1
-            if not self._connections_of[app]:
-                del self._connections_of[app]
+        self._attached.drop(connection)
         if not connection.detached:
             connection.detached = True
             self.on_detach(connection)
@@ -292,7 +267,7 @@ class Hub:
 
     def tell(self, user_id: int, told: Told, *, but: int = 0) -> None:
         """Write a frame outside timelines to a user's devices; it may be lost, and a lagging device does lose it."""
-        for connection in self._devices.get(user_id, ()):
+        for connection in self._attached.get(user_id, ()):
             if connection.device_sn != but and connection.session.started and not connection.session.lagging:
                 self.write(connection, told.frame(connection.sink.encoding))
 
@@ -320,7 +295,7 @@ class Hub:
             elif isinstance(effect, Acked):
                 self.on_ack(connection, effect.timeline_id, effect.seq)
             elif isinstance(effect, Fetch):
-                self._fetch(connection, effect.timeline_id, effect.from_seq)
+                self.fetches.ask(connection, effect.timeline_id, effect.from_seq)
             elif isinstance(effect, Wake):
                 if not connection.session.ended:
                     self._wheel.set(connection, min(effect.at, connection.session.due))
@@ -369,64 +344,6 @@ class Hub:
             self.perform(connection, session.end(Close.STORE_FAILED, problem.sentence))
             return
         self.perform(connection, session.prime(follow.timeline_id, follow.from_seq - 1, bearing.head))
-
-    # -- reading what a session has not got -------------------------------------------------------------
-
-    def _fetch(self, connection: Connection, timeline_id: int, from_seq: int) -> None:
-        """Read a page once for all who ask for it at the same time."""
-        waiting = self._fetching.get((timeline_id, from_seq))
-        if waiting is not None:
-            waiting.append(connection)
-            return
-        self._fetching[timeline_id, from_seq] = [connection]
-        self.pages += 1
-        self._pages.submit((timeline_id, from_seq)).add_done_callback(
-            partial(self._take_page, timeline_id, from_seq)
-        )
-
-    async def _read_pages(self, asked: list[tuple[int, int]]) -> list[Page | None]:
-        """Read pages that are asked for at the same time; None is one that could not be read."""
-        try:
-            return [*await self._store.pages(asked, self.page_max, self._limits.replay_page_bytes_max)]
-        except Problem:
-            if len(asked) == 1:
-                return [None]
-        # What is wrong with one of them must not keep the others back.
-        return [page for alone in asked for page in await self._read_pages([alone])]
-
-    def _take_page(self, timeline_id: int, from_seq: int, asked: asyncio.Future[Page | None]) -> None:
-        """Give a page to all who have asked for it. No task for each: it is done in the turn that it came in."""
-        page = None if asked.cancelled() or asked.exception() else asked.result()
-        connections = self._fetching.pop((timeline_id, from_seq))
-        if page is None:
-            self._miss_page(connections, timeline_id, from_seq)
-            return
-        try:
-            # Not before: whoever asked first may have gone, and the topic may be another's by now.
-            topic = self._topics.get(timeline_id)
-            if topic is not None and page.entries:
-                topic.dispatched = max(topic.dispatched, page.entries[-1].seq)
-            runs = {
-                encoding: [] if topic is None else make_runs(page.entries, topic, encoding)
-                for encoding in {connection.sink.encoding for connection in connections}
-            }
-        except Exception:
-            log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
-            self._miss_page(connections, timeline_id, from_seq)
-            return
-        if is_damaged(page, from_seq):
-            log.error("timeline %d has lost entries at or after seq %d", timeline_id, from_seq)
-        for connection in connections:
-            if not connection.session.ended:
-                told = runs[connection.sink.encoding]
-                effects = connection.session.page(timeline_id, from_seq, told, page.floor, page.head)
-                self.perform(connection, effects)
-
-    def _miss_page(self, connections: Sequence[Connection], timeline_id: int, from_seq: int) -> None:
-        now = self._now()
-        for connection in connections:
-            if not connection.session.ended:
-                self.perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
 
     # -- slow peers -------------------------------------------------------------------------------------
 

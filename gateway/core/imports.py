@@ -8,12 +8,14 @@ import msgspec
 
 from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, restless
+from gateway.core.room import check_room
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import ImportDraft, Imported, MessageDraft, Refused
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import RELATING, ROOM, SAFE_MAX, Scope
+from gateway.domain.naming import may_be_called
 from gateway.store.base import Store
 
 
@@ -21,7 +23,8 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A message as it was sent elsewhere, to one user or group; `from_xid` 0: by the reserved user.
 
     `shown_at` is when (ms; 0: now), as it is shown; in a conversation messages are in the order of their imports.
-    `settled`: everybody had read it.
+    `settled`: everybody had read it. `from_name` and `target_name` stand in place of an id: whoever is called so, made
+    by the import where there is nobody yet, and by none that is refused.
     """
 
     scope: Scope
@@ -34,6 +37,8 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True):
     from_xid: int = 0
     shown_at: int = 0
     settled: bool = False
+    from_name: str = ""
+    target_name: str = ""
 
 
 class Imports:
@@ -55,10 +60,8 @@ class Imports:
         What other messages take meanwhile may still leave no room for it.
         """
         self._check(principal, order)
-        app = principal.app
-        most = app.limits.storage_bytes_max
-        if most and await self._store.stored_bytes(app.id) >= most:
-            raise Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
+        texts = order.content, order.attachment, order.ext, order.config
+        await check_room(self._store, principal.app, 1, *texts)
 
     async def import_one(self, principal: Principal, order: ImportOrder) -> int:
         """Bring a message into the history of its conversation; return its id once it is committed.
@@ -88,6 +91,9 @@ class Imports:
             raise bad("shown_at", f"it must be 0 to {SAFE_MAX}")
         texts = order.content, order.attachment, order.ext, order.config
         rules.check_body(order.ctype, *texts, self._limits)
+        for name in filter(None, (order.from_name, order.target_name)):
+            if not may_be_called(name, self._limits):
+                raise Problem(Kind.USER_UNKNOWN, f"there is nobody called {name}")
         app = principal.app
         if app.limits.message_bytes_max:
             rules.check_together(*texts, app.limits.message_bytes_max)
@@ -103,7 +109,7 @@ class Imports:
 
     def _draft(self, principal: Principal, order: ImportOrder, judged: tuple[int, ...]) -> ImportDraft:
         app, at = principal.app, self._now()
-        sender = order.from_xid or app.system_xid
+        sender = order.from_xid or (0 if order.from_name else app.system_xid)
         message = MessageDraft(
             app.id,
             sender,
@@ -121,4 +127,10 @@ class Imports:
             create=not app.registered,
             unjudged=True,
         )
-        return ImportDraft(message=message, shown_at=order.shown_at or at, settled=order.settled)
+        return ImportDraft(
+            message=message,
+            shown_at=order.shown_at or at,
+            settled=order.settled,
+            sender_name=order.from_name,
+            target_name=order.target_name,
+        )

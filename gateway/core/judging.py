@@ -9,6 +9,7 @@ from gateway.core.known import Known
 from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
+from gateway.core.room import check_room
 from gateway.domain import rules
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -78,6 +79,19 @@ class Judging:
             raise bad(
                 "hide_from", f"a stored message to groups is hidden, from {self._limits.hide_from_max} users"
             )
+
+    async def admit(self, principal: Principal, order: Order, sender: int, count: int) -> None:
+        """Judge what goes to so many users, before they are there: all but what the store judges them by."""
+        self.check(principal, order, notice=False)
+        app = principal.app
+        refused = await self._store.may_message(
+            app.id, sender, (), create=not app.registered, blocks=False, frozen=order.unjudged
+        )
+        if refused is not None:
+            raise Problem(refused.kind, refused.sentence)
+        if not order.online_only:
+            texts = order.content, order.attachment, order.ext, order.config
+            await check_room(self._store, app, count, *texts)
 
     async def in_groups(
         self, principal: Principal, order: Order, sender: int, *, notice: bool

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
-from gateway.core.ephemeral import Ephemeral
+from gateway.core.ephemeral import Answered, Ephemeral
 from gateway.core.handing import Handing, TellSent
 from gateway.core.imports import ImportOrder, Imports
 from gateway.core.judging import Judging, check_size
 from gateway.core.known import Known
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
-from gateway.core.placing import Placement, Placing, Sent, none_left
+from gateway.core.placing import Placement, Placing, none_left, placements
 from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, Recalls, TakenBack, restless, unknown
 from gateway.core.receipts import Receipts
-from gateway.core.repeats import conflict, same
+from gateway.core.repeats import Sent, conflict, noted, same
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import (
@@ -36,7 +36,7 @@ from gateway.domain.drafts import (
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, Request, Scope, Side, State
-from gateway.store.base import Party, Store
+from gateway.store.base import Party, Remembered, Store
 
 _REQUESTS = frozenset(map(int, Request))
 _USER = Scope.USER
@@ -85,7 +85,9 @@ class Messaging:
             raise none_left(order)
         return sent.first_msg_id, sent.last_msg_id
 
-    async def send_each(self, principal: Principal, order: Order, device_sn: int = 0) -> list[Placement]:
+    async def send_each(
+        self, principal: Principal, order: Order, device_sn: int = 0, *, admitted: bool = False
+    ) -> list[Placement]:
         """Send as `send` does; return which message each target got, in the order named, once they are committed.
 
         Of a `partial` order those are told with 0, and why, that are not there, or that a block keeps from the sender;
@@ -94,29 +96,33 @@ class Messaging:
         if order.ctype in _REQUESTS:
             raise bad("content_type", f"{order.ctype} is about one message, and is not sent to each")
         sender = _sender(principal, order)
-        sent = await self._send(principal, order, sender, device_sn, notice=False)
-        return await self._placing.placements(principal.app, sender, order, sent)
+        sent = await self._send(principal, order, sender, device_sn, notice=False, admitted=admitted)
+        return placements(order, await self._placing.timed(principal.app, sent))
 
     async def repeated(self, principal: Principal, order: Order) -> Sent | None:
         """What an order was answered with that this one repeats, its parties apart; None where it repeats none.
 
         For who must know before they look for its parties, who may be gone by now. Raises `TRANSACTION_CONFLICT`.
         """
-        if not order.key or order.online_only:
+        app, key = principal.app, order.key
+        if not key:
             return None
-        known = await self._store.transaction(principal.app.id, _sender(principal, order), order.key)
+        sender = _sender(principal, order)
+        known: Remembered | Answered | None = self._ephemeral.answered(app, sender, key)
+        known = known or await self._store.transaction(app.id, sender, key)
         if known is None:
             return None
-        sent = same(known, digest_of(order, notice=False), order.key)
-        return await self._placing.timed(principal.app, sent)
+        return await self._placing.timed(app, same(known, digest_of(order, notice=False), key))
 
-    async def placed_before(
-        self, principal: Principal, order: Order, sent: Sent, called: Sequence[int]
-    ) -> list[Placement]:
-        """Which message each of those got whom an earlier send named; see `Placing`."""
-        return await self._placing.placed_before(
-            principal.app, _sender(principal, order), order, sent, called
-        )
+    async def admit(self, principal: Principal, order: Order, count: int) -> None:
+        """Let a send in that is to so many users, before they, or its sender, come into being by it.
+
+        Once they are there it is sent as one that is `admitted`: its app's turn is not waited for again. Raises what it
+        would be refused for whoever they are; its commit has the last word.
+        """
+        await self._judging.admit(principal, order, _sender(principal, order), count)
+        if principal.app.limits.sends_per_s:
+            await self._pacing.turn(principal.app, count)
 
     def judge_size(self, app: App, order: Order) -> None:
         """Raise what a send would be refused for by its app's bound, before anybody comes into being by it."""
@@ -174,19 +180,29 @@ class Messaging:
         return sent.first_msg_id, sent.last_msg_id
 
     async def _send(
-        self, principal: Principal, order: Order, sender: int, device_sn: int, *, notice: bool
+        self,
+        principal: Principal,
+        order: Order,
+        sender: int,
+        device_sn: int,
+        *,
+        notice: bool,
+        admitted: bool = False,
     ) -> Sent:
         if order.online_only:
-            return await self._handing.send(principal, order, sender, device_sn, notice=notice)
+            return await self._handing.send(
+                principal, order, sender, device_sn, notice=notice, admitted=admitted
+            )
         app, key = principal.app, order.key
         digest = digest_of(order, notice=notice) if key else ""
         if key and self._ephemeral.answered(app, sender, key) is not None:
             raise conflict(key)
-        refusal, whys = None, None
+        refusal: Problem | None = None
+        whys: Mapping[int, Kind] = {}
         try:
             self._judging.check(principal, order, notice=notice)
-            if app.limits.sends_per_s:
-                await self._pacing.turn(app, len(order.receivers))
+            if app.limits.sends_per_s and not admitted:
+                await self._pacing.turn(app, order.messages)
             sent = await self._try_left(principal, order, sender, device_sn, digest, notice=notice)
             if sent.first_msg_id:
                 return sent
@@ -211,13 +227,13 @@ class Messaging:
             if left.order is None:
                 return Sent(0, 0, (), whys=left.whys)
             try:
-                sent = await self._try(principal, left.order, sender, device_sn, digest, notice=notice)
+                told = noted(digest, order.receivers, left.whys)
+                sent = await self._try(principal, left.order, sender, device_sn, told, notice=notice)
             except Problem as problem:
                 left = await self._placing.leave_out(principal.app, sender, left, problem)
             else:
                 if sent is not None:
-                    told = left.whys and sent.receivers is not None
-                    return msgspec.structs.replace(sent, whys=left.whys) if told else sent
+                    return msgspec.structs.replace(sent, whys=left.whys) if left.whys else sent
         raise restless()
 
     async def _try(
@@ -235,7 +251,9 @@ class Messaging:
             case Appended(first, received):
                 return Sent(first, first + len(received) - 1, order.receivers, draft.at)
             case Repeated(first, last):
-                return Sent(first, last, None)
+                app, key = principal.app, order.key
+                known = await self._store.transaction(app.id, sender, key) if order.partial else None
+                return same(known, digest, key) if known else Sent(first, last, None)
             case Refused(kind, sentence):
                 raise Problem(kind, sentence)
             case Stale() | Imported() | Changed() | Started() | Stepped():

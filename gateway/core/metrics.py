@@ -98,7 +98,9 @@ class Metrics:
             Reading("gateway_connections", "Devices attached to this node.", "gauge", connected, "app"),
             _gauge("gateway_lagging", "Devices that read from the store, being slow.", hub.lagging),
             _counter("gateway_deliveries", "Entries dispatched to connected devices.", hub.deliveries),
-            _counter("gateway_pages", "Pages of timelines read for devices that were behind.", hub.pages),
+            _counter(
+                "gateway_pages", "Pages of timelines read for devices that were behind.", hub.fetches.pages
+            ),
             _counter("gateway_handed_over", "Messages handed over and not stored.", self._ephemeral.handed),
             _gauge("gateway_nodes", "Nodes that live, this one among them.", self._presence.nodes),
             _gauge("gateway_bus_connected", "1 where the bus is there.", int(self._bus.connected)),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from gateway.core.cache import Cache
 from gateway.core.known import Change, Known
 from gateway.domain.limits import Limits
-from gateway.domain.model import SYSTEM_NAME, App, State, User
-from gateway.domain.naming import number_of
+from gateway.domain.model import App, State, User
+from gateway.domain.naming import may_be_called, number_of
 from gateway.store.base import Store
-
-_NAME = re.compile(r"[A-Za-z0-9_.@-]+")
 
 
 class Names:
@@ -42,16 +39,12 @@ class Names:
             user = self._remembered(app, name, literal=literal)
             if user is not None:
                 found[name] = user
-            elif name != SYSTEM_NAME and self.may_be(name):
+            elif may_be_called(name, self._limits):
                 missing.append(name)
         if missing:
             numbers = {} if literal else {name: xid for name in missing if (xid := number_of(name))}
             found |= await self._read(app, missing, numbers, make=make and not app.registered)
         return [self._alive(app, found.get(name)) for name in names]
-
-    def may_be(self, name: str) -> bool:
-        """Whether anybody could be called so."""
-        return len(name) <= self._limits.name_bytes_max and _NAME.fullmatch(name) is not None
 
     def _alive(self, app: App, user: User | None) -> User | None:
         if user is None or user.state is State.DELETED or user.id == app.system_id:

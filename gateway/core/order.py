@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
-from gateway.domain.model import Scope, Side
+from gateway.domain.model import Scope, Side, User
 
 _digest_encoder = msgspec.msgpack.Encoder()
 
@@ -23,7 +24,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     What else an app's administrator may ask for: `unjudged`, no membership, block, mute or freeze of the sender stands
     in its way; not `copied`, it is the sender's message, in its history too, but the sender's devices are not sent it;
-    `partial`, targets that are not there are left out instead of refusing all. `hide_from`: a message to groups is on
+    `partial`, targets that are not there are left out instead of refusing all: also nobody, 0 in place of a target, by
+    which a repeat is told of each as the first one was. `hide_from`: a message to groups is on
     no history page of these users, though they get it like all others. `over_ban`, `over_ban_all`: to groups it goes
     also where its sender is banned, or all are.
 
@@ -66,6 +68,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def receivers(self) -> tuple[int, ...]:
         """Whoever gets a message of its own."""
         return self.only or self.targets
+
+    @property
+    def messages(self) -> int:
+        """How many it asks for."""
+        return len(self.receivers) - self.receivers.count(0)
+
+
+def by_place(users: Iterable[User | None]) -> tuple[int, ...]:
+    """The targets of a `partial` order: 0 for nobody, and for whoever stands at an earlier place already."""
+    xids = [user.xid if user is not None else 0 for user in users]
+    firsts = {xid: place for place, xid in reversed(list(enumerate(xids)))}
+    return tuple(xid if firsts[xid] == place else 0 for place, xid in enumerate(xids))
 
 
 def digest_of(order: Order, *, notice: bool) -> str:

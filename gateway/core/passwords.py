@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.domain.errors import Kind, Problem
+from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class Passwords:
     def __init__(self, limits: Limits, randomness: Callable[[int], bytes], cost: Cost = COST) -> None:
         self._randomness = randomness
         self._cost = cost
+        self._bytes_max = limits.password_bytes_max
         self._room = threading.BoundedSemaphore(limits.password_queue_max)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
         # Matches no password, as its hash is no hash of anything; checked where there is no record.
@@ -62,6 +63,11 @@ class Passwords:
     def draw(self) -> str:
         """Return a password that nobody guesses: 128 random bits."""
         return self._randomness(_DRAWN_BYTES).hex()
+
+    def check(self, password: str, member: str) -> None:
+        """Refuse what no password may be (`BAD_PARAMETER`), naming the member that holds it."""
+        if not 0 < len(password.encode()) <= self._bytes_max:
+            raise bad(member, f"it must have 1 to {self._bytes_max} bytes")
 
     async def record(self, password: str) -> str:
         """Return a new record of a password; two records of the same one differ."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 
 import msgspec
 
 from gateway.core.order import Order
+from gateway.core.repeats import Sent
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import App, Scope
@@ -35,19 +36,6 @@ class Left(msgspec.Struct, frozen=True):
     whys: dict[int, Kind]
 
 
-class Sent(msgspec.Struct, frozen=True):
-    """What has become of a send, and when (ms; 0: not known here); both ids 0: nobody was left to send it to.
-
-    `receivers` got a message each, in this order; None: who did is not known here. `whys` says the same of the others.
-    """
-
-    first_msg_id: int
-    last_msg_id: int
-    receivers: tuple[int, ...] | None
-    at: int = 0
-    whys: dict[int, Kind] | None = None
-
-
 class Placing:
     """Finds out which targets of a send are reached, and which message each of them got."""
 
@@ -55,10 +43,16 @@ class Placing:
         self._store = store
 
     def begin(self, app: App, order: Order) -> Left:
-        """What there is to be sent at first: the reserved user is the only one who is known to receive nothing."""
-        if order.partial and order.scope is Scope.USER and app.system_xid in order.targets:
-            return _without(order, {app.system_xid: Kind.FORBIDDEN}, {})
-        return Left(order, {})
+        """What there is to be sent at first: nobody, and the reserved user, are known to receive nothing."""
+        if not order.partial:
+            return Left(order, {})
+        to_users = order.scope is Scope.USER
+        whys = {}
+        if 0 in order.receivers:
+            whys[0] = Kind.USER_UNKNOWN if to_users or order.only else Kind.GROUP_UNKNOWN
+        if to_users and app.system_xid in order.targets:
+            whys[app.system_xid] = Kind.FORBIDDEN
+        return _without(order, whys, {}) if whys else Left(order, {})
 
     async def leave_out(self, app: App, sender: int, left: Left, problem: Problem) -> Left:
         """What is left of what was refused with this problem, without the targets that are refused.
@@ -103,70 +97,33 @@ class Placing:
             return {}
         return {xid: Kind.NOT_A_MEMBER for xid in xids if xid in strangers}
 
-    async def placements(self, app: App, sender: int, order: Order, sent: Sent) -> list[Placement]:
-        """Say which message each target of an order got, and when, in the order named.
-
-        A repeat is told as `placed_before` tells it.
-        """
-        xids = order.receivers
-        if sent.first_msg_id and not sent.at:
-            return await self.placed_before(app, sender, order, sent, xids)
-        found = dict(zip(sent.receivers or (), count(sent.first_msg_id), strict=False))
-        whys = sent.whys
-        missing = [xid for xid in xids if xid not in found]
-        if missing and whys is None:
-            whys = await self._whys_now(app, sender, order, missing)
-        return [
-            Placement(xid, found[xid], sent.at) if xid in found else Placement(xid, 0, 0, (whys or {})[xid])
-            for xid in xids
-        ]
-
     async def timed(self, app: App, sent: Sent) -> Sent:
-        """An earlier send with its time, as what is kept of it tells that."""
+        """A send with its time, as what is kept of it tells that where it is not known."""
+        if sent.at or not sent.first_msg_id:
+            return sent
         kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        return msgspec.structs.replace(sent, at=_time(kept))
-
-    async def placed_before(
-        self, app: App, sender: int, order: Order, sent: Sent, called: Sequence[int]
-    ) -> list[Placement]:
-        """Say which message each of those got whom an earlier send named, in the order named, and when.
-
-        `called`: who has each name now, 0 for nobody: whoever was deleted has none. Where all who were named got one,
-        each is told its own by its place; of a partial send only those whose names are still theirs, and what
-        retention has removed since is told like a target that was left out. Why one was is judged anew:
-        `MESSAGE_UNKNOWN` where nothing is against it now, `USER_UNKNOWN` for nobody.
-        """
-        kept = await self._store.targets(app.id, sent.first_msg_id, sent.last_msg_id)
-        at = _time(kept)
-        if sent.last_msg_id - sent.first_msg_id + 1 == len(called):
-            return [
-                Placement(xid, msg_id, at)
-                for xid, msg_id in zip(called, count(sent.first_msg_id), strict=False)
-            ]
-        missing = [xid for xid in called if xid and xid not in kept]
-        whys = {0: Kind.USER_UNKNOWN}
-        if missing:
-            whys |= await self._whys_now(app, sender, order, missing)
-        return [
-            Placement(xid, kept[xid][0], at) if xid in kept else Placement(xid, 0, 0, whys[xid])
-            for xid in called
-        ]
-
-    async def _whys_now(self, app: App, sender: int, order: Order, xids: Sequence[int]) -> dict[int, Kind]:
-        whys = dict.fromkeys(xids, Kind.MESSAGE_UNKNOWN)
-        try:
-            whys |= await self._whys(app, sender, order, xids)
-        except Problem as problem:
-            # The whole group has gone since.
-            whys = dict.fromkeys(xids, problem.kind)
-        if app.system_xid in whys and order.scope is Scope.USER:
-            whys[app.system_xid] = Kind.FORBIDDEN
-        return whys
+        return msgspec.structs.replace(sent, at=next((at for _, at in kept.values()), 0))
 
 
-def _time(kept: Mapping[int, tuple[int, int]]) -> int:
-    """When messages were sent that are kept of one send, which have one time; 0 where none is."""
-    return next((at for _, at in kept.values()), 0)
+def placements(order: Order, sent: Sent) -> list[Placement]:
+    """Say which message each target of an order got, and when, in the order named; of a repeat, as at first."""
+    if sent.receivers is None:
+        return placed_before(sent, order.receivers)
+    found = {xid: msg_id for msg_id, xid in enumerate(sent.receivers, sent.first_msg_id)}
+    return [
+        Placement(xid, found[xid], sent.at) if xid in found else Placement(xid, 0, 0, sent.whys[xid])
+        for xid in order.receivers
+    ]
+
+
+def placed_before(sent: Sent, called: Sequence[int]) -> list[Placement]:
+    """Say the same of an earlier send. `called`: who those are now whom it named then, 0 for nobody."""
+    ids = count(sent.first_msg_id)
+    places = sent.places or [None] * len(called)
+    return [
+        Placement(xid, 0, 0, why) if why else Placement(xid, next(ids), sent.at)
+        for xid, why in zip(called, places, strict=True)
+    ]
 
 
 def none_left(order: Order) -> Problem:

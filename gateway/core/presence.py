@@ -17,10 +17,10 @@ from gateway.core.lane import Lane, Line
 from gateway.core.notes import Notes
 from gateway.core.receipts import Receipts
 from gateway.core.tasks import Tasks
-from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import State
+from gateway.domain.positions import Attach, Attachment
 from gateway.store.base import Store
 from gateway.wire.close import Close
 
@@ -165,6 +165,11 @@ class Presence:
         """List the devices of a user that are connected, to whichever node."""
         await self._part()
         return await self._store.attached(user_id)
+
+    async def present(self, user_ids: Sequence[int]) -> set[int]:
+        """Say which of these users have a device connected, to whichever node."""
+        await self._part()
+        return await self._store.present(user_ids)
 
     async def end(self, user_id: int, code: Close, reason: str, device_sn: int) -> None:
         """End the connections of a device, and return once no node has any: what they acked is committed then.

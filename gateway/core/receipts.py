@@ -14,10 +14,10 @@ from gateway.core.known import Known
 from gateway.core.lane import Lane, Line
 from gateway.core.notes import Notes
 from gateway.core.principal import Principal
-from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope, Status
+from gateway.domain.positions import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Store
 from gateway.wire.frames import Told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.core.accounts import Accounts
+from gateway.core.answers import Answers
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.erasing import Erasing
@@ -26,6 +27,7 @@ class Core:
     """The services that every dialect calls."""
 
     accounts: Accounts
+    answers: Answers
     broadcasts: Broadcasts
     directory: Directory
     erasing: Erasing

@@ -125,7 +125,7 @@ class Users:
             Problem: `FORBIDDEN` for a wrong old password, `OVERLOADED`.
         """
         user = await self._subject(principal, xid, make=True)
-        self._directory.check_password(new, "new_password")
+        self._directory.passwords.check(new, "new_password")
         expected = None
         if not principal.admin:
             if old is None:

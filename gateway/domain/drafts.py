@@ -9,18 +9,19 @@ store finds.)
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupDraft, GroupSettings
-from gateway.domain.model import Action, Entry, Scope, Side, Status
+from gateway.domain.model import Action, Entry, Scope, Side
 
 
 class MessageDraft(msgspec.Struct, frozen=True):
     """A message asked for, to one or many targets of one scope.
 
-    `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same.
+    `key` (empty: none) executes once per sender; `digest` tells whether a repeat asks for the same (`asks_same`).
     `judged` holds the `facts_version` per target that a group draft was judged by; empty for users.
     `create` lets unknown users come into being (an open app). `copied`: the sender gets an entry of its own too
     (not for notices, and not where `system` sends); `listed`: it gets none, yet the conversation is in its list like
@@ -82,16 +83,39 @@ class MessageDraft(msgspec.Struct, frozen=True):
         return {self.sender_xid, self.group_xid or self.sender_xid, *self.targets}
 
 
+def asks_same(one: str, other: str) -> bool:
+    """Whether two digests are of the same request. What follows a space in either is kept with it, and says no more."""
+    return one == other or one.split(" ", 1)[0] == other.split(" ", 1)[0]
+
+
 class ImportDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was sent elsewhere comes into the history of its conversation; nobody is sent it.
 
     `message` says what was sent by whom to one target: to a user or, judged, to a group. `shown_at` is when (ms);
-    `settled`: whoever it went to has read it.
+    `settled`: whoever it went to has read it. `sender_name` and `target_name` stand for an xid in `message` that is 0:
+    a user who is called so, made with the import where there is none yet, and not made where it is refused.
     """
 
     message: MessageDraft
     shown_at: int
     settled: bool = False
+    sender_name: str = ""
+    target_name: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Who is named and has no xid in `message`."""
+        return [name for name in dict.fromkeys((self.sender_name, self.target_name)) if name]
+
+    def called(self, xids: Mapping[str, int]) -> ImportDraft:
+        """The same with the xids of those who are named."""
+        message = self.message
+        message = msgspec.structs.replace(
+            message,
+            sender_xid=xids.get(self.sender_name, message.sender_xid),
+            targets=(xids[self.target_name],) if self.target_name else message.targets,
+        )
+        return ImportDraft(message=message, shown_at=self.shown_at, settled=self.settled)
 
     @property
     def app(self) -> int:
@@ -382,97 +406,3 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 Answer = Appended | Imported | Changed | Started | Stepped | Repeated | Stale | Refused
-
-
-class Attach(msgspec.Struct, frozen=True):
-    """A device has connected to a node, kept or not. An older connection of it, wherever it is, is replaced by this."""
-
-    user_id: int
-    device_sn: int
-    node: int
-
-
-class Attachment(msgspec.Struct, frozen=True):
-    """One connection of a device: what `Attach` was answered with. Numbers rise with every attaching."""
-
-    user_id: int
-    device_sn: int
-    attach_no: int
-
-
-class Ack(msgspec.Struct, frozen=True):
-    """A device holds every entry of a timeline up to `seq`.
-
-    `at` is when that was said, 0 where the device was noted as seen shortly before. `attach_no` is its connection's (0:
-    of no connection, which is always believed).
-    """
-
-    user_id: int
-    user_xid: int
-    device_sn: int
-    timeline_id: int
-    seq: int
-    at: int = 0
-    attach_no: int = 0
-
-
-class Keep(msgspec.Struct, frozen=True):
-    """Makes a device kept: its row, and a cursor for every timeline it follows (design §3, Device).
-
-    `cursors` are set as they are, also downwards. `spared` are devices that are connected and may not be
-    evicted. `platform` and `user_agent` are what the device says of itself; nothing said changes nothing.
-    `attach_no` is its connection's (0: of no connection, which is always believed).
-    """
-
-    user_id: int
-    device_sn: int
-    at: int
-    cursors: dict[int, int]
-    spared: tuple[int, ...]
-    platform: int = 0
-    user_agent: str = ""
-    attach_no: int = 0
-
-
-class ReadMark(msgspec.Struct, frozen=True):
-    """A user has read a conversation up to `msg_id` (0: its newest at commit)."""
-
-    user_id: int
-    user_xid: int
-    opposite_id: int
-    opposite_xid: int
-    scope: Scope
-    msg_id: int
-    device_sn: int = 0
-
-
-class StatusChange(msgspec.Struct, frozen=True):
-    """`msg_id` is the newest message of `sender_id` in a conversation whose computed status became `status`.
-
-    Device `by_sn` of user `by_xid` caused it (0: no device); `conversation_xid` is as the sender sees it.
-    """
-
-    sender_id: int
-    conversation_xid: int
-    msg_id: int
-    status: Status
-    by_xid: int
-    by_sn: int
-
-
-class Advanced(msgspec.Struct, frozen=True):
-    """A flush of acks is committed: whose messages became DELIVERED.
-
-    What the connections in `replaced` have acked was not kept: they are no longer their device's.
-    """
-
-    changes: list[StatusChange]
-    replaced: list[Attachment] = []
-
-
-class ReadDone(msgspec.Struct, frozen=True):
-    """A READ is committed: `msg_id` is the position now; `moved` whether this moved it; `changes` whom to tell."""
-
-    msg_id: int
-    moved: bool
-    changes: list[StatusChange]

@@ -81,6 +81,11 @@ def reused(key: str, what: str) -> Problem:
     return Problem(Kind.TRANSACTION_CONFLICT, f"{named} was used for another {what}")
 
 
+def storage_full() -> Problem:
+    """There is no room for it in what its app may store (`STORAGE_FULL`)."""
+    return Problem(Kind.STORAGE_FULL, "the app stores as much as it may")
+
+
 def bad(member: str, why: str) -> Problem:
     """A wrong, missing or oversized member of a request, named (`BAD_PARAMETER`)."""
     return Problem(Kind.BAD_PARAMETER, f"{member}: {why}")

@@ -64,6 +64,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     look_scan_max: int = 1_000
     look_hours_max: int = 10_000
     look_bytes_max: int = 1024 * 1024
+    answers_bytes_max: int = 64 * 1024 * 1024
+    answers_wait_ms: int = 5_000
 
     # Files: what one may be, how many move at the same time, and what a form may carry beside one.
     file_bytes_max: int = 10 * 1024 * 1024

@@ -116,6 +116,10 @@ class Action(enum.Enum):
     DESTROYED = "destroyed"
 
 
+ROW_BYTES = 300
+"""What a message counts for beside its texts in what an app stores: roughly what its rows take."""
+
+
 class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one tenant may use; 0: no bound of its own. `message_bytes_max` is of the four texts together."""
 
@@ -163,11 +167,15 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A user that is to be made: its name, its password (for the store: the record of it), and its nickname."""
+    """A user that is to be made: its name, its password (for the store: the record of it), its nickname, its state.
+
+    Where no `state` is told whoever is new may act, and who is there already stays as they are.
+    """
 
     name: str
     password: str
     nickname: str = ""
+    state: State | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -389,34 +397,3 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[Entry]
     floor: int
     head: int
-
-
-class Stay(msgspec.Struct, frozen=True):
-    """An open membership as attaching needs it."""
-
-    group_id: int
-    group_xid: int
-    from_seq: int
-    delivered: int
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What a device finds when it attaches: one snapshot of its user's stays and own timeline.
-
-    `cursor` is the device's of that timeline; -1 where none is stored. `head` is -1 where there is no such user.
-    """
-
-    head: int
-    delivered: int
-    kept: bool
-    cursor: int
-    stays: list[Stay]
-
-
-class Bearing(msgspec.Struct, frozen=True):
-    """Where one followed timeline stands for one device; `cursor` is -1 where none is stored."""
-
-    timeline_id: int
-    head: int
-    floor: int
-    cursor: int

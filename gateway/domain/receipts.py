@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.domain.drafts import StatusChange
+from gateway.domain.positions import StatusChange
 
 
 def newest_changes(changes: Iterable[StatusChange]) -> list[StatusChange]:

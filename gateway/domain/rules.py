@@ -49,9 +49,14 @@ def _check_size(member: str, text: str, most: int) -> None:
         raise bad(member, f"longer than {most} bytes")
 
 
+def together(content: str, attachment: str, ext: str, config: str) -> int:
+    """How many bytes the four texts of a message have together."""
+    return sum(len(text.encode()) for text in (content, attachment, ext, config))
+
+
 def check_together(content: str, attachment: str, ext: str, config: str, bytes_max: int) -> None:
     """Check an app's own bound of the four texts of a message together."""
-    size = sum(len(text.encode()) for text in (content, attachment, ext, config))
+    size = together(content, attachment, ext, config)
     if size > bytes_max:
         raise bad(
             "content",

@@ -42,6 +42,26 @@ def trimmed(timeline: str, msg_id: str) -> str:
         SELECT x.msg_id FROM entry AS x WHERE x.t = {timeline} AND x.kind = {_MESSAGE} ORDER BY x.seq LIMIT 1), 0))"""
 
 
+# Dense between floor and head; the head is the greatest seq, or the floor where nothing is left.
+DENSE_LAW = f"""
+WITH found AS (SELECT t, count(*) AS n, min(seq) AS low, max(seq) AS high FROM entry GROUP BY t)
+SELECT CASE
+    WHEN t.floor < 0 OR t.head < t.floor THEN 'the timeline of ' || {who("t.id")} || ' has its head ' || t.head
+        || ' below its floor ' || t.floor
+    WHEN f.high > t.head THEN 'the timeline of ' || {who("t.id")} || ' has an entry at seq ' || f.high
+        || ', above its head ' || t.head
+    WHEN f.low <= t.floor THEN 'the timeline of ' || {who("t.id")} || ' has an entry at seq ' || f.low
+        || ', not above its floor ' || t.floor
+    ELSE 'the timeline of ' || {who("t.id")} || ' misses ' || (t.head - t.floor - coalesce(f.n, 0))
+        || ' of its ' || (t.head - t.floor) || ' entries, the first at seq ' || (
+            SELECT min(b.seq) + 1 FROM (
+                SELECT t.floor AS seq UNION ALL SELECT o.seq FROM entry AS o WHERE o.t = t.id) AS b
+            WHERE NOT EXISTS (SELECT 1 FROM entry AS a WHERE a.t = t.id AND a.seq = b.seq + 1)) END
+FROM timeline AS t LEFT JOIN found AS f ON f.t = t.id
+WHERE t.floor < 0 OR t.head < t.floor OR f.high > t.head OR f.low <= t.floor
+    OR t.head - t.floor <> coalesce(f.n, 0)
+"""
+
 ACCOUNT_LAWS: tuple[str, ...] = (
     f"""
     SELECT {who("t.id")} || ' has state ' || t.state || CASE

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gateway.domain.drafts import Ack, Attachment, Keep, StatusChange
 from gateway.domain.model import Status
+from gateway.domain.positions import Ack, Attachment, Keep, StatusChange
 
 Written = TypeVar("Written", Ack, Keep)
 

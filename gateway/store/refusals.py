@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 
+from gateway.domain import errors
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind, reused
 from gateway.domain.model import Scope, State
@@ -64,15 +64,17 @@ def between(sender_xid: int, target_xid: int) -> Refused:
 
 def storage_full() -> Refused:
     """The refusal of what would take an app past what it may store."""
-    return Refused(Kind.STORAGE_FULL, "the app stores as much as it may")
+    problem = errors.storage_full()
+    return Refused(problem.kind, problem.sentence)
 
 
 def judge_parties(
-    found: Found, sender_xid: int, target_xids: Sequence[int], *, create: bool, frozen: bool = False
-) -> Refused | list[Pair]:
-    """Judge who would send to whom as a batch does; return the pairs of ids between which no block may stand.
+    found: Found, sender_xid: int, target_xids: Sequence[int], *, create: bool, frozen: bool
+) -> Refused | tuple[dict[int, Kind], dict[int, Pair]]:
+    """Judge who would send to whom as a batch does, target by target: why some are refused, and the ids of the others.
 
-    `create`: who does not exist yet may be named; its id is 0, and it has no blocks. `frozen`: the sender may be.
+    A sender who is refused is refused for all. Between the pairs of ids no block may stand. `create`: who does not
+    exist yet may be named; its id is 0, and it has no blocks. `frozen`: the sender may be.
     """
     unknown = (0, Scope.USER, State.NORMAL if create else State.DELETED)
     sender_id, kind, state = found.get(sender_xid, unknown)
@@ -80,46 +82,32 @@ def judge_parties(
         return sender_not_user(sender_xid)
     if state != State.NORMAL and not (frozen and state == State.FROZEN):
         return sender_refused(state, sender_xid)
-    pairs = []
-    for xid in target_xids:
-        target_id, kind, state = found.get(xid, unknown)
-        if kind != Scope.USER:
-            return target_not_user(xid)
-        if state == State.DELETED:
-            return target_unknown(xid)
-        pairs.append((sender_id, target_id))
-    return pairs
-
-
-def judge_each(
-    found: Found, sender_xid: int, target_xids: Sequence[int], *, create: bool, frozen: bool
-) -> Refused | tuple[dict[int, Kind], dict[int, Pair]]:
-    """Judge as `judge_parties` does, target by target: why some are refused, and the pairs of the others.
-
-    A sender who is refused is refused for all.
-    """
-    by = judge_parties(found, sender_xid, (), create=create, frozen=frozen)
-    if isinstance(by, Refused):
-        return by
     whys: dict[int, Kind] = {}
     pairs: dict[int, Pair] = {}
     for xid in target_xids:
-        judged = judge_parties(found, sender_xid, (xid,), create=create, frozen=frozen)
-        if isinstance(judged, Refused):
-            whys[xid] = judged.kind
+        target_id, kind, state = found.get(xid, unknown)
+        if kind != Scope.USER:
+            whys[xid] = Kind.BAD_PARAMETER
+        elif state == State.DELETED:
+            whys[xid] = Kind.USER_UNKNOWN
         else:
-            [pairs[xid]] = judged
+            pairs[xid] = sender_id, target_id
     return whys, pairs
 
 
-def judge_blocks(
-    sender_xid: int, target_xids: Sequence[int], pairs: Sequence[Pair], blocked: AbstractSet[Pair]
+def for_all(
+    judged: Refused | Mapping[int, Kind], sender_xid: int, target_xids: Sequence[int]
 ) -> Refused | None:
-    """Refuse the first target with a block between; `pairs` are those of `judge_parties`, for the same targets."""
-    for xid, pair in zip(target_xids, pairs, strict=True):
-        if pair in blocked:
-            return between(sender_xid, xid)
-    return None
+    """Refuse what goes to all or nobody by the first target that is refused, told by why each is."""
+    if isinstance(judged, Refused):
+        return judged
+    refused = next((xid for xid in target_xids if xid in judged), 0)
+    if not refused:
+        return None
+    why = judged[refused]
+    if why is Kind.BLOCKED:
+        return between(sender_xid, refused)
+    return target_unknown(refused) if why is Kind.USER_UNKNOWN else target_not_user(refused)
 
 
 def judge_state(found: Found, xids: Sequence[int], *, create: bool) -> Refused | None:

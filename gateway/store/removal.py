@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.store.rows import ROW_BYTES, SENDERS, UNCOPIED
+from gateway.domain.model import ROW_BYTES
+from gateway.store.rows import SENDERS, UNCOPIED
 
 ENTRIES_PER_MESSAGE = 4
 """Entries that a page may remove for each of its messages: a message has two at the most, the rest is between them."""

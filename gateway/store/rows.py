@@ -22,9 +22,8 @@ from gateway.domain.model import (
     Recalled,
     Scope,
     Side,
-    Standing,
-    Stay,
 )
+from gateway.domain.positions import Standing, Stay
 from gateway.store.base import History
 
 log = logging.getLogger(__name__)
@@ -51,9 +50,6 @@ IN_RECEIVERS_LIST = f"flags & {SENDERS} = 0"
 
 GONE = RECALLED | EXPIRED | ERASED
 """Any of these: the message has no body, and is not shown."""
-
-ROW_BYTES = 300
-"""What a message counts for beside its texts in what an app stores: roughly what its rows take."""
 
 FOLDED_TYPES = ", ".join(str(int(ctype)) for ctype in sorted(FOLDED))
 """As SQL."""

@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from gateway.domain.drafts import Answer, Appended, ImportDraft, Imported, MessageDraft, Repeated, Stale
-from gateway.domain.model import INT64_MAX, Scope, State
+from gateway.domain.drafts import (
+    Answer,
+    Appended,
+    ImportDraft,
+    Imported,
+    MessageDraft,
+    Repeated,
+    Stale,
+    asks_same,
+)
+from gateway.domain.model import INT64_MAX, ROW_BYTES, Scope, State
 from gateway.store.refusals import (
     between,
     conflict,
@@ -22,7 +31,7 @@ from gateway.store.refusals import (
     target_unknown,
 )
 from gateway.store.related import Place, Related
-from gateway.store.rows import IMPORTED, ONE_SIDED, ROW_BYTES, SENDERS, SETTLED, flags_of
+from gateway.store.rows import IMPORTED, ONE_SIDED, SENDERS, SETTLED, flags_of
 
 Named = tuple[int, int]
 """Whom a draft names: (app, xid)."""
@@ -373,7 +382,7 @@ def receiving(drafts: Sequence[MessageDraft], parties: Mapping[Named, Moving]) -
 
 def known_as(draft: MessageDraft, digest: str, first_msg_id: int, last_msg_id: int) -> Answer:
     """Answer a draft by what its key was used for before."""
-    if draft.digest == digest:
+    if asks_same(draft.digest, digest):
         return Repeated(first_msg_id, last_msg_id)
     return conflict(draft.key, "message")
 

@@ -10,9 +10,7 @@ caller must carry them out in order. A run is written whole or from the middle o
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import msgspec
 
@@ -20,17 +18,15 @@ from gateway.domain.model import Action, Membership
 from gateway.wire.close import Close
 from gateway.wire.effects import Acked, Effect, End, Fetch, Follow, Ping, Run, Unfollow, Wake, Write
 from gateway.wire.encoding import JSON, Encoding
+from gateway.wire.following import Following
 from gateway.wire.frames import USER_TIMELINE, frame
-from gateway.wire.track import ROOM_PREFIX, RoomTrack, Track
+from gateway.wire.track import RoomTrack, Track
 
 FETCHES_MAX = 4
 """Pages one session may have in flight: enough to keep a link busy, few enough to bound memory."""
 
 FETCH_RETRY_MS = 1_000
 """How long to wait after a page could not be read, or had nothing of what is known to exist."""
-
-
-T = TypeVar("T", bound=Track)
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,26 +39,22 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     reorder_grace_ms: int
 
 
-class Session:
+class Session(Following):
     """The state of one authenticated connection."""
 
     __slots__ = (
-        "_alarm", "_attach_head", "_behind", "_encoding", "_expires_at", "_fetches", "_goals", "_names", "_now",
-        "_others", "_own", "_pace", "_pinged", "ended", "heard_at", "lagging", "started", "uid",
+        "_alarm", "_attach_head", "_behind", "_encoding", "_expires_at", "_fetches", "_goals", "_now", "_pace",
+        "_pinged", "ended", "heard_at", "lagging", "started", "uid",
     )  # fmt: skip
 
     def __init__(
         self, uid: int, user_timeline: int, pace: Pace, now: int, expires_at: int, encoding: Encoding = JSON
     ) -> None:
+        super().__init__(user_timeline)
         self.uid = uid
         self._pace = pace
         self._encoding = encoding
-        # Its user's timeline, which every session follows to its end; of most that is all, so there is no dict.
-        self._own = Track(user_timeline, USER_TIMELINE, 1)
-        # Groups and chatrooms by timeline; the groups by name; what is not settled. None while there are none, or
-        # nobody has asked: three dicts would be half of what an idle connection costs.
-        self._others: dict[int, Track] | None = None
-        self._names: dict[str, Track] | None = None
+        # What is not settled; None while all is, for a dict would be dear to an idle connection.
         self._behind: dict[Track, None] | None = None
         self._fetches = 0
         self._goals = 0
@@ -88,33 +80,6 @@ class Session:
         """
         self._attach_head = user_head
         return [self._add(*group) for group in groups]
-
-    def _add(self, timeline_id: int, xid: int, from_seq: int) -> Track:
-        # Thousands of sessions follow the same group: one copy of its name is enough for all of them.
-        return self._put(Track(timeline_id, sys.intern(f"g:{xid}"), from_seq))
-
-    def _put(self, track: T) -> T:
-        if self._others is None:
-            self._others = {}
-        self._others[track.timeline_id] = track
-        self._names = None
-        return track
-
-    def track(self, timeline_id: int) -> Track | None:
-        """Return how this connection follows a timeline, if it does."""
-        if timeline_id == self._own.timeline_id:
-            return self._own
-        return None if self._others is None else self._others.get(timeline_id)
-
-    @property
-    def tracks(self) -> dict[int, Track]:
-        """Return all that this connection follows, by timeline."""
-        return {self._own.timeline_id: self._own} | (self._others or {})
-
-    @property
-    def _persistent(self) -> Iterable[Track]:
-        """All but the chatrooms."""
-        return [track for track in self.tracks.values() if not isinstance(track, RoomTrack)]
 
     def prime(self, timeline_id: int, start: int, head: int) -> list[Effect]:
         """Tell where a followed timeline stands; `start` is where the device does. Effects only once started.
@@ -151,22 +116,6 @@ class Session:
         if not self._goals:
             effects.append(Write(frame(self._encoding, "live")))
         return effects
-
-    # -- chatrooms --------------------------------------------------------------------------------------
-
-    @property
-    def rooms(self) -> list[RoomTrack]:
-        """Return the chatrooms this connection is in."""
-        return [track for track in (self._others or {}).values() if isinstance(track, RoomTrack)]
-
-    def join(self, timeline_id: int, xid: int, joined_at: int) -> RoomTrack:
-        """Enter a chatroom that is not followed yet. The caller registers the track, answers, then primes it."""
-        return self._put(RoomTrack(timeline_id, sys.intern(f"{ROOM_PREFIX}{xid}"), joined_at))
-
-    def leave(self, timeline_id: int) -> list[Effect]:
-        """Leave a chatroom, if this connection is in it; nothing of it is written any more."""
-        track = self.track(timeline_id)
-        return self._drop(track) if isinstance(track, RoomTrack) else []
 
     # -- the law ----------------------------------------------------------------------------------------
 
@@ -300,9 +249,7 @@ class Session:
         return [] if followed is None else self._drop(followed)
 
     def _drop(self, track: Track) -> list[Effect]:
-        assert self._others is not None, "a session follows its user's timeline to its end"
-        del self._others[track.timeline_id]
-        self._names = None
+        self._forget(track)
         track.part()
         self._catch_up(track)
         effects: list[Effect] = [Unfollow(track.timeline_id)]
@@ -379,11 +326,10 @@ class Session:
         acked = Acked(track.timeline_id, seq)
         return [acked] if self._behind is None else [acked, *self._fetch_next()]
 
-    def _named(self, name: str) -> Track | None:
-        """Find a group by its name. What may be acked has one here: chatrooms have not."""
-        if self._names is None:
-            self._names = {track.name: track for track in self._persistent}
-        return self._names.get(name)
+    def leave(self, timeline_id: int) -> list[Effect]:
+        """Leave a chatroom, if this connection is in it; nothing of it is written any more."""
+        track = self.track(timeline_id)
+        return self._drop(track) if isinstance(track, RoomTrack) else []
 
     def lag(self) -> None:
         """Learn that the transport is full: no more live writes until it has drained."""
@@ -444,13 +390,3 @@ class Session:
             return []
         self.ended = True
         return [End(code, reason)]
-
-    @property
-    def cursors(self) -> dict[str, int]:
-        """Return where each followed timeline starts on this connection, as `welcome` tells it."""
-        return {track.name: track.sent for track in self._persistent}
-
-    @property
-    def starts(self) -> dict[int, int]:
-        """Return the seq after which this connection began on each timeline that has a cursor."""
-        return {track.timeline_id: track.start for track in self._persistent}

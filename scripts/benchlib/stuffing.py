@@ -12,7 +12,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from gateway.store.rows import ROW_BYTES
+from gateway.domain.model import ROW_BYTES
 from scripts.benchlib.calls import FIRST_UID
 from scripts.loadlib.server import Spawned
 

@@ -103,7 +103,7 @@ def sabotage(what: str) -> None:
         PostgresStore.append = early  # type: ignore[method-assign, assignment]
     elif what == "attach":
         # What a connection writes is believed, also after it was replaced.
-        from gateway.domain.drafts import Ack  # noqa: PLC0415 - as above
+        from gateway.domain.positions import Ack  # noqa: PLC0415 - as above
         from gateway.store.postgres.engine import PostgresStore  # noqa: PLC0415 - as above
 
         advance = PostgresStore.advance

@@ -25,8 +25,8 @@ import msgspec
 # A program is started by its path: make the project's own modules importable from wherever that is.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from gateway.domain.model import ROW_BYTES
 from gateway.store.hours import HOUR_MS
-from gateway.store.rows import ROW_BYTES
 from gateway.store.sqlite.folder import migrate
 from scripts.loadlib.histogram import Histogram
 

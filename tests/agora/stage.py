@@ -10,22 +10,17 @@ from typing import Any
 
 from gateway.config import Agora, Edge, Retention
 from gateway.domain.limits import Limits
-from gateway.domain.model import App
 from gateway.edge.facades.agora.asking import ALIAS, CERTIFICATE
-from tests.rest.stage import Caller, Json, Node, cheap_passwords, open_node
+from tests.backend import Backend, Told
+from tests.rest.stage import Json, Node, cheap_passwords, open_node
 
 ORG, APP = "easy-org", "demo-app"
 CLIENT_ID, CLIENT_SECRET = "YXA6-fake-client", "YXA6-fake-secret-of-tests"
 VENDOR_APP_ID, VENDOR_CERTIFICATE = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 
 
-class Answer:
+class Answer(Told):
     """What came back for one call."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
 
     @property
     def json(self) -> Json:
@@ -60,11 +55,13 @@ class Answer:
         return True
 
 
-class Cloud:
+class Cloud(Backend[Answer]):
     """The app as its backend sees it: every call is of `/{org}/{app}`, with the app's token unless another is given."""
 
+    answer = Answer
+
     def __init__(self, node: Node) -> None:
-        self.node = node
+        super().__init__(node)
         self.base = f"/{ORG}/{APP}"
         self.token = ""
 
@@ -79,28 +76,11 @@ class Cloud:
         headers: Mapping[str, str] | None = None,
         base: str | None = None,
     ) -> Answer:
-        """Call; a body of bytes goes as it is, any other as JSON. An empty token is not sent."""
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
+        """Call; an empty token is not sent."""
         bearer = self.token if token is None else token
         told = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         url = self.node.url + (self.base if base is None else base) + path
-        async with self.node.http.request(
-            verb, url, data=body, headers={**told, **(headers or {})}
-        ) as response:
-            return Answer(response.status, response.headers, await response.read())
-
-    async def get(self, path: str, /, **more: Any) -> Answer:
-        return await self.call("GET", path, **more)
-
-    async def post(self, path: str, body: object = None, /, **more: Any) -> Answer:
-        return await self.call("POST", path, body, **more)
-
-    async def put(self, path: str, body: object = None, /, **more: Any) -> Answer:
-        return await self.call("PUT", path, body, **more)
-
-    async def delete(self, path: str, body: object = None, /, **more: Any) -> Answer:
-        return await self.call("DELETE", path, body, **more)
+        return await self.ask(verb, url, body, {**told, **(headers or {})})
 
     async def sign_in(self) -> None:
         """Come by the app's token as a backend does."""
@@ -140,18 +120,6 @@ class Cloud:
         told = await self.post("/chatrooms", {"name": "r", "owner": owner})
         found: str = told.data["id"]
         return found
-
-    async def phone(self, name: str) -> Caller:
-        """A user of this app as its own devices are: a caller of the native dialect."""
-        [user] = await self.node.gateway.directory.named(await self.app(), [name], make=True)
-        assert user is not None
-        return await self.node.user(user.xid)
-
-    async def app(self) -> App:
-        """The app as the core knows it."""
-        app = await self.node.gateway.store.app("demo")
-        assert app is not None
-        return app
 
     async def users(self, *names: str) -> None:
         """Register users, with passwords that are their names."""

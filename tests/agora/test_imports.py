@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import now_ms
+from gateway.core.imports import Imports
 from tests.agora.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Caller, Json
 
@@ -251,16 +252,40 @@ class TestAsking:
         assert (await cloud.get("/users")).entities == there
 
     async def test_nor_by_what_only_the_core_refuses(self, cloud: Cloud) -> None:
-        """A user's number that is a group's, a deleted user's, and an app that is full."""
+        """A user's number that is a group's, a deleted user's, the reserved user's name, and an app that is full."""
         group = await cloud.group()
         await cloud.send("77")
         await cloud.delete("/users/77")
         there = (await cloud.get("/users")).entities
-        for members in ({"target": group}, {"target": "77"}, {"from": group}, {"from": "77"}):
+        for members in (
+            {"target": group},
+            {"target": "77"},
+            {"target": "system"},
+            {"from": group},
+            {"from": "77"},
+            {"from": "system"},
+        ):
             answer = await ask(cloud, **{"from": "new", "target": "other", **members})
             assert answer.refused(404, "service_resource_not_found")
         await cloud.node.gateway.directory.set_limits("demo", {"storage_bytes_max": 1})
         assert (await ask(cloud)).refused(403, "message_send_error", "message send reach limit")
+        assert (await cloud.get("/users")).entities == there
+
+    async def test_nor_by_what_is_refused_at_its_commit(
+        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where there was room when it was judged, and others have taken that meanwhile."""
+
+        async def let_pass(*_: object) -> None:
+            """Judge it as before the others came."""
+
+        group = await cloud.group()
+        there = (await cloud.get("/users")).entities
+        await cloud.node.gateway.directory.set_limits("demo", {"storage_bytes_max": 1})
+        monkeypatch.setattr(Imports, "judge", let_pass)
+        for road, target in (("users", "other"), ("users", "newer"), ("chatgroups", group)):
+            answer = await ask(cloud, road, **{"from": "newer", "target": target})
+            assert answer.refused(403, "message_send_error", "message send reach limit")
         assert (await cloud.get("/users")).entities == there
 
     @pytest.mark.one_node("what the facade refuses by itself")

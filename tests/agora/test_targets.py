@@ -87,13 +87,37 @@ class TestRepeats:
         assert (await cloud.post("/messages/users", other, headers=header)).refused(409, "illegal_argument")
 
     async def test_of_some_users_who_were_there(self, strict: Cloud) -> None:
-        """Where a name was never anybody's, the messages of those who are left are told, and none is guessed."""
+        """Where a name was never anybody's: the first answer, whoever of them is still there."""
         asked, header = {"from": "ann", "to": ["zoe", "bob", "ann"], **TEXT}, {"X-Transaction-Id": "1"}
         first = (await strict.post("/messages/users", asked, headers=header)).data
         assert set(first) == {"bob", "ann"}
         assert (await strict.post("/messages/users", asked, headers=header)).data == first
         await strict.delete("/users/bob")
-        assert (await strict.post("/messages/users", asked, headers=header)).data == {"ann": first["ann"]}
+        assert (await strict.post("/messages/users", asked, headers=header)).data == first
+        await strict.users("zoe")
+        assert (await strict.post("/messages/users", asked, headers=header)).data == first
+
+    @pytest.mark.parametrize("online", [{}, {"routetype": "ROUTE_ONLINE"}], ids=["stored", "online"])
+    async def test_whoever_was_left_out_counts(self, strict: Cloud, online: Json) -> None:
+        """Each name is told as at first: of two who are nobody by now, one got a message."""
+        to = ["zoe", "BOB", "bob", "ann", "admin", "no name!"]
+        asked, header = {"from": "ann", "to": to, **online, **TEXT}, {"X-Transaction-Id": "1"}
+        first = (await strict.post("/messages/users", asked, headers=header)).data
+        assert set(first) == {"BOB", "ann"}
+        await strict.delete("/users/bob")
+        assert (await strict.post("/messages/users", asked, headers=header)).data == first
+        assert (await strict.post("/messages/users", {**asked, "to": ["BOB"]}, headers=header)).status == 409
+
+    @pytest.mark.parametrize(("road", "kind"), [("chatgroups", "group"), ("chatrooms", "room")])
+    async def test_what_was_online_only_has_gone_since(self, cloud: Cloud, road: str, kind: str) -> None:
+        """A group or room is told as at first, like what never was any."""
+        gone = await (cloud.group() if kind == "group" else cloud.room())
+        asked = {"from": "ann", "to": ["99", gone, "x"], "routetype": "ROUTE_ONLINE", **TEXT}
+        first = (await cloud.post(f"/messages/{road}", asked, headers={"X-Transaction-Id": "1"})).data
+        assert set(first) == {gone}
+        assert (await cloud.delete(f"/{road}/{gone}")).status == 200
+        again = await cloud.post(f"/messages/{road}", asked, headers={"X-Transaction-Id": "1"})
+        assert again.data == first
 
     async def test_a_hidden_one_has_gone_since(self, cloud: Cloud) -> None:
         """Of whom a group's message was to be hidden from, and of some members whom alone it went to."""

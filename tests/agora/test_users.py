@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from gateway.core.presence import Presence
 from tests.agora.stage import Answer, Cloud
 from tests.rest.stage import Json
 
@@ -139,7 +142,26 @@ class TestDevices:
             assert (await cloud.get("/users/ann/status")).data == {"ann": "online"}
             told = await cloud.post("/users/batch/status", {"usernames": ["ann", "bob", "zoe"]})
             assert told.data == [{"ann": "online"}, {"bob": "offline"}, {"zoe": "offline"}]
+            told = await cloud.post("/users/batch/status", {"usernames": ["zoe", "bob", "ANN", "ann"]})
+            assert [list(one.values()) for one in told.data] == [["offline"]] * 2 + [["online"]] * 2
         assert (await cloud.get("/users/bob/status")).data == {"bob": "offline"}
+
+    @pytest.mark.one_node("counts what one node asks its store")
+    async def test_status_of_many(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The store is asked once for all of them."""
+        names = [f"user{number}" for number in range(60)]
+        await cloud.users(*names)
+        asked: list[int] = []
+        present = Presence.present
+
+        async def counted(presence: Presence, user_ids: Sequence[int]) -> set[int]:
+            asked.append(len(user_ids))
+            return await present(presence, user_ids)
+
+        monkeypatch.setattr(Presence, "present", counted)
+        told = await cloud.post("/users/batch/status", {"usernames": [*names, "zoe"]})
+        assert told.data == [{name: "offline"} for name in (*names, "zoe")]
+        assert asked == [60]
 
     @pytest.mark.parametrize("verb", ["GET", "POST"])
     async def test_disconnected(self, cloud: Cloud, verb: str) -> None:

@@ -64,6 +64,13 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
 
 
 @pytest.fixture
+def door(shaped: None) -> None:
+    """Only where devices come by the front door."""
+    if not shapes.shape.front_door:
+        pytest.skip("this road has no device sockets")
+
+
+@pytest.fixture
 async def nodes(tmp_path: Path) -> AsyncIterator[Nodes]:
     """Two nodes that know of each other, over one store."""
     store = await SqliteStore.open(tmp_path / "data", LIMITS)

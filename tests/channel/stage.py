@@ -289,7 +289,12 @@ class Stage:
         """Whether nothing of any connection is left."""
         hub, channel = self.hub, self.gateway.channel
         return not (
-            hub.connections or hub._topics or hub._devices or hub._lagging or hub._fetching or channel._open
+            hub.connections
+            or hub._topics
+            or hub._attached
+            or hub._lagging
+            or hub.fetches.waiting
+            or channel._open
         )
 
     @property
@@ -307,7 +312,7 @@ class Stage:
         """Wait until the gateway has heard what requests to the other one have brought about."""
         if self._ears is not None:
             await self._ears.heard()
-            await until(lambda: not self.hub._fetching, "what was heard of being read")
+            await until(lambda: not self.hub.fetches.waiting, "what was heard of being read")
 
     async def parted(self) -> None:
         """Wait until every connection that has ended is known to have, to either gateway."""

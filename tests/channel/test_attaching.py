@@ -14,7 +14,7 @@ from gateway.clock import now_ms
 from gateway.core.attaching import Claim, EndedError
 from gateway.core.connection import Connection
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.model import Standing
+from gateway.domain.positions import Standing
 from gateway.wire.close import Close
 from gateway.wire.effects import Effect
 from gateway.wire.session import Session

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.domain.drafts import Ack, Advanced
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.positions import Ack, Advanced
 from gateway.store.base import SEEN_STEP_MS
 from gateway.wire.close import Close
 from tests.channel.conftest import Start

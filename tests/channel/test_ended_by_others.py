@@ -10,9 +10,9 @@ import aiohttp.http
 import pytest
 
 from gateway.core.order import Order
-from gateway.domain.drafts import Attachment, Keep
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import Scope
+from gateway.domain.positions import Attachment, Keep
 from gateway.wire.close import Close
 from tests import shapes
 from tests.channel.stage import ALICE, APP, BOB, Frame, Peer, Stage, contents, ops, seqs, until

@@ -1,4 +1,4 @@
-"""Thousands of frames that nobody would say: each is answered, ignored or ends its connection, and nothing breaks."""
+"""A thousand frames that nobody would say: each is answered, ignored or ends its connection, and nothing breaks."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ async def device(stage: Stage) -> AsyncIterator[Device]:
     assert device.byes
 
 
-@settings(SETTINGS, max_examples=300)
+@settings(SETTINGS, max_examples=100)
 @given(said=st.lists(frames, min_size=5, max_size=15))
 async def test_frames_of_any_kind(device: Device, said: list[str]) -> None:
     """Whatever a device says, it is answered, ignored or ends its connection."""
@@ -172,7 +172,7 @@ strange = st.sampled_from(
 )
 
 
-@settings(SETTINGS, max_examples=200)
+@settings(SETTINGS, max_examples=70)
 @given(said=st.lists(packed | cut | strange | st.binary(max_size=60), min_size=5, max_size=15))
 async def test_messagepack_of_any_kind(device: Device, said: list[bytes]) -> None:
     """The same of a device that speaks it: cut short, nested, sizes that are not there, types that JSON has not."""
@@ -181,7 +181,7 @@ async def test_messagepack_of_any_kind(device: Device, said: list[bytes]) -> Non
         await device.survives(packed)
 
 
-@settings(SETTINGS, max_examples=200)
+@settings(SETTINGS, max_examples=100)
 @given(pieces=st.lists(st.binary(max_size=40), min_size=1, max_size=5), mask=st.booleans())
 async def test_bytes_of_any_kind(stage: Stage, pieces: list[bytes], mask: bool) -> None:
     """Bytes that need not be frames at all, and text frames of any bytes, leave nothing behind."""
@@ -195,7 +195,7 @@ async def test_bytes_of_any_kind(stage: Stage, pieces: list[bytes], mask: bool) 
     await until(lambda: stage.empty)
 
 
-@settings(SETTINGS, max_examples=200)
+@settings(SETTINGS, max_examples=100)
 @given(said=frames)
 async def test_first_frames_of_any_kind(stage: Stage, said: str) -> None:
     """Whatever comes before authentication, nobody who has no token is let in."""

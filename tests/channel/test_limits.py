@@ -74,7 +74,7 @@ async def test_who_goes_makes_room(stage: Stage) -> None:
     await stage.live(CAROL)
     await stage.gone()
     assert await connections(stage) == 0
-    assert not stage.hub._connections_of
+    assert not stage.hub.connections_by_app
 
 
 async def test_a_failed_attach_holds_no_place(stage: Stage) -> None:

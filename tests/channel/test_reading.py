@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.drafts import ReadDone, ReadMark
 from gateway.domain.errors import Kind
+from gateway.domain.positions import ReadDone, ReadMark
 from tests.channel.stage import ALICE, BOB, CAROL, Peer, Stage, ops, until
 
 

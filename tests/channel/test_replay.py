@@ -296,12 +296,12 @@ async def test_page_of_a_device_that_left_serves_the_next_one(
     await stage.send_many(ALICE, BOB, 3)
     may_read, asked = asyncio.Event(), asyncio.Event()
     pages = stage.gateway.store.pages
-    start_fetch = stage.hub._fetch
+    start_fetch = stage.hub.fetches.ask
 
     def fetch_and_leave(*args: Any) -> None:
         # The device goes in the turn in which it asks.
         start_fetch(*args)
-        monkeypatch.setattr(stage.hub, "_fetch", start_fetch)
+        monkeypatch.setattr(stage.hub.fetches, "ask", start_fetch)
         stage.hub.detach(args[0])
 
     async def slow(*args: Any) -> list[Page]:
@@ -309,7 +309,7 @@ async def test_page_of_a_device_that_left_serves_the_next_one(
         await may_read.wait()
         return await pages(*args)
 
-    monkeypatch.setattr(stage.hub, "_fetch", fetch_and_leave)
+    monkeypatch.setattr(stage.hub.fetches, "ask", fetch_and_leave)
     monkeypatch.setattr(stage.gateway.store, "pages", slow)
     await stage.connect(BOB, 1)
     await asked.wait()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.domain.drafts import Attachment, Keep
+from gateway.domain.positions import Attachment, Keep
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.stage import ALICE, APP, BOB, Peer, Stage, contents, seqs, until

@@ -13,8 +13,8 @@ import pytest
 from gateway.bus.base import Shut
 from gateway.clock import now_ms
 from gateway.core.attaching import Claim, EndedError
-from gateway.domain.drafts import Attachment
 from gateway.domain.errors import Kind, Problem
+from gateway.domain.positions import Attachment
 from gateway.store.sqlite import SqliteStore
 from gateway.wire.close import Close
 from tests.channel.nodes import Node, Nodes, Sink, end_of, fails, told

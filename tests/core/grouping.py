@@ -9,6 +9,7 @@ from gateway.domain.model import Group
 from tests.core.stage import Stage
 
 OWNER, MEMBER, STRANGER = 118, 119, 120
+ADMIN, OTHER = 130, 131
 
 
 async def make(
@@ -22,3 +23,10 @@ async def make(
 
 async def members_of(stage: Stage, group: Group) -> list[int]:
     return [member.xid for member in await stage.store.members(group.id, 0, 10_000)]
+
+
+async def staffed(stage: Stage, kind: int = PRIVATE) -> Group:
+    """A group with an administrator and two members."""
+    group = await make(stage, [ADMIN, MEMBER, OTHER], kind=kind)
+    await stage.groups.roles.assign(await stage.user(OWNER), group.xid, [ADMIN], admin=True)
+    return group

@@ -11,6 +11,7 @@ from typing import Self
 from gateway.blobs.local import LocalBlobs
 from gateway.bus.memory import MemoryBus
 from gateway.core.accounts import Accounts
+from gateway.core.answers import Answers
 from gateway.core.broadcast import Broadcasts
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
@@ -41,6 +42,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import App
 from gateway.outlet.fetch import PublicFetcher
 from gateway.store.sqlite import SqliteStore
+from tests.sqlite import lay_tables
 
 CHEAP = Cost(ln=1, r=1, p=1)
 
@@ -94,6 +96,7 @@ class Stage:
         self.files = Files(store, blobs, self.thumbnails, PublicFetcher(limits), limits, self.clock, days=30)
         self.core = Core(
             accounts=Accounts(store, self.directory, presence, limits, self.clock),
+            answers=Answers(limits),
             broadcasts=Broadcasts(self.jobs, limits, self.clock),
             directory=self.directory,
             erasing=Erasing(store, self.jobs, self.directory, presence, self.clock),
@@ -130,6 +133,7 @@ class Stage:
 @asynccontextmanager
 async def open_stage(folder: Path, limits: Limits | None = None) -> AsyncIterator[Stage]:
     limits = limits or Limits()
+    lay_tables(folder)
     store = await SqliteStore.open(folder, limits)
     stage = Stage(store, LocalBlobs(folder / "blobs"), limits)
     try:

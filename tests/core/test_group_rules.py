@@ -1,27 +1,20 @@
-"""Bans, blocks, roles, settings and requests of groups: who may do what, and what becomes of it as time goes by."""
+"""Roles and settings of groups: who may do what."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
-from gateway.core.group_bans import MINUTES_MAX, until
-from gateway.core.group_changes import PRIVATE, PUBLIC, Outcome
+from gateway.core.group_changes import PUBLIC, Outcome
 from gateway.core.groups import Groups
-from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.domain.drafts import CreateDraft
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.group_drafts import GroupSettings
-from gateway.domain.limits import Limits
-from gateway.domain.model import FOREVER, ROOM, SAFE_MAX, Facts, Group, Scope
-from tests.core.grouping import MEMBER, OWNER, STRANGER, make, members_of
-from tests.core.stage import Stage, open_stage, refused
-
-ADMIN, OTHER = 130, 131
+from gateway.domain.model import ROOM, SAFE_MAX
+from tests.core.grouping import ADMIN, MEMBER, OTHER, OWNER, STRANGER, staffed
+from tests.core.stage import Stage, refused
 
 Do = Callable[[Groups, Principal, int], Awaitable[object]]
 BY_ADMINS: dict[str, Do] = {
@@ -60,19 +53,6 @@ async def answer(groups: Groups, who: Principal, xid: int) -> None:
 
 BY_ADMINS["apply/handle"] = answer
 ALL = BY_MEMBERS | BY_ADMINS | BY_OWNERS
-
-
-async def staffed(stage: Stage, kind: int = PRIVATE) -> Group:
-    """A group with an administrator and two members."""
-    group = await make(stage, [ADMIN, MEMBER, OTHER], kind=kind)
-    await stage.groups.roles.assign(await stage.user(OWNER), group.xid, [ADMIN], admin=True)
-    return group
-
-
-async def say(stage: Stage, xid: int, *groups: int, who: Principal | None = None) -> None:
-    """Send a text to groups."""
-    order = Order(scope=Scope.GROUP, targets=groups, ctype=0, content="hi", from_xid=xid if who else 0)
-    await stage.core.messaging.send(who or await stage.user(xid), order)
 
 
 class TestRights:
@@ -165,259 +145,6 @@ class TestRights:
                     await bans.ban(owner, group.xid, list(xids), 1)
                 else:
                     await getattr(bans, what)(owner, group.xid, list(xids))
-
-
-class TestSilence:
-    """Who may not speak, and until when."""
-
-    def test_lengths(self) -> None:
-        """A ban is some minutes long, or for good."""
-        assert until(5, 1) == 60_005
-        assert until(5, 0) == until(5, -1) == FOREVER
-        assert until(2 * 10**12, MINUTES_MAX) < FOREVER
-        for minutes in (-2, MINUTES_MAX + 1):
-            with refused(Kind.BAD_PARAMETER) as refusal:
-                until(5, minutes)
-            assert refusal.sentence.startswith("duration")
-
-    async def test_a_ban_ends_by_itself(self, stage: Stage) -> None:
-        """Not a moment before; and it may be made longer or shorter."""
-        group, owner = await staffed(stage), await stage.user(OWNER)
-        await say(stage, MEMBER, group.xid)
-        await stage.groups.bans.ban(owner, group.xid, [MEMBER], 1)
-        with refused(Kind.BANNED) as refusal:
-            await say(stage, MEMBER, group.xid)
-        assert str(MEMBER) in refusal.sentence
-        stage.clock.move(s=59)
-        with refused(Kind.BANNED):
-            await say(stage, MEMBER, group.xid)
-        await say(stage, OTHER, group.xid)
-        stage.clock.move(s=1)
-        await say(stage, MEMBER, group.xid)
-        await stage.groups.bans.ban(owner, group.xid, [MEMBER], -1)
-        stage.clock.move(s=10**9)
-        with refused(Kind.BANNED):
-            await say(stage, MEMBER, group.xid)
-        await stage.groups.bans.unban(owner, group.xid, [MEMBER])
-        await say(stage, MEMBER, group.xid)
-
-    async def test_all_but_owner_and_administrators(self, stage: Stage) -> None:
-        """For a while, or until it is taken back; who is banned besides stays banned."""
-        group, admin = await staffed(stage), await stage.user(ADMIN)
-        for xid in (OWNER, ADMIN, MEMBER):
-            await say(stage, xid, group.xid)
-        ends = await stage.groups.settings.ban_all(admin, group.xid, 1)
-        assert ends == stage.clock.now_ms + 60_000
-        for xid in (OWNER, ADMIN):
-            await say(stage, xid, group.xid)
-        with refused(Kind.ALL_BANNED):
-            await say(stage, MEMBER, group.xid)
-        stage.clock.move(s=60)
-        await say(stage, MEMBER, group.xid)
-        assert await stage.groups.settings.ban_all(admin, group.xid, 0) == FOREVER
-        with refused(Kind.ALL_BANNED):
-            await say(stage, MEMBER, group.xid)
-        await stage.groups.bans.ban(await stage.user(OWNER), group.xid, [ADMIN], 1)
-        with refused(Kind.BANNED):
-            await say(stage, ADMIN, group.xid)
-        assert await stage.groups.settings.ban_all(await stage.user(OWNER), group.xid, None) == 0
-        await say(stage, MEMBER, group.xid)
-
-    async def test_one_silent_group_refuses_all(self, stage: Stage) -> None:
-        """A send to several groups reaches none, and the one is named."""
-        one, two = await staffed(stage), await staffed(stage)
-        await stage.groups.bans.ban(await stage.user(OWNER), two.xid, [MEMBER], 1)
-        with refused(Kind.BANNED) as refusal:
-            await say(stage, MEMBER, one.xid, two.xid)
-        assert str(two.xid) in refusal.sentence
-        entries = (await stage.store.pages([(one.id, 1)], 10, 10**6))[0].entries
-        assert [entry.message for entry in entries] == [None]
-
-    async def test_an_administrators_token(self, stage: Stage) -> None:
-        """That sends as a user is judged as the user; a notification is not judged."""
-        group, admin = await staffed(stage), await stage.admin()
-        await stage.groups.bans.ban(admin, group.xid, [MEMBER], 1)
-        await stage.groups.settings.ban_all(admin, group.xid, 0)
-        for xid, kind in ((MEMBER, Kind.BANNED), (OTHER, Kind.ALL_BANNED)):
-            with refused(kind):
-                await say(stage, xid, group.xid, who=admin)
-        order = Order(scope=Scope.GROUP, targets=(group.xid,), ctype=0, content="hi", from_xid=MEMBER)
-        await stage.core.messaging.notify(admin, order)
-
-    async def test_a_repeat_gets_its_first_answer(self, stage: Stage) -> None:
-        """What was sent before the ban is answered again, though it would be refused today."""
-        group, member = await staffed(stage), await stage.user(MEMBER)
-        order = Order(scope=Scope.GROUP, targets=(group.xid,), ctype=0, content="hi", transaction_id=7)
-        first = await stage.core.messaging.send(member, order)
-        await stage.groups.bans.ban(await stage.user(OWNER), group.xid, [MEMBER], 1)
-        assert await stage.core.messaging.send(member, order) == first
-
-    async def test_facts_remembered_do_not_outlive_a_ban(
-        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Who may speak is asked once per change; who may not, each time."""
-        group, owner = await staffed(stage), await stage.user(OWNER)
-        read = stage.store.facts
-        asked: list[int] = []
-
-        async def facts(app: int, xids: list[int], user: int) -> list[Facts | None]:
-            asked.append(user)
-            return await read(app, xids, user)
-
-        await say(stage, MEMBER, group.xid)
-        monkeypatch.setattr(stage.store, "facts", facts)
-        await say(stage, MEMBER, group.xid)
-        assert asked == []
-        await stage.groups.bans.ban(owner, group.xid, [MEMBER], 1)
-        asked.clear()
-        for _ in range(2):
-            with refused(Kind.BANNED):
-                await say(stage, MEMBER, group.xid)
-        assert asked == [MEMBER] * 2
-        stage.clock.move(s=60)
-        asked.clear()
-        for _ in range(2):
-            await say(stage, MEMBER, group.xid)
-        assert asked == [MEMBER]
-
-    async def test_at_the_same_time(self, stage: Stage) -> None:
-        """Whichever way sends and a ban fall, no send is committed after it."""
-        group, owner = await staffed(stage), await stage.user(OWNER)
-        sends = [asyncio.create_task(say(stage, MEMBER, group.xid)) for _ in range(20)]
-        ban = asyncio.create_task(stage.groups.bans.ban(owner, group.xid, [MEMBER], 1))
-        sends += [asyncio.create_task(say(stage, MEMBER, group.xid)) for _ in range(20)]
-        await ban
-        head = (await stage.store.pages([(group.id, 1)], 1, 1))[0].head
-        results = await asyncio.gather(*sends, return_exceptions=True)
-        assert {error.kind for error in results if isinstance(error, Problem)} <= {Kind.BANNED}
-        assert (await stage.store.pages([(group.id, 1)], 1, 1))[0].head == head
-
-
-class TestBlocked:
-    """Who may not be in a group."""
-
-    async def test_by_no_way(self, stage: Stage) -> None:
-        """Neither invited, nor applying, nor from another's invitation."""
-        group, owner = await staffed(stage, PUBLIC), await stage.user(OWNER)
-        await stage.groups.bans.block(owner, group.xid, [MEMBER, STRANGER])
-        assert await members_of(stage, group) == [OWNER, ADMIN, OTHER]
-        assert await stage.groups.invite(owner, group.xid, [MEMBER]) == [Outcome(MEMBER, Kind.GROUP_BLOCKED)]
-        with refused(Kind.GROUP_BLOCKED):
-            await stage.groups.requests.apply(await stage.user(STRANGER), group.xid, "")
-        await stage.groups.settings.allow(owner, group.xid, GroupSettings(invite_confirm=True))
-        assert await stage.groups.invite(owner, group.xid, [MEMBER]) == [Outcome(MEMBER, Kind.GROUP_BLOCKED)]
-        page = await stage.groups.bans.blocked_list(owner, group.xid, "", 1)
-        assert ([blocked.xid for blocked in page.blocks], page.cursor) == ([MEMBER], str(MEMBER))
-        page = await stage.groups.bans.blocked_list(owner, group.xid, page.cursor, 1)
-        assert ([blocked.xid for blocked in page.blocks], page.cursor) == ([STRANGER], "")
-        await stage.groups.bans.unblock(owner, group.xid, [STRANGER])
-        await stage.groups.requests.apply(await stage.user(STRANGER), group.xid, "")
-        assert STRANGER in await members_of(stage, group)
-
-
-class TestRequests:
-    """Applications and invitations."""
-
-    async def test_what_becomes_of_an_application(self, stage: Stage) -> None:
-        """The group's `apply_approval` says; a private group is born with 1, a public one with 0."""
-        private, public = await staffed(stage), await staffed(stage, PUBLIC)
-        stranger, owner = await stage.user(STRANGER), await stage.user(OWNER)
-        await stage.groups.requests.apply(stranger, private.xid, "please")
-        await stage.groups.requests.apply(stranger, public.xid, "")
-        assert STRANGER not in await members_of(stage, private)
-        assert STRANGER in await members_of(stage, public)
-        await stage.groups.settings.allow(owner, private.xid, GroupSettings(apply_approval=2))
-        with refused(Kind.FORBIDDEN):
-            await stage.groups.requests.apply(stranger, private.xid, "")
-        with refused(Kind.ALREADY_A_MEMBER):
-            await stage.groups.requests.apply(stranger, public.xid, "")
-
-    async def test_it_expires_by_the_clock(self, stage: Stage) -> None:
-        """After seven days nobody can answer it."""
-        group, owner = await staffed(stage), await stage.user(OWNER)
-        requests = stage.groups.requests
-        await requests.apply(await stage.user(STRANGER), group.xid, "")
-        stage.clock.move(s=7 * 24 * 3600 - 1)
-        assert len((await requests.application_list(owner, [group.xid], "", 10)).requests) == 1
-        stage.clock.move(s=1)
-        assert (await requests.application_list(owner, [group.xid], "", 10)).requests == []
-        with refused(Kind.APPLICATION_GONE):
-            await requests.handle_application(owner, group.xid, STRANGER, approved=True)
-
-    async def test_who_is_invited_decides(self, stage: Stage) -> None:
-        """Where the group says so; and as of who invited."""
-        group, admin = await staffed(stage), await stage.user(ADMIN)
-        await stage.groups.settings.allow(
-            await stage.user(OWNER), group.xid, GroupSettings(invite_confirm=True)
-        )
-        invited = await stage.groups.invite(admin, group.xid, [STRANGER, MEMBER], "come")
-        assert invited == [Outcome(STRANGER), Outcome(MEMBER)]
-        assert STRANGER not in await members_of(stage, group)
-        stranger = await stage.user(STRANGER)
-        [told] = (await stage.groups.requests.invitation_list(stranger, "", 10)).requests
-        assert (told.group_xid, told.inviter_xid, told.reason) == (group.xid, ADMIN, "come")
-        with refused(Kind.INVITATION_GONE):
-            await stage.groups.requests.handle_invitation(stranger, group.xid, OWNER, approved=True)
-        await stage.groups.requests.handle_invitation(stranger, group.xid, ADMIN, approved=True)
-        assert STRANGER in await members_of(stage, group)
-
-    async def test_who_is_let_in_at_once_is_not_asked(self, stage: Stage) -> None:
-        """Whatever the group wants; an invitation that is open ends by that."""
-        group, owner, stranger = await staffed(stage), await stage.user(OWNER), await stage.user(STRANGER)
-        await stage.groups.settings.allow(owner, group.xid, GroupSettings(invite_confirm=True))
-        await stage.groups.invite(owner, group.xid, [STRANGER])
-        assert await stage.groups.invite(owner, group.xid, [STRANGER], at_once=True) == [Outcome(STRANGER)]
-        assert STRANGER in await members_of(stage, group)
-        assert (await stage.groups.requests.invitation_list(stranger, "", 10)).requests == []
-
-    async def test_lists_are_paged(self, stage: Stage) -> None:
-        """Over several groups, oldest first; a limit beyond the bound is the bound."""
-        one, two = await staffed(stage), await staffed(stage)
-        owner = await stage.user(OWNER)
-        requests = stage.groups.requests
-        for xid in (201, 202, 203):
-            for group in (one, two):
-                await requests.apply(await stage.user(xid), group.xid, "")
-        seen: list[tuple[int, int]] = []
-        cursor = ""
-        while True:
-            page = await requests.application_list(owner, [two.xid, one.xid], cursor, 4)
-            seen += [(request.user_xid, request.group_xid) for request in page.requests]
-            cursor = page.cursor
-            if not cursor:
-                break
-        assert seen == [(xid, group.xid) for xid in (201, 202, 203) for group in (one, two)]
-        with refused(Kind.ADMIN_ONLY):
-            await requests.application_list(await stage.user(MEMBER), [one.xid], "", 4)
-        with refused(Kind.GROUP_UNKNOWN):
-            await requests.application_list(owner, [one.xid, 4711], "", 4)
-        for xids in ([], list(range(1, 102))):
-            with refused(Kind.BAD_PARAMETER):
-                await requests.application_list(owner, xids, "", 4)
-        with refused(Kind.FORBIDDEN):
-            await requests.application_list(await stage.admin(group_id=one.xid), [one.xid, two.xid], "", 4)
-
-    async def test_by_whom_not(self, stage: Stage) -> None:
-        """An administrator's token alone is nobody who could apply; a group's owner has no invitations."""
-        group = await staffed(stage)
-        with refused(Kind.BAD_PARAMETER):
-            await stage.groups.requests.apply(await stage.admin(), group.xid, "")
-        as_owner = await stage.admin(group_id=group.xid)
-        with refused(Kind.BAD_PARAMETER):
-            await stage.groups.requests.invitation_list(as_owner, "", 10)
-        with refused(Kind.BAD_PARAMETER):
-            await stage.groups.requests.handle_invitation(as_owner, group.xid, OWNER, approved=True)
-
-    async def test_too_many(self, tmp_path: Path) -> None:
-        """Beyond the limit one is told so."""
-        async with open_stage(tmp_path, Limits(user_requests_max=1)) as stage:
-            await stage.app()
-            one, two = await staffed(stage), await staffed(stage)
-            stranger = await stage.user(STRANGER)
-            for _ in range(2):
-                await stage.groups.requests.apply(stranger, one.xid, "")
-            with refused(Kind.LIST_FULL):
-                await stage.groups.requests.apply(stranger, two.xid, "")
 
 
 class TestSettings:

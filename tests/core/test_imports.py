@@ -153,3 +153,17 @@ async def test_it_is_taken_back(stage: Stage) -> None:
     await stage.core.messaging.recall(await stage.user(OWNER), 12, brought)
     page = await stage.core.conversations.page(await stage.user(12), OWNER, 0, 10)
     assert page.items == []
+
+
+async def test_who_is_named_and_nobody_yet(stage: Stage) -> None:
+    """Comes into being by it; the reserved user and what nobody can be called are not meant by a name."""
+    first = await bring(stage, to_user(0, from_xid=0, from_name="ann", target_name="bob"))
+    app = (await stage.admin()).app
+    users = await stage.store.users_named(app.id, ["ann", "bob"])
+    bob = await stage.user(users["bob"].xid)
+    page = await stage.core.conversations.page(bob, users["ann"].xid, 0, 10)
+    assert [item.msg_id for item in page.items] == [first]
+    for name in ("system", "no name!", "x" * 65):
+        for members in ({"target_name": name}, {"from_name": name, "from_xid": 0, "target_name": "bob"}):
+            with refused(Kind.USER_UNKNOWN):
+                await bring(stage, to_user(0, **members))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -184,8 +185,8 @@ class TestJudged:
         assert await whys(stage, to_users(12, 13, partial=True, unjudged=True)) == {}
 
     @pytest.mark.parametrize("online_only", [False, True])
-    async def test_a_repeat_says_why_as_far_as_it_is_known(self, stage: Stage, *, online_only: bool) -> None:
-        """It is judged anew; where nothing is against a target any more, there is no message of it."""
+    async def test_a_repeat_says_why_as_at_first(self, stage: Stage, *, online_only: bool) -> None:
+        """Also of whom nothing stands in the way of any more: there is no message for them."""
         await block(stage, 12, OWNER)
         await block(stage, 13, OWNER)
         asked = to_users(12, 13, 14, partial=True, transaction_id=7, online_only=online_only)
@@ -193,17 +194,17 @@ class TestJudged:
         ids = [(await stage.user(xid)).user.id for xid in (13, OWNER)]
         await stage.store.unblock(ids[0], ids[1])
         again = await stage.core.messaging.send_each(await stage.admin(), asked)
-        assert [place.why for place in again] == [Kind.BLOCKED, Kind.MESSAGE_UNKNOWN, None]
-        assert again[2] == first[2]
+        assert [place.why for place in again] == [Kind.BLOCKED, Kind.BLOCKED, None]
+        assert again == first
 
     async def test_a_repeat_whose_sender_may_not_send_today(self, stage: Stage) -> None:
-        """Why somebody was left out is not known; who has a message is told of it."""
+        """It is answered as the first one was."""
         await block(stage, 12, OWNER)
         asked = to_users(12, 13, partial=True, request_key="k", request_digest="d")
         first = await stage.core.messaging.send_each(await stage.admin(), asked)
         await stage.store.set_state((await stage.admin()).app.id, [OWNER], State.FROZEN, 1, create=False)
         again = await stage.core.messaging.send_each(await stage.admin(), asked)
-        assert (again[0].why, again[1]) == (Kind.MESSAGE_UNKNOWN, first[1])
+        assert again == first
 
     async def test_a_repeat_to_what_has_gone(self, stage: Stage, group: Group) -> None:
         """The first answer stands, and what it left out then is not there now either."""
@@ -214,7 +215,7 @@ class TestJudged:
         await stage.groups.destroy(await stage.user(OWNER), group.xid)
         assert await each(stage, to_groups(group.xid, NOBODY, **told)) == first
         assert await whys(stage, to_groups(group.xid, NOBODY, **told)) == {NOBODY: Kind.GROUP_UNKNOWN}
-        assert await whys(stage, only) == {STRANGER: Kind.GROUP_UNKNOWN}
+        assert await whys(stage, only) == {STRANGER: Kind.NOT_A_MEMBER}
 
 
 class TestTimes:
@@ -279,6 +280,15 @@ class TestRepeats:
         first = await each(stage, to_users(12, 13, **told))
         await delete(stage, 12)
         assert await each(stage, to_users(12, 13, **told)) == first
+
+    async def test_while_the_first_is_under_way(self, stage: Stage, group: Group) -> None:
+        """Whichever commits, both are told the same of each target, also of one that is left out meanwhile."""
+        asked = to_users(12, group.xid, 0, 13, partial=True, transaction_id=7)
+        admin = await stage.admin()
+        one, other = await asyncio.gather(*[stage.core.messaging.send_each(admin, asked) for _ in range(2)])
+        assert one == other
+        assert [bool(place.msg_id) for place in one] == [True, False, False, True]
+        assert len(await shown(stage, 12, OWNER)) == 1
 
     async def test_a_repeat_that_is_refused_today(self, stage: Stage) -> None:
         """It has its answer all the same (design §4)."""

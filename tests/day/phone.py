@@ -335,8 +335,8 @@ class ClientPhone(Phone):
 
     def cut(self) -> None:
         """Lose the network for a moment; the client notices by itself."""
-        assert self.device._ws is not None
-        Peer(self.device._ws).cut()
+        assert self.device._connection is not None
+        Peer(self.device._connection.ws).cut()
 
 
 async def _nap(advice_s: float) -> None:

@@ -17,6 +17,7 @@ from gateway.domain.drafts import (
     MessageDraft,
     RecallDraft,
     StepDraft,
+    asks_same,
 )
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, Scope
@@ -154,3 +155,12 @@ def test_whom_a_draft_names(draft: Draft, parties: set[int]) -> None:
 def test_what_a_block_stops(told: dict[str, Any], stoppable: bool) -> None:
     """A message, whether its sender's devices get it or not; no notice, and nothing that nobody judges."""
     assert message(**told).stoppable is stoppable
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("a", "a", True), ("a .u", "a", True), ("a", "a .u", True), ("a .u", "a u.", True), ("a", "b", False)],
+)
+def test_what_asks_for_the_same(one: str, other: str, same: bool) -> None:
+    """The digest tells it; what stands with it does not count."""
+    assert asks_same(one, other) is same

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.edge.roads import LAST, Roads, open_roads
+from tests.edge.roads import LAST, Roads
 
 GET = b"GET /message/ack?a=1 HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /message/send HTTP/1.1\r\nHost: x\r\n"
@@ -148,12 +146,6 @@ HOSTILE = {
     "a bad chunk": POST + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
 }
 """Refused, left to wait for what never comes, or understood in the one way that both roads have."""
-
-
-@pytest.fixture
-async def roads() -> AsyncIterator[Roads]:
-    async with open_roads() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("said", PLAIN.values(), ids=PLAIN.keys())

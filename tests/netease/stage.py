@@ -14,9 +14,9 @@ from yarl import URL
 
 from gateway.config import Edge
 from gateway.domain.limits import Limits
-from gateway.domain.model import App
 from gateway.edge.facades.netease.asking import ALIAS
-from tests.rest.stage import Caller, Json, Node, cheap_passwords, open_node
+from tests.backend import Backend, Told
+from tests.rest.stage import Json, cheap_passwords, open_node
 
 APP_KEY, APP_SECRET = "0fake0app0key0of0tests0000000000", "fake-secret"
 NONCE = "a-nonce-that-comes-again"
@@ -31,13 +31,8 @@ def signed(
     return {"AppKey": key, "Nonce": nonce, "CurTime": told, "CheckSum": checksum}
 
 
-class Answer:
+class Answer(Told):
     """What came back for one call."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
 
     @property
     def json(self) -> Json:
@@ -63,11 +58,11 @@ class Answer:
         return True
 
 
-class Cloud:
+class Cloud(Backend[Answer]):
     """The app as its backend sees it: every call is under `/im` and signed, unless other headers are given."""
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    answer = Answer
+    literal = True
 
     async def call(
         self,
@@ -80,28 +75,13 @@ class Cloud:
         trace: str = "",
         root: str = "/im",
     ) -> Answer:
-        """Call; a body of bytes goes as it is, any other as JSON. `headers` stand in place of those that sign."""
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
+        """Call; `headers` stand in place of those that sign."""
         told = dict(signed() if headers is None else headers)
         if trace:
             told["X-custom-traceid"] = trace
         # As it stands: an id that is encoded is not to be encoded again, nor decoded on the way.
         url = URL(self.node.url + root + path, encoded=True)
-        async with self.node.http.request(verb, url, data=body, headers=told) as response:
-            return Answer(response.status, response.headers, await response.read())
-
-    async def get(self, path: str, /, **more: Any) -> Answer:
-        return await self.call("GET", path, **more)
-
-    async def post(self, path: str, body: object = None, /, **more: Any) -> Answer:
-        return await self.call("POST", path, body, **more)
-
-    async def patch(self, path: str, body: object = None, /, **more: Any) -> Answer:
-        return await self.call("PATCH", path, body, **more)
-
-    async def delete(self, path: str, body: object = None, /, **more: Any) -> Answer:
-        return await self.call("DELETE", path, body, **more)
+        return await self.ask(verb, url, body, told)
 
     async def send(self, conversation: str, /, text: str = "hi", **members: object) -> Json:
         """Send a text into a conversation (`ann|1|bob`); the data of the answer."""
@@ -109,22 +89,16 @@ class Cloud:
         found: Json = (await self.post(f"/v2/conversations/{conversation}/messages", asked)).data
         return found
 
-    async def phone(self, account: str) -> Caller:
-        """An account as its own devices are: a caller of the native dialect."""
-        app = await self.app()
-        [user] = await self.node.gateway.directory.named(app, [account], make=True, literal=True)
-        assert user is not None
-        return await self.node.user(user.xid)
+    async def name(self, *accounts: str, app_id: str = "demo") -> None:
+        """Have accounts come into being, as by a message that names them."""
+        app = await self.node.gateway.store.app(app_id)
+        assert app is not None
+        found = await self.node.gateway.directory.named(app, accounts, make=True, literal=True)
+        assert None not in found
 
     async def xid(self, account: str) -> int:
         """The id of an account, made if need be."""
         return (await self.phone(account)).xid
-
-    async def app(self) -> App:
-        """The app as the core knows it."""
-        app = await self.node.gateway.store.app("demo")
-        assert app is not None
-        return app
 
 
 @asynccontextmanager

@@ -79,13 +79,34 @@ class TestMaking:
         token = (await cloud.post("/v2/accounts", {"account_id": "amy"})).data["token"]
         assert (await login(cloud, "amy", token)).data["user_id"] == xid
 
-    async def test_one_that_may_not_act_yet(self, cloud: Cloud) -> None:
-        """It is made, and nobody logs in."""
+    async def test_one_that_may_not_act_yet(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is made so at once, though the store should never answer again, and nobody logs in."""
+        monkeypatch.setattr(cloud.node.gateway.store, "set_state", None)
         asked = {"account_id": "amy", "configuration": {"enabled": False}}
         told = (await cloud.post("/v2/accounts", asked)).data
         assert told["configuration"] == {"enabled": False}
         assert not await lets_in(cloud, "amy", told["token"])
         assert (await cloud.get("/v2/accounts/amy")).data["configuration"] == {"enabled": False}
+
+    async def test_who_was_only_named_and_may_not_act(self, cloud: Cloud) -> None:
+        """Is put out at once."""
+        amy = await cloud.phone("amy")
+        async with amy.device(1) as device:
+            await device.hear("live")
+            asked = {"account_id": "amy", "configuration": {"enabled": False}}
+            assert (await cloud.post("/v2/accounts", asked)).data["configuration"] == {"enabled": False}
+            assert (await device.hear("bye"))[-1]["code"] == FROZEN
+
+    @pytest.mark.parametrize(("enabled", "told"), [(None, False), (True, True)])
+    async def test_who_was_only_named_and_frozen(
+        self, cloud: Cloud, enabled: bool | None, *, told: bool
+    ) -> None:
+        """Stays so, unless it is said that they may act."""
+        await cloud.name("amy")
+        assert (await cloud.patch("/v2/accounts/amy/actions/disable", {"enabled": False})).data
+        asked = {"account_id": "amy", "configuration": {"enabled": enabled}}
+        assert (await cloud.post("/v2/accounts", asked)).data["configuration"] == {"enabled": told}
+        assert (await cloud.get("/v2/accounts/amy")).data["configuration"] == {"enabled": told}
 
     @pytest.mark.two_nodes_once
     @pytest.mark.parametrize(
@@ -103,6 +124,7 @@ class TestMaking:
             ({"account_id": "a", "token": "t" * 129}, 414, "token: "),
             ({"account_id": "a", "token": "\N{OLD PERSIAN SIGN A}" * 128}, 414, "token: "),
             ({"account_id": "a", "configuration": {"enabled": 1}}, 414, "configuration.enabled: "),
+            ({"account_id": "a", "antispam_configuration": "on"}, 414, "antispam_configuration: "),
             ({"account_id": "a", "user_information": {"name": 5}}, 414, "user_information.name: "),
             ({"account_id": "a", "user_information": {"name": "n" * 4097}}, 414, "user_information.name: "),
             (b"{", 414, "body: "),

@@ -12,6 +12,7 @@ from tests.rest.test_limits import limit
 
 ANN_BOB = "/v2/conversations/ann|1|bob/messages"
 BATCH = "/v2/conversations/messages"
+NOWHERE: Json = {"message_config": {"offline_enabled": False, "history_enabled": False}}
 HI: Json = {"message_type": 0, "text": "hi"}
 
 
@@ -36,15 +37,16 @@ def ids(told: Answer) -> dict[str, int]:
 class TestRetriesAfterAnAccountEnded:
     """They get the first answer, whoever is gone by then, and nobody comes into being by them."""
 
+    @pytest.mark.parametrize("more", [{}, NOWHERE])
     @pytest.mark.parametrize("client_id", [None, "c-1"])
-    async def test_to_one(self, cloud: Cloud, client_id: str | None) -> None:
-        """By a client's id as by the trace alone; what is not the same is refused in the words for it."""
-        asked = {"message": HI | {"message_client_id": client_id}}
+    async def test_to_one(self, cloud: Cloud, client_id: str | None, more: Json) -> None:
+        """By a client's id as by the trace alone, stored or not; what is not the same is refused for what it is."""
+        asked = {"message": HI | {"message_client_id": client_id}, **more}
         first = await cloud.post(ANN_BOB, asked, trace="t-1")
         assert first.data["create_time"] > 0
         await delete(cloud, "bob")
         assert (await cloud.post(ANN_BOB, asked, trace="t-1")).body == first.body
-        other = {"message": asked["message"] | {"text": "other"}}
+        other = asked | {"message": asked["message"] | {"text": "other"}}
         assert (await cloud.post(ANN_BOB, other, trace="t-1")).refused(107306 if client_id else 414)
         assert await unmade(cloud, "bob")
 
@@ -71,9 +73,10 @@ class TestRetriesAfterAnAccountEnded:
         assert (await cloud.post(path, asked, trace="t-1")).body == first.body
         assert await unmade(cloud, "bob", "cid")
 
-    async def test_of_a_batch(self, cloud: Cloud) -> None:
+    @pytest.mark.parametrize("more", [{}, NOWHERE])
+    async def test_of_a_batch(self, cloud: Cloud, more: Json) -> None:
         """Where all got it, all of the lists."""
-        asked = {
+        asked = more | {
             "sender_id": "ann",
             "receiver_ids": ["bob", "cid"],
             "message": HI,
@@ -85,17 +88,20 @@ class TestRetriesAfterAnAccountEnded:
         assert (await cloud.post(BATCH, asked, trace="t-1")).body == first.body
         assert await unmade(cloud, "bob")
 
-    async def test_of_a_batch_that_some_got(self, cloud: Cloud) -> None:
+    @pytest.mark.parametrize("more", [{}, NOWHERE])
+    async def test_of_a_batch_that_some_got(self, cloud: Cloud, more: Json) -> None:
         """Nobody is told the message of another one: whoever was refused then is in the list of those who failed."""
         ann, bob, _ = [await cloud.phone(name) for name in ("ann", "bob", "cid")]
         assert (await bob.post("/roster/block", {"user_id": ann.xid})).done
-        asked = {"sender_id": "ann", "receiver_ids": ["system", "bob", "cid", "dan"], "message": HI}
+        asked = more | {"sender_id": "ann", "receiver_ids": ["system", "bob", "dan", "cid"], "message": HI}
         first = await cloud.post(BATCH, asked, trace="t-1")
         await delete(cloud, "dan")
         again = await cloud.post(BATCH, asked, trace="t-1")
         assert ids(again) == {"cid": ids(first)["cid"]}
         failed = [(one["receiver_id"], one["error_code"]) for one in again.data["failed_list"]]
         assert failed == [("system", 403), ("bob", 102426), ("dan", 102404)]
+        other = asked | {"receiver_ids": ["cid"]}
+        assert (await cloud.post(BATCH, other, trace="t-1")).refused(414, "X-custom-traceid")
         assert await unmade(cloud, "dan")
 
 

@@ -106,6 +106,7 @@ async def nobody_senses(cloud: Cloud) -> Answer:
 
 
 async def unknown_message(cloud: Cloud) -> Answer:
+    await cloud.name("ann", "bob")
     return await recall(cloud, "ann|1|bob", 4711)
 
 

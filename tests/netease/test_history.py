@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from gateway.domain.limits import Limits
 from gateway.edge.facades.agora.asking import ALIAS as AGORA
 from gateway.edge.facades.netease.asking import ALIAS
 from tests.agora import stage as agora
 from tests.netease.looking import one, page, some, texts
-from tests.netease.stage import Cloud, signed
+from tests.netease.stage import Cloud, open_cloud, signed
 from tests.rest.stage import Caller, Json
 
 
@@ -85,6 +87,7 @@ class TestOne:
     async def test_what_may_not_be_seen(self, cloud: Cloud, team: int, ann: Caller, bob: Caller) -> None:
         """107404 where it lies elsewhere, is taken back, or cleared away; 109404 and 108404 for a team's."""
         msg_id, in_team = await ann.send(bob.xid), await ann.tell(team)
+        await cloud.name("dan", "eve", "zoe")
         for conversation, other in (
             ("ann|1|cid", msg_id),
             ("cid|1|bob", msg_id),
@@ -156,6 +159,7 @@ class TestSome:
 
     async def test_a_hundred(self, cloud: Cloud) -> None:
         """And not more."""
+        await cloud.name("ann", "bob")
         assert len((await some(cloud, "ann|1|bob", *range(1, 101))).data["failed_list"]) == 100
         assert (await some(cloud, "ann|1|bob", *range(1, 102))).refused(414, "messages")
 
@@ -178,6 +182,7 @@ class TestSome:
 
     async def test_who_may_not(self, cloud: Cloud, team: int) -> None:
         """109404 for a stranger; 110302 where the body names another conversation."""
+        await cloud.name("zoe")
         assert (await some(cloud, f"zoe|2|{team}", 1)).refused(109404)
         assert (await some(cloud, "ann|1|bob", 1, conversation_id="bob|1|ann")).refused(110302)
         assert (await some(cloud, "ann|1|bob", 1, conversationId="ann|1|cid")).refused(110302)
@@ -273,6 +278,32 @@ class TestWhoSeesWhat:
         await directory.credentials.call("other", ALIAS, "otherkey")
         await directory.credentials.add("other", ALIAS, "otherkey", "fake")
         theirs = signed("otherkey", "fake")
+        await cloud.name("ann", "bob", app_id="other")
         assert (await one(cloud, "ann|1|bob", msg_id, headers=theirs)).refused(107404)
         pages = await cloud.get("/v2.1/conversations/ann|1|bob/messages", headers=theirs)
         assert pages.data["items"] == []
+
+
+async def test_too_much_at_once(tmp_path: Path) -> None:
+    """What reads messages waits for room, each call for what it may need, and is told to come back where none is."""
+    async with open_cloud(tmp_path / "data", Limits(answers_bytes_max=1, answers_wait_ms=1)) as cloud:
+        root = (await cloud.send("ann|1|bob"))["message_server_id"]
+        thread = f"/v2.1/messages/actions/thread_messages?message_server_id={root}"
+        asked = (
+            ("GET", "/v2.1/conversations/ann|1|bob/messages", None),
+            ("GET", "/v2.1/conversations/ann|1|bob/messages?message_type=0", None),
+            ("GET", f"/v2.1/conversations/ann|1|bob/messages/{root}", None),
+            (
+                "POST",
+                "/v2.1/conversations/ann|1|bob/batch_messages",
+                {"messages": [{"message_server_id": root}]},
+            ),
+            ("GET", f"{thread}&conversation_type=1&sender_id=ann&receiver_id=bob", None),
+        )
+        async with cloud.node.gateway.core.answers.room(1):
+            for verb, path, body in asked:
+                refused = await cloud.call(verb, path, body)
+                assert refused.refused(503, "too many"), path
+                assert refused.headers["Retry-After"] == "1"
+        for verb, path, body in asked:
+            assert (await cloud.call(verb, path, body)).data

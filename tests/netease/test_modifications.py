@@ -159,6 +159,7 @@ class TestWhoMayNot:
 
     async def test_what_does_not_fit(self, cloud: Cloud, ann: Caller, bob: Caller) -> None:
         """107404: its ends and its type must be those of the message."""
+        await cloud.name("cid")
         for message, members in (
             ({"sender_id": "bob", "receiver_id": "ann"}, {"operator": "bob"}),
             ({"receiver_id": "cid"}, {}),

@@ -36,6 +36,7 @@ async def test_an_item(cloud: Cloud, ann: Caller, bob: Caller) -> None:
 
 async def test_nothing(cloud: Cloud, team: int) -> None:
     """Where nobody has said anything; 109404 for a stranger, 108404 where there is no team."""
+    await cloud.name("dan", "eve", "zoe")
     assert (await page(cloud, "ann|1|bob")).data == {"items": [], "has_more": False, "next_token": ""}
     assert await texts(cloud, "dan|1|eve") == []
     assert await texts(cloud, f"ann|2|{team}") == []

@@ -59,6 +59,7 @@ class TestBetweenUsers:
 
     async def test_what_nobody_wrote(self, cloud: Cloud, bob: Caller) -> None:
         """A conversation that there is not has nothing to be read in it; of `system` there are notifications."""
+        await cloud.name("dan", "eve")
         assert (await mark(cloud, 1, "dan", "eve")).data["timestamp"]
         msg_id = await (await cloud.node.admin()).notify(bob.xid)
         assert len(await bob.unread()) == 1
@@ -67,6 +68,7 @@ class TestBetweenUsers:
 
     async def test_what_is_wrong(self, cloud: Cloud) -> None:
         """Is named."""
+        await cloud.name("ann", "bob")
         for members, code, named in (
             ({"from_account_id": None}, 414, "from_account_id"),
             ({"from_account_id": ""}, 414, "from_account_id"),
@@ -129,6 +131,7 @@ class TestInATeam:
     async def test_who_may_not(self, cloud: Cloud, team: int, ann: Caller, bob: Caller) -> None:
         """109404 for a stranger, 108404 where there is no team, 102404 for who cannot be."""
         msg_id = await ann.tell(team)
+        await cloud.name("zoe")
         assert (await mark_team(cloud, team, msg_id, reader="zoe")).refused(109404)
         assert (await mark_team(cloud, team, msg_id, reader="a b")).refused(102404, "from_account_id")
         assert (await mark_team(cloud, 4711, msg_id)).refused(108404, "team_id")

@@ -141,6 +141,7 @@ class TestMaking:
             ({"team_type": 3}, 414, "team_type: "),
             ({"members_limit": 0}, 414, "members_limit: "),
             ({"announcement": 1}, 414, "announcement: "),
+            ({"configuration": 1}, 414, "configuration: "),
             ({"invite_account_ids": "bob"}, 414, "invite_account_ids: "),
             ({"invite_account_ids": [f"a{n}" for n in range(1001)]}, 414, "invite_account_ids: "),
         ],

@@ -97,8 +97,9 @@ async def test_every_call(theirs: Theirs) -> None:
 
 async def test_the_codes(theirs: Theirs) -> None:
     """It is not there, in the words for what was never there."""
+    assert (await theirs.call("GET", "/v2/accounts/ann")).refused(102404)
+    await theirs.cloud.name("ann", "bob", app_id="other")
     for path, code in (
-        ("/v2/accounts/ann", 102404),
         (f"/v2.1/teams/{theirs.team}", 108404),
         (f"/v2.1/conversations/ann|1|bob/messages/{theirs.between}", 107404),
         (f"/v2.1/conversations/ann|2|{theirs.team}/messages/{theirs.in_team}", 108404),

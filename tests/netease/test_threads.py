@@ -49,6 +49,7 @@ async def test_what_is_asked_for(cloud: Cloud, ann: Caller, bob: Caller) -> None
 async def test_in_a_team(cloud: Cloud, team: int, bob: Caller) -> None:
     """As whoever has sent the root may see it."""
     root_id = await bob.tell(team, "root")
+    await cloud.name("zoe")
     answer = await reply(cloud, "cid", team, root_id, "yes", scope=Scope.GROUP)
     asked: Json = {"conversation_type": 2, "sender_id": "BOB", "receiver_id": team}
     data = (await thread(cloud, root_id, **asked)).data
@@ -65,6 +66,7 @@ async def test_in_a_team(cloud: Cloud, team: int, bob: Caller) -> None:
 async def test_no_such_root(cloud: Cloud, ann: Caller, bob: Caller) -> None:
     """107404 for what is not there, is another one's, lies elsewhere, or is taken back."""
     root_id = await ann.send(bob.xid)
+    await cloud.name("cid")
     assert (await thread(cloud, 4711)).refused(107404)
     assert (await thread(cloud, root_id, sender_id="bob", receiver_id="ann")).refused(107404)
     assert (await thread(cloud, root_id, receiver_id="cid")).refused(107404)

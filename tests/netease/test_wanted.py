@@ -71,6 +71,11 @@ WRONG: list[tuple[Json, str]] = [
     ({"robot_config": {"robot_topic": []}}, "robot_config.robot_topic"),
     ({"robot_config": {"robot_function": {}}}, "robot_config.robot_function"),
     ({"robot_config": {"robot_custom_content": "x" * 16_384}}, "push_config, robot_config"),
+    ({"ai_params": "bot"}, "ai_params: it must be an object"),
+    *(
+        ({"ai_params": {name: 7}}, f"ai_params.{name}: ")
+        for name in ("account", "content", "messages", "prompt_variables", "config", "send_original")
+    ),
     ({"thread_config": {"thread_root": {}}}, "thread_config.thread_root.message_server_id"),
     ({"thread_config": {"thread_reply": {"message_server_id": "x"}}}, "thread_config.thread_reply"),
     ({"thread_config": {"thread_root": {"message_server_id": 1, "create_time": -1}}}, "thread_config"),

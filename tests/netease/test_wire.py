@@ -286,6 +286,11 @@ class TestPaths:
             answer = await cloud.get(path)
             assert answer.refused(102404 if path == "/v2/accounts/ann/" else 404), path
         assert (await cloud.get("/msg/sendMsg.action", root="/nimserver")).refused(404)
+        for verb in ("GET", "POST", "DELETE", "OPTIONS"):
+            for path in ("/im", "/im/", "/im?a=b", "/nimserver", "/nimserver/"):
+                assert (await cloud.call(verb, path, root="")).refused(404, "not served"), (verb, path)
+        # What only begins like it is nobody's.
+        assert (await cloud.get("/imp", root="")).status == 404
 
 
 def fits(pattern: str, path: str) -> bool:

@@ -196,12 +196,12 @@ def judged(answer: Answer) -> None:
         assert len(told["message"]) < 1_000
 
 
-@settings(fuzzed, max_examples=120)
+@settings(fuzzed, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 3), WRITES, BODIES), min_size=BATCH, max_size=BATCH))
 async def test_bodies(
     node: Node, callers: list[Caller], caplog: pytest.LogCaptureFixture, drawn: list[Any]
 ) -> None:
-    """4,800 bodies to every call that takes one, from users and admins."""
+    """1,600 bodies to every call that takes one, from users and admins."""
     calls = [callers[who].call(verb, path, body) for who, (verb, path), body in drawn]
     await battered(node, *calls, caplog=caplog)
 

@@ -1,5 +1,6 @@
 """How each law of a store is broken by hand, and what is told of it: see `test_sqlite_check.py`.
 
+Those about timelines, entries, stays, conversations and jobs are here; the others are put together with them.
 In the store that is harmed, timeline 1 is the user `system`, 2 to 4 are users 11 to 13, and 5 is a group of these
 three, of which 13 was kicked and came back.
 """
@@ -7,6 +8,8 @@ three, of which 13 was kicked and came back.
 from __future__ import annotations
 
 from tests.store.group_breaches import GROUP_BREACHES
+from tests.store.message_breaches import MESSAGE_BREACHES
+from tests.store.user_breaches import USER_BREACHES
 
 NAMES = {
     "a": "user 11 of app demo",
@@ -15,10 +18,6 @@ NAMES = {
     "g": "group 1000000000001 of app demo",
     "s": "user 1000000000000 of app demo",
 }
-
-FILE = """
-INSERT INTO file SELECT 'f', {app}, 'a', 'b', {size}, secret, 0, 1, 1, {uploader}, 1, {thumb}, 0 FROM app_key
-"""
 
 # What is done to the store, and what is told of it; timelines are named by the letters of NAMES.
 BREACHES: dict[str, tuple[str, ...]] = {
@@ -139,121 +138,6 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE meta SET next_msg_id = 9",
         "message 9 lies above the counter of ids, which is at 9",
     ),
-    "recalled text": (
-        "UPDATE message SET body = 1 WHERE msg_id = 1; INSERT INTO body VALUES(1,1,0,'','','','')",
-        "message 1 is gone but still has its text",
-    ),
-    "recalled shown": (
-        "UPDATE message SET shown = 1 WHERE msg_id = 1",
-        "message 1 is gone but still shown",
-    ),
-    "no text": (
-        "UPDATE message SET body = NULL WHERE msg_id = 4; DELETE FROM body WHERE id = 3",
-        "message 4 has no text and is not gone",
-        "app demo counts 2735 bytes, and 2730 are stored",
-    ),
-    "hidden": (
-        "UPDATE message SET shown = 0 WHERE msg_id = 4",
-        "message 4 is hidden and not gone",
-    ),
-    "folded and shown": (
-        "UPDATE message SET related = 2, ctype = 11 WHERE msg_id = 6",
-        "message 6 is shown, and is folded into message 2",
-    ),
-    "folded into none": (
-        "UPDATE message SET ctype = 12 WHERE msg_id = 4",
-        "message 4 is of type 12 and relates to none",
-    ),
-    "passing and shown": (
-        "UPDATE message SET flags = flags | 1024 WHERE msg_id = 4",
-        "message 4 is shown, and only passes",
-    ),
-    "an answer to what is not there": (
-        "UPDATE message SET related = 99 WHERE msg_id = 4",
-        "message 4 cannot answer message 99, which does not exist",
-    ),
-    "an answer to what was said elsewhere": (
-        "UPDATE message SET related = 3 WHERE msg_id = 4",
-        "message 4 cannot answer message 3, which does not lie before it in the same conversation",
-    ),
-    "an answer to what was said in another group": (
-        "UPDATE message SET related = 4 WHERE msg_id = 7",
-        "message 7 cannot answer message 4, which does not lie before it in the same conversation",
-    ),
-    "an answer to a later message": (
-        "UPDATE message SET related = 6 WHERE msg_id = 4",
-        "message 4 cannot answer message 6, which does not lie before it in the same conversation",
-    ),
-    "an answer to what is folded": (
-        """
-        UPDATE message SET ctype = 11, related = 7, shown = 0, sender = 2 WHERE msg_id = 8;
-        UPDATE message SET related = 8 WHERE msg_id = 9
-        """,
-        "message 9 cannot answer message 8, which nobody is shown",
-    ),
-    "an answer to what only passes": (
-        "UPDATE message SET flags = 1024, shown = 0 WHERE msg_id = 7; UPDATE message SET related = 7 WHERE msg_id = 9",
-        "message 9 cannot answer message 7, which nobody is shown",
-    ),
-    "of either side alone": (
-        "UPDATE message SET flags = 2048 + 4096 WHERE msg_id = 5",
-        "message 5 is one side's alone, and the other's, too",
-        "message 5 has the seq 2, and is its sender's alone",
-    ),
-    "one side's alone in a group": (
-        "UPDATE message SET flags = 2048 + 4 WHERE msg_id = 8",
-        "message 8 is one side's alone, and lies between no two users",
-    ),
-    "one side's alone to oneself": (
-        "UPDATE message SET flags = 2048 + 4 WHERE msg_id = 5",
-        "message 5 is one side's alone, and lies between no two users",
-    ),
-    "its receiver's alone, and its sender's": (
-        "UPDATE message SET flags = 2048 WHERE msg_id = 4",
-        "message 4 is one side's alone, its receiver's, and its sender has it",
-    ),
-    "its sender's alone, and sent": (
-        "UPDATE message SET flags = 4096 WHERE msg_id = 2",
-        "message 2 has the seq 2, and is its sender's alone",
-    ),
-    "without seq": (
-        "UPDATE message SET seq = 0 WHERE msg_id = 5",
-        "message 5 has no seq, and was not imported",
-        "the entry at seq 2 of {c} holds message 5, which does not belong there",
-    ),
-    "folded into what is not there": (
-        "UPDATE message SET related = 99, ctype = 11, shown = 0 WHERE msg_id = 4",
-        "message 4 cannot be folded into message 99, which does not exist",
-    ),
-    "folded into another's message": (
-        "UPDATE message SET related = 2, ctype = 11, shown = 0 WHERE msg_id = 4",
-        "message 4 cannot be folded into message 2, which is not its sender's in the same conversation",
-    ),
-    "folded into a later message": (
-        "UPDATE message SET related = 6, ctype = 11, shown = 0 WHERE msg_id = 2",
-        "message 2 cannot be folded into message 6, which is not its sender's in the same conversation",
-    ),
-    "folded into what is folded": (
-        """
-        UPDATE message SET related = 2, ctype = 11, shown = 0 WHERE msg_id = 6;
-        UPDATE message SET related = 1, ctype = 11, shown = 0 WHERE msg_id = 2
-        """,
-        "message 6 cannot be folded into message 2, which is not its sender's in the same conversation",
-        "message 2 cannot be folded into message 1, which is recalled: its text is still there",
-    ),
-    "a text left of what is recalled": (
-        "UPDATE message SET related = 1, ctype = 11, shown = 0 WHERE msg_id = 6",
-        "message 6 cannot be folded into message 1, which is recalled: its text is still there",
-    ),
-    "a message to some of no group": (
-        "UPDATE message SET peer = 1 WHERE msg_id = 5",
-        "message 5 does not fit its conversation",
-        "the conversation of {c} with {c} has no message",
-    ),
-    "no sender": (
-        "UPDATE message SET sender = 98 WHERE msg_id = 7",
-        "message 7 has no sender",
-    ),
     "a group moved to another app": (
         "INSERT INTO app SELECT 2, 'two', 1, 0, 0, 0, '', 0, 0, 0, 0, 0, 0; UPDATE timeline SET app = 2 WHERE id = 5",
         "message 7 goes from one app to another",
@@ -266,32 +150,6 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "app demo counts 2735 bytes, and 1820 are stored",
         "app two counts 0 bytes, and 915 are stored",
         "group 1000000000001 of app two is listed with the groups of app 1",
-    ),
-    "sent by group": (
-        "UPDATE message SET sender = 5 WHERE msg_id = 7",
-        "message 7 was sent by a group",
-    ),
-    "a message in the wrong conversation": (
-        "UPDATE message SET peer = 3 WHERE msg_id = 5",
-        "message 5 does not fit its conversation",
-        "the conversation of {c} with {c} has no message",
-    ),
-    "refs": (
-        "UPDATE body SET refs = 3 WHERE id = 2",
-        "text 2 counts 3 messages, and 2 have it",
-    ),
-    "unused": (
-        "INSERT INTO body VALUES(77,0,0,'','','','')",
-        "text 77 counts 0 messages, and 0 have it",
-    ),
-    "a message outside its hour": (
-        "UPDATE message SET at = at + 3600000 WHERE msg_id = 4",
-        "message 4 does not lie where those of its hour do",
-    ),
-    "missing body": (
-        "DELETE FROM body WHERE id = 3",
-        "message 4 names text 3, which does not exist",
-        "app demo counts 2735 bytes, and 2730 are stored",
     ),
     "a transaction answered too far": (
         "UPDATE dedup SET last_msg_id = 10",
@@ -329,10 +187,6 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "group last": (
         "UPDATE timeline SET last = 10 WHERE id = 5",
         "the newest message of {g} is 9, not 10",
-    ),
-    "user gone": (
-        "DELETE FROM user WHERE id = 1",
-        "{s} has no row of its own",
     ),
     "a timeline of no kind": (
         "UPDATE timeline SET kind = 7 WHERE id = 1",
@@ -484,143 +338,9 @@ BREACHES: dict[str, tuple[str, ...]] = {
         "UPDATE timeline SET last = 3 WHERE id = 6",
         "the newest message of group 1000000000002 of app demo is none, not 3",
     ),
-    "a state there is not": (
-        "UPDATE timeline SET state = 3 WHERE id = 4",
-        "{c} has state 3, which there is not",
-    ),
-    "a frozen group": (
-        "UPDATE timeline SET state = 1 WHERE id = 5",
-        "{g} has state 1, which is for users only",
-    ),
-    "a frozen system": (
-        "UPDATE timeline SET state = 1 WHERE id = 1",
-        "{s} has state 1, which is for users only",
-    ),
-    "a deleted user's password": (
-        "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET password = 'x' WHERE id = 4",
-        "{c} is deleted and still has a name or a password",
-    ),
-    "a deleted user's name": (
-        "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET name = 'carol' WHERE id = 4",
-        "{c} is deleted and still has a name or a password",
-    ),
-    "a deleted user's profile": (
-        "UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET avatar = 'face' WHERE id = 4",
-        "{c} is deleted and still has a profile",
-    ),
-    "a deleted user's metadata": (
-        'UPDATE timeline SET state = 2 WHERE id = 4; UPDATE user SET metadata = \'{{"a":"b"}}\' WHERE id = 4',
-        "{c} is deleted and still has metadata",
-    ),
-    "a contact of one side": (
-        "INSERT INTO contact VALUES (2, 3, 1)",
-        "{a} knows {b}, and is not known",
-    ),
-    "a contact of oneself": (
-        "INSERT INTO contact VALUES (2, 2, 1)",
-        "{a} cannot know {a}",
-    ),
-    "a contact of who is deleted": (
-        "UPDATE timeline SET state = 2 WHERE id = 4; INSERT INTO contact VALUES (2, 4, 1), (4, 2, 1)",
-        "{a} cannot know {c}",
-        "{c} cannot know {a}",
-    ),
-    "a member listed in a group": (
-        "INSERT INTO listed VALUES (5, 2, 1)",
-        "{a} cannot be listed in {g}",
-    ),
-    "who is deleted is listed": (
-        """
-        UPDATE grp SET type = 2, destroyed_at = NULL WHERE id = 6; UPDATE timeline SET state = 2 WHERE id = 4;
-        INSERT INTO listed VALUES (6, 3, 1), (6, 4, 1)
-        """,
-        "{c} cannot be listed in group 1000000000002 of app demo",
-        "{c} cannot have a stay in group 1000000000002 of app demo",
-    ),
-    "tokens from half a second on": (
-        "UPDATE user SET valid_from_ms = 1500 WHERE id = 4",
-        "{c} has tokens from 1500 on, which is no whole second",
-    ),
-    "a device of a group": (
-        "INSERT INTO device (usr, sn, seen_at) VALUES (5, 1, 1)",
-        "device 1 of {g} is kept, and there is nobody to use it",
-    ),
-    "a device of system": (
-        "INSERT INTO device (usr, sn, seen_at) VALUES (1, 1, 1)",
-        "device 1 of {s} is kept, and there is nobody to use it",
-    ),
-    "a platform there is not": (
-        "UPDATE device SET platform = 7",
-        "device 1 of {b} is on platform 7",
-    ),
-    "a block of oneself": (
-        "UPDATE block SET blocked = usr",
-        "{c} cannot have blocked {c}",
-    ),
-    "a blocked system": (
-        "UPDATE block SET blocked = 1",
-        "{c} cannot have blocked {s}",
-    ),
-    "a blocked group": (
-        "UPDATE block SET blocked = 5",
-        "{c} cannot have blocked {g}",
-    ),
-    "a block of nobody": (
-        "UPDATE block SET usr = 99",
-        "nobody (timeline 99) cannot have blocked {b}",
-    ),
-    "hidden and not there": (
-        "INSERT INTO hidden (msg_id, usr) VALUES (99, 3)",
-        "message 99 is hidden from {b}, and does not exist",
-    ),
-    "hidden and not said to be": (
-        "INSERT INTO hidden (msg_id, usr) VALUES (8, 3)",
-        "message 8 is hidden from {b}, and does not say so",
-    ),
-    "hidden between two": (
-        "UPDATE message SET flags = flags | 64 WHERE msg_id = 2; INSERT INTO hidden (msg_id, usr) VALUES (2, 3)",
-        "message 2 is hidden from {b}, which cannot be",
-    ),
-    "hidden from a group": (
-        "UPDATE message SET flags = flags | 64 WHERE msg_id = 8; INSERT INTO hidden (msg_id, usr) VALUES (8, 5)",
-        "message 8 is hidden from {g}, which cannot be",
-    ),
-    "no seq": (
-        "UPDATE message SET seq = 0 WHERE msg_id = 9",
-        "the entry at seq 5 of {g} holds message 9, which does not belong there",
-        "message 9 has no seq, and was not imported",
-    ),
-    "sent elsewhere and not imported": (
-        "INSERT INTO imported (msg_id, shown_at, place) VALUES (9, 1, 5)",
-        "message 9 was sent elsewhere, and was not imported",
-    ),
-    "read by everybody and not imported": (
-        "UPDATE message SET flags = flags | 256 WHERE msg_id = 9",
-        "message 9 is read by everybody, and was not imported",
-    ),
-    "an import with a seq": (
-        "UPDATE message SET flags = flags | 128 WHERE msg_id = 9",
-        "the entry at seq 5 of {g} holds message 9, which does not belong there",
-        "message 9 was imported, and has the seq 5",
-    ),
-    "an import of no time": (
-        "UPDATE message SET flags = 128, seq = 0 WHERE msg_id = 9",
-        "the entry at seq 5 of {g} holds message 9, which does not belong there",
-        "message 9 was imported, and nothing says when it was sent",
-    ),
-    "an import at no place": (
-        """
-        UPDATE message SET flags = 128, seq = 0 WHERE msg_id = 9;
-        INSERT INTO imported (msg_id, shown_at, place) VALUES (9, 1, 7)
-        """,
-        "the entry at seq 5 of {g} holds message 9, which does not belong there",
-        "message 9 was imported at a place of {g} that there is not: 7",
-    ),
-    "an import of nothing": (
-        "INSERT INTO imported (msg_id, shown_at, place) VALUES (99, 1, 0)",
-        "message 99 was imported, and does not exist",
-    ),
+    **MESSAGE_BREACHES,
     **GROUP_BREACHES,
+    **USER_BREACHES,
     "a finished job with its text": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '{}', 0, 0, 0, 1, 0)",
         "job 1 is finished and still has its text",
@@ -636,21 +356,5 @@ BREACHES: dict[str, tuple[str, ...]] = {
     "a job below its start": (
         "INSERT INTO job VALUES (1, 1, 'broadcast', '', '', '', -1, 0, 0, 0, 0)",
         "job 1 has got to -1, where no job can be",
-    ),
-    "a file of no app": (
-        FILE.format(app=9, size=0, uploader=0, thumb=0),
-        "file f is of app 9, which does not exist",
-    ),
-    "a thumbnail of an unknown kind": (
-        FILE.format(app=1, size=0, uploader=0, thumb=9),
-        "file f has a thumbnail that there cannot be",
-    ),
-    "a file of nobody": (
-        FILE.format(app=1, size=0, uploader=99, thumb=0),
-        "file f is uploaded by who is no user of its app",
-    ),
-    "a file of who is deleted": (
-        "UPDATE timeline SET state = 2 WHERE id = 4;" + FILE.format(app=1, size=0, uploader=4, thumb=0),
-        "file f is uploaded by who is no user of its app",
     ),
 }

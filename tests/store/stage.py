@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.domain.drafts import (
-    Ack,
     Answer,
     Appended,
     BroadcastText,
@@ -26,17 +25,15 @@ from gateway.domain.drafts import (
     JobKind,
     MembershipDraft,
     MessageDraft,
-    ReadDone,
-    ReadMark,
     RecallDraft,
     Started,
-    StatusChange,
     StepDraft,
     Stepped,
 )
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import Action, App, Entry, Facts, Scope, User
+from gateway.domain.positions import Ack, ReadDone, ReadMark, StatusChange
 from gateway.store.base import History, Party, Recent, Store
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.sqlite import SqliteStore
@@ -44,6 +41,7 @@ from gateway.store.sqlite.check import check_store
 from tests.patience import patient
 from tests.postgres import check as check_database
 from tests.postgres import database_of, drop_database
+from tests.sqlite import lay_tables
 
 NOW = 1_700_000_000_000
 THEN = 1_600_000_000_000
@@ -56,6 +54,7 @@ async def open_store(engine: str, folder: Path, limits: Limits) -> Store:
     """Open the store of an engine; a folder stands for a database of its own."""
     if engine == "postgres":
         return await PostgresStore.open(through_pooler(await database_of(folder)), patient(limits))
+    lay_tables(folder)
     return await SqliteStore.open(folder, limits)
 
 
@@ -75,6 +74,9 @@ def through_pooler(url: str) -> PostgresOptions:
 def check(engine: str, folder: Path) -> list[str]:
     """Ask the engine which of the store's laws are broken."""
     return check_database(folder) if engine == "postgres" else check_store(folder)
+
+
+_OF_IMPORTS = {"shown_at", "settled", "sender_name", "target_name"}
 
 
 class Stage:
@@ -168,7 +170,7 @@ class Stage:
         """A text that was sent elsewhere, to a user or a group."""
         party = await self.store.party(self.app.id, target)
         make = self.group_text if party and party.scope is Scope.GROUP else self._text_of
-        members = {name: told.pop(name) for name in list(told) if name not in {"shown_at", "settled"}}
+        members = {name: told.pop(name) for name in list(told) if name not in _OF_IMPORTS}
         message = await make(sender, target, **{"unjudged": True, **members})
         return ImportDraft(message=message, **{"shown_at": THEN, **told})
 

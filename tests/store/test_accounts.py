@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.drafts import Appended, Changed, Keep, Refused, Repeated
+from gateway.domain.drafts import Appended, Changed, Refused, Repeated
 from gateway.domain.errors import Kind
 from gateway.domain.model import Device, Profile, State, User
+from gateway.domain.positions import Keep
 from tests.store.stage import NOW, Stage
 
 

@@ -130,6 +130,25 @@ class TestJudging:
                 assert kind is None, (sender, targets)
         assert (await stage.party(group)).scope is Scope.GROUP
 
+    @pytest.mark.parametrize("what", ["message", "question"])
+    async def test_of_several_the_first_is_told(self, stage: Stage, what: str) -> None:
+        """Whatever each of them is refused for."""
+        await block(stage, 11, 12)
+        group = await stage.group(13)
+        app = stage.app.id
+        for targets, kind in (
+            ((15, 12, 99, group), Kind.BLOCKED),
+            ((99, 12, group), Kind.USER_UNKNOWN),
+            ((group, 99, 12), Kind.BAD_PARAMETER),
+        ):
+            await stage.users(15)
+            if what == "message":
+                answer: object = await stage.append(stage.text(11, *targets, create=False))
+            else:
+                answer = await stage.store.may_message(app, 11, targets, create=False)
+            assert isinstance(answer, Refused)
+            assert answer.kind is kind, (targets, answer)
+
 
 class TestList:
     """Block lists."""

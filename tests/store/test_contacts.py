@@ -61,6 +61,25 @@ class TestEnrolling:
         assert isinstance(made, list)
         assert [(user.id, user.password) for user in made] == [(named.id, "r1"), (by_number.id, "r2")]
 
+    async def test_whether_they_may_act(self, stage: Stage) -> None:
+        """Is as it is told; of who was there before, and of whom nothing is told, it stays as it was."""
+        app, store = stage.app.id, stage.store
+        await stage.users(55, 66, 77)
+        assert isinstance(await store.set_state(app, [55, 66], State.FROZEN, NOW, create=False), list)
+        accounts = [
+            Account("new", "r", state=State.FROZEN),
+            Account("plain", "r"),
+            Account("55", "r", state=State.NORMAL),
+            Account("66", "r"),
+            Account("77", "r", state=State.FROZEN),
+        ]
+        made = await store.enroll(app, accounts, NOW)
+        assert isinstance(made, list)
+        states = [State.FROZEN, State.NORMAL, State.NORMAL, State.FROZEN, State.FROZEN]
+        assert [user.state for user in made] == states
+        found = await store.find_users(app, [user.xid for user in made])
+        assert found == {user.xid: user for user in made}
+
     async def test_who_was_only_named_is_taken_by_nobody_without_a_claim(self, stage: Stage) -> None:
         """Whoever has tokens of theirs would find another in their place. Who is new is made all the same."""
         await stage.store.register(stage.app.id, "ann", "", NOW)

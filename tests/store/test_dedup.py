@@ -7,6 +7,7 @@ import pytest
 from gateway.domain.drafts import Appended, Refused, Repeated
 from gateway.domain.errors import Kind
 from gateway.domain.model import Scope
+from gateway.store.base import Remembered
 from tests.store.stage import Stage
 
 
@@ -52,6 +53,18 @@ async def test_a_key_for_other_content_is_a_conflict(stage: Stage) -> None:
     assert (await stage.store.append([first, other]))[1] == conflict
     assert await stage.append(other) == conflict
     assert len(await stage.entries(2)) == 1
+
+
+async def test_what_stands_with_a_digest_is_kept_and_not_compared(stage: Stage) -> None:
+    """It is told of the first one, whatever its repeats have there: in the same batch, in a later one and alone."""
+    first, same, other = [stage.text(1, 2, key="7", digest=digest) for digest in ("d .u", "d", "e .u")]
+    answers = await stage.store.append([first, same, other])
+    assert isinstance(answers[0], Appended)
+    msg_id = answers[0].first_msg_id
+    assert answers[1] == Repeated(msg_id, msg_id)
+    assert isinstance(answers[2], Refused)
+    assert await stage.append(same) == Repeated(msg_id, msg_id)
+    assert await stage.store.transaction(stage.app.id, 1, "7") == Remembered("d .u", msg_id, msg_id)
 
 
 async def test_a_repeat_is_known_after_a_restart(stage: Stage) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.domain.drafts import Keep, StatusChange
 from gateway.domain.model import Status
+from gateway.domain.positions import Keep, StatusChange
 from gateway.store.base import SEEN_STEP_MS, Store
 from tests.store.stage import NOW, Stage
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.drafts import Appended, Changed, RecallDraft, Refused, Stale, StatusChange
+from gateway.domain.drafts import Appended, Changed, RecallDraft, Refused, Stale
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import GroupSettings, SettingsDraft
 from gateway.domain.model import Action, Entry, Gone, Message, Recalled, Status
+from gateway.domain.positions import StatusChange
 from tests.store.grouping import changed
 from tests.store.stage import NOW, Stage
 

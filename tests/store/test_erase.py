@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.erasing import erase_draft
-from gateway.domain.drafts import Changed, Keep, Refused, Started, StepDraft, Stepped
+from gateway.domain.drafts import Changed, Refused, Started, StepDraft, Stepped
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, Gone, State, User
+from gateway.domain.positions import Keep
 from tests.store.stage import NOW, Stage
 
 

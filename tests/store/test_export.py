@@ -14,8 +14,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.domain.drafts import Keep
 from gateway.domain.model import SAFE_MAX, Action
+from gateway.domain.positions import Keep
 from gateway.store.errors import ExportError
 from gateway.store.postgres import export as postgres
 from gateway.store.sqlite import export as sqlite

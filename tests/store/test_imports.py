@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.drafts import Imported, Refused, Stale
+from gateway.domain.drafts import Appended, Draft, Imported, Refused, Stale
 from gateway.domain.errors import Kind
 from gateway.domain.model import Action, Gone, Scope
 from tests.store.stage import NOW, THEN, Stage
@@ -56,6 +56,36 @@ class TestHistory:
         refused = await stage.append(await stage.imported(24, 25, create=False))
         assert isinstance(refused, Refused)
         assert refused.kind is Kind.USER_UNKNOWN
+
+    async def test_users_come_into_being_by_name(self, stage: Stage) -> None:
+        """Whoever is called so already is meant; one who is new may say something to itself."""
+        bob = await stage.store.register(stage.app.id, "bob", "", NOW)
+        assert bob is not None
+        first = await stage.bring(0, 0, sender_name="ann", target_name="bob")
+        second = await stage.bring(0, 0, sender_name="cid", target_name="cid")
+        third = await stage.bring(0, 12, sender_name="ann")
+        users = await stage.store.users_named(stage.app.id, ["ann", "bob", "cid"])
+        xids = {name: user.xid for name, user in users.items()}
+        assert xids["bob"] == bob.xid
+        assert await stage.shown(xids["bob"], xids["ann"]) == [first]
+        assert await stage.shown(xids["cid"], xids["cid"]) == [second]
+        assert await stage.shown(12, xids["ann"]) == [third]
+
+    async def test_nobody_comes_into_being_by_one_that_is_refused(self, stage: Stage) -> None:
+        """Its neighbours miss nothing by it, not even who has the id by then that was not given."""
+        group = await grouped(stage)
+        given = group + 2
+        await stage.store.set_limits(stage.app.app_id, {"storage_bytes_max": 5_000})
+        large = await stage.imported(0, 0, sender_name="ann", target_name="bob", content="x" * 5_000)
+        stale = await stage.imported(0, group, sender_name="ann", judged=(99,))
+        drafts: list[Draft] = [stage.text(11, 12), large, stale, stage.text(11, given)]
+        answers = await stage.store.append(drafts)
+        assert [type(answer) for answer in answers] == [Appended, Refused, Stale, Appended]
+        assert await stage.store.users_named(stage.app.id, ["ann", "bob"]) == {}
+        assert len(await stage.entries(given)) == 1
+        await stage.bring(0, 0, sender_name="ann", target_name="bob")
+        users = await stage.store.users_named(stage.app.id, ["ann", "bob"])
+        assert given not in [user.xid for user in users.values()]
 
     async def test_of_the_reserved_user(self, stage: Stage) -> None:
         """It has no list; the receiver has."""

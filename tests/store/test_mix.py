@@ -17,7 +17,6 @@ from gateway.domain.drafts import (
     Draft,
     Imported,
     Job,
-    Keep,
     MessageDraft,
     RecallDraft,
     Started,
@@ -38,6 +37,7 @@ from gateway.domain.group_drafts import (
 )
 from gateway.domain.limits import Limits
 from gateway.domain.model import ROOM, Action, Gone, Scope, Side, State, Status, User
+from gateway.domain.positions import Keep
 from tests.store.grouping import change
 from tests.store.stage import NOW, Stage
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.domain.drafts import Keep
-from gateway.domain.model import Bearing, Page, Standing, Stay
+from gateway.domain.model import Page
+from gateway.domain.positions import Bearing, Keep, Standing, Stay
 from gateway.store.base import Store
 from tests.store.stage import MIB, NOW, Stage
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from gateway.domain.drafts import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.domain.model import ROOM, Scope, User
+from gateway.domain.positions import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.store.base import Party, Sighted, Sought
 from gateway.store.postgres.engine import PostgresStore
 from tests.postgres import database_of, drop_database
@@ -148,6 +148,7 @@ async def use(store: PostgresStore) -> None:
     await store.replaced([Attachment(usr, 1, 1) for usr in users])
     await store.outdated([(usr, 0) for usr in users])
     await store.attached(1)
+    await store.present(list(users))
     await store.detach([Attachment(usr, 2, 10 * usr + 2) for usr in users])
     await store.dismiss(1)
     await store.beat(1)

@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from gateway.domain.drafts import Ack, Advanced, Attach, Attachment, JobDraft, JobKind, Keep
+from gateway.domain.drafts import JobDraft, JobKind
+from gateway.domain.positions import Ack, Advanced, Attach, Attachment, Keep
 from gateway.store.base import Store
 from gateway.store.postgres.jobs import start
 from gateway.store.postgres.lane import Conn
@@ -122,9 +123,11 @@ async def test_devices_of_a_dead_node_are_not_connected(nodes: Nodes) -> None:
     connection = await nodes.attach(1, OTHER)
     await nodes.silent(OTHER, 2)
     assert await nodes.one.attached(nodes.user_id) == []
+    assert await nodes.one.present([nodes.user_id]) == set()
     assert (await nodes.one.beat(NODE)).nodes == [NODE]
     assert (await nodes.other.beat(OTHER)).nodes == [NODE, OTHER]
     assert await nodes.one.attached(nodes.user_id) == [1]
+    assert await nodes.one.present([nodes.user_id]) == {nodes.user_id}
     assert await nodes.one.replaced([connection]) == []
 
 

@@ -9,21 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 import pytest
 
-from gateway.domain.drafts import (
-    Ack,
-    Appended,
-    Attach,
-    Attachment,
-    Changed,
-    Draft,
-    JobDraft,
-    JobKind,
-    Keep,
-    ReadMark,
-    RecallDraft,
-    Refused,
-    StepDraft,
-)
+from gateway.domain.drafts import Appended, Changed, Draft, JobDraft, JobKind, RecallDraft, Refused, StepDraft
 from gateway.domain.errors import Kind
 from gateway.domain.group_drafts import (
     BanDraft,
@@ -34,6 +20,7 @@ from gateway.domain.group_drafts import (
     TransferDraft,
 )
 from gateway.domain.model import GIVEN_XID_FIRST, ROOM, Action, State
+from gateway.domain.positions import Ack, Attach, Attachment, Keep, ReadMark
 from gateway.store.base import Store
 from tests.patience import WAIT_S
 from tests.store.grouping import draft as group_draft

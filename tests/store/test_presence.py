@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Attach, Attachment, Keep
 from gateway.domain.model import State
+from gateway.domain.positions import Ack, Attach, Attachment, Keep
 from gateway.store.base import Store
 from tests.store.stage import LIMITS, NOW, Stage
 
@@ -85,6 +85,7 @@ async def test_a_newer_connection_replaces_the_older(stage: Stage) -> None:
     second = await attach(stage.store, user_id, node=OTHER)
     assert await stage.store.replaced([other, first, second]) == [first]
     assert await stage.store.attached(user_id) == [1, 2]
+    assert await stage.store.present([12345, user_id, user_id]) == {user_id}
 
 
 async def test_acks_of_a_replaced_connection_move_nothing(stage: Stage) -> None:
@@ -189,6 +190,7 @@ async def test_a_node_that_leaves_takes_its_devices_along(stage: Stage) -> None:
 async def test_nobody_has_no_devices(store: Store) -> None:
     """Asking for nothing is no error."""
     assert await store.attached(12345) == []
+    assert await store.present([]) == await store.present([12345]) == set()
     assert await store.attach([]) == []
     assert await store.replaced([]) == []
     assert await store.outdated([]) == {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.drafts import ReadDone, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import Status
+from gateway.domain.positions import ReadDone, StatusChange
 from tests.store.stage import Stage
 
 

@@ -7,9 +7,10 @@ import random
 import msgspec
 import pytest
 
-from gateway.domain.drafts import Appended, Changed, Keep, ReadDone, RecallDraft, Refused, Repeated
+from gateway.domain.drafts import Appended, Changed, RecallDraft, Refused, Repeated
 from gateway.domain.errors import Kind
 from gateway.domain.model import Action, Entry, EntryKind, Gone, Scope
+from gateway.domain.positions import Keep, ReadDone
 from gateway.store.base import Sweeping, Swept
 from tests.store.stage import NOW, Stage
 

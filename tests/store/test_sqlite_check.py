@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.drafts import Keep
 from gateway.domain.model import Action
+from gateway.domain.positions import Keep
 from gateway.store.sqlite.check import check_store
 from gateway.store.sqlite.laws import LAWS
 from gateway.store.told import TOLD_MAX

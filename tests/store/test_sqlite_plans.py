@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from gateway.core.erasing import erase_draft
-from gateway.domain.drafts import Changed, Keep, Started
+from gateway.domain.drafts import Changed, Started
 from gateway.domain.group_drafts import (
     BanDraft,
     BlockDraft,
@@ -26,6 +26,7 @@ from gateway.domain.group_drafts import (
     TransferDraft,
 )
 from gateway.domain.model import ROOM, Action, State, User
+from gateway.domain.positions import Keep
 from gateway.store.base import Sighted, Sought
 from gateway.store.sqlite.lane import Lane
 from tests.store.faulty import harm

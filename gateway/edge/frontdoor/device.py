@@ -9,7 +9,6 @@ nothing more was said. Until then what comes stays where it is, as bytes.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -19,6 +18,7 @@ from gateway.core.attaching import EndedError
 from gateway.domain.errors import Problem
 from gateway.edge.approach import Approach, read_approach
 from gateway.edge.channel import MALFORMED, Asker, Channel, GoneError, payload_json
+from gateway.edge.frontdoor.handshake import answer
 from gateway.edge.frontdoor.head import Head
 from gateway.edge.frontdoor.query import read_query
 from gateway.edge.sink import abort_later, say_bye
@@ -32,7 +32,6 @@ from gateway.wire.websocket import (
     PONG,
     MalformedError,
     Reader,
-    accept_key,
     close_frame,
     ping_frame,
     pong_frame,
@@ -54,37 +53,10 @@ ANSWER_WAITS_S = 0.1
 """So long the answer to a handshake waits for what is said first: nearly always `welcome`, and both are one write."""
 
 _NORMAL = 1000
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
-_NOT_HERE = frozenset({"content-length", "expect", "proxy-connection", "transfer-encoding"})
-"""Headers that ask for more than a handshake, or that llhttp takes for another."""
-
-_ANSWER = (
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "
-)
-
 _SILENT = frozenset({CONTINUATION, PONG})
 """Frames that say nothing, but that their sender lives."""
 
 _Work = Callable[[], Coroutine[Any, Any, None]]
-
-
-def accepts(head: Head, channel: Channel) -> bool:
-    """Whether this is a handshake that is answered here. Every other one is aiohttp's, to answer or to refuse."""
-    headers = head.headers
-    if head.path != "/ws" or head.method != "GET" or head.repeated or not _NOT_HERE.isdisjoint(headers):
-        return False
-    connection = headers.get("connection", "").lower()
-    protocols = headers.get("sec-websocket-protocol")
-    return (
-        headers.get("upgrade", "").lower() == "websocket"
-        and any(token.strip() == "upgrade" for token in connection.split(","))
-        and headers.get("sec-websocket-version") == "13"
-        and _KEY.fullmatch(headers.get("sec-websocket-key", "")) is not None
-        and (protocols is None or channel.select(protocols) is not None)
-        and channel.welcomes(headers.get("origin"))
-        and not channel.draining
-        and not channel.full
-    )
 
 
 class DeviceSocket(asyncio.Protocol):
@@ -127,9 +99,7 @@ class DeviceSocket(asyncio.Protocol):
         """
         protocols = head.headers.get("sec-websocket-protocol", "")
         encoding = channel.select(protocols)
-        selected = f"\r\nSec-WebSocket-Protocol: {encoding.subprotocol}" if encoding else ""
-        answer = f"{_ANSWER}{accept_key(head.headers['sec-websocket-key'])}{selected}\r\n\r\n".encode()
-        device = cls(transport, encoding or JSON, channel, answer)
+        device = cls(transport, encoding or JSON, channel, answer(head, encoding))
         transport.set_protocol(device)
         full = channel.limits.transport_buffer_bytes_max
         transport.set_write_buffer_limits(high=full, low=full // 4)

@@ -12,7 +12,8 @@ from gateway.edge.answering import HEADERS, Answering
 from gateway.edge.channel import Channel
 from gateway.edge.frontdoor.answers import Answers
 from gateway.edge.frontdoor.caller import Caller
-from gateway.edge.frontdoor.device import DeviceSocket, accepts
+from gateway.edge.frontdoor.device import DeviceSocket
+from gateway.edge.frontdoor.handshake import accepts
 from gateway.edge.frontdoor.head import read_head
 from gateway.edge.frontdoor.plain import Plain
 from gateway.edge.patient import Patient

@@ -22,9 +22,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.domain.drafts import Ack, Advanced, Answer, Attachment, Draft, Job, Keep, ReadDone, ReadMark
+from gateway.domain.drafts import Answer, Draft, Job
 from gateway.domain.errors import Kind
-from gateway.domain.model import Bearing, Page, Standing
+from gateway.domain.model import Page
+from gateway.domain.positions import Ack, Advanced, Attachment, Bearing, Keep, ReadDone, ReadMark, Standing
 from gateway.store.base.accounts import Accounts
 from gateway.store.base.conversations import (
     Conversations,

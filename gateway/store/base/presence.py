@@ -7,8 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
+from gateway.domain.positions import Attach, Attachment
 
 
 class Pulse(msgspec.Struct, frozen=True):
@@ -47,6 +47,9 @@ class Presence(Protocol):
 
     async def attached(self, user_id: int) -> list[int]:
         """List the devices of a user that are connected, to whichever node."""
+
+    async def present(self, user_ids: Sequence[int]) -> set[int]:
+        """Which of these users have a device connected, to whichever node."""
 
     async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
         """Which of these are no longer their device's connection: replaced by another, or dismissed. The sweep asks."""

@@ -8,9 +8,9 @@ from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Account, Device, Profile, State, User
 from gateway.store.postgres import blocks, contacts, enrolling, users
-from gateway.store.postgres.blocks import may_message as users_may
 from gateway.store.postgres.blocks import unreachable as users_unreachable
 from gateway.store.postgres.lane import Lanes
+from gateway.store.refusals import for_all
 
 
 class Accounts(Lanes):
@@ -114,11 +114,10 @@ class Accounts(Lanes):
         frozen: bool = False,
     ) -> Refused | None:
         """Judge what is not stored."""
-        return await self._read(
-            lambda conn: users_may(
-                conn, app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
-            )
+        judged = await self.unreachable(
+            app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
         )
+        return for_all(judged, sender_xid, target_xids)
 
     async def unreachable(
         self,

@@ -9,7 +9,7 @@ from gateway.domain.errors import Kind
 from gateway.domain.model import State
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.users import find_named
-from gateway.store.refusals import Pair, judge_blocks, judge_each, judge_parties
+from gateway.store.refusals import Pair, judge_parties
 
 _BETWEEN = """
 SELECT DISTINCT a, b FROM unnest($1::bigint[], $2::bigint[]) AS j (a, b)
@@ -36,25 +36,6 @@ async def blocked_pairs(conn: Conn, pairs: Iterable[Pair]) -> set[Pair]:
     return {(a, b) for a, b in await conn.fetch(_BETWEEN, [a for a, _ in asked], [b for _, b in asked])}
 
 
-async def may_message(
-    conn: Conn,
-    app: int,
-    sender_xid: int,
-    target_xids: Sequence[int],
-    *,
-    create: bool,
-    blocks: bool,
-    frozen: bool,
-) -> Refused | None:
-    """Judge as a batch judges a message to users, of what is not stored."""
-    found = await find_named(conn, app, [sender_xid, *target_xids])
-    pairs = judge_parties(found, sender_xid, target_xids, create=create, frozen=frozen)
-    if isinstance(pairs, Refused):
-        return pairs
-    blocked = await blocked_pairs(conn, pairs) if blocks else set()
-    return judge_blocks(sender_xid, target_xids, pairs, blocked)
-
-
 async def unreachable(
     conn: Conn,
     app: int,
@@ -67,7 +48,7 @@ async def unreachable(
 ) -> Refused | dict[int, Kind]:
     """Judge as a batch judges a message to users, target by target."""
     found = await find_named(conn, app, [sender_xid, *target_xids])
-    judged = judge_each(found, sender_xid, target_xids, create=create, frozen=frozen)
+    judged = judge_parties(found, sender_xid, target_xids, create=create, frozen=frozen)
     if isinstance(judged, Refused):
         return judged
     whys, pairs = judged

@@ -94,7 +94,7 @@ async def find_breaches(conn: Any) -> list[str]:  # noqa: ANN401
     breaches: list[str] = []
     for law in LAWS:
         breaches += await _told(conn, _ask(conn, law))
-    return breaches + await _told(conn, _unreadable(conn))
+    return breaches + await _told(conn, unreadable(conn))
 
 
 async def _told(conn: Any, asked: Awaitable[list[str]]) -> list[str]:  # noqa: ANN401
@@ -111,7 +111,7 @@ async def _ask(conn: Any, law: str) -> list[str]:  # noqa: ANN401
     return [sentence for (sentence,) in await cursor.fetch(TOLD_MAX + 1)]
 
 
-async def _unreadable(conn: Any) -> list[str]:  # noqa: ANN401
+async def unreadable(conn: Any) -> list[str]:  # noqa: ANN401
     """Find entries that tell of something and are no JSON."""
     found: list[tuple[int, int]] = []
     async for timeline_id, seq, data in conn.cursor(_TOLD_ENTRIES, prefetch=1000):

@@ -16,7 +16,7 @@ from gateway.store.postgres import hours, undelivered
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
-from gateway.store.postgres.stays import around, at_seq, others_reach, place_of
+from gateway.store.postgres.stays import others_reach, place_of
 from gateway.store.rows import (
     HIDING,
     NOT_SENDERS,
@@ -27,6 +27,7 @@ from gateway.store.rows import (
     to_history,
     to_message,
 )
+from gateway.store.stays import around, at_seq
 
 # An enum's own call costs more than all else that is done with a row's number.
 _STATUSES = tuple(Status)

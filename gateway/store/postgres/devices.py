@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.drafts import Attachment, Keep
 from gateway.domain.model import State
+from gateway.domain.positions import Attachment, Keep
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.presence import columns_of
 from gateway.store.receipts import sort_out

@@ -16,6 +16,7 @@ _STANDS = "SELECT state FROM timeline WHERE id = $1 FOR NO KEY UPDATE"
 _CLAIM = """
 UPDATE "user" SET password = $2, nickname = $3 WHERE id = $1 AND (password = $2 OR $4 AND password = '') RETURNING 1
 """
+_STATE = "UPDATE timeline SET state = $2 WHERE id = $1"
 
 
 class TakenError(Exception):
@@ -69,6 +70,8 @@ async def _made(conn: Conn, app: int, account: Account, xid: int, at: int, *, cl
     claimed = _CLAIM, user_id, account.password, account.nickname, claim or holder is None
     if state == State.DELETED or not await conn.fetchval(*claimed):
         raise TakenError(account.name)
+    if account.state is not None:
+        await conn.execute(_STATE, user_id, account.state)
     user = await _holder(conn, app, account.name, xid)
     assert user is not None, "it has just been made"
     return user

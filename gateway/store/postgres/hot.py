@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from gateway.domain.drafts import Answer, Appended, MessageDraft, Stale
-from gateway.domain.model import EntryKind, Scope, State
+from gateway.domain.model import ROW_BYTES, EntryKind, Scope, State
 from gateway.store import refusals
 from gateway.store.hours import HOUR_MS
 from gateway.store.postgres.hours import covering
-from gateway.store.rows import LISTED, PASSING, RECEIVERS, ROW_BYTES, flags_of
+from gateway.store.rows import LISTED, PASSING, RECEIVERS, flags_of
 from gateway.store.run import stored_bytes
 
 # The verdict on a target, and how many of them there is room for beside the target's number.

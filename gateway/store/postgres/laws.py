@@ -6,7 +6,7 @@ What retention has removed is told by a timeline's floor, and is no breach.
 
 from __future__ import annotations
 
-from gateway.domain.model import EntryKind, Scope
+from gateway.domain.model import ROW_BYTES, EntryKind, Scope
 from gateway.store.files import FILE_LAWS
 from gateway.store.group_laws import GROUP_LAWS
 from gateway.store.laws import ACCOUNT_LAWS, COMMON_LAWS, JOB_LAWS, trimmed, who
@@ -18,7 +18,6 @@ from gateway.store.rows import (
     IN_SENDERS_LIST,
     PASSING,
     RECALLED,
-    ROW_BYTES,
     is_folded,
 )
 

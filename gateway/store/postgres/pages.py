@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.domain.model import Bearing, EntryKind, Page, Standing
+from gateway.domain.model import EntryKind, Page
+from gateway.domain.positions import Bearing, Standing
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.messages import MESSAGE, message_where
 from gateway.store.postgres.schema import MSG_ID_BLOCK

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.domain.drafts import Ack, Advanced, Attachment, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.model import ROOM, EntryKind, Scope, Status
+from gateway.domain.positions import Ack, Advanced, Attachment, ReadDone, ReadMark, StatusChange
 from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.postgres.directed import directed_read, newest_directed
 from gateway.store.postgres.lane import Conn, Lanes
 from gateway.store.postgres.presence import columns_of
-from gateway.store.postgres.stays import at_seq, locked_stays, others_reach, place_of
+from gateway.store.postgres.stays import locked_stays, others_reach, place_of
 from gateway.store.receipts import (
     RECEIPT_RANGE,
     Move,
@@ -29,6 +29,7 @@ from gateway.store.receipts import (
     sort_out,
 )
 from gateway.store.rows import NOT_SENDERS, SENDERS, SETTLED
+from gateway.store.stays import at_seq
 
 USER, CONNECTION, STAY, CONVERSATION, CHATROOM = 1, 2, 3, 4, 5
 """What a row of a statement that locks is about."""

@@ -9,8 +9,8 @@ import secrets
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from gateway.domain.drafts import Attach, Attachment
 from gateway.domain.model import State
+from gateway.domain.positions import Attach, Attachment
 from gateway.store.base import EPOCH_STEP, Pulse
 from gateway.store.postgres.lane import Conn, Lanes
 
@@ -200,6 +200,11 @@ class Presence(Lanes):
         """List the devices that are connected."""
         asked = ([user_id], self._limits.node_timeout_ms)
         return [sn for _, sn in await self._look(lambda conn: conn.fetch(_CONNECTED, *asked))]
+
+    async def present(self, user_ids: Sequence[int]) -> set[int]:
+        """Which of these users have a device connected."""
+        asked = (user_ids, self._limits.node_timeout_ms)
+        return {user_id for user_id, _ in await self._look(lambda conn: conn.fetch(_CONNECTED, *asked))}
 
     async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
         """Which are no longer their device's connection."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.domain.model import ROOM, EntryKind
+from gateway.domain.model import ROOM, ROW_BYTES, EntryKind
 from gateway.store.postgres.heads import lock_heads
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.texts import count, release
-from gateway.store.rows import ROW_BYTES
 
 # The newest message stays with its entry, however many recalls have come since: `newest` names it. There are never more
 # of these than messages, so that what is kept stays bounded.

@@ -21,6 +21,7 @@ from gateway.store.postgres.lane import Conn, OvertakenError
 from gateway.store.postgres.related import find_related, mark
 from gateway.store.postgres.rooms import trim
 from gateway.store.postgres.texts import count
+from gateway.store.postgres.users import make_named
 from gateway.store.related import Related
 from gateway.store.run import Moving, Named, Run, blockable, entries_of, known_as, named, receiving
 
@@ -97,6 +98,9 @@ async def append_message(conn: Conn, draft: MessageDraft, limits: Limits) -> Ans
 async def append_import(conn: Conn, draft: ImportDraft, limits: Limits) -> Answer:
     """Append one import. Where it is refused, the transaction is to be undone."""
     draft_id, system_xid, room = await conn.fetchrow(_BEGIN, draft.app)
+    if draft.names:
+        made = await make_named(conn, draft.app, draft.names, draft.at)
+        draft = draft.called({name: user.xid for name, user in made.items()})
     run = await _open(conn, draft.message, limits, draft_id, system_xid, room)
     refusal = run.judge(draft.message, *run.find(draft.message))
     if refusal is not None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gateway.store.rows import IMPORTED
-
-Place = tuple[str, str]
-"""Where something lies in a group's timeline, as SQL: a stay is around it that begins by the first seq and reaches the
-second. That is the same one, but for what was imported: it lies between two."""
+from gateway.store.stays import Place, around
 
 
 def others_reach(
@@ -36,17 +33,6 @@ def locked_stays(pairs: str, columns: str) -> str:
             SELECT id FROM stay WHERE usr = j.usr AND grp = j.grp AND to_seq IS NULL LIMIT 1) AS f
         ORDER BY f.id) AS j
     CROSS JOIN LATERAL (SELECT * FROM stay WHERE id = j.id AND to_seq IS NULL FOR NO KEY UPDATE) AS s"""
-
-
-def around(stay: str, place: Place) -> str:
-    """Put together the SQL for: a stay is around a place."""
-    first, last = place
-    return f"{stay}.from_seq <= {first} AND ({stay}.to_seq IS NULL OR {stay}.to_seq >= {last})"
-
-
-def at_seq(seq: str) -> Place:
-    """Put together the SQL of the place of an entry."""
-    return seq, seq
 
 
 def place_of(message: str) -> Place:

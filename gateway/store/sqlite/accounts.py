@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import Account, Device, Profile, State, User
+from gateway.store.refusals import for_all
 from gateway.store.sqlite import blocks, contacts, enrolling, users
-from gateway.store.sqlite.blocks import may_message as users_may
 from gateway.store.sqlite.blocks import unreachable as users_unreachable
 from gateway.store.sqlite.lane import Lanes
 
@@ -108,11 +108,10 @@ class Accounts(Lanes):
         frozen: bool = False,
     ) -> Refused | None:
         """Judge what is not stored."""
-        return await self._read(
-            lambda conn: users_may(
-                conn, app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
-            )
+        judged = await self.unreachable(
+            app, sender_xid, target_xids, create=create, blocks=blocks, frozen=frozen
         )
+        return for_all(judged, sender_xid, target_xids)
 
     async def unreachable(
         self,

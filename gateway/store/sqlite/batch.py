@@ -17,6 +17,7 @@ from gateway.domain.drafts import (
     DeleteDraft,
     Draft,
     ImportDraft,
+    Imported,
     JobDraft,
     MessageDraft,
     StepDraft,
@@ -42,6 +43,7 @@ from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
 from gateway.store.sqlite.touched import Touched
+from gateway.store.sqlite.users import make_named
 
 LAST_NUMBER = "SELECT key FROM dedup WHERE key < ':' ORDER BY key DESC LIMIT 1"
 """The last key of the table that is a number: a colon comes after all digits, and before all letters."""
@@ -170,6 +172,20 @@ class _Batch:
         return answers
 
     def _import(self, draft: ImportDraft) -> Answer:
+        if not draft.names:
+            return self._bring(draft)
+        conn, message = self._conn, draft.message
+        conn.execute("SAVEPOINT import")
+        made = make_named(conn, message.app, draft.names, message.at)
+        answer = self._bring(draft.called({name: user.xid for name, user in made.items()}))
+        if not isinstance(answer, Imported):
+            conn.execute("ROLLBACK TO import")
+            # It may have noted who is not there any more.
+            self._book.forget()
+        conn.execute("RELEASE import")
+        return answer
+
+    def _bring(self, draft: ImportDraft) -> Answer:
         run = _Run(self._conn, [draft.message], self._limits, self._book)
         answer = run.bring(draft)
         self.next_msg_id = run.next_msg_id

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from gateway.domain.drafts import Refused
 from gateway.domain.errors import Kind
 from gateway.domain.model import State
-from gateway.store.refusals import Pair, judge_blocks, judge_each, judge_parties
+from gateway.store.refusals import Pair, judge_parties
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.users import find_named
 
@@ -28,25 +28,6 @@ def blocked_pairs(conn: sqlite3.Connection, pairs: Iterable[Pair]) -> set[Pair]:
     return {(a, b) for a, b in table(conn, _BETWEEN, (rows(list(pairs)),))}
 
 
-def may_message(
-    conn: sqlite3.Connection,
-    app: int,
-    sender_xid: int,
-    target_xids: Sequence[int],
-    *,
-    create: bool,
-    blocks: bool,
-    frozen: bool,
-) -> Refused | None:
-    """Judge as a batch judges a message to users, of what is not stored."""
-    found = find_named(conn, app, [sender_xid, *target_xids])
-    pairs = judge_parties(found, sender_xid, target_xids, create=create, frozen=frozen)
-    if isinstance(pairs, Refused):
-        return pairs
-    blocked = blocked_pairs(conn, pairs) if blocks else set()
-    return judge_blocks(sender_xid, target_xids, pairs, blocked)
-
-
 def unreachable(
     conn: sqlite3.Connection,
     app: int,
@@ -59,7 +40,7 @@ def unreachable(
 ) -> Refused | dict[int, Kind]:
     """Judge as a batch judges a message to users, target by target."""
     found = find_named(conn, app, [sender_xid, *target_xids])
-    judged = judge_each(found, sender_xid, target_xids, create=create, frozen=frozen)
+    judged = judge_parties(found, sender_xid, target_xids, create=create, frozen=frozen)
     if isinstance(judged, Refused):
         return judged
     whys, pairs = judged

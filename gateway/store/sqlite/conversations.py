@@ -26,7 +26,8 @@ from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, snapshot, table
 from gateway.store.sqlite.messages import MESSAGE_JOINS, MESSAGE_JSON, SHOWN_AT
 from gateway.store.sqlite.recents import Found, Row
-from gateway.store.sqlite.stays import around, at_seq, others_reach, place_of
+from gateway.store.sqlite.stays import others_reach, place_of
+from gateway.store.stays import around, at_seq
 
 # Of what SQLite puts together items are made in one step. It has no booleans: those are numbers, hence not strict.
 to_items = msgspec.json.Decoder(list[HistoryItem], strict=False).decode

@@ -12,6 +12,7 @@ from gateway.store.sqlite.lane import one
 from gateway.store.sqlite.users import find_user, find_user_named, make_user, next_xid
 
 _CLAIM = "UPDATE user SET password = ?2, nickname = ?3 WHERE id = ?1"
+_STATE = "UPDATE timeline SET state = ?2 WHERE id = ?1"
 
 
 def enroll(
@@ -48,6 +49,8 @@ def _made(conn: sqlite3.Connection, app: int, account: Account, at: int, *, lite
     else:
         user_id = make_user(conn, app, xid or next_xid(conn, app), at, None if xid else account.name)
     conn.execute(_CLAIM, (user_id, account.password, account.nickname))
+    if account.state is not None:
+        conn.execute(_STATE, (user_id, account.state))
     made = _holder(conn, app, account.name, literal=literal)
     assert isinstance(made, User), "it has just been made"
     return made

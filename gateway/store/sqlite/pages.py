@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.domain.model import SAFE_MAX, Bearing, Entry, EntryKind, Page, Standing
+from gateway.domain.model import SAFE_MAX, Entry, EntryKind, Page
+from gateway.domain.positions import Bearing, Standing
 from gateway.store.rows import to_entry, to_standings
 from gateway.store.sqlite.lane import rows, table
 from gateway.store.sqlite.messages import MESSAGE_COLUMNS, MESSAGE_JOINS

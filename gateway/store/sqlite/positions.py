@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.domain.drafts import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from gateway.domain.model import EntryKind, Scope, State, Status
+from gateway.domain.positions import Ack, Keep, ReadDone, ReadMark, StatusChange
 from gateway.domain.receipts import newest_changes
 from gateway.store.base import SEEN_STEP_MS, Party
 from gateway.store.receipts import (
@@ -24,7 +24,8 @@ from gateway.store.sqlite.directed import directed_read, newest_directed
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.many import Many
 from gateway.store.sqlite.rooms import is_room
-from gateway.store.sqlite.stays import at_seq, others_reach, place_of
+from gateway.store.sqlite.stays import others_reach, place_of
+from gateway.store.stays import at_seq
 
 _CURSORS = Many(
     "INSERT INTO cursor (usr, sn, t, seq) SELECT d.usr, d.sn, j.column3, j.column4 FROM (VALUES",

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from gateway.domain.drafts import Ack, Attach, Attachment, Keep
 from gateway.domain.model import State
+from gateway.domain.positions import Ack, Attach, Attachment, Keep
 from gateway.store.base import EPOCH_STEP, Pulse
 from gateway.store.receipts import Written, sort_out
 from gateway.store.sqlite.lane import Lanes, one, rows, table
@@ -104,6 +104,10 @@ class Presence(Lanes):
     async def attached(self, user_id: int) -> list[int]:
         """List the devices that are connected."""
         return sorted(held.device_sn for held in self._attached.get(user_id, ()))
+
+    async def present(self, user_ids: Sequence[int]) -> set[int]:
+        """Which of these users have a device connected."""
+        return {user_id for user_id in user_ids if user_id in self._attached}
 
     async def replaced(self, connections: Sequence[Attachment]) -> list[Attachment]:
         """Which are no longer their device's connection."""

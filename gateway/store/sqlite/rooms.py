@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.domain.model import ROOM, EntryKind
-from gateway.store.rows import ROW_BYTES
+from gateway.domain.model import ROOM, ROW_BYTES, EntryKind
 from gateway.store.sqlite.lane import one, rows, table
 from gateway.store.sqlite.texts import count, release
 

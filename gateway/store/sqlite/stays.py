@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gateway.store.rows import IMPORTED
-
-Place = tuple[str, str]
-"""Where something lies in a group's timeline, as SQL: a stay is around it that begins by the first seq and reaches the
-second. That is the same one, but for what was imported: it lies between two."""
+from gateway.store.stays import Place, around
 
 
 def others_reach(
@@ -22,17 +19,6 @@ def others_reach(
     return f"""coalesce((SELECT 1 FROM stay AS o
         WHERE o.grp = {group} AND o.{position} >= {value} AND {around("o", place)} AND o.usr <> {but}
         ORDER BY o.{position} DESC, o.from_seq LIMIT 1), 0)"""
-
-
-def around(stay: str, place: Place) -> str:
-    """Put together the SQL for: a stay is around a place."""
-    first, last = place
-    return f"{stay}.from_seq <= {first} AND ({stay}.to_seq IS NULL OR {stay}.to_seq >= {last})"
-
-
-def at_seq(seq: str) -> Place:
-    """Put together the SQL of the place of an entry."""
-    return seq, seq
 
 
 def place_of(message: str) -> Place:

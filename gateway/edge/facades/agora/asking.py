@@ -13,7 +13,7 @@ from gateway.core.service import Core
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import App, State, User
-from gateway.domain.naming import number_of
+from gateway.domain.naming import may_be_called, number_of
 from gateway.edge.facades.agora import access_token
 from gateway.edge.facades.agora.envelope import Around, success
 from gateway.edge.facades.agora.faults import NOBODY, Fault, fault_of, illegal, not_found, unauthorized
@@ -173,28 +173,34 @@ class At:
         users = dict(zip(wanted, found, strict=True))
         return [users.get(name) if name else None for name in names]
 
-    async def may_be_called(self, text: str) -> bool:
-        """Whether a name means a user, or one that comes into being by being named. Nobody does by this."""
-        name = self._core_name(text)
-        if name is None or await self.user_called(text) is not None:
-            return name is not None
-        xid = number_of(name)
-        taken = bool(xid) and await self.core.directory.known.party(self.app, xid) is not None
-        return not self.app.registered and not taken
+    async def called(self, texts: Sequence[str]) -> tuple[list[User | None], int]:
+        """The users that names or UUIDs mean, and how many more would come into being by being named.
 
-    async def xids_called(self, texts: Sequence[str]) -> dict[str, int]:
-        """Whom names or UUIDs mean now, each user once: 0 for who is nobody now, and nothing for what can be no one."""
-        names: dict[str, str] = {}
-        for text in texts:
-            if name := self._core_name(text):
-                names.setdefault(name, text)
-        found = await self.core.directory.named(self.app, list(names), make=False)
-        xids: dict[str, int] = {}
-        for (name, text), user in zip(names.items(), found, strict=True):
-            xid = user.xid if user else number_of(name)
-            if not xid or xid not in xids.values():
-                xids[text] = xid
-        return xids
+        Nobody does by this.
+        """
+        users = await self.users_called(texts)
+        new: set[str] = set()
+        for text, user in zip(texts, users, strict=True):
+            name = self._core_name(text) if user is None and not self.app.registered else None
+            if name is not None and name not in new and may_be_called(name, self.limits):
+                xid = number_of(name)
+                if not xid or await self.core.directory.known.party(self.app, xid) is None:
+                    new.add(name)
+        return users, len(new)
+
+    async def xid_or_name(self, text: str) -> tuple[int, str]:
+        """The id of the user whom a name or UUID means, or who would come into being with it, or else with what name.
+
+        Raises a `Fault` of 404 for who is nobody and can be none.
+        """
+        [user], new = await self.called([text])
+        if user is not None:
+            return user.xid, ""
+        name = self._core_name(text)
+        if name is None or not new:
+            raise not_found()
+        xid = number_of(name)
+        return (xid, "") if xid else (0, name)
 
     def _core_name(self, text: str) -> str | None:
         xid = xid_of(self.app, text.lower())

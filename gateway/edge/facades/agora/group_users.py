@@ -13,7 +13,7 @@ from gateway.domain.model import FOREVER, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import illegal, not_found
 from gateway.edge.facades.agora.groups import want
-from gateway.edge.facades.agora.listing import group_of, page_of_members
+from gateway.edge.facades.agora.listing import managed, page_of_members
 
 ANNOUNCEMENT_MAX = 512
 """Characters."""
@@ -30,16 +30,14 @@ Change = Callable[[Principal, int, Sequence[int]], Awaitable[list[Outcome]]]
 
 async def members(at: At) -> bytes:
     """GET /chatgroups/{id}/users: a page by number (`pagenum` from 1, `pagesize`), the owner first."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     group = await at.core.groups.info(principal, group_xid)
     return await page_of_members(at, group, await at.core.groups.member_xids(principal, group_xid))
 
 
 async def add(at: At) -> bytes:
     """POST /chatgroups/{id}/users/{username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     user = await at.user_of_path(at.given[1], make=True)
     [outcome] = await at.core.groups.invite(principal, group_xid, [user.xid])
     want(outcome, at.given[1], group_xid)
@@ -48,8 +46,7 @@ async def add(at: At) -> bytes:
 
 async def add_many(at: At) -> bytes:
     """POST /chatgroups/{id}/users `{usernames}`: those of them who are in it then."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     named = await _named(at, "usernames", make=True)
     outcomes = await at.core.groups.invite(principal, group_xid, list(named.by_xid))
     new = [named.by_xid[one.xid] for one in outcomes if one.kind is None]
@@ -58,23 +55,20 @@ async def add_many(at: At) -> bytes:
 
 async def remove(at: At) -> bytes:
     """DELETE /chatgroups/{id}/users/{username,username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     return await _of_path(at, group_xid, "remove_member", at.core.groups.kick, principal)
 
 
 async def admins(at: At) -> bytes:
     """GET /chatgroups/{id}/admin."""
-    principal = await at.administrator()
-    found = await at.core.groups.roles.admin_list(principal, await group_of(at))
-    names = await at.names_of([member.xid for member in found])
-    return at.told(data=list(names.values()), count=len(names))
+    principal, group_xid = await managed(at)
+    found = await at.core.groups.roles.admin_list(principal, group_xid)
+    return await _told_names(at, [member.xid for member in found])
 
 
 async def add_admin(at: At) -> bytes:
     """POST /chatgroups/{id}/admin `{newadmin}`."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     name = (await at.members()).identifier("newadmin")
     if not name:
         raise illegal("newadmin", "it is required")
@@ -88,8 +82,7 @@ async def add_admin(at: At) -> bytes:
 
 async def remove_admin(at: At) -> bytes:
     """DELETE /chatgroups/{id}/admin/{username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.roles.assign(principal, group_xid, [user.xid], admin=False)
     want(outcome, at.given[1], group_xid)
@@ -98,17 +91,14 @@ async def remove_admin(at: At) -> bytes:
 
 async def blocks(at: At) -> bytes:
     """GET /chatgroups/{id}/blocks/users."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
-    xids = [one.xid async for one in at.core.groups.bans.all_blocked(principal, group_xid)]
-    names = await at.names_of(xids)
-    return at.told(data=list(names.values()), count=len(names))
+    principal, group_xid = await managed(at)
+    found = at.core.groups.bans.all_blocked(principal, group_xid)
+    return await _told_names(at, [blocked.xid async for blocked in found])
 
 
 async def block(at: At) -> bytes:
     """POST /chatgroups/{id}/blocks/users/{username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.bans.block(principal, group_xid, [user.xid])
     want(outcome, at.given[1], group_xid)
@@ -117,8 +107,7 @@ async def block(at: At) -> bytes:
 
 async def block_many(at: At) -> bytes:
     """POST /chatgroups/{id}/blocks/users `{usernames}`."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     named = await _named(at, "usernames")
     outcomes = await at.core.groups.bans.block(principal, group_xid, list(named.by_xid))
     return at.told(data=_each(group_xid, "add_blocks", outcomes, named))
@@ -126,15 +115,13 @@ async def block_many(at: At) -> bytes:
 
 async def unblock(at: At) -> bytes:
     """DELETE /chatgroups/{id}/blocks/users/{username,username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     return await _of_path(at, group_xid, "remove_blocks", at.core.groups.bans.unblock, principal)
 
 
 async def mutes(at: At) -> bytes:
     """GET /chatgroups/{id}/mute: who may not speak, and until when (ms)."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     found = [one async for one in at.core.groups.bans.all_banned(principal, group_xid)]
     names = await at.names_of([one.xid for one in found])
     data = [{"expire": one.until, "user": names[one.xid]} for one in found]
@@ -143,8 +130,7 @@ async def mutes(at: At) -> bytes:
 
 async def mute(at: At) -> bytes:
     """POST /chatgroups/{id}/mute `{usernames, mute_duration}`: for so many ms, -1 for good."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     asked = await at.members()
     lasts = asked.integer("mute_duration")
     if lasts is None or lasts < -1 or not lasts:
@@ -164,8 +150,7 @@ async def mute(at: At) -> bytes:
 
 async def unmute(at: At) -> bytes:
     """DELETE /chatgroups/{id}/mute/{username,username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     named = await _named_in_path(at)
     outcomes = await at.core.groups.bans.unban(principal, group_xid, list(named.by_xid))
     return at.told(
@@ -175,16 +160,14 @@ async def unmute(at: At) -> bytes:
 
 async def trusted(at: At) -> bytes:
     """GET /chatgroups/{id}/white/users: who speaks also while all are muted."""
-    principal = await at.administrator()
-    found = await at.core.groups.roles.trusted_list(principal, await group_of(at))
-    names = await at.names_of([member.xid for member in found])
-    return at.told(data=list(names.values()), count=len(names))
+    principal, group_xid = await managed(at)
+    found = await at.core.groups.roles.trusted_list(principal, group_xid)
+    return await _told_names(at, [member.xid for member in found])
 
 
 async def trust(at: At) -> bytes:
     """POST /chatgroups/{id}/white/users/{username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.roles.trust(principal, group_xid, [user.xid], trusted=True)
     want(outcome, at.given[1], group_xid)
@@ -193,8 +176,7 @@ async def trust(at: At) -> bytes:
 
 async def trust_many(at: At) -> bytes:
     """POST /chatgroups/{id}/white/users `{usernames}`."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     named = await _named(at, "usernames")
     outcomes = await at.core.groups.roles.trust(principal, group_xid, list(named.by_xid), trusted=True)
     return at.told(data=_each(group_xid, "add_user_whitelist", outcomes, named))
@@ -202,8 +184,7 @@ async def trust_many(at: At) -> bytes:
 
 async def distrust(at: At) -> bytes:
     """DELETE /chatgroups/{id}/white/users/{username,username}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
 
     async def change(by: Principal, group: int, xids: Sequence[int]) -> list[Outcome]:
         return await at.core.groups.roles.trust(by, group, xids, trusted=False)
@@ -213,29 +194,28 @@ async def distrust(at: At) -> bytes:
 
 async def ban(at: At) -> bytes:
     """POST /chatgroups/{id}/ban: all are muted but some."""
-    principal = await at.administrator()
-    await at.core.groups.settings.ban_all(principal, await group_of(at), -1)
+    principal, group_xid = await managed(at)
+    await at.core.groups.settings.ban_all(principal, group_xid, -1)
     return at.told(data={"mute": True})
 
 
 async def unban(at: At) -> bytes:
     """DELETE /chatgroups/{id}/ban."""
-    principal = await at.administrator()
-    await at.core.groups.settings.ban_all(principal, await group_of(at), None)
+    principal, group_xid = await managed(at)
+    await at.core.groups.settings.ban_all(principal, group_xid, None)
     return at.told(data={"mute": False})
 
 
 async def announcement(at: At) -> bytes:
     """GET /chatgroups/{id}/announcement."""
-    principal = await at.administrator()
-    group = await at.core.groups.info(principal, await group_of(at))
+    principal, group_xid = await managed(at)
+    group = await at.core.groups.info(principal, group_xid)
     return at.told(data={"announcement": group.announcement})
 
 
 async def announce(at: At) -> bytes:
     """POST /chatgroups/{id}/announcement."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     told = (await at.members()).text("announcement") or ""
     if len(told) > ANNOUNCEMENT_MAX:
         raise illegal("announcement", f"it must not have more than {ANNOUNCEMENT_MAX} characters")
@@ -302,6 +282,11 @@ async def _of_path(at: At, group_xid: int, action: str, change: Change, principa
     [outcome] = outcomes
     want(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, action, at.given[1]))
+
+
+async def _told_names(at: At, xids: Sequence[int]) -> bytes:
+    names = await at.names_of(xids)
+    return at.told(data=list(names.values()), count=len(names))
 
 
 def _done(group_xid: int, action: str, name: str) -> dict[str, object]:

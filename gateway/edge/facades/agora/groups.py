@@ -15,7 +15,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Group, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
-from gateway.edge.facades.agora.listing import affiliations, found_among, group_of, groups_of
+from gateway.edge.facades.agora.listing import affiliations, found_among, group_of, groups_of, managed
 from gateway.edge.facades.agora.members import Members
 
 NAME_MAX, DESCRIPTION_MAX, CUSTOM_MAX = 128, 512, 1_024
@@ -185,8 +185,7 @@ async def _hand_over(at: At, principal: Principal, group_xid: int, heir: User) -
 
 async def destroy(at: At) -> bytes:
     """DELETE /chatgroups/{id}."""
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     await at.core.groups.destroy(principal, group_xid)
     return at.told(data={"success": True, "groupid": str(group_xid)})
 
@@ -202,8 +201,7 @@ async def enable(at: At) -> bytes:
 
 
 async def _disable(at: At, *, disabled: bool) -> bytes:
-    principal = await at.administrator()
-    group_xid = await group_of(at)
+    principal, group_xid = await managed(at)
     await at.core.groups.settings.allow(principal, group_xid, GroupSettings(disabled=disabled))
     return at.told(data={"disabled": disabled})
 

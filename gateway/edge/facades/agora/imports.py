@@ -11,7 +11,7 @@ from gateway.edge.facades.agora.bodies import TYPES, config_of
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found, unsendable
 from gateway.edge.facades.agora.fetching import with_files
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.messages import body_of, check_ext, is_id, sender_of
+from gateway.edge.facades.agora.messages import body_of, check_ext, is_id
 from gateway.edge.facades.agora.names import is_admin
 
 AHEAD_MS = 60_000
@@ -21,9 +21,8 @@ AHEAD_MS = 60_000
 async def import_to_user(at: At) -> bytes:
     """POST /messages/users/import."""
     asked = await _asked(at)
-    if not await at.may_be_called(asked.identifier("target") or ""):
-        raise not_found()
-    return await _import(at, asked, Scope.USER)
+    xid, name = await at.xid_or_name(asked.identifier("target") or "")
+    return await _import(at, asked, Scope.USER, xid, name)
 
 
 async def import_to_group(at: At) -> bytes:
@@ -33,7 +32,7 @@ async def import_to_group(at: At) -> bytes:
     types = await at.core.groups.types(at.app, [int(target)]) if is_id(target) else {}
     if types.get(int(target) if types else 0, ROOM) == ROOM:
         raise not_found()
-    return await _import(at, asked, Scope.GROUP)
+    return await _import(at, asked, Scope.GROUP, int(target))
 
 
 async def _asked(at: At) -> Members:
@@ -55,32 +54,24 @@ async def _asked(at: At) -> Members:
     return asked
 
 
-async def _import(at: At, asked: Members, scope: Scope) -> bytes:
-    """Import a message. Whoever comes into being by it does when all that may be wrong has been looked at."""
+async def _import(at: At, asked: Members, scope: Scope, target: int, target_name: str = "") -> bytes:
+    """Import a message. Whoever comes into being by it does with it, and not by one that is refused."""
     principal, messaging = await at.administrator(), at.core.messaging
-    sender_name = asked.identifier("from") or ""
-    if not is_admin(sender_name) and not await at.may_be_called(sender_name):
-        raise not_found()
+    sender = asked.identifier("from") or ""
+    xid, name = (0, "") if is_admin(sender) else await at.xid_or_name(sender)
     # Judged before anything is fetched for it, and then as it is kept.
     await messaging.judge_import(principal, _order_of(at, asked, scope))
     async with with_files(at, asked) as brought:
         order = _order_of(at, brought.asked, scope)
-        sender = await sender_of(at, asked)
-        await brought.keep(sender)
-        target = await _target_of(at, asked, scope)
-        order = msgspec.structs.replace(order, target=target, from_xid=sender.xid if sender else 0)
+        if brought.files:
+            # They are to go with whom they are of, who has to be there first.
+            user = None if is_admin(sender) else await at.user_called(sender, make=True)
+            await brought.keep(user)
+        order = msgspec.structs.replace(
+            order, target=target, target_name=target_name, from_xid=xid, from_name=name
+        )
         msg_id = await messaging.import_one(principal, order)
     return at.told(data={"msg_id": str(msg_id)}, entities=[])
-
-
-async def _target_of(at: At, asked: Members, scope: Scope) -> int:
-    name = asked.identifier("target") or ""
-    if scope is Scope.GROUP:
-        return int(name)
-    user = await at.user_called(name, make=True)
-    if user is None:
-        raise not_found()
-    return user.xid
 
 
 def _order_of(at: At, asked: Members, scope: Scope) -> ImportOrder:

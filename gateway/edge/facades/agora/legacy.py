@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.core.order import by_place
 from gateway.domain.model import ROOM, Scope
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import not_found, unsendable
@@ -12,12 +13,14 @@ from gateway.edge.facades.agora.messages import (
     GROUPS_MAX,
     ROOMS_MAX,
     USERS_MAX,
+    admit,
     check_send,
     is_id,
     order_of,
     send_to_groups,
     send_to_users,
     sender_of,
+    sent_before,
     sent_by,
 )
 from gateway.edge.facades.agora.rates import Rate
@@ -56,19 +59,23 @@ async def to_some(at: At) -> bytes:
     if len(names) > SOME_MAX:
         raise unsendable(f"params users's size can't exceed limit {SOME_MAX}")
     order = order_of(at, asked, Scope.GROUP, groups, names)
-    order = sent_by(order, await sender_of(at, asked))
-    if sent := await at.core.messaging.repeated(principal, order):
+    sender = await sender_of(at, asked)
+    order = sent_by(order, sender)
+    if sent := await sent_before(at, principal, order, sender):
         return at.told(data={groups[0]: str(sent.first_msg_id)})
     group_xid = int(groups[0]) if is_id(groups[0]) else 0
     types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
     if types.get(group_xid, ROOM) == ROOM:
         raise not_found()
-    users = tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
-    if not users:
-        raise not_found()
+    users = by_place(await at.users_called(names))
+    if sender.new:
+        # Else the core says who is no member.
+        inside = set(await at.core.groups.member_xids(principal, group_xid))
+        users = tuple(xid if xid in inside else 0 for xid in users)
     order = msgspec.structs.replace(order, targets=(group_xid,), only=users)
-    at.spend(Rate.GROUP_MESSAGES, len(users))
-    placed = [one for one in await at.core.messaging.send_each(principal, order) if one.msg_id]
+    order, admitted = await admit(at, principal, order, sender, Rate.GROUP_MESSAGES)
+    told = await at.core.messaging.send_each(principal, order, admitted=admitted)
+    placed = [one for one in told if one.msg_id]
     if not placed:
         raise not_found()
     return at.told(data={groups[0]: str(placed[0].msg_id)})

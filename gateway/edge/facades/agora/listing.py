@@ -20,6 +20,11 @@ async def group_of(at: At, *, room: bool = False) -> int:
     return group_xid
 
 
+async def managed(at: At, *, room: bool = False) -> tuple[Principal, int]:
+    """The app's administrator, who alone may ask, and the group, or chatroom, that the first open segment names."""
+    return await at.administrator(), await group_of(at, room=room)
+
+
 async def groups_of(at: At, principal: Principal, *, rooms: bool = False) -> list[Group]:
     """The groups, or chatrooms, that the first open segment names, separated by commas.
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.core.order import Order, digest_of
+from gateway.core.order import Order, by_place, digest_of
+from gateway.core.placing import Placement, placed_before
 from gateway.core.principal import Principal
+from gateway.core.repeats import Sent
 from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
@@ -30,6 +32,18 @@ _TRANSACTION = re.compile(r"-?[0-9]{1,19}")
 _TRANSACTION_ID = "X-Transaction-Id"
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends: a user, whoever would come into being by being named so, or with no name the app's administrator."""
+
+    name: str = ""
+    user: User | None = None
+
+    @property
+    def new(self) -> bool:
+        """Whether it would come into being by this."""
+        return bool(self.name) and self.user is None
 
 
 async def to_users(at: At) -> bytes:
@@ -54,18 +68,16 @@ async def send_to_users(at: At, principal: Principal, asked: Members) -> dict[st
     """Send to users; return the message's id by each that there is, as it was named."""
     targets = check_send(asked, USERS_MAX)
     order = order_of(at, asked, Scope.USER, targets)
-    order = sent_by(order, await sender_of(at, asked))
-    if sent := await at.core.messaging.repeated(principal, order):
-        called = await at.xids_called(targets)
-        placed = await at.core.messaging.placed_before(principal, order, sent, list(called.values()))
-        return {text: str(one.msg_id) for text, one in zip(called, placed, strict=True) if one.msg_id}
-    at.core.messaging.judge_size(at.app, order)
-    found = await at.users_called(targets, make=True)
-    named: dict[int, str] = {}
-    for text, user in zip(targets, found, strict=True):
-        if user is not None and user.xid != at.app.system_xid:
-            named.setdefault(user.xid, text)
-    return await _send(at, principal, order, named, Rate.USER_MESSAGES)
+    sender = await sender_of(at, asked)
+    order = sent_by(order, sender)
+    if sent := await sent_before(at, principal, order, sender):
+        return _told(targets, placed_before(sent, [0] * len(targets)))
+    users, new = await at.called(targets)
+    order = msgspec.structs.replace(order, targets=by_place(users))
+    order, admitted = await admit(at, principal, order, sender, Rate.USER_MESSAGES, new=new)
+    if new:
+        order = msgspec.structs.replace(order, targets=by_place(await at.users_called(targets, make=True)))
+    return _told(targets, await at.core.messaging.send_each(principal, order, admitted=admitted))
 
 
 async def send_to_groups(
@@ -80,12 +92,16 @@ async def send_to_groups(
     if ignored:
         order = msgspec.structs.replace(order, hide_from=await _ignored(at, ignored, order))
     sender = await sender_of(at, asked)
-    ids = [int(text) for text in targets if is_id(text)]
+    order = sent_by(order, sender)
+    if sent := await sent_before(at, principal, order, sender):
+        return _told(targets, placed_before(sent, [0] * len(targets)))
+    ids = [int(text) if is_id(text) else 0 for text in targets]
     types = await at.core.groups.types(at.app, ids)
-    # What is not there is the core's to leave out: a repeat names it still, though it has gone since.
-    named = {xid: str(xid) for xid in ids if xid not in types or (types[xid] == ROOM) == rooms}
+    there = tuple(xid if xid in types and (types[xid] == ROOM) == rooms else 0 for xid in ids)
+    order = msgspec.structs.replace(order, targets=there)
     rate = Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
-    return await _send(at, principal, sent_by(order, sender), named, rate)
+    order, admitted = await admit(at, principal, order, sender, rate)
+    return _told(targets, await at.core.messaging.send_each(principal, order, admitted=admitted))
 
 
 async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...]:
@@ -97,16 +113,36 @@ async def _ignored(at: At, names: Sequence[str], order: Order) -> tuple[int, ...
     return tuple(dict.fromkeys(user.xid for user in await at.users_called(names) if user is not None))
 
 
-async def _send(
-    at: At, principal: Principal, order: Order, named: dict[int, str], rate: Rate
-) -> dict[str, str]:
-    """Send to whom there is, and tell per target as it was named; nobody there: 404."""
-    if not named:
+async def sent_before(at: At, principal: Principal, order: Order, sender: Sender) -> Sent | None:
+    """What an order was answered with that this one repeats; who is not there yet has sent nothing."""
+    return None if sender.new else await at.core.messaging.repeated(principal, order)
+
+
+async def admit(
+    at: At, principal: Principal, order: Order, sender: Sender, rate: Rate, *, new: int = 0
+) -> tuple[Order, bool]:
+    """The same order, by a sender who is there now, and whether it has been admitted; `new`: for so many more.
+
+    Nobody comes into being by what is refused: all that may stand in its way is looked at first. To send nobody
+    anything is a 404.
+    """
+    count = order.messages + new
+    if not count:
         raise not_found()
-    at.spend(rate, len(named))
-    order = msgspec.structs.replace(order, targets=tuple(named))
-    placed = await at.core.messaging.send_each(principal, order)
-    return {named[one.xid]: str(one.msg_id) for one in placed if one.msg_id}
+    at.spend(rate, count)
+    if not (new or sender.new):
+        return order, False
+    await at.core.messaging.admit(principal, order, count)
+    if sender.new:
+        user = await at.user_called(sender.name, make=True)
+        if user is None:
+            raise not_found()
+        order = msgspec.structs.replace(order, from_xid=user.xid)
+    return order, True
+
+
+def _told(named: Sequence[str], placed: Sequence[Placement]) -> dict[str, str]:
+    return {text: str(one.msg_id) for text, one in zip(named, placed, strict=True) if one.msg_id}
 
 
 def check_send(asked: Members, most: int) -> Sequence[str]:
@@ -152,15 +188,15 @@ def body_of(at: At, asked: Members) -> Body:
     return read_body(str(asked.value("type")), raw, body)
 
 
-async def sender_of(at: At, asked: Members) -> User | None:
-    """Who is named as the sender; None: nobody, so that the app's administrator sends. Raises 404 for who is nobody."""
+async def sender_of(at: At, asked: Members) -> Sender:
+    """Who is named as the sender. Raises 404 for who is nobody and can be none."""
     name = asked.identifier("from")
     if name is None or is_admin(name):
-        return None
-    user = await at.user_called(name, make=True)
-    if user is None:
+        return Sender()
+    [user], new = await at.called([name])
+    if user is None and not new:
         raise not_found()
-    return user
+    return Sender(name, user)
 
 
 def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Order:
@@ -187,19 +223,18 @@ def order_of(at: At, asked: Members, scope: Scope, *said: Sequence[str]) -> Orde
         partial=True,
         copied=asked.flag("sync_device"),
     )
-    if not order.transaction_id or order.online_only:
-        # What nobody stores is remembered by its place among the targets.
+    if not order.transaction_id:
         return order
     named = [[name.lower() for name in names] for names in said]
     digest = hashlib.blake2b(_encode((digest_of(order, notice=False), named)), digest_size=16).hexdigest()
     return msgspec.structs.replace(order, request_digest=digest)
 
 
-def sent_by(order: Order, sender: User | None) -> Order:
+def sent_by(order: Order, sender: Sender) -> Order:
     """What a send asks of the core, by whom it is sent: the administrator has no devices of its own to be sent it."""
-    if sender is None:
+    if not sender.name:
         return msgspec.structs.replace(order, copied=False)
-    return msgspec.structs.replace(order, from_xid=sender.xid)
+    return msgspec.structs.replace(order, from_xid=sender.user.xid if sender.user else 0)
 
 
 def is_id(text: str) -> bool:

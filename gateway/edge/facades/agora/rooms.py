@@ -18,6 +18,7 @@ from gateway.edge.facades.agora.listing import (
     found_among,
     group_of,
     groups_of,
+    managed,
     page_of_members,
 )
 
@@ -140,8 +141,7 @@ async def change(at: At) -> bytes:
 
 async def destroy(at: At) -> bytes:
     """DELETE /chatrooms/{id}."""
-    principal = await at.administrator()
-    room_xid = await group_of(at, room=True)
+    principal, room_xid = await managed(at, room=True)
     await at.core.groups.destroy(principal, room_xid)
     return at.told(data={"success": True, "id": str(room_xid)})
 
@@ -214,8 +214,8 @@ async def joined(at: At) -> bytes:
 
 async def _room(at: At) -> Group:
     """The chatroom that the path names; for the app alone."""
-    principal = await at.administrator()
-    return await at.core.groups.info(principal, await group_of(at, room=True))
+    principal, room_xid = await managed(at, room=True)
+    return await at.core.groups.info(principal, room_xid)
 
 
 async def _users(at: At, names: Sequence[str], *, make: bool = False) -> dict[str, User]:

@@ -29,6 +29,8 @@ CREATED_MAX = 60
 STATUSES_MAX = 100
 """Users of one POST /users/batch/status."""
 
+_ONLINE = {True: "online", False: "offline"}
+
 PASSWORD_MAX = 64
 """Characters (vendors.md §3.3)."""
 
@@ -158,16 +160,14 @@ async def statuses(at: At) -> bytes:
     if not names or len(names) > STATUSES_MAX:
         raise illegal("usernames", f"it must name 1 to {STATUSES_MAX} users")
     found = await at.users_called(names)
-    data = []
-    for name, user in zip(names, found, strict=True):
-        online = user is not None and (await at.core.accounts.online(principal, [user]))[0]
-        data.append({name: "online" if online else "offline"})
-    return at.told(data=data)
+    online = iter(await at.core.accounts.online(principal, [user for user in found if user is not None]))
+    told = zip(names, found, strict=True)
+    return at.told(data=[{name: _ONLINE[user is not None and next(online)]} for name, user in told])
 
 
 async def _status(at: At, principal: Principal, user: User) -> tuple[str, str]:
     [online] = await at.core.accounts.online(principal, [user])
-    return called(at.app, user), "online" if online else "offline"
+    return called(at.app, user), _ONLINE[online]
 
 
 async def activate(at: At) -> bytes:

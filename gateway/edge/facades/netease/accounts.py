@@ -56,17 +56,24 @@ class Shown(msgspec.Struct):
     user_information: Information | UnsetType = UNSET
 
 
-class _Create(msgspec.Struct):
+class _Antispam(msgspec.Struct):
+    """What filters are told: there are none here."""
+
+
+class _Told(msgspec.Struct):
+    """What a body may say of an account."""
+
+    token: str | None = None
+    configuration: Configuration | None = None
+    user_information: Information | None = None
+    antispam_configuration: _Antispam | None = None
+
+
+class _Create(_Told):
     account_id: str | None = None
-    token: str | None = None
-    configuration: Configuration | None = None
-    user_information: Information | None = None
 
 
-class _Change(msgspec.Struct):
-    token: str | None = None
-    configuration: Configuration | None = None
-    user_information: Information | None = None
+class _Change(_Told):
     need_kick: bool | None = None
 
 
@@ -108,17 +115,14 @@ async def create(at: At) -> Shown:
     name = _new_name(asked.account_id)
     token = at.core.directory.passwords.draw() if asked.token is None else _checked(at, asked.token)
     nickname = _nickname(at, asked.user_information)
-    account = Account(name, token, nickname or "")
+    account = Account(name, token, nickname or "", _state(_enabled(asked.configuration)))
     try:
         [user] = await at.core.accounts.make(at.app, [account], claim=True, literal=True)
     except Problem as problem:
         if problem.kind is not Kind.USER_EXISTS:
             raise
         raise Fault(ACCOUNT_EXISTS, f"{_ACCOUNT}: {name} is taken") from None
-    enabled = _enabled(asked.configuration)
-    if enabled is not None:
-        await _enable(at, user, enabled=enabled)
-    shown = _shown(at, user, enabled)
+    shown = _shown(at, user)
     shown.token, shown.user_information = token, Information(account.nickname)
     return shown
 
@@ -233,3 +237,9 @@ def _nickname(at: At, told: Information | None) -> str | None:
 
 def _enabled(told: Configuration | None) -> bool | None:
     return None if told is None else told.enabled
+
+
+def _state(enabled: bool | None) -> State | None:  # noqa: FBT001 - None: it is not said
+    if enabled is None:
+        return None
+    return State.NORMAL if enabled else State.FROZEN

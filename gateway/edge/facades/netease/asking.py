@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -123,14 +123,28 @@ class At:
         if not account:
             raise illegal(member, "it is required")
         [user] = await self.accounts([account], make=make)
-        if user is None:
-            if folded(account) == self._system.name:
-                raise Fault(FORBIDDEN, f"{member}: the reserved account {account} is spoken for by nobody")
-            raise Fault(ACCOUNT_UNKNOWN, f"{member}: there is no account {account}")
-        return user
+        return user or self._nobody(account, member)
+
+    async def account_or_new(self, account: str | None, member: str) -> User | None:
+        """The user that an account id names; None: nobody, but one who may come into being by it in an open app.
+
+        Raises what `account` raises.
+        """
+        if not account:
+            raise illegal(member, "it is required")
+        [user] = await self.accounts([account])
+        return user or (None if self.makes(account) else self._nobody(account, member))
+
+    def _nobody(self, account: str, member: str) -> NoReturn:
+        if folded(account) == self._system.name:
+            raise Fault(FORBIDDEN, f"{member}: the reserved account {account} is spoken for by nobody")
+        raise Fault(ACCOUNT_UNKNOWN, f"{member}: there is no account {account}")
 
     async def accounts(self, accounts: Sequence[str], *, make: bool = False) -> list[User | None]:
-        """The users that account ids name, in their order; None where one is nobody's, or nobody's any more."""
+        """The users that account ids name, in their order; None where one is nobody's, or nobody's any more.
+
+        With `make` those come into being in an open app who may: for what nothing but its commit refuses any more.
+        """
         names = [folded(account) for account in accounts]
         numbers = {name: xid for name in names if (xid := number_in(name))}
         wanted = list(dict.fromkeys(name for name in names if name not in numbers))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.core.order import Order
-from gateway.core.placing import Placement
+from gateway.core.order import by_place
+from gateway.core.placing import Placement, placed_before
+from gateway.domain.errors import Kind
 from gateway.domain.model import SYSTEM_NAME
 from gateway.edge.decode import Body
 from gateway.edge.facades.netease.asking import At
@@ -25,7 +26,7 @@ from gateway.edge.facades.netease.sending import (
     submit,
     to_users,
 )
-from gateway.edge.facades.netease.wanted import Asked, want
+from gateway.edge.facades.netease.wanted import Asked, Wanted, want
 
 RECEIVERS_MAX = 100
 
@@ -76,12 +77,11 @@ async def send(at: At) -> _Done:
     account = folded(asked.sender_id)
     wanted = want(asked, account, at.limits)
     repeat = repeat_of(at, wanted.client_id, asked)
-    order = msgspec.structs.replace(to_users(order_of(wanted, repeat), wanted, ()), partial=True)
-    placed = await _place(at, account, list(dict.fromkeys(receivers)), order, repeat)
+    placed = await _place(at, account, list(dict.fromkeys(receivers)), wanted, repeat)
     done = _Done([], [])
     for receiver, one in placed.items():
-        if one is None or not one.msg_id:
-            done.failed_list.append(_failed(receiver, one))
+        if not one.msg_id:
+            done.failed_list.append(_failed(receiver, one.why))
         else:
             item = item_of(at, wanted, ConversationId(account, Type.USER, receiver), one)
             done.success_list.append(item if asked.need_message_detail else _briefly(item))
@@ -89,31 +89,29 @@ async def send(at: At) -> _Done:
 
 
 async def _place(
-    at: At, account: str, receivers: Sequence[str], order: Order, repeat: Repeat
-) -> dict[str, Placement | None]:
-    """Send to these, and say which message each got, or why it got none; None: there is no such account."""
-    sender, *there = await at.accounts([account, *receivers])
+    at: At, account: str, receivers: Sequence[str], wanted: Wanted, repeat: Repeat
+) -> dict[str, Placement]:
+    """Send to these, and say which message each got, or why it got none."""
+    order = msgspec.structs.replace(order_of(wanted, repeat), partial=True)
+    named = [account, *receivers]
+    found = sender, *there = await at.accounts(named)
     if before := await sent_before(at, order, repeat, sender, *there):
         assert sender is not None, "who was nobody has sent nothing"
-        xids = [user.xid if user is not None else 0 for user in there]
-        placed = await at.core.messaging.placed_before(at.acting_for(sender), order, before, xids)
-        # Of who is nobody now it is known whether it got a message, not why it got none.
-        told = zip(receivers, placed, strict=True)
-        return {receiver: one if one.xid or one.msg_id else None for receiver, one in told}
-    [sender] = await parties(at, account)
-    users = dict(zip(receivers, await at.accounts(receivers, make=True), strict=True))
-    targets = tuple(user.xid for user in users.values() if user is not None)
-    by_xid: dict[int, Placement] = {}
-    if targets:
-        order = msgspec.structs.replace(order, targets=targets)
-        by_xid = {one.xid: one for one in await submit(at, at.acting_for(sender), order, repeat)}
-    return {receiver: by_xid[user.xid] if user is not None else None for receiver, user in users.items()}
+        return dict(zip(receivers, placed_before(before, by_place(there)), strict=True))
+    if sender is None:
+        await at.account_or_new(account, SENDER)
+    (sender, *there), admitted = await parties(at, order, repeat, named, found)
+    targets = by_place(there)
+    if sender is None or not any(targets):
+        return {receiver: Placement(0, 0, 0, Kind.USER_UNKNOWN) for receiver in receivers}
+    order = to_users(order, wanted, targets)
+    placed = await submit(at, at.acting_for(sender), order, repeat, admitted=admitted)
+    return dict(zip(receivers, placed, strict=True))
 
 
-def _failed(receiver: str, placed: Placement | None) -> _Failed:
-    code = FORBIDDEN if receiver == SYSTEM_NAME else ACCOUNT_UNKNOWN
-    if placed is not None and placed.why is not None:
-        code = TABLE[placed.why]
+def _failed(receiver: str, why: Kind | None) -> _Failed:
+    assert why is not None, "whoever got nothing did for a reason"
+    code = FORBIDDEN if receiver == SYSTEM_NAME else TABLE[why]
     return _Failed(receiver, receiver, code, _WHY.get(code, _REFUSED))
 
 

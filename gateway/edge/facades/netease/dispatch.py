@@ -59,7 +59,9 @@ class Dialect:
         """The routes of aiohttp."""
         return [
             web.get("/health/liveness.action", self._live, allow_head=False),
-            web.route("*", "/{root:(?:im|nimserver)}/{path:(?s:.*)}", self.handle, expect_handler=expected),
+            web.route(
+                "*", "/{root:(?:im|nimserver)}{path:(?s:(?:/.*)?)}", self.handle, expect_handler=expected
+            ),
         ]
 
     async def _live(self, _: web.Request) -> web.Response:

@@ -78,11 +78,12 @@ async def one(at: At) -> Item:
     named = at.conversation()
     msg_id = identifier(at.segment(1), _ID)
     place = await find_place(at, named)
-    found = await at.core.looking.some(place.asker, place.opposite_xid, [msg_id])
-    if msg_id not in found:
-        raise unknown(msg_id)
-    [item] = await _shown(at, found.values(), named)
-    return item
+    async with at.core.answers.room(1):
+        found = await at.core.looking.some(place.asker, place.opposite_xid, [msg_id])
+        if msg_id not in found:
+            raise unknown(msg_id)
+        [item] = await _shown(at, found.values(), named)
+        return item
 
 
 async def batch(at: At) -> Found:
@@ -93,15 +94,16 @@ async def batch(at: At) -> Found:
         raise illegal("messages", f"it must name 1 to {MANY_MAX} messages")
     times = dict(_id_and_time(message) for message in asked.messages)
     place = await find_place(at, named)
-    found = await at.core.looking.some(place.asker, place.opposite_xid, list(times))
-    return Found(
-        await _shown(at, [found[msg_id] for msg_id in times if msg_id in found], named),
-        [
-            Missing(msg_id, MESSAGE_UNKNOWN, unknown(msg_id).sentence, time)
-            for msg_id, time in times.items()
-            if msg_id not in found
-        ],
-    )
+    async with at.core.answers.room(len(times)):
+        found = await at.core.looking.some(place.asker, place.opposite_xid, list(times))
+        return Found(
+            await _shown(at, [found[msg_id] for msg_id in times if msg_id in found], named),
+            [
+                Missing(msg_id, MESSAGE_UNKNOWN, unknown(msg_id).sentence, time)
+                for msg_id, time in times.items()
+                if msg_id not in found
+            ],
+        )
 
 
 def _id_and_time(message: _Named | None) -> tuple[int, int | None]:
@@ -117,8 +119,11 @@ async def page(at: At) -> Page:
     window = read_window(at.query, read_kinds(at.query))
     place = await find_place(at, named)
     pages = Pages(window, at.app.app_id, place.asker.user.xid, place.opposite_xid)
-    looked = await _look(at, place, window, pages.after(at.query))
-    return Page(await _shown(at, looked.items, named), looked.after > 0, pages.token(looked.after))
+    after = pages.after(at.query)
+    # Where messages are looked at, a page of them is there beside those that are found.
+    async with at.core.answers.room(window.limit + (SOME_MAX if window.told_by_config else 0)):
+        looked = await _look(at, place, window, after)
+        return Page(await _shown(at, looked.items, named), looked.after > 0, pages.token(looked.after))
 
 
 async def thread(at: At) -> Thread:
@@ -130,12 +135,13 @@ async def thread(at: At) -> Thread:
     place = await find_place(at, named, _SENDER, _RECEIVER)
     pages = Pages(window, at.app.app_id, place.asker.user.xid, place.opposite_xid, root_id)
     after = pages.after(query)
-    found = await at.core.looking.thread(
-        place.asker, place.opposite_xid, root_id, window.look(after, window.limit)
-    )
-    if found.root.sender_xid != place.asker.user.xid:
-        raise unknown(root_id)
-    [root, *messages] = await _shown(at, [found.root, *found.page.items], named)
+    async with at.core.answers.room(1 + window.limit):
+        found = await at.core.looking.thread(
+            place.asker, place.opposite_xid, root_id, window.look(after, window.limit)
+        )
+        if found.root.sender_xid != place.asker.user.xid:
+            raise unknown(root_id)
+        [root, *messages] = await _shown(at, [found.root, *found.page.items], named)
     after = found.page.after
     return Thread(found.total, messages, after > 0, pages.token(after), root if with_root else None)
 

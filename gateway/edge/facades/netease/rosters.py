@@ -8,13 +8,16 @@ import msgspec
 
 from gateway.core.group_changes import Outcome
 from gateway.core.principal import Principal
-from gateway.domain.model import ROOM, SAFE_MAX
+from gateway.domain.errors import Kind
+from gateway.domain.model import ROOM, SAFE_MAX, User
 from gateway.edge.decode import Number, number
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import ACCOUNT_UNKNOWN, TABLE, TEAM_UNKNOWN, Fault, illegal
 from gateway.edge.facades.netease.names import folded
 
 TEAM = "team_id"
+
+_NO_ROOM = Outcome(0, Kind.GROUP_FULL)
 
 ADVANCED, SUPER = 1, 2
 """Types of teams, between which there is no difference here."""
@@ -39,51 +42,58 @@ class Told(msgspec.Struct):
     failed_list: list[Failed]
 
 
-class Roster(msgspec.Struct):
-    """The accounts that a call names, each once: those that are users by id, and those that are nobody's."""
+class Roster(msgspec.Struct, frozen=True):
+    """The accounts that a call names, each once, and whose they are (None: nobody's); for the `full` is no room."""
 
-    by_xid: dict[int, str]
-    nobody: list[str]
+    users: dict[str, User | None]
+    full: Sequence[str] = ()
+
+    @property
+    def by_xid(self) -> dict[int, str]:
+        """Those that are users', by their ids."""
+        return {user.xid: name for name, user in self.users.items() if user is not None}
+
+    def new(self, at: At) -> list[str]:
+        """Those that are nobody's, by which somebody may come into being."""
+        return [name for name, user in self.users.items() if user is None and at.makes(name)]
 
     def told(self, outcomes: Sequence[Outcome]) -> Told:
         """What became of each, by what became of the users."""
-        done = [self.by_xid[one.xid] for one in outcomes if one.kind is None]
-        failed = [
-            Failed(self.by_xid[one.xid], TABLE[one.kind], one.reason)
-            for one in outcomes
-            if one.kind is not None
-        ]
+        names = self.by_xid
+        told = [(names[one.xid], one) for one in outcomes] + [(name, _NO_ROOM) for name in self.full]
+        failed = [Failed(name, TABLE[one.kind], one.reason) for name, one in told if one.kind is not None]
+        nobody = [name for name, user in self.users.items() if user is None and name not in self.full]
         return Told(
-            done, failed + [Failed(name, ACCOUNT_UNKNOWN, "there is no such account") for name in self.nobody]
+            [name for name, one in told if one.kind is None],
+            failed + [Failed(name, ACCOUNT_UNKNOWN, "there is no such account") for name in nobody],
         )
 
 
-async def read_roster(
-    at: At, accounts: Sequence[str] | None, member: str, *, least: int = 1, make: bool = False
-) -> Roster:
-    """The accounts of a list; with `make` they may come into being by it in an open app.
-
-    Raises a `Fault` of 414 for too few or too many.
-    """
+async def read_roster(at: At, accounts: Sequence[str] | None, member: str, *, least: int = 1) -> Roster:
+    """The accounts of a list; raises a `Fault` of 414 for too few or too many."""
     names = list(dict.fromkeys(folded(account) for account in accounts or ()))
     most = at.limits.group_call_users_max
     if not least <= len(names) <= most:
         raise illegal(member, f"it must name {least} to {most} accounts")
-    users = await at.accounts(names, make=make)
-    named = list(zip(names, users, strict=True))
-    return Roster(
-        {user.xid: name for name, user in named if user is not None},
-        [name for name, user in named if user is None],
-    )
+    return Roster(dict(zip(names, await at.accounts(names), strict=True)))
+
+
+async def with_new(at: At, roster: Roster, room: int) -> Roster:
+    """The same once those of nobody have come into being who may, and for whom there is room."""
+    full = dict.fromkeys(roster.new(at)[room:])
+    names = [name for name in roster.users if name not in full]
+    made = dict(zip(names, await at.accounts(names, make=True), strict=True))
+    return Roster({name: made.get(name) for name in roster.users}, list(full))
 
 
 async def change_each(at: At, principal: Principal, xid: int, roster: Roster, change: Change) -> Told:
     """Have a change made for each account of a roster; what is wrong with the team or the principal is raised."""
-    if not roster.by_xid:
+    xids = list(roster.by_xid)
+    if not xids:
         # Nobody is there to be changed, but whether there is such a team is told all the same.
         await at.core.groups.info(principal, xid)
         return roster.told([])
-    return roster.told(await change(principal, xid, list(roster.by_xid)))
+    return roster.told(await change(principal, xid, xids))
 
 
 def team_type(value: Number) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
-from gateway.core.order import Order
-from gateway.core.placing import Placement, Sent
+from gateway.core.order import Order, by_place
+from gateway.core.placing import Placement
 from gateway.core.principal import Principal
+from gateway.core.repeats import Sent
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.model import ROOM, Scope, Side, User
 from gateway.edge.decode import Body
@@ -22,7 +24,7 @@ from gateway.edge.facades.netease.faults import (
     renamed,
 )
 from gateway.edge.facades.netease.items import Item, client_id
-from gateway.edge.facades.netease.names import ConversationId, folded, may_be_new
+from gateway.edge.facades.netease.names import ConversationId, folded
 from gateway.edge.facades.netease.names import Kind as Type
 from gateway.edge.facades.netease.places import want_team
 from gateway.edge.facades.netease.repeats import Repeat, repeat_of
@@ -59,19 +61,22 @@ async def send(at: At) -> Item:
     repeat = repeat_of(at, wanted.client_id, asked, conversation)
     order = order_of(wanted, repeat)
     named = _named_beside_sender(conversation, some)
-    if before := await sent_before(at, order, repeat, *await at.accounts([conversation.account, *named])):
+    found = await at.accounts([conversation.account, *named])
+    if before := await sent_before(at, order, repeat, *found):
         return item_of(at, wanted, conversation, Placement(0, before.first_msg_id, before.at))
+    admitted = False
     if in_team:
         sender = await _member(at, conversation)
         order = await _to_team(at, order, conversation.team_xid, option)
         order = await _to_some(at, order, some) if some is not None else order
     else:
         await _want_talk(at, conversation, wanted)
-        sender, receiver = await parties(at, conversation.account, (conversation.opposite, RECEIVER))
+        sender, receiver, admitted = await _ends(at, order, repeat, conversation, found)
         order = to_users(order, wanted, (receiver.xid,))
     principal = at.acting_for(sender)
     order = await _in_thread(at, principal, order, wanted)
-    placed = [one for one in await submit(at, principal, order, repeat) if one.msg_id]
+    told = await submit(at, principal, order, repeat, admitted=admitted)
+    placed = [one for one in told if one.msg_id]
     if not placed:
         raise Fault(MEMBER_UNKNOWN, f"{_TARGETS}: none of them is a member of the team")
     return item_of(at, wanted, conversation, placed[0])
@@ -80,16 +85,43 @@ async def send(at: At) -> Item:
 # -- whom it goes to ------------------------------------------------------------------------------------
 
 
-async def parties(at: At, sender: str, *others: tuple[str, str]) -> list[User]:
-    """The sender and the other users that a send names, each by its member; in an open app they come into being.
+async def _ends(
+    at: At, order: Order, repeat: Repeat, conversation: ConversationId, found: Sequence[User | None]
+) -> tuple[User, User, bool]:
+    """The two of a conversation, of whom some were `found`; otherwise as `parties`.
 
-    Whoever cannot come into being is looked for before anybody does. Raises what `At.account` raises.
+    Raises what `At.account` raises, before anybody comes into being.
     """
-    named = [(sender, SENDER), *others]
-    for account, member in named:
-        if not may_be_new(account):
-            await at.account(account, member)
-    return [await at.account(account, member, make=True) for account, member in named]
+    named = ((conversation.account, SENDER), (conversation.opposite, RECEIVER))
+    for (account, member), user in zip(named, found, strict=True):
+        if user is None:
+            await at.account_or_new(account, member)
+    there, admitted = await parties(at, order, repeat, [account for account, _ in named], found)
+    # Whoever has gone meanwhile is nobody after all.
+    sender, receiver = [
+        user or await at.account(account, member)
+        for (account, member), user in zip(named, there, strict=True)
+    ]
+    return sender, receiver, admitted
+
+
+async def parties(
+    at: At, order: Order, repeat: Repeat, accounts: Sequence[str], found: Sequence[User | None]
+) -> tuple[Sequence[User | None], bool]:
+    """A sender and the receivers of an order, of whom some were `found`, and whether it was admitted for the others.
+
+    In an open app those come into being who may, unless nobody would get it. Raises what refuses the order.
+    """
+    if None not in found:
+        return found, False
+    there = [user is not None or at.makes(account) for account, user in zip(accounts, found, strict=True)]
+    new = any(user is None and may for user, may in zip(found, there, strict=True))
+    if not (new and any(there[1:])):
+        return found, False
+    principal = at.acting_for(found[0]) if found[0] else at.administrator
+    with _refusals(repeat):
+        await at.core.messaging.admit(principal, order, sum(there[1:]))
+    return await at.accounts(accounts, make=True), True
 
 
 def _named_beside_sender(conversation: ConversationId, some: TargetOption | None) -> Sequence[str]:
@@ -109,12 +141,10 @@ async def sent_before(
     if sender is not None and None not in others:
         return None
     messaging = at.core.messaging
-    try:
+    with _refusals(repeat):
         before = await messaging.repeated(at.acting_for(sender), order) if sender is not None else None
         if before is None:
             messaging.judge_size(at.app, order)
-    except Problem as problem:
-        raise repeat.refusal(renamed(problem, _MEMBERS)) from problem
     return before
 
 
@@ -209,10 +239,10 @@ def _some_of(at: At, asked: AskedHere, wanted: Wanted, sender: str) -> TargetOpt
 async def _to_some(at: At, order: Order, option: TargetOption) -> Order:
     """The same to some members alone; who is nobody is a member of no team."""
     strict = option.check_team_member_valid is not False
-    named = option.receiver_account_ids or []
+    named = list(dict.fromkeys(map(folded, option.receiver_account_ids or [])))
     found = await at.accounts(named)
-    there = tuple(dict.fromkeys(user.xid for user in found if user is not None))
-    if not there or (strict and None in found):
+    there = by_place(found)
+    if not any(there) or (strict and None in found):
         stranger = named[found.index(None)]
         raise Fault(MEMBER_UNKNOWN, f"{_TARGETS}: {stranger} is not a member of the team")
     return msgspec.structs.replace(order, only=there, partial=not strict)
@@ -255,10 +285,19 @@ def _no_such(msg_id: int) -> Fault:
 # -- what comes of it -----------------------------------------------------------------------------------
 
 
-async def submit(at: At, principal: Principal, order: Order, repeat: Repeat) -> list[Placement]:
+async def submit(
+    at: At, principal: Principal, order: Order, repeat: Repeat, *, admitted: bool
+) -> list[Placement]:
     """Send, and say which message went to whom; raises `Fault` or `Problem`."""
+    with _refusals(repeat):
+        return await at.core.messaging.send_each(principal, order, admitted=admitted)
+
+
+@contextmanager
+def _refusals(repeat: Repeat) -> Iterator[None]:
+    """Say what refuses a send in this dialect's words."""
     try:
-        return await at.core.messaging.send_each(principal, order)
+        yield
     except Problem as problem:
         raise repeat.refusal(renamed(problem, _MEMBERS)) from problem
 

@@ -9,7 +9,7 @@ import msgspec
 from gateway.edge.decode import Body, Number
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import illegal
-from gateway.edge.facades.netease.rosters import Told, change_each, read_roster, team_of, team_type
+from gateway.edge.facades.netease.rosters import Told, change_each, read_roster, team_of, team_type, with_new
 from gateway.edge.facades.netease.teams import OPERATOR
 
 _INVITED, _KICKED, _MUTED = "invite_account_ids", "kick_account_ids", "chat_ban_account_ids"
@@ -41,9 +41,11 @@ async def invite(at: At) -> Told:
     team_type(asked.team_type)
     operator = await at.account(asked.operator_id, OPERATOR)
     xid = await team_of(at, asked.team_id)
-    roster = await read_roster(at, asked.invite_account_ids, _INVITED, make=True)
-    change = partial(at.core.groups.invite, at_once=True)
-    return await change_each(at, at.acting_for(operator), xid, roster, change)
+    roster = await read_roster(at, asked.invite_account_ids, _INVITED)
+    principal, groups = at.acting_for(operator), at.core.groups
+    if roster.new(at):
+        roster = await with_new(at, roster, await groups.room(principal, xid))
+    return await change_each(at, principal, xid, roster, partial(groups.invite, at_once=True))
 
 
 async def kick(at: At) -> Told:

@@ -9,13 +9,22 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.group_changes import PRIVATE
+from gateway.core.principal import Principal
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.model import SAFE_MAX, Group
 from gateway.edge.decode import Body, Number, number, text
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import illegal
-from gateway.edge.facades.netease.names import team_number
-from gateway.edge.facades.netease.rosters import TEAM, Failed, read_roster, team_of, team_type
+from gateway.edge.facades.netease.names import folded, team_number
+from gateway.edge.facades.netease.rosters import (
+    TEAM,
+    Failed,
+    Roster,
+    read_roster,
+    team_of,
+    team_type,
+    with_new,
+)
 
 OPERATOR = "operator_id"
 _OWNER, _INVITED = "owner_account_id", "invite_account_ids"
@@ -38,6 +47,10 @@ class TeamInfo(msgspec.Struct):
     server_extension: str
 
 
+class _Dropped(msgspec.Struct):
+    """An object of whose members none is kept."""
+
+
 class _Described(msgspec.Struct):
     """What a body may say of a team."""
 
@@ -48,6 +61,7 @@ class _Described(msgspec.Struct):
     intro: str | None = None
     server_extension: str | None = None
     members_limit: Number = None
+    configuration: _Dropped | None = None
 
 
 class _Create(_Described):
@@ -77,10 +91,9 @@ async def create(at: At) -> _Made:
     kind, told = team_type(asked.team_type), _settings(at, asked)
     if not told.name:
         raise illegal("name", "it is required")
-    owner = await at.account(asked.owner_account_id, _OWNER, make=True)
-    roster = await read_roster(at, asked.invite_account_ids, _INVITED, least=0, make=True)
+    principal, roster = await _founders(at, asked, told.members_max or 0)
     group, outcomes = await at.core.groups.create(
-        at.acting_for(owner),
+        principal,
         name=told.name,
         description=told.description or "",
         avatar=told.avatar or "",
@@ -89,6 +102,21 @@ async def create(at: At) -> _Made:
         settings=msgspec.structs.replace(told, name=None, description=None, avatar=None),
     )
     return _Made(await _info(at, group, kind), roster.told(outcomes).failed_list)
+
+
+async def _founders(at: At, asked: _Create, members_max: int) -> tuple[Principal, Roster]:
+    """Who begins a team, and who is invited into it; they come into being where nothing but its commit refuses it."""
+    owner = await at.account_or_new(asked.owner_account_id, _OWNER)
+    name = folded(asked.owner_account_id or "")
+    invited = [account for account in asked.invite_account_ids or () if folded(account) != name]
+    roster = await read_roster(at, invited, _INVITED, least=0)
+    if owner is None or roster.new(at):
+        principal = at.acting_for(owner) if owner else at.administrator
+        room = await at.core.groups.room_at_first(principal, members_max)
+        [owner] = await at.accounts([name], make=True)
+        roster = await with_new(at, roster, room)
+    assert owner is not None, "who was nobody could come into being"
+    return at.acting_for(owner), roster
 
 
 async def one(at: At) -> _Shown:

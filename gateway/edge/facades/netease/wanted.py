@@ -61,6 +61,16 @@ class _P2pOption(msgspec.Struct, omit_defaults=True):
     check_friend: bool | None = None
 
 
+class _AiParams(msgspec.Struct, omit_defaults=True):
+    # There are no robots here to be told.
+    account: str | None = None
+    content: str | None = None
+    messages: str | None = None
+    prompt_variables: str | None = None
+    config: str | None = None
+    send_original: bool | None = None
+
+
 class AskedTeamOption(msgspec.Struct, omit_defaults=True):
     """`team_option` or `superteam_option`."""
 
@@ -107,6 +117,7 @@ class Asked(msgspec.Struct, omit_defaults=True):
     antispam_config: _Antispam | None = None
     p2p_option: _P2pOption | None = None
     robot_config: RobotConfig | None = None
+    ai_params: _AiParams | None = None
 
 
 class AskedHere(Asked, omit_defaults=True):
