@@ -23,8 +23,9 @@ _GIVING_UP = (
     "body_timeout_ms",
     "fetch_timeout_ms",
     "thumbnail_timeout_ms",
+    "broadcast_wait_ms",
 )
-"""After these times a gateway takes the store, another node or a caller for gone."""
+"""After these times a gateway takes the store, another node or a caller for gone, or tells what is done so far."""
 
 _USUAL = Limits()
 

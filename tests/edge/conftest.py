@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.api import Api, open_api
-from tests.edge.roads import Roads, open_roads
+from tests.edge.roads import SHORT, Roads, open_roads
 
 
 @pytest.fixture
@@ -22,4 +22,11 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 async def roads() -> AsyncIterator[Roads]:
     """Both roads to the same calls."""
     async with open_roads() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Roads]:
+    """Roads with times that a test can see pass, from when it says so on."""
+    async with open_roads(limits=SHORT, watched=False) as opened:
         yield opened

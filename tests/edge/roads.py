@@ -25,7 +25,10 @@ from tests.patience import WAIT_S
 DIFFER = frozenset({"server"})
 """The headers of answers in which the roads may differ: aiohttp names itself, the front door says nothing."""
 
-LIMITS = Limits(header_timeout_ms=400, body_timeout_ms=600, body_bytes_max=2_000, drain_ms=5_000)
+LIMITS = Limits(header_timeout_ms=100_000, body_timeout_ms=100_000, body_bytes_max=2_000, drain_ms=5_000)
+SHORT = msgspec.structs.replace(LIMITS, header_timeout_ms=400, body_timeout_ms=600)
+"""Times that a test can see pass. It says when they begin to count, by `watch`: what comes before may take longer."""
+
 READ = ("app_id", "access-token", "user_id", "group_id")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """After this no road keeps a connection."""
@@ -88,7 +91,10 @@ class Roads:
                 listener, 100, self.answering, front_door=name == "door", cors_origins=cors_origins
             )
             self.urls[name] = url_of(listener)
-            self._tasks.append(asyncio.create_task(port.run()))
+
+    def watch(self) -> None:
+        """Cut connections that wait too long, from now on."""
+        self._tasks += [asyncio.create_task(port.run()) for port in self.ports.values()]
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -177,11 +183,20 @@ def _plain(said: Said) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_roads(
-    answering: Answering | None = None, limits: Limits = LIMITS, cors_origins: Sequence[str] = ()
+    answering: Answering | None = None,
+    limits: Limits = LIMITS,
+    cors_origins: Sequence[str] = (),
+    *,
+    watched: bool = True,
 ) -> AsyncIterator[Any]:
-    """Open both roads; what they answer is an echo unless something else is given."""
+    """Open both roads; what they answer is an echo unless something else is given.
+
+    Where they are not `watched` nobody is cut for waiting too long before the test says so.
+    """
     roads = Roads(answering or Echo())
     await roads.open(limits, cors_origins)
+    if watched:
+        roads.watch()
     try:
         yield roads
     finally:

@@ -24,16 +24,19 @@ from gateway.edge.port import Port
 from gateway.edge.upload import Upload
 from gateway.listening import bind
 from tests.core.stage import Stage, app_of, open_stage
+from tests.patience import WAIT_S
 from tests.servers import eventually
 
 LIMITS = Limits(
     file_bytes_max=300_000,
     form_parts_max=4,
     form_part_bytes_max=50,
-    body_timeout_ms=400,
-    body_bytes_per_s_min=100_000,
+    body_timeout_ms=100_000,
     drain_ms=2_000,
 )
+HASTY = msgspec.structs.replace(LIMITS, body_timeout_ms=400, body_bytes_per_s_min=100_000)
+"""Times that a test can see pass."""
+
 DATA = os.urandom(200_000)
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 200300\r\n\r\n"
 """Of a form whose end is never sent."""
@@ -89,8 +92,10 @@ def _told(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any
 
 @asynccontextmanager
 async def serve(stage: Stage) -> AsyncIterator[Server]:
+    limits = stage.limits
+
     async def upload(request: web.Request) -> web.StreamResponse:
-        form = await Upload.begin(request, LIMITS)
+        form = await Upload.begin(request, limits)
         if form is None:
             return web.json_response({"kind": "none"})
 
@@ -112,13 +117,13 @@ async def serve(stage: Stage) -> AsyncIterator[Server]:
 
     async def download(request: web.Request) -> web.StreamResponse:
         shown = await stage.files.find(await app_of(stage), request.match_info["uuid"], None)
-        return await send_file(request, stage.files, shown, LIMITS)
+        return await send_file(request, stage.files, shown, limits)
 
     app = web.Application()
     app.router.add_post("/", _told(upload))
     app.router.add_get("/{uuid}", _told(download))
-    port, listener = Port(app, LIMITS), bind("127.0.0.1", 0)
-    await port.open(listener, 100, Answering(stage.core, LIMITS, Switch()), front_door=True)
+    port, listener = Port(app, limits), bind("127.0.0.1", 0)
+    await port.open(listener, 100, Answering(stage.core, limits, Switch()), front_door=True)
     running = asyncio.create_task(port.run())
     number = listener.getsockname()[1]
     url = f"http://127.0.0.1:{number}"
@@ -129,12 +134,25 @@ async def serve(stage: Stage) -> AsyncIterator[Server]:
     await port.close(asyncio.get_running_loop().time() + 2)
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    async with open_stage(tmp_path, LIMITS) as stage:
+@asynccontextmanager
+async def open_server(folder: Path, limits: Limits = LIMITS) -> AsyncIterator[Server]:
+    async with open_stage(folder, limits) as stage:
         await stage.app()
         async with serve(stage) as made:
             yield made
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    async with open_server(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server that soon cuts who is slow."""
+    async with open_server(tmp_path, HASTY) as made:
+        yield made
 
 
 def held(server: Server) -> list[Path]:
@@ -259,8 +277,9 @@ class TestUpload:
         await asyncio.to_thread(_until, lambda: not held(server))
         assert not await reader.read()
 
-    async def test_who_is_slow(self, server: Server) -> None:
+    async def test_who_is_slow(self, hasty: Server) -> None:
         """Has a second more for each 100,000 bytes that have come, and no longer."""
+        server = hasty
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -272,7 +291,7 @@ class TestUpload:
 
 
 def _until(seen: Callable[[], bool]) -> None:
-    eventually(seen, "what is kept", 10)
+    eventually(seen, "what is kept")
 
 
 class TestDownload:
@@ -365,8 +384,9 @@ class TestDownload:
         with pytest.raises(aiohttp.ClientPayloadError):
             await server.get(number)
 
-    async def test_who_takes_nothing(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_who_takes_nothing(self, hasty: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         """Is cut off, so that it keeps nothing from others."""
+        server = hasty
         ended = asyncio.Event()
         size = 200_000_000
 
@@ -383,13 +403,13 @@ class TestDownload:
         async def find(*_: object) -> Shown:
             return msgspec.structs.replace(shown, size=size)
 
-        _, told = await server.upload(a_part())
+        _, told = await server.upload(a_part("x"))
         shown = await server.stage.files.find(await app_of(server.stage), told["uuid"], None)
         monkeypatch.setattr(server.stage.blobs, "get", get)
         monkeypatch.setattr(server.stage.files, "find", find)
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
         writer.write(f"GET /{told['uuid']} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await ended.wait()
         await asyncio.to_thread(_until, lambda: not server.stage.files._going._taken)
         writer.close()

@@ -6,7 +6,6 @@ import asyncio
 import resource
 import socket
 
-import msgspec
 import pytest
 import uvloop
 from aiohttp import ClientSession
@@ -16,7 +15,7 @@ from gateway.edge.files import allowed_files
 from gateway.edge.frontdoor.caller import READ_AHEAD_BYTES_MAX
 from gateway.edge.port import ACCEPTS
 from tests.edge.callers import POST, PROBE, Gate, answered, asked, call, callers, until
-from tests.edge.roads import LAST, LIMITS, Roads, answers, open_roads
+from tests.edge.roads import LAST, SHORT, Roads, answers, open_roads
 from tests.patience import WAIT_S
 
 
@@ -126,12 +125,13 @@ class TestHandover:
         assert refused.status == 413
 
     @pytest.mark.parametrize("road", ["door", "alone"])
-    async def test_a_websocket(self, roads: Roads, road: str) -> None:
+    async def test_a_websocket(self, hasty: Roads, road: str) -> None:
         """A WebSocket works as it does on aiohttp alone, and may be silent for longer than half a request."""
-        timeout_s = max(LIMITS.header_timeout_ms, LIMITS.body_timeout_ms) / 1000
+        roads, timeout_s = hasty, max(SHORT.header_timeout_ms, SHORT.body_timeout_ms) / 1000
         async with ClientSession(roads.urls[road]) as http, http.ws_connect("/ws") as socket:
             await socket.send_str("hello")
             assert await socket.receive_str() == "hello"
+            roads.watch()
             with pytest.raises(TimeoutError):
                 await socket.receive(timeout_s * 1.5)
         async with ClientSession(roads.urls[road]) as http, http.ws_connect("/ws") as socket:
@@ -298,7 +298,7 @@ class TestBegun:
 @pytest.mark.parametrize("road", ["door", "alone"])
 async def test_open_files_are_not_all_for_connections(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes when few are left is cut at once; who was there before is served, and later comers again."""
-    async with open_roads(limits=msgspec.structs.replace(LIMITS, header_timeout_ms=60_000)) as roads:
+    async with open_roads() as roads:
         first = await roads.connect(road)
         number = first[1].get_extra_info("socket").fileno()
         monkeypatch.setattr("gateway.edge.files.KEPT", 10)

@@ -16,12 +16,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.edge.answering import Answering, Switch
 from gateway.edge.facades.native.routes import ROUTES
 from tests.core.stage import Stage, open_stage
-from tests.edge.roads import DIFFER, Roads, Said, answers, open_roads
-from tests.edge.roads import LIMITS as SHORT
-
-LIMITS = msgspec.structs.replace(SHORT, header_timeout_ms=30_000, body_timeout_ms=30_000)
-"""Here nobody is slow but a machine that is busy: if it stands still for the 400 ms of the others between letting a
-connection in and reading it, the request is overdue, and rightly gets no answer."""
+from tests.edge.roads import DIFFER, LIMITS, Roads, Said, answers, open_roads
 
 SEND = {"type": 1, "targets": [6001], "content_type": 0, "content": "hi"}
 

@@ -21,11 +21,11 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
 from gateway.wire.close import Close
+from tests.channel.stage import Ticks, until
 
 NOW_MS = 1_790_000_000_000
 DAY_S = 24 * 3600
 YEAR_S = 365 * DAY_S
-HEARTBEAT_MS = 100
 
 
 class Clock:
@@ -42,11 +42,12 @@ class Clock:
 
 
 class Node:
-    """A gateway in this process, with alice and bob."""
+    """A gateway in this process, with alice and bob. `clock` is on its wall, `ticks` is the one that does not jump."""
 
-    def __init__(self, gateway: Gateway, clock: Clock, session: aiohttp.ClientSession) -> None:
+    def __init__(self, gateway: Gateway, clock: Clock, ticks: Ticks, session: aiohttp.ClientSession) -> None:
         self.url = gateway.url
         self.clock = clock
+        self.ticks = ticks
         self.session = session
         self.gateway = gateway
 
@@ -59,6 +60,11 @@ class Node:
     async def device(self, user: str) -> Device:
         return Device(self.url, "demo", (await self.grant(user))["token"], device_sn=1)
 
+    def wait(self, ms: int) -> None:
+        """Let time pass, and the gateway look at who is due."""
+        self.ticks.move(ms)
+        self.gateway.hub._wheel.turn()
+
     async def ready(self) -> int:
         async with self.session.get(f"{self.url}/readyz") as answer:
             return answer.status
@@ -66,18 +72,18 @@ class Node:
 
 @pytest.fixture
 async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
-    clock = Clock()
+    clock, ticks = Clock(), Ticks()
     monkeypatch.setattr("gateway.app.now_ms", clock)
+    monkeypatch.setattr("gateway.app.ticks_ms", ticks)
     config = Config(
         server=Server(port=0, data=str(tmp_path / "data")),
-        limits=Limits(heartbeat_ms=HEARTBEAT_MS),
         retention=Retention(days=30),
     )
     gateway = await Gateway.start(config)
     try:
         await gateway.operator.do(Ask(verb="create", app="demo"))
         async with aiohttp.ClientSession() as session:
-            yield Node(gateway, clock, session)
+            yield Node(gateway, clock, ticks, session)
     finally:
         await gateway.stop()
 
@@ -120,16 +126,16 @@ async def test_devices_see_dense_seqs(node: Node) -> None:
     assert [(frame["seq"], frame["message"]["msg_id"]) for frame in seen] == list(enumerate(ids, 1))
 
 
-async def heartbeats(ws: aiohttp.ClientWebSocketResponse, count: int) -> None:
-    """Wait until the server has pinged so often, and answer it; anything that ends the connection fails."""
-    while count:
+async def heartbeats(node: Node, ws: aiohttp.ClientWebSocketResponse, count: int) -> None:
+    """Let so many heartbeats pass, and answer each; anything that ends the connection fails."""
+    [connection] = node.gateway.hub.connections
+    for _ in range(count):
+        # A look comes a little later than the answer to the last ping would have it.
+        node.wait(Limits().heartbeat_ms * 5 // 4)
         message = await ws.receive()
-        assert message.type in {aiohttp.WSMsgType.PING, aiohttp.WSMsgType.TEXT}, message
-        if message.type is aiohttp.WSMsgType.PING:
-            count -= 1
-            await ws.pong(message.data)
-        else:
-            assert msgspec.json.decode(message.data)["op"] in {"welcome", "live"}
+        assert message.type is aiohttp.WSMsgType.PING, message
+        await ws.pong(message.data)
+        await until(lambda: connection.session.heard_at == node.ticks.at, "the pong")
 
 
 @pytest.mark.parametrize("jump_s", [YEAR_S, -YEAR_S])
@@ -138,9 +144,10 @@ async def test_a_jump_disconnects_nobody(node: Node, jump_s: int) -> None:
     token = (await node.grant("bob"))["token"]
     url = f"{node.url}/ws?app_id=demo&device_sn=1"
     async with node.session.ws_connect(url, headers={"access-token": token}, autoping=False) as ws:
-        await heartbeats(ws, 1)
+        assert [msgspec.json.decode((await ws.receive()).data)["op"] for _ in range(2)] == ["welcome", "live"]
+        await heartbeats(node, ws, 1)
         node.clock.jump(s=jump_s)
-        await heartbeats(ws, 4)
+        await heartbeats(node, ws, 4)
 
 
 async def end_of(device: Device, on_live: Callable[[], object]) -> int:
@@ -160,8 +167,12 @@ async def test_a_token_ends_on_time_though_the_clock_was_set_back(node: Node) ->
     token = (await node.grant("bob", ttl_s=60))["token"]
     node.clock.jump(s=59.8)
     device = Device(node.url, "demo", token, device_sn=1)
-    code = await end_of(device, on_live=lambda: node.clock.jump(s=-YEAR_S))
-    assert code == Close.TOKEN_EXPIRED
+
+    def on_live() -> None:
+        node.clock.jump(s=-YEAR_S)
+        node.wait(200)
+
+    assert await end_of(device, on_live) == Close.TOKEN_EXPIRED
 
 
 async def test_a_new_connection_judges_the_token_by_the_clock(node: Node) -> None:
