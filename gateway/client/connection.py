@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import aiohttp
@@ -72,11 +72,11 @@ class Connection:
         else:
             await self.ws.send_str(msgspec.json.encode(frame).decode())
 
-    def say_later(self, frame: Frame, pause: Awaitable[None]) -> None:
-        """Say a frame after a pause, if this connection lasts so long."""
+    def say_later(self, frame: Frame, pause: Callable[[], Awaitable[None]]) -> None:
+        """Say a frame after a pause, if this connection lasts so long; one that ends at once begins none."""
 
         async def wait() -> None:
-            await pause
+            await pause()
             with suppress(aiohttp.ClientError, OSError):
                 await self.say(frame)
 

@@ -13,6 +13,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -359,7 +360,7 @@ class Device:
                 if (joining := self._rooms.ask_again(frame)) is not None:
                     assert self._connection is not None, "frames come on a connection"
                     pause_ms = frame.get("retry_after_ms") or _RETRY_MS
-                    self._connection.say_later(joining, self._sleep(pause_ms / 1000))
+                    self._connection.say_later(joining, partial(self._sleep, pause_ms / 1000))
                     return
                 if self._rooms.take_rejoined(frame):
                     return
