@@ -23,6 +23,13 @@ from tests.channel.nodes import Sink
 from tests.channel.stage import ALICE, APP, BOB, CAROL, Frame, Stage, ops, seqs, until
 
 GROUPS = 500
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+async def still(start: Start) -> Stage:
+    """A gateway that asks its store for nothing by itself while it is counted who does."""
+    return await start(sweep_ms=HOUR_MS, expiry_sweep_ms=HOUR_MS, retention_sweep_ms=HOUR_MS, beat_ms=HOUR_MS)
 
 
 async def join_groups(stage: Stage, uid: int, count: int) -> list[int]:
@@ -66,27 +73,27 @@ def count_queries(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
 
 @pytest.mark.one_node("it counts what a store of one process is asked")
 async def test_attaching_with_500_groups_costs_two_queries(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    still: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stays and head, then heads and cursors: two reads, no write, whatever the number of groups."""
-    await join_groups(stage, BOB, GROUPS)
-    token = await stage.token(BOB)
-    counted = count_queries(stage, monkeypatch)
-    peer = await stage.connect(BOB, token=token)
+    await join_groups(still, BOB, GROUPS)
+    token = await still.token(BOB)
+    counted = count_queries(still, monkeypatch)
+    peer = await still.connect(BOB, token=token)
     assert await peer.hear() == {"op": "live"}
     assert len(peer.welcome["cursors"]) == GROUPS + 1
     assert counted == {"_look": 2}
 
 
 @pytest.mark.one_node("it counts what a store of one process is asked")
-async def test_attaching_reads_only_what_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_attaching_reads_only_what_is_behind(still: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 500 groups only the three with something new are read, and those together."""
-    groups = await join_groups(stage, BOB, GROUPS)
+    groups = await join_groups(still, BOB, GROUPS)
     for group in groups[:3]:
-        await stage.send(CAROL, group, scope=2)
-    token = await stage.token(BOB)
-    counted = count_queries(stage, monkeypatch)
-    frames = await (await stage.connect(BOB, token=token)).until("live")
+        await still.send(CAROL, group, scope=2)
+    token = await still.token(BOB)
+    counted = count_queries(still, monkeypatch)
+    frames = await (await still.connect(BOB, token=token)).until("live")
     assert {frame.get("timeline") for frame in frames} == {f"g:{group}" for group in groups[:3]} | {None}
     assert counted == {"_look": 3, "pages": 1}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
@@ -46,7 +46,7 @@ class Roster(msgspec.Struct, frozen=True):
     """The accounts that a call names, each once, and whose they are (None: nobody's); for the `full` is no room."""
 
     users: dict[str, User | None]
-    full: Sequence[str] = ()
+    full: Collection[str] = ()
 
     @property
     def by_xid(self) -> dict[int, str]:
@@ -83,7 +83,7 @@ async def with_new(at: At, roster: Roster, room: int) -> Roster:
     full = dict.fromkeys(roster.new(at)[room:])
     names = [name for name in roster.users if name not in full]
     made = dict(zip(names, await at.accounts(names, make=True), strict=True))
-    return Roster({name: made.get(name) for name in roster.users}, list(full))
+    return Roster({name: made.get(name) for name in roster.users}, full)
 
 
 async def change_each(at: At, principal: Principal, xid: int, roster: Roster, change: Change) -> Told:
