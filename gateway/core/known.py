@@ -106,6 +106,10 @@ class Known:
             self._parties.put((app.id, xid), found)
         return found
 
+    async def taken(self, app: App, xids: Sequence[int]) -> set[int]:
+        """Which of many xids of an app name anything, as `party` says it; for whom nobody is expected to be."""
+        return {party.xid for party in await self._store.parties(app.id, xids) if party is not None}
+
     async def tenant(self, app_id: str | None) -> Tenant:
         """The app of this name; raises `APP_UNKNOWN`, and `BAD_PARAMETER` where none is named."""
         if not app_id:

@@ -93,7 +93,8 @@ class ImportDraft(msgspec.Struct, frozen=True, kw_only=True):
 
     `message` says what was sent by whom to one target: to a user or, judged, to a group. `shown_at` is when (ms);
     `settled`: whoever it went to has read it. `sender_name` and `target_name` stand for an xid in `message` that is 0:
-    a user who is called so, made with the import where there is none yet, and not made where it is refused.
+    a user who is called so, made with the import where there is none yet and `message` lets users come into being, and
+    not made where it is refused.
     """
 
     message: MessageDraft
@@ -108,12 +109,12 @@ class ImportDraft(msgspec.Struct, frozen=True, kw_only=True):
         return [name for name in dict.fromkeys((self.sender_name, self.target_name)) if name]
 
     def called(self, xids: Mapping[str, int]) -> ImportDraft:
-        """The same with the xids of those who are named."""
+        """The same with the xids of those who are named; 0 stays for who is not there."""
         message = self.message
         message = msgspec.structs.replace(
             message,
             sender_xid=xids.get(self.sender_name, message.sender_xid),
-            targets=(xids[self.target_name],) if self.target_name else message.targets,
+            targets=(xids.get(self.target_name, 0),) if self.target_name else message.targets,
         )
         return ImportDraft(message=message, shown_at=self.shown_at, settled=self.settled)
 

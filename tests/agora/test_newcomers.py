@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,24 @@ async def test_to_nobody(cloud: Cloud, path: str, asked: Json) -> None:
     send = await Send.made(cloud, path, asked)
     assert (await send.ask()).refused(404, "service_resource_not_found")
     assert await send.nobody_came()
+
+
+async def test_many_by_number(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose ids are free is one question to the store, however many there are; a group's id is nobody's."""
+    group, store = await cloud.group(), cloud.node.gateway.store
+    asked: list[object] = []
+    for name in ("party", "parties"):
+        find = getattr(store, name)
+
+        def listen(app: int, xids: object, find: Callable[..., object] = find) -> object:
+            asked.append(xids)
+            return find(app, xids)
+
+        monkeypatch.setattr(store, name, listen)
+    numbers = [str(number) for number in range(701, 721)]
+    assert set(await cloud.send(*numbers, group, sender="799")) == set(numbers)
+    # Of the targets, and of who sends.
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("road", CALLS)

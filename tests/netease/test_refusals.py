@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.principal import Principal
 from gateway.domain.limits import Limits
 from tests.netease.stage import Answer, Cloud, open_cloud
 from tests.rest.stage import Json
@@ -154,6 +155,23 @@ class TestTeams:
         assert told["success_list"] == ["b"]
         assert [(one["account_id"], one["error_code"]) for one in told["failed_list"]] == [("e", 403)]
         assert users(cloud) == before + 3
+
+    async def test_an_owner_who_goes_meanwhile(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Is nobody by then, and nobody comes into being for the team."""
+        dan = await cloud.node.user(777)
+        before = users(cloud)
+        groups = cloud.node.gateway.core.groups
+        room_at_first = groups.room_at_first
+
+        async def room(principal: Principal, members_max: int) -> int:
+            told = await room_at_first(principal, members_max)
+            assert (await dan.post("/user/delete")).done
+            return told
+
+        monkeypatch.setattr(groups, "room_at_first", room)
+        asked = {"owner_account_id": "#777", "name": "t", "invite_account_ids": ["eve"]}
+        assert (await cloud.post("/v2.1/teams", asked)).refused(102404, "owner_account_id")
+        assert users(cloud) == before
 
     async def test_an_owner_of_too_many(self, tmp_path: Path) -> None:
         """Begins no team more, and nobody comes into being for it; nor does an owner for a list that is too long."""

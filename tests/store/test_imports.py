@@ -71,6 +71,20 @@ class TestHistory:
         assert await stage.shown(xids["cid"], xids["cid"]) == [second]
         assert await stage.shown(12, xids["ann"]) == [third]
 
+    async def test_nobody_comes_into_being_by_name_where_they_may_not(self, stage: Stage) -> None:
+        """Who is there is meant by a name all the same, and who is not is nobody, as by an id."""
+        bob = await stage.store.register(stage.app.id, "bob", "", NOW)
+        assert bob is not None
+        for names in ({"sender_name": "ann"}, {"target_name": "ann"}):
+            refused = await stage.append(
+                await stage.imported(0, 0, **{"target_name": "bob", **names}, create=False)
+            )
+            assert isinstance(refused, Refused)
+            assert refused.kind is Kind.USER_UNKNOWN
+        assert await stage.store.users_named(stage.app.id, ["ann"]) == {}
+        brought = await stage.bring(0, 0, sender_name="bob", target_name="bob", create=False)
+        assert await stage.shown(bob.xid, bob.xid) == [brought]
+
     async def test_nobody_comes_into_being_by_one_that_is_refused(self, stage: Stage) -> None:
         """Its neighbours miss nothing by it, not even who has the id by then that was not given."""
         group = await grouped(stage)

@@ -21,7 +21,7 @@ from gateway.store.postgres.lane import Conn, OvertakenError
 from gateway.store.postgres.related import find_related, mark
 from gateway.store.postgres.rooms import trim
 from gateway.store.postgres.texts import count
-from gateway.store.postgres.users import make_named
+from gateway.store.postgres.users import find_users_named, make_named
 from gateway.store.related import Related
 from gateway.store.run import Moving, Named, Run, blockable, entries_of, known_as, named, receiving
 
@@ -99,8 +99,11 @@ async def append_import(conn: Conn, draft: ImportDraft, limits: Limits) -> Answe
     """Append one import. Where it is refused, the transaction is to be undone."""
     draft_id, system_xid, room = await conn.fetchrow(_BEGIN, draft.app)
     if draft.names:
-        made = await make_named(conn, draft.app, draft.names, draft.at)
-        draft = draft.called({name: user.xid for name, user in made.items()})
+        if draft.message.create:
+            found = await make_named(conn, draft.app, draft.names, draft.at)
+        else:
+            found = await find_users_named(conn, draft.app, draft.names)
+        draft = draft.called({name: user.xid for name, user in found.items()})
     run = await _open(conn, draft.message, limits, draft_id, system_xid, room)
     refusal = run.judge(draft.message, *run.find(draft.message))
     if refusal is not None:

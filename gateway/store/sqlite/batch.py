@@ -43,7 +43,7 @@ from gateway.store.sqlite.related import find_related, mark
 from gateway.store.sqlite.rooms import trim
 from gateway.store.sqlite.texts import count
 from gateway.store.sqlite.touched import Touched
-from gateway.store.sqlite.users import make_named
+from gateway.store.sqlite.users import find_users_named, make_named
 
 LAST_NUMBER = "SELECT key FROM dedup WHERE key < ':' ORDER BY key DESC LIMIT 1"
 """The last key of the table that is a number: a colon comes after all digits, and before all letters."""
@@ -176,8 +176,11 @@ class _Batch:
             return self._bring(draft)
         conn, message = self._conn, draft.message
         conn.execute("SAVEPOINT import")
-        made = make_named(conn, message.app, draft.names, message.at)
-        answer = self._bring(draft.called({name: user.xid for name, user in made.items()}))
+        if message.create:
+            found = make_named(conn, message.app, draft.names, message.at)
+        else:
+            found = find_users_named(conn, message.app, draft.names)
+        answer = self._bring(draft.called({name: user.xid for name, user in found.items()}))
         if not isinstance(answer, Imported):
             conn.execute("ROLLBACK TO import")
             # It may have noted who is not there any more.

@@ -179,14 +179,13 @@ class At:
         Nobody does by this.
         """
         users = await self.users_called(texts)
-        new: set[str] = set()
-        for text, user in zip(texts, users, strict=True):
-            name = self._core_name(text) if user is None and not self.app.registered else None
-            if name is not None and name not in new and may_be_called(name, self.limits):
-                xid = number_of(name)
-                if not xid or await self.core.directory.known.party(self.app, xid) is None:
-                    new.add(name)
-        return users, len(new)
+        if self.app.registered:
+            return users, 0
+        names = {self._core_name(text) for text, user in zip(texts, users, strict=True) if user is None}
+        xids = {name: number_of(name) for name in names if name and may_be_called(name, self.limits)}
+        numbers = list(filter(None, xids.values()))
+        taken = await self.core.directory.known.taken(self.app, numbers) if numbers else ()
+        return users, sum(xid not in taken for xid in xids.values())
 
     async def xid_or_name(self, text: str) -> tuple[int, str]:
         """The id of the user whom a name or UUID means, or who would come into being with it, or else with what name.

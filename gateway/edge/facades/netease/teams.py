@@ -113,9 +113,8 @@ async def _founders(at: At, asked: _Create, members_max: int) -> tuple[Principal
     if owner is None or roster.new(at):
         principal = at.acting_for(owner) if owner else at.administrator
         room = await at.core.groups.room_at_first(principal, members_max)
-        [owner] = await at.accounts([name], make=True)
+        owner = await at.account(asked.owner_account_id, _OWNER, make=True)
         roster = await with_new(at, roster, room)
-    assert owner is not None, "who was nobody could come into being"
     return at.acting_for(owner), roster
 
 
