@@ -118,7 +118,7 @@ async def open_gateways(
     """
     config = Config(
         server=Server(port=0, data=str(folder)),
-        limits=patient(limits),
+        limits=limits,
         edge=edge,
         metrics=Metrics(token=METRICS_TOKEN),
         **sections,
@@ -134,7 +134,9 @@ async def start(config: Config, ports: tuple[int, int] = (0, 0)) -> tuple[Gatewa
     """Start what `open_gateways` yields, on these ports."""
     folder = Path(config.server.data)
     config = msgspec.structs.replace(
-        config, edge=msgspec.structs.replace(config.edge, front_door=shape.front_door)
+        config,
+        limits=patient(config.limits),
+        edge=msgspec.structs.replace(config.edge, front_door=shape.front_door),
     )
     if not shape.two:
         lay_tables(folder)

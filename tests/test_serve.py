@@ -113,7 +113,7 @@ class Greeting:
     def close(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-        self._reader.join(5)
+        self._reader.join(WAIT_S)
         os.close(self._terminal)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 
 import pytest
 
 from gateway.client.device import Backoff, Device
 from gateway.client.errors import ClosedError
+from scripts.loadlib.services import free_port
 from tests.client.stage import Naps, Stage, entry, seqs, take, welcome
 
 
@@ -231,10 +231,7 @@ async def test_comes_back_to_a_server_that_is_not_ready(status: int) -> None:
 
 async def test_waits_for_a_server_that_is_down() -> None:
     """A port where nobody listens yet is tried again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    stage = Stage()
+    stage, port = Stage(), free_port()
     naps = Naps(during=lambda: stage.open(port))
     async with Device(f"http://127.0.0.1:{port}", "demo", "t", sleep=naps):
         await stage.accept()

@@ -14,6 +14,7 @@ from gateway.core.passwords import COST, Cost, Passwords
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
 from tests.core.stage import CHEAP, refused
+from tests.patience import WAIT_S
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ class TestQueue:
         gate = threading.Event()
 
         def held(_password: str, _cost: Cost, _salt: bytes) -> bytes:
-            assert gate.wait(10)
+            assert gate.wait(WAIT_S)
             return b"hash"
 
         monkeypatch.setattr(module, "_hashed", held)

@@ -19,6 +19,7 @@ from gateway.domain.files import Box, Depicts, Thumb
 from gateway.domain.limits import Limits
 from tests.core.pictures import RED, bomb, chunks, lying, noise, opened, picture, video
 from tests.core.stage import refused
+from tests.patience import patient
 
 BOX = Box(100, 100)
 PIXELS_MAX = 40_000_000
@@ -161,7 +162,7 @@ async def making() -> AsyncIterator[Making]:
     made: list[Thumbnails] = []
 
     def begin(**limits: int) -> Thumbnails:
-        made.append(Thumbnails(Limits(**limits)))
+        made.append(Thumbnails(patient(Limits(**limits))))
         return made[-1]
 
     yield begin

@@ -15,6 +15,7 @@ from gateway.app import Gateway
 from gateway.config import Config, Retention, Server
 from gateway.domain.limits import Limits
 from gateway.store.rows import ERASED
+from scripts.loadlib.services import free_port
 from tests import shapes
 from tests.patience import WAIT_S
 from tests.rest.stage import Caller, Node
@@ -142,7 +143,7 @@ class Town:
         return floor, dict(self.node.rows("SELECT msg_id, seq FROM message WHERE target = ?", timeline))
 
 
-async def _start(folder: Path, limits: Limits, ports: tuple[int, int] = (0, 0)) -> tuple[Gateway, Gateway]:
+async def _start(folder: Path, limits: Limits, ports: tuple[int, int]) -> tuple[Gateway, Gateway]:
     config = Config(server=Server(data=str(folder)), limits=limits, retention=RETENTION)
     return await shapes.start(config, ports)
 
@@ -154,7 +155,7 @@ async def open_town(folder: Path, users: Sequence[int], limits: Limits = LIMITS)
     timeout = aiohttp.ClientTimeout(total=WAIT_S)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("gateway.app.now_ms", clock)
-        gateway, far = await _start(folder, limits)
+        gateway, far = await _start(folder, limits, (free_port(), free_port()))
         async with aiohttp.ClientSession(timeout=timeout) as http:
             town = Town(Node(gateway, far, folder, http), limits, clock)
             try:

@@ -71,7 +71,7 @@ WRONG: list[tuple[Json, str]] = [
     ({"robot_config": {"robot_topic": []}}, "robot_config.robot_topic"),
     ({"robot_config": {"robot_function": {}}}, "robot_config.robot_function"),
     ({"robot_config": {"robot_custom_content": "x" * 16_384}}, "push_config, robot_config"),
-    ({"ai_params": "bot"}, "ai_params: it must be an object"),
+    ({"ai_params": 7}, "ai_params: "),
     *(
         ({"ai_params": {name: 7}}, f"ai_params.{name}: ")
         for name in ("account", "content", "messages", "prompt_variables", "config", "send_original")
@@ -213,6 +213,7 @@ def test_a_body_that_cannot_be_kept(body: bytes) -> None:
         ),
         ({"antispam_config": {"antispam_enabled": True, "antispam_cheating": "{}"}}, {}),
         ({"p2p_option": {"check_friend": True}, "ai_params": {"account": "bot"}, "unknown": [1]}, {}),
+        ({"ai_params": "bot"}, {}),
         ({"sender_no_sense": True}, {}),
         ({"receiver_no_sense": True}, {}),
         # Of another kind of conversation, and so nobody's.

@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.outlet.fetch import REDIRECTS_MAX, PublicFetcher, is_public_address
+from tests.patience import patient
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 """In these tests the first one counts as public."""
@@ -52,7 +53,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 def fetcher(**limits: int) -> PublicFetcher:
-    return PublicFetcher(Limits(**limits), lambda address: address == HERE)
+    return PublicFetcher(patient(Limits(**limits)), lambda address: address == HERE)
 
 
 async def fetch(url: str, by: PublicFetcher | None = None) -> tuple[str, str, bytes]:

@@ -60,16 +60,27 @@ def test_wants_a_server_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--spawn" in capsys.readouterr().err
 
 
+SPANS_S = ("0.3", "3", "15")
+"""How long is measured. Where the machine stands still for all of it nothing is sent: then it is done for longer."""
+
+
 def run(folder: Path, *more: str) -> tuple[subprocess.CompletedProcess[str], Verdict]:
     saved = folder / "verdict.json"
-    counts = ["--devices", "3", "--senders", "30", "--quiet-senders", "2", "--rounds", "1", "--span", "0.3"]
+    counts = ["--devices", "3", "--senders", "30", "--quiet-senders", "2", "--rounds", "1"]
     options = [*counts, "--no-pin", "--folder", str(folder), "--json", str(saved), *more]
-    program = [sys.executable, load.__file__, "--spawn", "--neighbour", *options]
-    done = subprocess.run(
-        program, capture_output=True, text=True, timeout=2 * WAIT_S, check=False, env=unmeasured()
-    )
-    assert saved.exists(), done.stderr
-    return done, msgspec.json.decode(saved.read_bytes(), type=Verdict)
+    said = ""
+    for span in SPANS_S:
+        program = [sys.executable, load.__file__, "--spawn", "--neighbour", *options, "--span", span]
+        done = subprocess.run(
+            program, capture_output=True, text=True, timeout=2 * WAIT_S, check=False, env=unmeasured()
+        )
+        assert saved.exists(), done.stderr
+        verdict = msgspec.json.decode(saved.read_bytes(), type=Verdict)
+        if all(one.quiet_sends for one in verdict.spans):
+            return done, verdict
+        saved.unlink()
+        said = done.stderr
+    pytest.fail(f"nothing was sent: {said}")
 
 
 def test_two_apps_on_a_real_gateway(tmp_path: Path) -> None:

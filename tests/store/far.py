@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from gateway.domain.limits import Limits
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
+from tests.patience import patient
 from tests.postgres import database_of
 from tests.proxy import Proxy, tcp, unix
 from tests.store.stage import Stage
@@ -31,7 +32,7 @@ async def beyond(stage: Stage, limits: Limits) -> AsyncIterator[Far]:
         named = url._replace(
             netloc=f"{url.username}:{url.password or ''}@127.0.0.1:{proxy.port}", query="sslmode=disable"
         )
-        store = await PostgresStore.open(PostgresOptions(url=named.geturl()), limits)
+        store = await PostgresStore.open(PostgresOptions(url=named.geturl()), patient(limits))
         try:
             yield Far(store, proxy)
         finally:

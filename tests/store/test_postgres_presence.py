@@ -21,7 +21,7 @@ from gateway.store.postgres.presence import LONG_DEAD
 from gateway.store.postgres.users import remove_device
 from tests.patience import WAIT_S, patient
 from tests.postgres import database_of, drop_database
-from tests.store.meeting import meets
+from tests.store.meeting import WAITING, meets
 from tests.store.stage import LIMITS, NOW, Stage, open_store
 
 T = TypeVar("T")
@@ -66,10 +66,8 @@ class Nodes:
 
     async def blocked(self, count: int = 1) -> None:
         """Wait until so many transactions wait for another one."""
-        waiting = """SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'"""
         async with asyncio.timeout(WAIT_S):
-            while await self.conn.fetchval(waiting) < count:  # noqa: ASYNC110 - another process changes it
+            while await self.conn.fetchval(WAITING) < count:  # noqa: ASYNC110 - another process changes it
                 await asyncio.sleep(0.01)
 
     @asynccontextmanager

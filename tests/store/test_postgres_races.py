@@ -20,6 +20,7 @@ from gateway.store.postgres.changes import append_change
 from gateway.store.postgres.hot import HOT
 from gateway.store.postgres.lane import Conn
 from gateway.store.postgres.users import make_user
+from tests.patience import WAIT_S
 from tests.postgres import database_of
 from tests.proxy import Proxy
 from tests.store.far import Far, beyond
@@ -42,7 +43,7 @@ async def other(stage: Stage) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def beyond_it(stage: Stage) -> AsyncIterator[Far]:
-    async with beyond(stage, Limits(batch_retry_ms=20_000, store_retry_ms=2_000)) as opened:
+    async with beyond(stage, Limits(batch_retry_ms=100_000)) as opened:
         yield opened
 
 
@@ -242,16 +243,17 @@ async def test_ids_are_drawn_behind_every_head(
         assert answer.first_msg_id > first
 
 
-async def test_a_store_whose_server_hangs_ends_soon(far: Store, stage: Stage, proxy: Proxy) -> None:
-    """What is under way is given up after a second, and whoever waits is told."""
-    await far.append([stage.text(1, 2)])
-    proxy.pause()
-    waiting = [asyncio.create_task(far.append([stage.text(1, 2)])), asyncio.create_task(far.jobs())]
-    await asyncio.wait(waiting, timeout=0.05)
-    began = asyncio.get_running_loop().time()
-    await far.close()
-    assert asyncio.get_running_loop().time() - began < 3
-    told = await asyncio.gather(*waiting, return_exceptions=True)
+async def test_a_store_whose_server_hangs_ends_soon(stage: Stage) -> None:
+    """What is under way is given up after a second, and not after all its time, and whoever waits is told."""
+    # Who waits for a connection that is being made is told when its own time is over.
+    async with beyond(stage, Limits(pool_wait_ms=1_000, batch_retry_ms=3_600_000)) as (far, proxy):
+        await far.append([stage.text(1, 2)])
+        proxy.pause()
+        waiting = [asyncio.create_task(far.append([stage.text(1, 2)])), asyncio.create_task(far.jobs())]
+        await asyncio.wait(waiting, timeout=0.05)
+        async with asyncio.timeout(WAIT_S / 2):
+            await far.close()
+        told = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(one) for one in told] == [Problem, Problem]
 
 

@@ -18,6 +18,7 @@ from gateway.domain.model import User
 from gateway.store.errors import StoreError
 from gateway.store.schema import SQLITE_MIGRATIONS
 from gateway.store.sqlite import SqliteStore
+from tests.patience import WAIT_S
 from tests.store.faulty import lanes
 from tests.store.stage import LIMITS, Stage
 
@@ -127,7 +128,7 @@ async def test_reads_are_shared_out_among_the_readers(tmp_path: Path) -> None:
 
         def wait(_: sqlite3.Connection) -> bool:
             busy.set()
-            return done.wait(10)
+            return done.wait(WAIT_S)
 
         first = asyncio.create_task(lanes(stage)._read(wait))
         await asyncio.to_thread(busy.wait, 10)

@@ -17,6 +17,7 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import User
 from gateway.store.sqlite import lookups
 from gateway.store.sqlite.lane import Lane
+from tests.patience import WAIT_S
 from tests.store.faulty import lanes
 from tests.store.stage import LIMITS, Stage
 
@@ -95,7 +96,7 @@ async def test_a_long_read_ends_its_visit(stage: Stage, monkeypatch: pytest.Monk
     for reader in store._readers.lanes[1:]:
         store._readers._idle.remove(reader)
     first = asyncio.create_task(store._read(lambda _: 1))
-    second = asyncio.create_task(store._read(lambda _: may_go.wait(10)))
+    second = asyncio.create_task(store._read(lambda _: may_go.wait(WAIT_S)))
     third = asyncio.create_task(store._read(lambda _: 3))
     assert await first == 1
     assert not second.done()

@@ -143,7 +143,7 @@ class At:
     async def accounts(self, accounts: Sequence[str], *, make: bool = False) -> list[User | None]:
         """The users that account ids name, in their order; None where one is nobody's, or nobody's any more.
 
-        With `make` those come into being in an open app who may: for what nothing but its commit refuses any more.
+        With `make` those come into being in an open app who may; for a send, once nothing but its commit refuses it.
         """
         names = [folded(account) for account in accounts]
         numbers = {name: xid for name in names if (xid := number_in(name))}

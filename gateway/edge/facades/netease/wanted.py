@@ -117,7 +117,8 @@ class Asked(msgspec.Struct, omit_defaults=True):
     antispam_config: _Antispam | None = None
     p2p_option: _P2pOption | None = None
     robot_config: RobotConfig | None = None
-    ai_params: _AiParams | None = None
+    # The vendor's library sends an object, its table of members says a string.
+    ai_params: _AiParams | str | None = None
 
 
 class AskedHere(Asked, omit_defaults=True):
