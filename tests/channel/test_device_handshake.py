@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.edge.frontdoor import device as device_module
@@ -94,15 +96,21 @@ async def test_escaped_query_is_read_as_on_the_other_road(stage: Stage) -> None:
     assert stage.connection(ALICE).platform == 5
 
 
-async def test_the_answer_to_a_handshake_goes_with_welcome(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing is written for itself while what is said first may come any moment, and then both are one write."""
+async def held(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple[Raw, asyncio.Event]:
+    """One that has asked, and whose answer waits for what the store says of it; and what lets the store say that."""
     monkeypatch.setattr(device_module, "ANSWER_WAITS_S", 3_600)
     waits, may_go = await hold_standings(stage, monkeypatch)
     raw = await stage.socket()
     raw.write(handshake(stage.port, f"/ws?app_id={APP}", access_token=await stage.token(ALICE)))
     await waits.wait()
+    return raw, may_go
+
+
+async def test_the_answer_to_a_handshake_goes_with_welcome(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written for itself while what is said first may come any moment, and then both are one write."""
+    raw, may_go = await held(stage, monkeypatch)
     assert device(stage, ALICE)._answer
     may_go.set()
     # A peer that reads nothing meanwhile finds all of it in what came first.
@@ -127,11 +135,7 @@ async def test_who_sends_no_more_after_the_handshake_is_answered(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The half that is open yet is told what was asked."""
-    monkeypatch.setattr(device_module, "ANSWER_WAITS_S", 3_600)
-    waits, may_go = await hold_standings(stage, monkeypatch)
-    raw = await stage.socket()
-    raw.write(handshake(stage.port, f"/ws?app_id={APP}", access_token=await stage.token(ALICE)))
-    await waits.wait()
+    raw, may_go = await held(stage, monkeypatch)
     raw.writer.write_eof()
     assert (await raw.head()).startswith(b"HTTP/1.1 101 ")
     may_go.set()
