@@ -178,7 +178,7 @@ sys.exit(asyncio.run(Supervisor([sys.executable, "-c", sys.argv[1]], 2, int(sys.
 """
 
 
-def supervised(worker: str, drain_ms: int = 5_000) -> Program:
+def supervised(worker: str, drain_ms: int = 60_000) -> Program:
     return Program(sys.executable, "-c", SUPERVISED, worker, str(drain_ms))
 
 
@@ -189,7 +189,21 @@ def test_a_worker_that_dies_at_once_is_started_with_pauses() -> None:
             running.expect("worker 1", "ended: exit code 3")
         starts = [line for line in running.lines if re.search(r"worker 1 .* serves", line)]
         assert len(starts) <= 7
+
+
+def test_who_is_told_to_stop_while_it_starts_has_nothing_to_drain() -> None:
+    """It has ended well, then, though by a signal."""
+    with supervised("print('starting', flush=True); import time; time.sleep(3600)") as running:
+        running.expect("starting")
         assert running.term() == 0
+
+
+def test_who_ends_badly_where_it_was_to_drain_is_told_by_the_exit_code() -> None:
+    """What it had to hand over may be lost."""
+    falls = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n" + WAITING
+    with supervised(falls) as running:
+        running.expect("2 workers serve")
+        assert running.term() == 1
 
 
 def test_who_does_not_drain_is_killed() -> None:
