@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.model import ROOM
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.groups_and_rooms import groups_called
 from gateway.edge.facades.agora.members import Members, read_query
-from gateway.edge.facades.agora.messages import is_id
 from gateway.edge.facades.agora.names import called, is_admin
 from gateway.edge.facades.agora.rates import Rate
 
@@ -51,6 +50,5 @@ async def _conversation(at: At, asked: Members, channel: str) -> int:
             return at.app.system_xid
         other = await at.user_called(channel)
         return other.xid if other else 0
-    xid = int(channel) if is_id(channel) else 0
-    types = await at.core.groups.types(at.app, [xid]) if xid else {}
-    return xid if types.get(xid, ROOM) != ROOM else 0
+    [xid] = await groups_called(at, [channel])
+    return xid

@@ -13,7 +13,7 @@ from gateway.domain.model import FOREVER, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import illegal, not_found
 from gateway.edge.facades.agora.groups import want
-from gateway.edge.facades.agora.listing import managed, page_of_members
+from gateway.edge.facades.agora.groups_and_rooms import managed, page_of_members
 
 ANNOUNCEMENT_MAX = 512
 """Characters."""

@@ -15,7 +15,13 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Group, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
-from gateway.edge.facades.agora.listing import affiliations, found_among, group_of, groups_of, managed
+from gateway.edge.facades.agora.groups_and_rooms import (
+    affiliations,
+    found_among,
+    group_of,
+    groups_of,
+    managed,
+)
 from gateway.edge.facades.agora.members import Members
 
 NAME_MAX, DESCRIPTION_MAX, CUSTOM_MAX = 128, 512, 1_024

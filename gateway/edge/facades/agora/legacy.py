@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.order import by_place
-from gateway.domain.model import ROOM, Scope
+from gateway.domain.model import Scope
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import not_found, unsendable
+from gateway.edge.facades.agora.groups_and_rooms import group_called
 from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.messages import (
     GROUPS_MAX,
@@ -15,7 +16,6 @@ from gateway.edge.facades.agora.messages import (
     USERS_MAX,
     admit,
     check_send,
-    is_id,
     order_of,
     send_to_groups,
     send_to_users,
@@ -63,10 +63,7 @@ async def to_some(at: At) -> bytes:
     order = sent_by(order, sender)
     if sent := await sent_before(at, principal, order, sender):
         return at.told(data={groups[0]: str(sent.first_msg_id)})
-    group_xid = int(groups[0]) if is_id(groups[0]) else 0
-    types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
-    if types.get(group_xid, ROOM) == ROOM:
-        raise not_found()
+    group_xid = await group_called(at, groups[0])
     users = by_place(await at.users_called(names))
     if sender.new:
         # Else the core says who is no member.

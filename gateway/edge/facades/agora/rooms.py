@@ -13,7 +13,7 @@ from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
 from gateway.edge.facades.agora.group_users import stranger
 from gateway.edge.facades.agora.groups import acting, settings_of
-from gateway.edge.facades.agora.listing import (
+from gateway.edge.facades.agora.groups_and_rooms import (
     affiliations,
     found_among,
     group_of,

@@ -19,8 +19,7 @@ from gateway.edge.facades.agora.faults import (
 )
 from gateway.edge.facades.agora.groups import acting
 from gateway.edge.facades.agora.members import Members, read_many
-from gateway.edge.facades.agora.messages import is_id
-from gateway.edge.facades.agora.names import ADMIN, called, name_of, xid_of
+from gateway.edge.facades.agora.names import ADMIN, called, id_of, name_of, xid_of
 from gateway.edge.facades.agora.shapes import user_shape
 
 CREATED_MAX = 60
@@ -207,17 +206,15 @@ async def offline_status(at: At) -> bytes:
     """GET /users/{username}/offline_msg_status/{msg_id}; what is no message of theirs waits for nobody."""
     principal = await at.administrator()
     user = await _there(at)
-    msg_id = at.given[1]
-    return at.told(
-        data={msg_id: "undelivered" if await _awaits(at, principal, user, msg_id) else "delivered"}
-    )
+    awaited = await _awaits(at, principal, user, id_of(at.given[1]))
+    return at.told(data={at.given[1]: "undelivered" if awaited else "delivered"})
 
 
-async def _awaits(at: At, principal: Principal, user: User, msg_id: str) -> bool:
-    if not is_id(msg_id):
+async def _awaits(at: At, principal: Principal, user: User, msg_id: int) -> bool:
+    if not msg_id:
         return False
     try:
-        return await at.core.conversations.awaits(acting(principal, user), int(msg_id))
+        return await at.core.conversations.awaits(acting(principal, user), msg_id)
     except Problem as problem:
         if problem.kind is not Kind.MESSAGE_UNKNOWN:
             raise
