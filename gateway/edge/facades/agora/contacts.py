@@ -133,7 +133,7 @@ async def _owner(at: At) -> tuple[Principal, User]:
     user = await at.user_of_path(at.given[0])
     if user.xid == at.app.system_xid:
         raise not_found()
-    return Principal(app=principal.app, user=user, admin=True, as_user=True), user
+    return principal.acting_for(user), user
 
 
 async def _listed(at: At, acting: Principal, page: Listing) -> bytes:

@@ -121,6 +121,11 @@ def not_found() -> Fault:
     return Fault(NOT_FOUND, "service_resource_not_found", RESOURCE)
 
 
+def not_a_member(name: str) -> Fault:
+    """A user that is not in a group or chatroom, though that was wanted, by name."""
+    return Fault(FORBIDDEN, "forbidden_op", f"users [{name}] are not members of this group!")
+
+
 def illegal(member: str, why: str) -> Fault:
     """A member of a request that is missing or wrong, named."""
     return Fault(BAD_REQUEST, "illegal_argument", f"{member}: {why}")

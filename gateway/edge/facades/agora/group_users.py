@@ -12,7 +12,7 @@ from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.model import FOREVER, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import illegal, not_found
-from gateway.edge.facades.agora.groups import want
+from gateway.edge.facades.agora.groups import want_done
 from gateway.edge.facades.agora.groups_and_rooms import managed, page_of_members
 
 ANNOUNCEMENT_MAX = 512
@@ -40,7 +40,7 @@ async def add(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await at.user_of_path(at.given[1], make=True)
     [outcome] = await at.core.groups.invite(principal, group_xid, [user.xid])
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, "add_member", at.given[1]))
 
 
@@ -76,7 +76,7 @@ async def add_admin(at: At) -> bytes:
     if user is None:
         raise not_found()
     [outcome] = await at.core.groups.roles.assign(principal, group_xid, [user.xid], admin=True)
-    want(outcome, name, group_xid)
+    want_done(outcome, name, group_xid)
     return at.told(data={"result": "success", "newadmin": name})
 
 
@@ -85,7 +85,7 @@ async def remove_admin(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.roles.assign(principal, group_xid, [user.xid], admin=False)
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data={"result": "success", "oldadmin": at.given[1]})
 
 
@@ -101,7 +101,7 @@ async def block(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.bans.block(principal, group_xid, [user.xid])
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, "add_blocks", at.given[1]))
 
 
@@ -170,7 +170,7 @@ async def trust(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.roles.trust(principal, group_xid, [user.xid], trusted=True)
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, "add_user_whitelist", at.given[1]))
 
 
@@ -280,7 +280,7 @@ async def _of_path(at: At, group_xid: int, action: str, change: Change, principa
     if "," in at.given[1]:
         return at.told(data=_each(group_xid, action, outcomes, named))
     [outcome] = outcomes
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, action, at.given[1]))
 
 

@@ -14,7 +14,7 @@ from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
 from gateway.domain.model import Group, User
 from gateway.edge.facades.agora.asking import At
-from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_a_member, not_found
 from gateway.edge.facades.agora.groups_and_rooms import (
     affiliations,
     found_among,
@@ -66,7 +66,7 @@ async def create(at: At) -> bytes:
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     kind = _type_of(asked)
     group, _ = await at.core.groups.create(
-        acting(principal, owner),
+        principal.acting_for(owner),
         name=told.name,
         description=told.description or "",
         avatar="",
@@ -108,11 +108,6 @@ def _maxusers_of(asked: Members, limits: Limits) -> int | None:
     if most is not None and not 1 <= most <= limits.group_members_max:
         raise illegal("maxusers", f"it must be 1 to {limits.group_members_max}")
     return most
-
-
-def acting(principal: Principal, user: User) -> Principal:
-    """The app's administrator on behalf of a user."""
-    return Principal(app=principal.app, user=user, admin=True, as_user=True)
 
 
 async def listed(at: At) -> bytes:
@@ -216,13 +211,13 @@ async def joined(at: At) -> bytes:
     """GET /users/{username}/joined_chatgroups."""
     principal = await at.administrator()
     user = await at.user_of_path(at.given[0])
-    xids = await at.core.groups.joined(acting(principal, user))
+    xids = await at.core.groups.joined(principal.acting_for(user))
     found = await found_among(at, principal, xids)
     data = [{"groupid": str(group.xid), "groupname": group.name} for group in found]
     return at.told(data=data, count=len(data), entities=[])
 
 
-def want(outcome: Outcome, name: str, group_xid: int) -> None:
+def want_done(outcome: Outcome, name: str, group_xid: int) -> None:
     """Refuse a call about one user where nothing came of it, in the vendor's words where they are known."""
     match outcome.kind:
         case None:
@@ -230,6 +225,6 @@ def want(outcome: Outcome, name: str, group_xid: int) -> None:
         case Kind.USER_UNKNOWN | Kind.BAD_PARAMETER:
             raise not_found()
         case Kind.NOT_A_MEMBER:
-            raise Fault(FORBIDDEN, "forbidden_op", f"users [{name}] are not members of this group!")
+            raise not_a_member(name)
         case _:
             raise Fault(FORBIDDEN, "forbidden_op", f"{outcome.reason}: user {name}, group {group_xid}")

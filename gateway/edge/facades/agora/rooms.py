@@ -10,9 +10,9 @@ from gateway.core.principal import Principal
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.model import ROOM, Group, User
 from gateway.edge.facades.agora.asking import At
-from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_a_member, not_found
 from gateway.edge.facades.agora.group_users import stranger
-from gateway.edge.facades.agora.groups import acting, settings_of
+from gateway.edge.facades.agora.groups import settings_of
 from gateway.edge.facades.agora.groups_and_rooms import (
     affiliations,
     found_among,
@@ -70,7 +70,7 @@ async def create(at: At) -> bytes:
     told = settings_of(asked, at.limits)
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     group, _ = await at.core.groups.create(
-        acting(principal, owner),
+        principal.acting_for(owner),
         name=name,
         description=told.description or "",
         avatar="",
@@ -185,7 +185,7 @@ async def remove(at: At) -> bytes:
     gone |= {name: False for name in names if name not in named}
     if "," not in at.given[1]:
         if not gone[at.given[1]]:
-            raise Fault(FORBIDDEN, "forbidden_op", f"users [{at.given[1]}] are not members of this group!")
+            raise not_a_member(at.given[1])
         return at.told(data=_done(room, "remove_member", at.given[1]))
     return at.told(
         data=[

@@ -17,7 +17,6 @@ from gateway.edge.facades.agora.faults import (
     not_found,
     unauthorized,
 )
-from gateway.edge.facades.agora.groups import acting
 from gateway.edge.facades.agora.members import Members, read_many
 from gateway.edge.facades.agora.names import ADMIN, called, id_of, name_of, xid_of
 from gateway.edge.facades.agora.shapes import user_shape
@@ -198,7 +197,7 @@ async def offline_count(at: At) -> bytes:
     """GET /users/{username}/offline_msg_count: messages that no device of it has got yet."""
     principal = await at.administrator()
     user = await _there(at)
-    count = await at.core.conversations.undelivered(acting(principal, user))
+    count = await at.core.conversations.undelivered(principal.acting_for(user))
     return at.told(data={called(at.app, user): count})
 
 
@@ -214,7 +213,7 @@ async def _awaits(at: At, principal: Principal, user: User, msg_id: int) -> bool
     if not msg_id:
         return False
     try:
-        return await at.core.conversations.awaits(acting(principal, user), msg_id)
+        return await at.core.conversations.awaits(principal.acting_for(user), msg_id)
     except Problem as problem:
         if problem.kind is not Kind.MESSAGE_UNKNOWN:
             raise
