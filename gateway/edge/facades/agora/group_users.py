@@ -18,10 +18,8 @@ from gateway.edge.facades.agora.groups_and_rooms import managed, page_of_members
 ANNOUNCEMENT_MAX = 512
 """Characters."""
 
-USERS_MAX = 60
-"""Users of one call that names many in its body, 100 of one that names them in its path."""
-
-PATH_USERS_MAX = 100
+USERS_MAX, PATH_USERS_MAX = 60, 100
+"""Users of one call that names many in its body, and of one that names them in its path."""
 
 _MINUTE_MS = 60_000
 
@@ -143,7 +141,7 @@ async def mute(at: At) -> bytes:
     return at.told(
         data=[
             {"result": not reason, "expire": until, "user": name} | ({"reason": reason} if reason else {})
-            for name, reason in named.told(outcomes, group_xid)
+            for name, reason in named.reasons(outcomes, group_xid)
         ]
     )
 
@@ -154,7 +152,7 @@ async def unmute(at: At) -> bytes:
     named = await _named_in_path(at)
     outcomes = await at.core.groups.bans.unban(principal, group_xid, list(named.by_xid))
     return at.told(
-        data=[{"result": not reason, "user": name} for name, reason in named.told(outcomes, group_xid)]
+        data=[{"result": not reason, "user": name} for name, reason in named.reasons(outcomes, group_xid)]
     )
 
 
@@ -237,7 +235,7 @@ class Named(msgspec.Struct, frozen=True):
     by_xid: dict[int, str]
     nobody: list[str]
 
-    def told(self, outcomes: Sequence[Outcome], group_xid: int) -> list[tuple[str, str]]:
+    def reasons(self, outcomes: Sequence[Outcome], group_xid: int) -> list[tuple[str, str]]:
         """Each name with why nothing came of it; empty where it did."""
         done = [(self.by_xid[one.xid], one.reason) for one in outcomes]
         return done + [(name, stranger(name, group_xid)) for name in self.nobody]
@@ -296,7 +294,7 @@ def _done(group_xid: int, action: str, name: str) -> dict[str, object]:
 def _each(group_xid: int, action: str, outcomes: Sequence[Outcome], named: Named) -> list[dict[str, object]]:
     """What became of each of many, with why not."""
     told = []
-    for name, reason in named.told(outcomes, group_xid):
+    for name, reason in named.reasons(outcomes, group_xid):
         line = _done(group_xid, action, name)
         if reason:
             line |= {"result": False, "reason": reason}

@@ -28,12 +28,18 @@ NAME_MAX, DESCRIPTION_MAX, CUSTOM_MAX = 128, 512, 1_024
 """Characters (vendors.md §3.7)."""
 
 _JOINS_AT_ONCE, _JOINS_BY_APPROVAL = 0, 1
-_SETTINGS = (
-    "groupname", "description", "desc", "maxusers", "custom", "public", "membersonly", "members_only",
-    "allowinvites",
-)  # fmt: skip
-_TOLD = {"desc": "description", "members_only": "membersonly"}
-"""What a group is said to be, by the words of POST too, and how it is told that it was changed."""
+_CHANGED = {
+    "groupname": "groupname",
+    "description": "description",
+    "desc": "description",
+    "maxusers": "maxusers",
+    "custom": "custom",
+    "public": "public",
+    "membersonly": "membersonly",
+    "members_only": "membersonly",
+    "allowinvites": "allowinvites",
+}
+"""What a PUT changes, by the words of POST too, and how it is told that it was."""
 
 
 class GroupShape(msgspec.Struct):
@@ -60,19 +66,19 @@ async def create(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     owner = await at.named_user(asked, "owner")
-    told = settings_of(asked, at.limits)
-    if not told.name:
+    settings = settings_of(asked, at.limits)
+    if not settings.name:
         raise illegal("groupname", "it is required")
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     kind = _type_of(asked)
     group, _ = await at.core.groups.create(
         principal.acting_for(owner),
-        name=told.name,
-        description=told.description or "",
+        name=settings.name,
+        description=settings.description or "",
         avatar="",
         kind=PUBLIC if kind is None else kind,
         members=[user.xid for user in members],
-        settings=msgspec.structs.replace(told, name=None, description=None),
+        settings=msgspec.structs.replace(settings, name=None, description=None),
     )
     return at.told(data={"groupid": str(group.xid)})
 
@@ -166,10 +172,10 @@ async def change(at: At) -> bytes:
     if asked.has("newowner"):
         heir = await at.named_user(asked, "newowner")
         return await _hand_over(at, principal, group_xid, heir)
-    told = msgspec.structs.replace(settings_of(asked, at.limits), type=_type_of(asked))
-    if told.told:
-        await at.core.groups.settings.allow(principal, group_xid, told)
-    return at.told(data={_TOLD.get(name, name): True for name in _SETTINGS if asked.has(name)})
+    settings = msgspec.structs.replace(settings_of(asked, at.limits), type=_type_of(asked))
+    if settings.changes:
+        await at.core.groups.settings.allow(principal, group_xid, settings)
+    return at.told(data={told: True for member, told in _CHANGED.items() if asked.has(member)})
 
 
 async def _hand_over(at: At, principal: Principal, group_xid: int, heir: User) -> bytes:

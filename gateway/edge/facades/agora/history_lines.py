@@ -52,7 +52,7 @@ class _Line(msgspec.Struct):
 def line_of(
     app: App, message: Message, sender_name: str, target_name: str, sizes: Mapping[str, int]
 ) -> bytes:
-    """The line of a message and its end. `sizes` are those of files of ours, by uuid (`files_in`)."""
+    """The line of a message and its end. `sizes` are those of files of ours, by uuid (`file_in`)."""
     to_group = message.scope is Scope.GROUP or message.group_xid
     sender = called_by(app, message.sender_xid, sender_name)
     group = message.group_xid or message.target_xid
@@ -70,7 +70,7 @@ def line_of(
     return _encode(line) + b"\n"
 
 
-def files_in(message: Message) -> str:
+def file_in(message: Message) -> str:
     """The uuid of the file that a message names, as `uuid` or at the end of its `url`; empty where it names none."""
     body = _members(message.attachment)
     told = _value(body.get("uuid")) or _value(body.get("url"))
@@ -89,7 +89,7 @@ def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
     for name in _COORDINATES if kind == "loc" else ():
         if name in body:
             body[name] = _number(body[name])
-    if (size := sizes.get(files_in(message))) is not None:
+    if (size := sizes.get(file_in(message))) is not None:
         body["file_length"] = size
     if _LENGTH in body:
         body.setdefault("length", body[_LENGTH])

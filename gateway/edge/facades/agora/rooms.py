@@ -67,16 +67,16 @@ async def create(at: At) -> bytes:
     name = asked.text("name")
     if not name:
         raise illegal("name", "it is required")
-    told = settings_of(asked, at.limits)
+    settings = settings_of(asked, at.limits)
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     group, _ = await at.core.groups.create(
         principal.acting_for(owner),
         name=name,
-        description=told.description or "",
+        description=settings.description or "",
         avatar="",
         kind=ROOM,
         members=(),
-        settings=GroupSettings(members_max=told.members_max, ext=told.ext),
+        settings=GroupSettings(members_max=settings.members_max, ext=settings.ext),
     )
     await at.core.rooms.list_in(group.id, [user.id for user in (owner, *members)], at.now())
     return at.told(data={"id": str(group.xid)})
@@ -127,16 +127,16 @@ async def change(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     room_xid = await group_of(at, room=True)
-    told = settings_of(asked, at.limits)
-    told = GroupSettings(
-        name=asked.text("name") or told.name,
-        description=told.description,
-        members_max=told.members_max,
-        ext=told.ext,
+    said = settings_of(asked, at.limits)
+    settings = GroupSettings(
+        name=asked.text("name") or said.name,
+        description=said.description,
+        members_max=said.members_max,
+        ext=said.ext,
     )
-    if told.told:
-        await at.core.groups.settings.allow(principal, room_xid, told)
-    return at.told(data={tell: True for name, tell in _CHANGED.items() if asked.has(name)})
+    if settings.changes:
+        await at.core.groups.settings.allow(principal, room_xid, settings)
+    return at.told(data={told: True for member, told in _CHANGED.items() if asked.has(member)})
 
 
 async def destroy(at: At) -> bytes:
