@@ -293,7 +293,7 @@ class Groups:
         done = await self._changes.change(principal, group_xid, judge)
         return outcomes(named, done.refused, system_xid)
 
-    async def room(self, principal: Principal, group_xid: int) -> int:
+    async def places_left(self, principal: Principal, group_xid: int) -> int:
         """How many more a group has room for, told to whom may invite: before they come into being by it.
 
         Raises what `invite` raises, whoever is invited.
@@ -302,7 +302,7 @@ class Groups:
         _want_inviter(principal, group, facts)
         return max(self._members_max(group.members_max) - group.members, 0)
 
-    async def room_at_first(self, principal: Principal, members_max: int) -> int:
+    async def places_at_first(self, principal: Principal, members_max: int) -> int:
         """How many others a new group of the asker's has room for that may have so many members (0: as many as any).
 
         It is asked before they come into being by it; where the owner will, too, by the app's administrator. Raises

@@ -78,7 +78,7 @@ async def one(at: At) -> Item:
     named = at.conversation()
     msg_id = identifier(at.segment(1), _ID)
     place = await find_place(at, named)
-    async with at.core.answers.room(1):
+    async with at.core.answers.space(1):
         found = await at.core.looking.some(place.asker, place.opposite_xid, [msg_id])
         if msg_id not in found:
             raise unknown(msg_id)
@@ -94,7 +94,7 @@ async def batch(at: At) -> Found:
         raise illegal("messages", f"it must name 1 to {MANY_MAX} messages")
     times = dict(_id_and_time(message) for message in asked.messages)
     place = await find_place(at, named)
-    async with at.core.answers.room(len(times)):
+    async with at.core.answers.space(len(times)):
         found = await at.core.looking.some(place.asker, place.opposite_xid, list(times))
         return Found(
             await _shown(at, [found[msg_id] for msg_id in times if msg_id in found], named),
@@ -121,7 +121,7 @@ async def page(at: At) -> Page:
     pages = Pages(window, at.app.app_id, place.asker.user.xid, place.opposite_xid)
     after = pages.after(at.query)
     # Where messages are looked at, a page of them is there beside those that are found.
-    async with at.core.answers.room(window.limit + (SOME_MAX if window.told_by_config else 0)):
+    async with at.core.answers.space(window.limit + (SOME_MAX if window.told_by_config else 0)):
         looked = await _look(at, place, window, after)
         return Page(await _shown(at, looked.items, named), looked.after > 0, pages.token(looked.after))
 
@@ -135,7 +135,7 @@ async def thread(at: At) -> Thread:
     place = await find_place(at, named, _SENDER, _RECEIVER)
     pages = Pages(window, at.app.app_id, place.asker.user.xid, place.opposite_xid, root_id)
     after = pages.after(query)
-    async with at.core.answers.room(1 + window.limit):
+    async with at.core.answers.space(1 + window.limit):
         found = await at.core.looking.thread(
             place.asker, place.opposite_xid, root_id, window.look(after, window.limit)
         )

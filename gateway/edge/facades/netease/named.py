@@ -43,7 +43,7 @@ class Results(msgspec.Struct):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """The accounts that a call names, each once, and whose they are (None: nobody's); for the `full` is no room."""
+    """The accounts that a call names, each once, and whose they are (None: nobody's). No place is left for `full`."""
 
     users: dict[str, User | None]
     full: Collection[str] = ()
@@ -78,9 +78,9 @@ async def read_named(at: At, accounts: Sequence[str] | None, member: str, *, lea
     return Named(dict(zip(names, await at.accounts(names), strict=True)))
 
 
-async def with_new(at: At, named: Named, room: int) -> Named:
-    """The same once those of nobody have come into being who may, and for whom there is room."""
-    full = dict.fromkeys(named.new(at)[room:])
+async def with_new(at: At, named: Named, places: int) -> Named:
+    """The same once those of nobody have come into being who may, and for whom there are places."""
+    full = dict.fromkeys(named.new(at)[places:])
     names = [name for name in named.users if name not in full]
     made = dict(zip(names, await at.accounts(names, make=True), strict=True))
     return Named({name: made.get(name) for name in named.users}, full)

@@ -44,7 +44,7 @@ async def invite(at: At) -> Results:
     named = await read_named(at, asked.invite_account_ids, _INVITED)
     principal, groups = at.acting_for(operator), at.core.groups
     if named.new(at):
-        named = await with_new(at, named, await groups.room(principal, xid))
+        named = await with_new(at, named, await groups.places_left(principal, xid))
     return await change_each(at, principal, xid, named, partial(groups.invite, at_once=True))
 
 

@@ -112,9 +112,9 @@ async def _founders(at: At, asked: _Create, members_max: int) -> tuple[Principal
     named = await read_named(at, invited, _INVITED, least=0)
     if owner is None or named.new(at):
         principal = at.acting_for(owner) if owner else at.administrator
-        room = await at.core.groups.room_at_first(principal, members_max)
+        places = await at.core.groups.places_at_first(principal, members_max)
         owner = await at.account(asked.owner_account_id, _OWNER, make=True)
-        named = await with_new(at, named, room)
+        named = await with_new(at, named, places)
     return at.acting_for(owner), named
 
 
