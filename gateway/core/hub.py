@@ -12,10 +12,11 @@ from itertools import repeat
 
 from gateway.bus.base import Bus, Hint
 from gateway.core.attached import Attached
-from gateway.core.connection import Audience, Connection, Topic, make_runs
+from gateway.core.connection import Connection
 from gateway.core.fetches import Fetches
 from gateway.core.joined_writes import JoinedWrites, WriteTo
 from gateway.core.tasks import Tasks
+from gateway.core.topics import Audience, Topic, make_runs
 from gateway.core.wheel import Wheel
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
