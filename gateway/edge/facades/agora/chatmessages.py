@@ -90,9 +90,8 @@ async def _packed(at: At, from_ms: int) -> AsyncIterator[bytes]:
     lines = bytearray()
     async for record in at.core.records.read(at.app, from_ms, from_ms + _HOUR_MS):
         message = record.message
-        file = file_in(message) if message.ctype in _FILED else ""
-        sizes = await at.core.files.sizes(at.app, [file]) if file else {}
-        lines += line_of(at.app, message, record.sender_name, record.target_name, sizes)
+        file_bytes = await at.core.files.size(at.app, file_in(message)) if message.ctype in _FILED else None
+        lines += line_of(at.app, message, record.sender_name, record.target_name, file_bytes)
         if len(lines) >= _CHUNK_BYTES:
             # Beside the loop: so much takes some milliseconds to pack.
             yield await asyncio.to_thread(packing.compress, bytes(lines))
