@@ -183,7 +183,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.members = [
-            Valkey("--cluster-enabled", "yes", "--cluster-node-timeout", "1000") for _ in range(3)
+            Valkey("--cluster-enabled", "yes", "--cluster-node-timeout", "5000") for _ in range(3)
         ]
 
     @property
