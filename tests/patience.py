@@ -28,6 +28,9 @@ _GIVING_UP = (
 )
 """After these times a gateway takes the store, another node or a caller for gone, or tells what is done so far."""
 
+ENVIRONMENT = {f"GATEWAY_LIMITS_{name.upper()}": str(_LATE_MS) for name in (*_GIVING_UP, "drain_ms")}
+"""By which a real gateway gives nobody up either, and no drain is cut short."""
+
 _USUAL = Limits()
 
 
