@@ -26,9 +26,6 @@ from tests.agora.stage import (
 from tests.patience import WAIT_S
 from tests.rest.stage import Json
 
-# Installing them, the first time, takes most of it.
-pytestmark = pytest.mark.timeout(400)
-
 _NO_QUERIES = "pages of messages by a query language are not served (agora.md, absent on purpose)"
 _WANTS_QUERIES = f"takes its message from where {_NO_QUERIES}, and then waits for a user without a name"
 

@@ -163,14 +163,14 @@ class TestTeams:
         dan = await cloud.node.user(777)
         before = users(cloud)
         groups = cloud.node.gateway.core.groups
-        room_at_first = groups.room_at_first
+        places_at_first = groups.places_at_first
 
         async def room(principal: Principal, members_max: int) -> int:
-            told = await room_at_first(principal, members_max)
+            told = await places_at_first(principal, members_max)
             assert (await dan.post("/user/delete")).done
             return told
 
-        monkeypatch.setattr(groups, "room_at_first", room)
+        monkeypatch.setattr(groups, "places_at_first", room)
         asked = {"owner_account_id": "#777", "name": "t", "invite_account_ids": ["eve"]}
         assert (await cloud.post("/v2.1/teams", asked)).refused(102404, "owner_account_id")
         assert users(cloud) == before

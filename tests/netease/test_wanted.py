@@ -14,7 +14,7 @@ from gateway.domain.limits import Limits
 from gateway.edge.decode import Body
 from gateway.edge.facades.netease.faults import Fault, fault_of
 from gateway.edge.facades.netease.nim import read_config
-from gateway.edge.facades.netease.wanted import AskedHere, Wanted, want
+from gateway.edge.facades.netease.wanted import AskedHere, Wanted, read_wanted
 from tests.rest.stage import Json
 from tests.rest.test_fuzz import VALUES
 
@@ -27,7 +27,7 @@ def wanted(asked: Json | bytes) -> Wanted:
     """What a send to a user wants."""
     body = asked if isinstance(asked, bytes) else json.dumps(asked).encode()
     told = _body.decode(body, Limits())
-    return want(told, "ann", Limits(), thread=told.thread_config)
+    return read_wanted(told, "ann", Limits(), thread=told.thread_config)
 
 
 WRONG: list[tuple[Json, str]] = [
