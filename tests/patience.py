@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.bus.options import BusOptions
 from gateway.domain.limits import Limits
 
 WAIT_S = 100.0
@@ -36,3 +37,13 @@ def patient(limits: Limits) -> Limits:
         name: _LATE_MS for name in _GIVING_UP if getattr(limits, name) == getattr(_USUAL, name)
     }
     return msgspec.structs.replace(limits, **late)
+
+
+class PatientBus(BusOptions, frozen=True, kw_only=True):
+    """A bus that is not given up where its server stands still: what is said meanwhile is heard later.
+
+    Given up, it is made again and heads are compared, but a note is lost, and a test waits for it in vain.
+    """
+
+    beats_missed_max: int = _LATE_MS // 1_000
+    connect_timeout_ms: int = _LATE_MS
