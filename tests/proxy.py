@@ -110,7 +110,7 @@ class Proxy:
     ) -> None:
         self._server.close()
         # Who has come and is not yet linked to the server finds it closed.
-        self._closed = True
+        self._refusing = self._closed = True
         self.resume()
         self.cut_all()
         while self._tasks:
@@ -152,7 +152,7 @@ class Proxy:
         self.opened += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._refusing or self._closed:
+        if self._refusing:
             writer.transport.abort()
             return
         try:
