@@ -70,7 +70,7 @@ async def crowd(stage: Stage, target: int, peer: int, sender: int, flags: int = 
     one = MANY + MANY // 2
     await stage.alter(f"UPDATE message SET ctype = 6, flags = 0 WHERE msg_id = {one}")
     if stage.engine == "postgres":
-        await stage.alter("ANALYZE message")
+        await stage.alter("ANALYZE message, hidden")
     return one
 
 
