@@ -152,7 +152,7 @@ class Proxy:
         self.opened += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._refusing or self._closed:
+        if self._refusing:
             writer.transport.abort()
             return
         try:
