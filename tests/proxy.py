@@ -110,7 +110,7 @@ class Proxy:
     ) -> None:
         self._server.close()
         # Who has come and is not yet linked to the server finds it closed.
-        self._closed = True
+        self._refusing = self._closed = True
         self.resume()
         self.cut_all()
         while self._tasks:
