@@ -129,7 +129,7 @@ async def test_entries_are_encoded_once_per_encoding_that_is_followed(
     group = await stage.group(ALICE, BOB, CAROL)
     json = [await stage.live(uid, device_sn) for uid in (ALICE, BOB) for device_sn in (1, 2)]
     binary = [await stage.live(CAROL, device_sn, encoding=MSGPACK) for device_sn in (1, 2)]
-    monkeypatch.setattr("gateway.core.connection.entry_frame", noted)
+    monkeypatch.setattr("gateway.core.topics.entry_frame", noted)
     await stage.send(ALICE, group, "x", 2)
     await stage.send(BOB, CAROL, "y")
     await json[2].until("message", timeline="user")
