@@ -323,7 +323,7 @@ class Messaging:
                 raise Problem(Kind.USER_UNKNOWN, f"from_user_id: there is no user {sender}")
             if user.state is State.FROZEN:
                 raise Problem(Kind.FROZEN, f"from_user_id: user {sender} is frozen")
-            principal = Principal(app=app, user=user, admin=True, as_user=True)
+            principal = principal.acting_for(user)
         message = await self._store.message(app.id, order.related)
         in_group = message is not None and (message.scope is Scope.GROUP or message.group_xid > 0)
         if message is None or in_group != (order.scope is Scope.GROUP):
