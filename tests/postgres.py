@@ -138,10 +138,21 @@ def _template() -> _Template:
 
 
 async def _create(name: str, template: str = "template0") -> None:
+    await _administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+
+async def _administer(statement: str) -> None:
+    """Do something with a whole database, from which the server sends everybody away first."""
     conn = await asyncpg.connect(server_url())
     try:
-        await conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await conn.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        while True:
+            try:
+                await conn.execute(statement)
+                break
+            except asyncpg.ObjectInUseError:
+                # It waits 5 s for them to go, and for what it does there by itself; on a busy machine that may be few.
+                continue
     finally:
         await conn.close()
 
@@ -189,11 +200,7 @@ async def drop_database(folder: Path) -> None:
     """Drop the database of a folder, if there is one."""
     url = _made.pop(folder, None)
     if url is not None:
-        conn = await asyncpg.connect(server_url())
-        try:
-            await conn.execute(f'DROP DATABASE "{urlsplit(url).path[1:]}" WITH (FORCE)')
-        finally:
-            await conn.close()
+        await _administer(f'DROP DATABASE "{urlsplit(url).path[1:]}" WITH (FORCE)')
 
 
 @functools.cache

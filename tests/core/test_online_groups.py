@@ -125,7 +125,7 @@ class TestGroups:
         await say(stage, stranger, room.xid, group=True)
         job = await stage.core.erasing.erase(owner.app, owner.user)
         runner = asyncio.create_task(stage.jobs.run())
-        await stage.jobs.follow(job, 10_000)
+        await stage.jobs.follow(job, 100_000)
         runner.cancel()
         await asyncio.gather(runner, return_exceptions=True)
         with refused(Kind.GROUP_UNKNOWN):

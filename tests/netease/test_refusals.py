@@ -70,6 +70,7 @@ class TestSends:
         assert (await send(cloud, "ann", "eve")).data
         assert users(cloud) == before + 2
 
+    @pytest.mark.usefixtures("still")
     async def test_an_app_that_sends_too_fast(self, tmp_path: Path) -> None:
         """Waits for its turn once, and not again for those who come into being by it."""
         async with open_cloud(tmp_path / "data", PACED) as cloud:
@@ -81,6 +82,7 @@ class TestSends:
             assert (await batch(cloud, "gus", "fay", "hal")).refused(416)
             assert users(cloud) == before
 
+    @pytest.mark.usefixtures("still")
     @pytest.mark.parametrize("more", [{}, NOWHERE])
     async def test_a_turn_is_taken_once(self, tmp_path: Path, more: Json) -> None:
         """Of a send that makes its receiver as of any other: as many pass at once."""
