@@ -28,6 +28,9 @@ _GIVING_UP = (
 )
 """After these times a gateway takes the store, another node or a caller for gone, or tells what is done so far."""
 
+ENVIRONMENT = {f"GATEWAY_LIMITS_{name.upper()}": str(_LATE_MS) for name in (*_GIVING_UP, "drain_ms")}
+"""By which a real gateway gives nobody up either, and no drain is cut short."""
+
 _DAY_MS = 24 * 3_600_000
 _TIDYING = ("expiry_sweep_ms", "retention_sweep_ms")
 """So often it removes by itself what is too old; a test that wants it removed does so, and sees how much went."""

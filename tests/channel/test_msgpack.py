@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import msgspec
 import pytest
@@ -218,9 +220,10 @@ async def test_bad_frame_ends_the_connection(stage: Stage, what: str) -> None:
 async def test_drain_says_bye_in_each_encoding(stage: Stage) -> None:
     """Whoever is connected understands the end."""
     peers = await mixed(stage, ALICE)
-    await stage.gateway.stop()
+    stopping = asyncio.create_task(stage.gateway.stop())
     for peer in peers:
         assert (await peer.end()).bye["retry_after_ms"] > 0
+    await stopping
 
 
 async def test_python_client_speaks_it(stage: Stage) -> None:

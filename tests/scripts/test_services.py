@@ -33,7 +33,7 @@ def test_a_port_is_given_once() -> None:
         assert process.stdout is not None
         given += process.stdout.readline().split()
     for process in asking:
-        process.communicate("")
+        process.communicate("\n")
     assert len(given) == len(set(given)) == 2 * FEW
 
 
