@@ -22,12 +22,12 @@ from gateway.core.announcing import announce
 from gateway.core.answers import Answers
 from gateway.core.attaching import Attaching
 from gateway.core.broadcast import Broadcasts
+from gateway.core.conversations import Conversations
 from gateway.core.directory import Directory
 from gateway.core.ephemeral import Ephemeral
 from gateway.core.erasing import Erasing
 from gateway.core.files import Files
 from gateway.core.groups import Groups
-from gateway.core.history import Conversations
 from gateway.core.hub import Hub
 from gateway.core.jobs import Jobs
 from gateway.core.looking import Looking

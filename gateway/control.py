@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 NAME = "control.sock"
 LINE_BYTES_MAX = 64 * 1024
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 30.0
 
 
 class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):

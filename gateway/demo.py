@@ -30,7 +30,7 @@ from gateway.domain.errors import Problem
 from gateway.domain.model import Scope
 
 APP = "demo"
-STEP_TIMEOUT_S = 20.0
+STEP_TIMEOUT_S = 60.0
 CONFLICT = 60001
 GATEWAY = (sys.executable, "-m", "gateway")
 

@@ -197,15 +197,22 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         ours.settimeout(0)
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                str(Leash(slot.number, theirs.fileno(), slot.first)),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                # A Ctrl-C on the terminal is the supervisor's to pass on: heard twice it would stop them at once.
-                start_new_session=True,
-            )
-        worker = _Worker(slot.number, process, *await asyncio.open_connection(sock=ours))
+            reader, leash = await asyncio.open_connection(sock=ours)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    str(Leash(slot.number, theirs.fileno(), slot.first)),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    # A Ctrl-C on the terminal is the supervisor's to pass on: heard twice it would stop them at once.
+                    start_new_session=True,
+                )
+            except BaseException:
+                # Told to stop meanwhile: the loop has ended the process.
+                leash.close()
+                raise
+        # From its start on there is nothing to wait for before it is known: whoever ends all must know of it.
+        worker = _Worker(slot.number, process, reader, leash)
         self._alive.add(worker)
         return worker
 

@@ -193,7 +193,7 @@ class Run:
             behind = await self._until(town, heads, right)
             await asyncio.gather(*works)
             # What was sent while it settled must arrive as well.
-            await self._until(town, await self._heads(url), right)
+            await self._until(town, await self._heads(url), time.monotonic())
             self.say("every device has what it is owed" if behind is not None else "a device stays behind")
             for task in tasks:
                 task.cancel()

@@ -28,6 +28,7 @@ from gateway.store.postgres.laws import LAWS
 from gateway.store.postgres.migrate import migrate
 from gateway.store.postgres.schema import MIGRATIONS
 from scripts.loadlib.services import start_postgres
+from tests.patience import WAIT_S
 
 T = TypeVar("T")
 
@@ -138,13 +139,30 @@ def _template() -> _Template:
 
 
 async def _create(name: str, template: str = "template0") -> None:
+    await _administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+
+async def _administer(statement: str) -> None:
+    """Do something with a whole database, from which the server sends everybody away first."""
     conn = await asyncpg.connect(server_url())
     try:
-        await conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await conn.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        while True:
+            try:
+                await conn.execute(statement)
+                break
+            except asyncpg.ObjectInUseError:
+                # It waits 5 s for them to go, and for what it does there by itself; on a busy machine that may be few.
+                continue
     finally:
         await conn.close()
 
+
+# Who was cut off in the middle of something, or given up, may be at it yet, and would write into the next test's store.
+_SENDING_AWAY = f"""
+SELECT pg_terminate_backend(pid, {WAIT_S * 1000:.0f}) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'gateway'
+"""
 
 _made: dict[Path, str] = {}
 _free: list[str] = []
@@ -175,6 +193,7 @@ async def clear_database(folder: Path) -> None:
         template = _template()
         if await conn.fetchval(_SHAPE) != template.shape:
             return False
+        await conn.fetch(_SENDING_AWAY)
         # Not by `execute`, which keeps no plan.
         await conn.fetchval(template.emptying)
         return True
@@ -189,11 +208,7 @@ async def drop_database(folder: Path) -> None:
     """Drop the database of a folder, if there is one."""
     url = _made.pop(folder, None)
     if url is not None:
-        conn = await asyncpg.connect(server_url())
-        try:
-            await conn.execute(f'DROP DATABASE "{urlsplit(url).path[1:]}" WITH (FORCE)')
-        finally:
-            await conn.close()
+        await _administer(f'DROP DATABASE "{urlsplit(url).path[1:]}" WITH (FORCE)')
 
 
 @functools.cache

@@ -94,6 +94,7 @@ class Proxy:
         self.flowing.set()
         self._dial = dial
         self._refusing = False
+        self._closed = False
         self._cut: Cut | None = None
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,10 +109,12 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        # Who has come and is not yet linked to the server finds it closed.
+        self._refusing = self._closed = True
         self.resume()
+        self.cut_all()
         while self._tasks:
-            self.cut_all()
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._tasks)
         await self._server.wait_closed()
 
     def pause(self) -> None:
@@ -155,6 +158,10 @@ class Proxy:
         try:
             far_reader, far_writer = await self._dial()
         except OSError:
+            writer.transport.abort()
+            return
+        if self._closed:
+            far_writer.transport.abort()
             writer.transport.abort()
             return
         link = _Link(self, writer, far_writer)

@@ -24,7 +24,7 @@ from gateway.control import ask_running
 from gateway.core.operator import Ask
 from gateway.domain.errors import Problem
 from scripts.loadlib.services import free_port
-from tests.patience import WAIT_S
+from tests.patience import ENVIRONMENT, WAIT_S
 
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "gateway")
@@ -40,9 +40,9 @@ def eventually(seen: Callable[[], bool], what: str, within_s: float = WAIT_S) ->
 
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of the tests without settings of the gateway, and `env`."""
+    """The environment of the tests without settings of the gateway but for patience, and `env`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    return {**kept, **(env or {})}
+    return {**kept, **ENVIRONMENT, **(env or {})}
 
 
 def unmeasured() -> dict[str, str]:

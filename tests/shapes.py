@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -30,7 +31,7 @@ from gateway.config import Bus, Config, Edge, Metrics, Server, Store
 from gateway.domain.limits import Limits
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
-from tests.patience import WAIT_S, patient
+from tests.patience import WAIT_S, PatientBus, patient
 from tests.sqlite import inside, lay_tables
 
 ONE, TWO = "one", "two"
@@ -102,7 +103,9 @@ def parametrize(metafunc: pytest.Metafunc, nodes: Sequence[str] = (ONE, TWO)) ->
 def shaped(nodes: str) -> Iterator[None]:
     """Open gateways in this shape for the time of one test."""
     shape.nodes, shape.folders = nodes, []
-    yield
+    # A node that is late with its answer is asked for all the same.
+    with mock.patch("gateway.core.census.ANSWER_S", WAIT_S):
+        yield
     folders, shape.nodes = shape.folders, ONE
     for folder in folders:
         postgres.beside(postgres.clear_database(folder))
@@ -148,7 +151,8 @@ async def start(config: Config, ports: tuple[int, int] = (0, 0)) -> tuple[Gatewa
         shape.folders.append(folder)
     bus = Bus(url=await asyncio.to_thread(valkey.server_url), prefix=folder.name)
     shared = msgspec.structs.replace(config, store=Store(url=await postgres.database_of(folder)), bus=bus)
-    near, far = await asyncio.gather(*(Gateway.start(_on_port(shared, port)) for port in ports))
+    with mock.patch("gateway.bus.options.BusOptions", PatientBus):
+        near, far = await asyncio.gather(*(Gateway.start(_on_port(shared, port)) for port in ports))
     # Whichever was the first does not know of the other yet.
     await near.presence.beat()
     # A start waits for a second at the most, and what is said before is not heard.

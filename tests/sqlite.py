@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway.store.base import Store
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.folder import migrate, private
+from tests.patience import WAIT_S
 
 
 @functools.cache
@@ -36,6 +37,29 @@ def lay_tables(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(private(str(path), os.O_WRONLY), "wb") as file:
             file.write(_tables())
+
+
+def hold(folder: Path, place: str, most: int) -> None:
+    """Let no row come past this in a `table.column`, until `release`: whoever writes it there is refused.
+
+    A test that wants to be in the middle of something may come late to it, by as long as it likes.
+    """
+    table, _, column = place.partition(".")
+    _change(
+        folder,
+        f"""CREATE TRIGGER held BEFORE UPDATE OF {column} ON {table} WHEN new.{column} > {most}
+        BEGIN SELECT RAISE(ABORT, 'held'); END""",
+    )
+
+
+def release(folder: Path) -> None:
+    """Take back what `hold` has done."""
+    _change(folder, "DROP TRIGGER held")
+
+
+def _change(folder: Path, sql: str) -> None:
+    with closing(sqlite3.connect(folder / "gateway.db", timeout=WAIT_S)) as conn, conn:
+        conn.execute(sql)
 
 
 def inside(store: Store) -> SqliteStore:

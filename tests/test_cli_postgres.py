@@ -12,7 +12,9 @@ import pytest
 from gateway.app import Gateway
 from gateway.config import Config, Server, Store
 from gateway.core.order import Order
+from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
+from tests.patience import patient
 from tests.postgres import database_of, drop_database
 from tests.servers import command, sentence
 
@@ -72,7 +74,8 @@ def test_beside_a_node(url: str, tmp_path: Path) -> None:
     """What it holds is checked, exported and erased while it runs; with another epoch it goes on."""
 
     async def work() -> None:
-        config = Config(server=Server(port=0, data=str(tmp_path / "data")), store=Store(url=url))
+        server = Server(port=0, data=str(tmp_path / "data"))
+        config = Config(server=server, store=Store(url=url), limits=patient(Limits()))
         node = await Gateway.start(config)
         try:
             await node.directory.create_app("demo")

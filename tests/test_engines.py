@@ -17,8 +17,11 @@ from gateway.blobstores import make_blobs
 from gateway.bus.memory import MemoryBus
 from gateway.buses import make_bus
 from gateway.config import Blobs, Bus, Config, Server, Store
+from gateway.domain.limits import Limits
 from gateway.store.errors import StoreError
 from tests import postgres, valkey
+from tests.channel.stage import until
+from tests.patience import patient
 
 NOWHERE = "redis://127.0.0.1:9/0"
 DATABASE = "postgresql://127.0.0.1/gateway"
@@ -45,6 +48,10 @@ def test_postgresql_without_a_bus_is_said_once(caplog: pytest.LogCaptureFixture)
     ]
 
 
+async def start(store: Store, bus: Bus) -> Gateway:
+    return await Gateway.start(Config(server=Server(port=0), store=store, bus=bus, limits=patient(Limits())))
+
+
 async def readyz(gateway: Gateway) -> tuple[int, object]:
     async with aiohttp.ClientSession() as http, http.get(gateway.url + "/readyz") as answer:
         return answer.status, await answer.json()
@@ -53,7 +60,7 @@ async def readyz(gateway: Gateway) -> tuple[int, object]:
 async def test_a_node_starts_with_a_dead_bus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is ready, for it can commit, and says what it does without."""
     store = Store(url=await postgres.database_of(tmp_path))
-    gateway = await Gateway.start(Config(server=Server(port=0), store=store, bus=Bus(url=NOWHERE)))
+    gateway = await start(store, Bus(url=NOWHERE))
     try:
         assert await readyz(gateway) == (
             200,
@@ -73,8 +80,10 @@ async def test_a_node_with_its_bus_has_nothing_to_remark(tmp_path: Path) -> None
     """Ready without reservations."""
     store = Store(url=await postgres.database_of(tmp_path))
     bus = Bus(url=valkey.server_url(), prefix=tmp_path.name)
-    gateway = await Gateway.start(Config(server=Server(port=0), store=store, bus=bus))
+    gateway = await start(store, bus)
     try:
+        # It starts without it where that takes longer than a second.
+        await until(lambda: not gateway.remarks(), "a bus that is there")
         assert await readyz(gateway) == (200, {"ready": True, "reasons": []})
         assert not (tmp_path / "control.sock").exists()
     finally:

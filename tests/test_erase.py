@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.servers import COMMAND, Program, ServerProcess, command, eventually, sentence
+from tests.sqlite import hold, release
 
 MESSAGES = 5_000
 
@@ -29,6 +30,7 @@ def test_beside_a_running_gateway_that_is_killed(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", env=small) as server:
         fill(server, "alice", 5, list(range(1, 1001)))
         fill(server, "bob", 1, list(range(1, 101)))
+        hold(server.data, "job.done", MESSAGES // 2)
         with gateway_erasing(server):
             eventually(
                 lambda: count(server.data, "SELECT coalesce(max(progress), 0) FROM job") > 0,
@@ -36,6 +38,7 @@ def test_beside_a_running_gateway_that_is_killed(tmp_path: Path) -> None:
             )
             server.kill9()
         assert count(server.data, "SELECT finished FROM job") == 0
+        release(server.data)
         server.start()
         eventually(lambda: count(server.data, "SELECT finished FROM job") == 1, "an erasure that is done")
         texts = "SELECT count(*) FROM message WHERE body IS NOT NULL"

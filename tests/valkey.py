@@ -29,6 +29,8 @@ from scripts.loadlib.services import free_port
 from tests.patience import WAIT_S
 
 _TURN_S = 0.01
+_LATE_MS = 100_000
+"""A server that has said nothing for less is busy."""
 
 
 @functools.cache
@@ -133,14 +135,17 @@ class Valkey:
 
 
 class Sentinels:
-    """A master, its replica, and three Sentinels that agree by two when the master is away."""
+    """A master, its replica, and three Sentinels that agree by two when the master is away.
+
+    Until `lose_master` none takes it for away because the machine is busy.
+    """
 
     def __init__(self) -> None:
         self.master = Valkey()
         self.replica = Valkey("--replicaof", "127.0.0.1", str(self.master.port))
         watch = (
             f"sentinel monitor bus 127.0.0.1 {self.master.port} 2\n"
-            "sentinel down-after-milliseconds bus 500\n"
+            f"sentinel down-after-milliseconds bus {_LATE_MS}\n"
             "sentinel failover-timeout bus 3000\n"
         )
         self.sentinels = [Valkey(sentinel_of=watch) for _ in range(3)]
@@ -168,6 +173,18 @@ class Sentinels:
                 return False
         return b"master_link_status:up" in _bytes(self.replica.ask("INFO", "replication"))
 
+    def lose_master(self) -> None:
+        """Kill the master, and return once the replica is the next one."""
+        self.master.kill()
+        self._believe(500)
+        until(lambda: _text(self.replica.ask("ROLE")[0]) == "master", "a replica that becomes the master")
+        self._believe(_LATE_MS)
+
+    def _believe(self, late_ms: int) -> None:
+        """Have them take a master for away that has said nothing for so long."""
+        for sentinel in self.sentinels:
+            sentinel.ask("SENTINEL", "SET", "bus", "down-after-milliseconds", late_ms)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -183,7 +200,9 @@ class Cluster:
 
     def __init__(self) -> None:
         self.members = [
-            Valkey("--cluster-enabled", "yes", "--cluster-node-timeout", "1000") for _ in range(3)
+            # Nor do they take each other for away: what one tells the others meanwhile would be lost.
+            Valkey("--cluster-enabled", "yes", "--cluster-node-timeout", str(_LATE_MS))
+            for _ in range(3)
         ]
 
     @property

@@ -34,8 +34,8 @@ class Answers:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def room(self, messages: int) -> AsyncIterator[None]:
-        """Have room for so many messages in here.
+    async def space(self, messages: int) -> AsyncIterator[None]:
+        """Have space for so many messages in here.
 
         Raises `OVERLOADED` where none comes free in time, or too many wait for it.
         """

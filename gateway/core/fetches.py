@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from gateway.core.connection import Connection, Topic, is_damaged, make_runs
+from gateway.core.connection import Connection
 from gateway.core.lane import Lane, Line
+from gateway.core.topics import Topic, make_runs
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
 from gateway.domain.model import Page
@@ -87,7 +88,7 @@ class Fetches:
             log.exception("a page of timeline %d from seq %d on failed", timeline_id, from_seq)
             self._miss(connections, timeline_id, from_seq)
             return
-        if is_damaged(page, from_seq):
+        if _is_damaged(page, from_seq):
             log.error("timeline %d has lost entries at or after seq %d", timeline_id, from_seq)
         for connection in connections:
             if not connection.session.ended:
@@ -100,3 +101,12 @@ class Fetches:
         for connection in connections:
             if not connection.session.ended:
                 self._perform(connection, connection.session.page_failed(timeline_id, from_seq, now))
+
+
+def _is_damaged(page: Page, from_seq: int) -> bool:
+    """Whether entries above the floor are missing from a page (design §3, Timeline)."""
+    first = max(from_seq, page.floor + 1)
+    if not page.entries:
+        return first <= page.head
+    above = sum(entry.seq >= first for entry in page.entries)
+    return page.entries[-1].seq - first + 1 > above

@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 
 import msgspec
@@ -213,12 +213,10 @@ class Files:
             raise Problem(Kind.FORBIDDEN, "this file is restricted, and the share-secret is not its own")
         return Shown(file, key_of(file.app, file.uuid), file.type, file.size, file.uuid)
 
-    async def sizes(self, app: App, numbers: Sequence[str]) -> dict[str, int]:
-        """How many bytes files have, by their uuids; what is no file of the app is left out."""
-        found = {
-            number: await self._store.file(app.id, number) for number in numbers if _UUID.fullmatch(number)
-        }
-        return {number: file.size for number, file in found.items() if file is not None}
+    async def size(self, app: App, number: str) -> int | None:
+        """How many bytes the file of this uuid has; None where it is no file of the app."""
+        file = await self._store.file(app.id, number) if _UUID.fullmatch(number) else None
+        return None if file is None else file.size
 
     async def thumbnail(self, original: Shown) -> Shown:
         """Find or make the thumbnail of a file: the original where it is small, or cannot be read.

@@ -14,6 +14,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import INT64_MAX
 
 _RETRY_AFTER_MS = 1_000
+_FIRST, _LATER = "first", "later"
 
 
 class Places:
@@ -54,7 +55,7 @@ class Flow:
 
     def __init__(self, bytes_per_s: int) -> None:
         self._bytes_per_s = bytes_per_s
-        self._free_at = [0.0, 0.0]
+        self._free_at = {_FIRST: 0.0, _LATER: 0.0}
         self._under_way: dict[object, None] = {}
 
     @contextmanager
@@ -68,13 +69,20 @@ class Flow:
 
     async def pass_on(self, who: object, count: int) -> None:
         """Return when so many bytes of one who has a part may pass."""
-        later = who not in islice(self._under_way, self.FIRST)
-        part = 1 - self._MOST if later else self._MOST if len(self._under_way) > self.FIRST else 1
+        line, part = self._line_of(who)
         now = asyncio.get_running_loop().time()
-        wait_s = self._free_at[later] - now
-        self._free_at[later] = max(self._free_at[later], now) + count / (part * self._bytes_per_s)
+        wait_s = self._free_at[line] - now
+        self._free_at[line] = max(self._free_at[line], now) + count / (part * self._bytes_per_s)
         if wait_s > 0:
             await asyncio.sleep(wait_s)
+
+    def _line_of(self, who: object) -> tuple[str, float]:
+        """Which line one who has a part waits in, and what part of all bytes passes there."""
+        if len(self._under_way) <= self.FIRST:
+            return _FIRST, 1
+        if who in islice(self._under_way, self.FIRST):
+            return _FIRST, self._MOST
+        return _LATER, 1 - self._MOST
 
 
 class Inflow:

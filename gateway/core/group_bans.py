@@ -9,13 +9,12 @@ import msgspec
 from gateway.core.group_changes import (
     GroupChanges,
     Outcome,
-    after,
     outcomes,
-    page_limit,
     spares,
     want_admin,
     want_member,
 )
+from gateway.core.paging import after, page_limit, page_of
 from gateway.core.principal import Principal
 from gateway.core.rooms import Rooms
 from gateway.domain.drafts import Draft
@@ -105,8 +104,8 @@ class GroupBans:
         want_member(principal, facts, group_xid)
         now = self._changes.clock_ms()
         found = await self._changes.store.group_bans(group.id, start, limit + 1, now)
-        more = str(found[limit - 1].xid) if len(found) > limit else ""
-        return BansPage(found[:limit], more, group.facts_version)
+        bans, more = page_of(found, limit, lambda banned: banned.xid)
+        return BansPage(bans, more, group.facts_version)
 
     async def all_banned(self, principal: Principal, group_xid: int) -> AsyncIterator[Banned]:
         """Who is banned now, page by page; raises what `banned_list` raises."""
@@ -166,5 +165,5 @@ class GroupBans:
         group, facts = await self._changes.look(principal, group_xid)
         want_admin(principal, facts, group_xid)
         found = await self._changes.store.group_blocks(group.id, start, limit + 1)
-        more = str(found[limit - 1].xid) if len(found) > limit else ""
-        return BlocksPage(found[:limit], more, group.facts_version)
+        blocks, more = page_of(found, limit, lambda blocked: blocked.xid)
+        return BlocksPage(blocks, more, group.facts_version)

@@ -7,7 +7,6 @@ may what the owner may, in every group.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypedDict
 from weakref import WeakValueDictionary
@@ -27,7 +26,6 @@ PUBLIC = 1
 
 _TRIES = 5
 _RETRY_AFTER_MS = 200
-_CURSOR = re.compile(r"[0-9]{1,16}")
 
 _REASONS = {
     Kind.BAD_PARAMETER: "this id is not a user's",
@@ -156,20 +154,6 @@ class GroupChanges:
         if any(not 0 < xid <= SAFE_MAX for xid in named):
             raise bad("user_list", f"ids are 1 to {SAFE_MAX}")
         return named
-
-
-def after(cursor: str) -> int:
-    """Where a page starts: after the number its cursor holds, which the call gave out with the page before."""
-    if cursor and not _CURSOR.fullmatch(cursor):
-        raise bad("cursor", "it is not one of this call's answers")
-    return int(cursor or "0")
-
-
-def page_limit(limit: int, most: int) -> int:
-    """How much a page holds: what is asked for, clamped."""
-    if limit < 1:
-        raise bad("limit", "it must be at least 1")
-    return min(limit, most)
 
 
 def want_member(principal: Principal, facts: Facts, group_xid: int) -> None:

@@ -12,11 +12,10 @@ import msgspec
 
 from gateway.core.group_changes import (
     GroupChanges,
-    after,
-    page_limit,
     want_admin,
     want_members_kept,
 )
+from gateway.core.paging import after, page_limit, page_of
 from gateway.core.principal import Principal
 from gateway.domain.drafts import Draft
 from gateway.domain.errors import Kind, Problem, bad
@@ -171,4 +170,4 @@ class GroupRequests:
 
 
 def _page(found: list[GroupRequest], limit: int) -> RequestsPage:
-    return RequestsPage(found[:limit], str(found[limit - 1].id) if len(found) > limit else "")
+    return RequestsPage(*page_of(found, limit, lambda request: request.id))

@@ -29,20 +29,20 @@ class GroupSettingsCalls:
     def __init__(self, changes: GroupChanges) -> None:
         self._changes = changes
 
-    async def describe(self, principal: Principal, group_xid: int, told: GroupSettings) -> None:
+    async def describe(self, principal: Principal, group_xid: int, settings: GroupSettings) -> None:
         """Change name, description, avatar or ext, which the owner and administrators may."""
-        await self._change(principal, group_xid, told, by_admins=True)
+        await self._change(principal, group_xid, settings, by_admins=True)
 
-    async def allow(self, principal: Principal, group_xid: int, told: GroupSettings) -> None:
+    async def allow(self, principal: Principal, group_xid: int, settings: GroupSettings) -> None:
         """Change what is allowed in the group, which the owner alone may.
 
         Raises `BAD_PARAMETER` where nothing is to be changed, for an `apply_approval` or `type` that is not there, and
         for a chatroom that is to be of another type.
         """
-        check_settings(told)
-        if not told.told:
+        check_settings(settings)
+        if not settings.changes:
             raise bad("group_id", "no setting is named besides it")
-        await self._change(principal, group_xid, told, by_admins=False)
+        await self._change(principal, group_xid, settings, by_admins=False)
 
     async def ban_all(self, principal: Principal, group_xid: int, minutes: int | None) -> int:
         """Let nobody but the owner and administrators speak for so many minutes (0 and -1: for good; None: no more).
@@ -54,20 +54,20 @@ class GroupSettingsCalls:
         return ends
 
     async def _change(
-        self, principal: Principal, group_xid: int, told: GroupSettings, *, by_admins: bool
+        self, principal: Principal, group_xid: int, settings: GroupSettings, *, by_admins: bool
     ) -> None:
         def judge(group: Group, facts: Facts) -> Draft:
             (want_admin if by_admins else want_owner)(principal, facts, group_xid)
-            if told.type is not None:
+            if settings.type is not None:
                 want_members_kept(group)
-            return SettingsDraft(**self._changes.judged(principal, group), settings=told)
+            return SettingsDraft(**self._changes.judged(principal, group), settings=settings)
 
         await self._changes.change(principal, group_xid, judge)
 
 
-def check_settings(told: GroupSettings) -> None:
+def check_settings(settings: GroupSettings) -> None:
     """Refuse what a setting cannot be: `BAD_PARAMETER`."""
-    if told.type is not None and told.type not in {PRIVATE, PUBLIC}:
+    if settings.type is not None and settings.type not in {PRIVATE, PUBLIC}:
         raise bad("type", "it must be 0 (private) or 1 (public)")
-    if told.apply_approval is not None and told.apply_approval not in _APPROVALS:
+    if settings.apply_approval is not None and settings.apply_approval not in _APPROVALS:
         raise bad("apply_approval", "it must be 0 (all are let in), 1 (somebody decides) or 2 (nobody is)")

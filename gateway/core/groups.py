@@ -28,10 +28,8 @@ from gateway.core.group_changes import (
     PUBLIC,
     GroupChanges,
     Outcome,
-    after,
     changed,
     outcomes,
-    page_limit,
     spares,
     want_admin,
     want_member,
@@ -41,6 +39,7 @@ from gateway.core.group_changes import (
 from gateway.core.group_requests import GroupRequests
 from gateway.core.group_roles import GroupRoles
 from gateway.core.group_settings import GroupSettingsCalls
+from gateway.core.paging import after, page_limit, page_of
 from gateway.core.principal import Principal
 from gateway.core.rooms import Rooms
 from gateway.domain.drafts import Answer, CreateDraft, Draft
@@ -133,7 +132,7 @@ class Groups:
             raise bad("group_id", "this header is not for lists of groups")
         start, limit = after(cursor), page_limit(limit, self._limits.group_page_max)
         found = await self._store.groups_of_type(principal.app.id, PUBLIC, start, limit + 1)
-        return found[:limit], str(found[limit - 1]) if len(found) > limit else ""
+        return page_of(found, limit, int)
 
     async def page(
         self, principal: Principal, types: Sequence[int], after_xid: int, limit: int
@@ -177,8 +176,8 @@ class Groups:
             found = await self._rooms.members(group.id, start, limit + 1)
         else:
             found = await self._store.members(group.id, start, limit + 1)
-        more = len(found) > limit
-        return Members(found[:limit], str(found[limit - 1].xid) if more else "", group.facts_version)
+        members, more = page_of(found, limit, lambda member: member.xid)
+        return Members(members, more, group.facts_version)
 
     async def joined(self, principal: Principal) -> list[int]:
         """The ids of the groups one is in; acting as a group's owner one sees that group only."""
@@ -294,7 +293,7 @@ class Groups:
         done = await self._changes.change(principal, group_xid, judge)
         return outcomes(named, done.refused, system_xid)
 
-    async def room(self, principal: Principal, group_xid: int) -> int:
+    async def places_left(self, principal: Principal, group_xid: int) -> int:
         """How many more a group has room for, told to whom may invite: before they come into being by it.
 
         Raises what `invite` raises, whoever is invited.
@@ -303,7 +302,7 @@ class Groups:
         _want_inviter(principal, group, facts)
         return max(self._members_max(group.members_max) - group.members, 0)
 
-    async def room_at_first(self, principal: Principal, members_max: int) -> int:
+    async def places_at_first(self, principal: Principal, members_max: int) -> int:
         """How many others a new group of the asker's has room for that may have so many members (0: as many as any).
 
         It is asked before they come into being by it; where the owner will, too, by the app's administrator. Raises

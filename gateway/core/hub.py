@@ -12,10 +12,11 @@ from itertools import repeat
 
 from gateway.bus.base import Bus, Hint
 from gateway.core.attached import Attached
-from gateway.core.connection import Audience, Connection, Topic, make_runs
+from gateway.core.connection import Connection
 from gateway.core.fetches import Fetches
-from gateway.core.joining import Joint, Written
+from gateway.core.joined_writes import JoinedWrites, WriteTo
 from gateway.core.tasks import Tasks
+from gateway.core.topics import Audience, Topic, make_runs
 from gateway.core.wheel import Wheel
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
@@ -44,7 +45,7 @@ class Hub:
         # With what their peers had not taken when they were looked at last.
         self._lagging: dict[Connection, int] = {}
         # While a batch for several timelines is dispatched, what of it is to be written yet.
-        self._joint: Joint | None = None
+        self._joined: JoinedWrites | None = None
         self.fetches = Fetches(store, limits, ticks_ms, self._topics, self.perform)
         self.deliveries = 0
         self.on_ack: Callable[[Connection, int, int], None] = lambda _connection, _timeline, _seq: None
@@ -148,7 +149,7 @@ class Hub:
 
     def dispatch_all(self, batch: Mapping[int, Sequence[Entry]]) -> None:
         """Hand over, as `dispatch` does, what one batch has for each of these timelines."""
-        joint = self._joint = Joint() if len(batch) > 1 else None
+        joined = self._joined = JoinedWrites() if len(batch) > 1 else None
         try:
             for timeline_id, entries in batch.items():
                 try:
@@ -157,9 +158,9 @@ class Hub:
                     # One timeline's trouble is not another's; its own devices find the entries in the store.
                     log.exception("dispatching timeline %d failed", timeline_id)
         finally:
-            self._joint = None
-            if joint is not None:
-                self._write_all(joint.take())
+            self._joined = None
+            if joined is not None:
+                self._write_all(joined.take())
 
     def dispatch(self, timeline_id: int, entries: Sequence[Entry]) -> None:
         """Hand committed entries of one timeline, in order, to whoever follows it here."""
@@ -173,25 +174,25 @@ class Hub:
 
     def _fan_out(self, audience: Audience, timeline_id: int, run: Run) -> None:
         """Write one run to every follower. Who has all that came before it is not looked at, only written to."""
-        joint, crowd = self._joint, audience.crowd
+        joined, crowd = self._joined, audience.crowd
         followers = audience.followers
         self.deliveries += len(followers) * len(run.frames)
-        if joint is not None and run.fence is not None:
+        if joined is not None and run.fence is not None:
             # Who obeys it may follow a group no more: what was there of that before is written before.
-            self._write_all(joint.take())
+            self._write_all(joined.take())
         if crowd is None:
             self._write_each(followers, timeline_id, run)
             return
         writes, apart = crowd.take(run)
-        if joint is None:
+        if joined is None:
             self._write_all(zip(writes, repeat(run.data)))
         else:
-            joint.put(writes, run.data)
+            joined.put(writes, run.data)
         if apart:
             self._write_each(apart, timeline_id, run)
             crowd.gather(apart)
 
-    def _write_all(self, writes: Iterable[tuple[Written, bytes]]) -> None:
+    def _write_all(self, writes: Iterable[tuple[WriteTo, bytes]]) -> None:
         """Write to those who have been moved over what is written."""
         failed = []
         # One object each, and their transports: the connection, its session, its track and its sink would each be a

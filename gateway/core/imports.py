@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.core.principal import Principal
 from gateway.core.recalls import JUDGE_TRIES, restless
-from gateway.core.room import check_room
+from gateway.core.space import check_space
 from gateway.core.writer import Writer
 from gateway.domain import rules
 from gateway.domain.drafts import ImportDraft, Imported, MessageDraft, Refused
@@ -61,7 +61,7 @@ class Imports:
         """
         self._check(principal, order)
         texts = order.content, order.attachment, order.ext, order.config
-        await check_room(self._store, principal.app, 1, *texts)
+        await check_space(self._store, principal.app, 1, *texts)
 
     async def import_one(self, principal: Principal, order: ImportOrder) -> int:
         """Bring a message into the history of its conversation; return its id once it is committed.

@@ -136,6 +136,7 @@ class Jobs:
             app=running.job.app,
             job_id=running.job.id,
             at=self._now(),
+            # As of a message to so many (`MessageDraft`): a page of any other job adds less.
             rows=2 + 5 * limits.job_page_max,
             size=200 * limits.job_page_max + limits.body_bytes_max,
             after=running.job.progress if self._store.shared else -1,

@@ -9,7 +9,7 @@ from gateway.core.known import Known
 from gateway.core.order import Order
 from gateway.core.principal import Principal
 from gateway.core.reach import Reach
-from gateway.core.room import check_room
+from gateway.core.space import check_space
 from gateway.domain import rules
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
@@ -91,7 +91,7 @@ class Judging:
             raise Problem(refused.kind, refused.sentence)
         if not order.online_only:
             texts = order.content, order.attachment, order.ext, order.config
-            await check_room(self._store, app, count, *texts)
+            await check_space(self._store, app, count, *texts)
 
     async def in_groups(
         self, principal: Principal, order: Order, sender: int, *, notice: bool

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.core.conversations import judge_readers, refusal
 from gateway.core.folding import fold
-from gateway.core.history import judge_readers, refusal
 from gateway.core.known import Known
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem

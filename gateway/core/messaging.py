@@ -203,7 +203,7 @@ class Messaging:
             self._judging.check(principal, order, notice=notice)
             if app.limits.sends_per_s and not admitted:
                 await self._pacing.turn(app, order.messages)
-            sent = await self._try_left(principal, order, sender, device_sn, digest, notice=notice)
+            sent = await self._try_reached(principal, order, sender, device_sn, digest, notice=notice)
             if sent.first_msg_id:
                 return sent
             whys = sent.whys
@@ -218,7 +218,7 @@ class Messaging:
             raise refusal
         return Sent(0, 0, (), whys=whys)
 
-    async def _try_left(
+    async def _try_reached(
         self, principal: Principal, order: Order, sender: int, device_sn: int, digest: str, *, notice: bool
     ) -> Sent:
         """Send to whom is reached of a `partial` order, which may be nobody, and of another one to all."""
@@ -323,7 +323,7 @@ class Messaging:
                 raise Problem(Kind.USER_UNKNOWN, f"from_user_id: there is no user {sender}")
             if user.state is State.FROZEN:
                 raise Problem(Kind.FROZEN, f"from_user_id: user {sender} is frozen")
-            principal = Principal(app=app, user=user, admin=True, as_user=True)
+            principal = principal.acting_for(user)
         message = await self._store.message(app.id, order.related)
         in_group = message is not None and (message.scope is Scope.GROUP or message.group_xid > 0)
         if message is None or in_group != (order.scope is Scope.GROUP):

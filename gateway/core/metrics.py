@@ -69,7 +69,8 @@ class Metrics:
         self._ephemeral = ephemeral
         self._delay = Distribution(DELAY_S)
         self._names: dict[int, str] = {}
-        self._told: dict[int, None] = {}
+        # The apps that have numbers of their own.
+        self._own: set[int] = set()
 
     async def run(self) -> None:
         """Measure, for as long as the node lives, how much later than asked the loop comes round."""
@@ -119,10 +120,10 @@ class Metrics:
         """Name the apps that have numbers of their own, and sum the others up."""
         named: dict[str, float] = {}
         for app, value in values.items():
-            if len(self._told) < APPS_MAX:
-                self._told[app] = None
+            if len(self._own) < APPS_MAX:
+                self._own.add(app)
             # Once in it stays in, and who is out stays out: a counter that moved over would fall.
-            name = self._names.get(app, str(app)) if app in self._told else OTHER
+            name = self._names.get(app, str(app)) if app in self._own else OTHER
             named[name] = named.get(name, 0) + value
         return named
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from gateway.domain.drafts import Answer, Draft
 from gateway.domain.errors import Problem
 
-Tell = Callable[[Answer | Problem], None]
+TellAnswer = Callable[[Answer | Problem], None]
 """Hears once what has become of a draft, and neither waits nor fails."""
 
 
@@ -17,7 +17,7 @@ class Waiter:
 
     __slots__ = ("ahead", "draft", "held", "lines", "rows", "size", "tell")
 
-    def __init__(self, draft: Draft, tell: Tell) -> None:
+    def __init__(self, draft: Draft, tell: TellAnswer) -> None:
         self.draft = draft
         self.tell = tell
         # A draft works them out each time it is asked.

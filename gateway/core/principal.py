@@ -26,6 +26,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """An admin token without an acting header: it speaks for `system` and may name any sender."""
         return self.admin and not self.as_user and not self.group_xid
 
+    def acting_for(self, user: User) -> Principal:
+        """The app's administrator as it acts for a user: by that user's bans, blocks and memberships."""
+        assert self.admin_alone, "nobody else may act for others"
+        return Principal(app=self.app, user=user, admin=True, as_user=True)
+
     def confine(self, conversation_xid: int, member: str) -> None:
         """Refuse any conversation but the group's where the principal acts as a group's owner."""
         if self.group_xid and conversation_xid != self.group_xid:

@@ -81,14 +81,14 @@ class Receipts:
         """Commit what a device (0: any of the user's) has acked on its connections until now, and no more.
 
         A device that is back starts from there: once it is attached anew, what its earlier connection acked counts no
-        more. And whom a `keep` under way spares
-        was settled before this device was here: it must end before the store is asked what it holds of the device.
+        more. And whom a `keep` under way spares was decided before this device was here: it must end before the store
+        is asked what it holds of the device.
         """
-        if (
-            (user_id, device_sn) in self._unsettled
-            if device_sn
-            else any(one == user_id for one, _ in self._unsettled)
-        ):
+        if device_sn:
+            unsettled = (user_id, device_sn) in self._unsettled
+        else:
+            unsettled = any(one == user_id for one, _ in self._unsettled)
+        if unsettled:
             await self.flush()
         async with self._keeping:
             pass

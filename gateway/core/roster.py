@@ -5,30 +5,21 @@ A contact stands both ways, and does nothing by itself. A block stops messages b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import msgspec
 
 from gateway.core.directory import Directory
+from gateway.core.paging import after, page_of
 from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 from gateway.domain.model import User
 from gateway.store.base import Store
 
-_CURSOR = re.compile(r"[0-9]{1,16}")
 
-
-class Blocked(msgspec.Struct, frozen=True):
-    """A page of a block list. `cursor` fetches the next, empty after the last."""
-
-    xids: list[int]
-    cursor: str
-
-
-class Contacts(msgspec.Struct, frozen=True):
-    """A page of an address book. `cursor` fetches the next, empty after the last."""
+class XidsPage(msgspec.Struct, frozen=True):
+    """A page of whom one knows, or has blocked. `cursor` fetches the next, empty after the last."""
 
     xids: list[int]
     cursor: str
@@ -70,15 +61,11 @@ class Roster:
             await self._store.unblock(me.id, other.id)
             self._directory.known.user_changed(principal.app, me.xid)
 
-    async def blocked(self, principal: Principal, cursor: str) -> Blocked:
+    async def blocked(self, principal: Principal, cursor: str) -> XidsPage:
         """Whom one has blocked, by rising id, from where `cursor` of the page before left off."""
-        me = _owner(principal)
-        if cursor and not _CURSOR.fullmatch(cursor):
-            raise bad("cursor", "it is not one of this call's answers")
-        most = self._limits.member_page_max
-        # One more than a page tells whether there is a next.
-        found = await self._store.blocked(me.id, int(cursor or "0"), most + 1)
-        return Blocked(found[:most], str(found[most - 1]) if len(found) > most else "")
+        me, most = _owner(principal), self._limits.member_page_max
+        found = await self._store.blocked(me.id, after(cursor), most + 1)
+        return XidsPage(*page_of(found, most, int))
 
     async def add_contact(self, principal: Principal, xid: int) -> None:
         """Put oneself and a user into each other's address book. Again: nothing more happens.
@@ -103,14 +90,11 @@ class Roster:
         if isinstance(other, User):
             await self._store.drop_contact(me.id, other.id)
 
-    async def contacts(self, principal: Principal, cursor: str) -> Contacts:
+    async def contacts(self, principal: Principal, cursor: str) -> XidsPage:
         """Whom one knows, by rising id, from where `cursor` of the page before left off."""
-        me = _owner(principal)
-        if cursor and not _CURSOR.fullmatch(cursor):
-            raise bad("cursor", "it is not one of this call's answers")
-        most = self._limits.member_page_max
-        found = await self._store.contacts(me.id, int(cursor or "0"), most + 1)
-        return Contacts(found[:most], str(found[most - 1]) if len(found) > most else "")
+        me, most = _owner(principal), self._limits.member_page_max
+        found = await self._store.contacts(me.id, after(cursor), most + 1)
+        return XidsPage(*page_of(found, most, int))
 
     async def may_message(self, principal: Principal, xid: int, other_xid: int) -> bool:
         """Whether a message of user `xid` (0: whoever asks) to `other_xid` would be taken.

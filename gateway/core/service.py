@@ -7,11 +7,11 @@ import dataclasses
 from gateway.core.accounts import Accounts
 from gateway.core.answers import Answers
 from gateway.core.broadcast import Broadcasts
+from gateway.core.conversations import Conversations
 from gateway.core.directory import Directory
 from gateway.core.erasing import Erasing
 from gateway.core.files import Files
 from gateway.core.groups import Groups
-from gateway.core.history import Conversations
 from gateway.core.looking import Looking
 from gateway.core.messaging import Messaging
 from gateway.core.receipts import Receipts

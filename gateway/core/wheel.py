@@ -35,7 +35,8 @@ class Wheel:
         """Wake a connection then, and not when it was to be woken before."""
         self.drop(connection)
         now = self._now()
-        step = 1 << max((at - now) // LATENESS, 1).bit_length() - 1
+        # The greatest power of two that is no more than so late.
+        step = 1 << (max((at - now) // LATENESS, 1).bit_length() - 1)
         # Never at once: whoever is set anew while the wheel turns is woken by its next turn.
         moment = max(-(-at // step) * step, now + 1)
         waiting = self._waiting.get(moment)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from gateway.core import lane
-from gateway.core.parties import Tell, Waiter
+from gateway.core.parties import TellAnswer, Waiter
 from gateway.core.tally import Tally
 from gateway.core.waiting import Waiting
 from gateway.domain.drafts import Answer, Draft, MessageDraft
@@ -52,7 +52,7 @@ class Writer:
         # A caller that is cancelled cancels its future only: the draft stays in the batch.
         return await future
 
-    def put(self, draft: Draft, tell: Tell) -> None:
+    def put(self, draft: Draft, tell: TellAnswer) -> None:
         """Commit a draft as `submit` does, and tell its answer, or why there is none. Raises what `submit` raises.
 
         For who has a hundred of them in a batch: a future and a task for each cost more than all that is done here.

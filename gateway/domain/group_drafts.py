@@ -37,7 +37,7 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     type: int | None = None
 
     @property
-    def told(self) -> dict[str, str | int]:
+    def changes(self) -> dict[str, str | int]:
         """The members that are to be changed, by name."""
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
 
@@ -137,7 +137,7 @@ class SettingsDraft(GroupChange, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """Roughly how many bytes this adds."""
-        return 300 + sum(2 * len(value) for value in self.settings.told.values() if isinstance(value, str))
+        return 300 + sum(2 * len(value) for value in self.settings.changes.values() if isinstance(value, str))
 
 
 class RequestDraft(UsersChange, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ DRAIN_S = 60.0
 START_S = 120.0
 """Bounds for hangs: the machine may have much else to do."""
 
+_LOOK_S = 10.0
 _CLOCK_MS = 3_600_000
 
 
@@ -147,19 +148,18 @@ class Schedule:
             node.start()
 
     async def _serving(self, node: Node) -> None:
-        """Wait until a node takes calls; one that could not start is started again, as any supervisor does."""
+        """Wait until a node is ready; one that could not start is started again, as any supervisor does.
+
+        That it listens is not enough: it does before it opens the store, and may fail at that.
+        """
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if not node.alive:
                 self.injected["a start that had to be repeated"] += 1
                 node.start()
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", node.port)
-            except OSError:
-                await asyncio.sleep(0.1)
-                continue
-            writer.close()
-            return
+            if await _ready(node):
+                return
+            await asyncio.sleep(0.1)
         self.breaches.append(f"node {node.number} does not serve: {node.tail()[-500:]}")
 
     async def _move_clock(self) -> None:
@@ -168,3 +168,17 @@ class Schedule:
         node.misbehave(msgspec.structs.replace(node.chaos, clock_ms=step))
         await asyncio.sleep(3)
         node.misbehave(node.usual)
+
+
+async def _ready(node: Node) -> bool:
+    """Whether a node says that it is ready."""
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+            try:
+                writer.write(b"GET /readyz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except OSError:
+        return False

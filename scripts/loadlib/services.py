@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import os
 import secrets
 import shutil
@@ -15,17 +17,44 @@ from typing import Any
 
 _READY_S = 120.0
 
-_PORTS = range(10_000, 22_000)
-"""Below all that systems give to who asks for any. A member of a Redis cluster takes the one 10,000 above, too."""
+_PORTS = range(10_000, 20_000)
+"""Below all that systems give to who asks for any. A member of a Redis cluster takes the one 10,000 above, too, which
+is none of these."""
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now, and that is given to nobody else while its server is away."""
+    """A port of the loopback that nobody listens on now, and that is given to nobody else while this process lives.
+
+    Between this and the start of its server, and while that is away, nobody listens on it: many processes ask for
+    ports at the same time, and some of them would be given the same.
+    """
     while True:
         port = secrets.choice(_PORTS)
+        # Taken first: whoever was given it may be binding it just now.
         with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+            if _take(port):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+_taken: set[int] = set()
+
+
+@functools.cache
+def _ports_file() -> int:
+    """A file of all our processes; the byte at a port's number is locked by the process that was given the port."""
+    # Never closed: the locks would go with it.
+    return os.open(f"{tempfile.gettempdir()}/gateway-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _take(port: int) -> bool:
+    """Whether nobody has been given this port so far; it is ours then."""
+    if port in _taken:
+        return False
+    # Raises OSError where another process has it.
+    fcntl.lockf(_ports_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    _taken.add(port)
+    return True
 
 
 def start_postgres(folder: Path) -> Any:  # noqa: ANN401 - it has no types

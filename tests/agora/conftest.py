@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import now_ms
 from gateway.edge.facades.agora import chatmessages
 from gateway.edge.facades.agora.asking import ALIAS
 from tests import shapes
@@ -34,8 +35,15 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
 
 
 @pytest.fixture
-def ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour's file of history may be asked for while the hour lasts."""
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes for gateways that are started from now on, however long the calls take."""
+    at = now_ms()
+    monkeypatch.setattr("gateway.app.now_ms", lambda: at)
+
+
+@pytest.fixture
+def ready(still: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour's file of history may be asked for while the hour lasts, and no hour ends in the midst of a test."""
     monkeypatch.setattr(chatmessages, "READY_MS", -HOUR_MS)
 
 

@@ -20,7 +20,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.edge.facades.agora import chatmessages
 from tests.agora.stage import APP, ORG, Answer, Cloud
 from tests.golden import Stories, fits
 from tests.rest.stage import Json
@@ -78,9 +77,9 @@ async def test_files(cloud: Cloud) -> None:
         assert (got.status, got.body) == (200, FILE)
 
 
-async def test_history_files(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("ready")
+async def test_history_files(cloud: Cloud) -> None:
     """The seed's hour: one link, signed, and a line in it as the seed's samples have it."""
-    monkeypatch.setattr(chatmessages, "READY_MS", -3_600_000)
     body = {"customExts": {"name": "flower", "size": "16", "price": "100"}, "customEvent": "gift_1"}
     asked = {"from": "user1", "to": ["user2"], "type": "custom", "body": body, "ext": {"key1": "value1"}}
     sent = (await cloud.post("/messages/users", asked)).told

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import now_ms
 from gateway.domain.errors import Kind, Problem
 from gateway.edge.facades.agora.rates import Rate, Rates
 from tests.agora.stage import Cloud, open_cloud
@@ -36,11 +35,9 @@ def test_how_many(rate: Rate, at_once: int, next_ms: int) -> None:
     rates.spend(1, rate, 1, NOW + next_ms)
 
 
-async def test_an_app_that_sends_too_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("still")
+async def test_an_app_that_sends_too_fast(tmp_path: Path) -> None:
     """Is told so in the vendor's words, and when to come again; nothing is sent."""
-    # No time passes in which it may send again, however long the calls take.
-    at = now_ms()
-    monkeypatch.setattr("gateway.app.now_ms", lambda: at)
     async with open_cloud(tmp_path / "data", vendor_rates=True) as cloud:
         group = (await cloud.post("/chatgroups", {"groupname": "g", "owner": "ann"})).data["groupid"]
         asked = {"to": [group], "type": "txt", "body": {"msg": "hi"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
 from contextlib import suppress
@@ -17,16 +18,18 @@ class Proxy:
     """Listens on `port` while its block runs, and passes everything on to a local port, and back.
 
     With `swallowing` set bytes are taken and go nowhere: connections look alive from both ends. With `holding` nothing
-    more is read from the server: what it sends piles up there.
+    more is read from the server: what it sends piles up there, but for about `room_bytes` that the kernel takes where
+    that is said.
     """
 
-    def __init__(self, to_port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, to_port: int, tls: ssl.SSLContext | None = None, room_bytes: int = 0) -> None:
         self.port = 0
         self.swallowing = False
         self.reading = asyncio.Event()
         self.reading.set()
         self._to_port = to_port
         self._tls = tls
+        self._room_bytes = room_bytes
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -51,12 +54,25 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            there = await asyncio.open_connection("127.0.0.1", self._to_port)
+            there = await asyncio.open_connection(sock=await self._dial())
             self._writers |= {writer, there[1]}
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pass_on(reader, there[1]))
                 tasks.create_task(self._pass_on(there[0], writer, back=True))
             self._writers -= {writer, there[1]}
+
+    async def _dial(self) -> socket.socket:
+        dialled = socket.socket()
+        try:
+            dialled.setblocking(False)
+            if self._room_bytes:
+                # Said before it is connected, it is all there will be.
+                dialled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._room_bytes)
+            await asyncio.get_running_loop().sock_connect(dialled, ("127.0.0.1", self._to_port))
+        except BaseException:
+            dialled.close()
+            raise
+        return dialled
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool = False

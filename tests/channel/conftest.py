@@ -16,6 +16,7 @@ from gateway.store.sqlite import SqliteStore
 from tests import shapes
 from tests.channel.nodes import Node, Nodes
 from tests.channel.stage import APP, LIMITS, Stage, Ticks, open_stage
+from tests.patience import WAIT_S
 
 Start = Callable[..., Awaitable[Stage]]
 
@@ -28,6 +29,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def shaped(request: pytest.FixtureRequest) -> Iterator[None]:
     """The shape of the gateways of this test."""
     yield from shapes.shaped(request.param)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket is cut for a peer that is late with its answer to a close, but where a test has said so."""
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", WAIT_S)
 
 
 @pytest.fixture

@@ -34,13 +34,14 @@ APP = "demo"
 LIMITS = Limits(
     ack_flush_ms=10,
     reorder_grace_ms=5,
-    drain_ms=5_000,
+    drain_ms=100_000,
     device_requests_per_s=1_000_000,
     device_requests_burst=1_000_000,
     signals_per_s=1_000_000,
     signals_burst=1_000_000,
 )
-"""Times short enough for a test to see them pass, and rates that only the tests of rates meet."""
+"""Times short enough for a test to see them pass, a drain that ends when it is done, and rates that only the tests of
+rates meet."""
 
 
 class Ticks:

@@ -100,9 +100,10 @@ async def test_attaching_reads_only_what_is_behind(still: Stage, monkeypatch: py
 
 @pytest.mark.one_node("it counts what a store of one process is asked")
 async def test_devices_that_come_at_once_are_read_together(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    still: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One query for all of them, one more for those who are in groups, and each is told of its own."""
+    stage = still
     groups = await join_groups(stage, BOB, 3)
     directory, attaching = stage.gateway.directory, stage.gateway.channel._attaching
     found = [(await directory.identify(APP, await stage.token(uid)))[0] for uid in (ALICE, BOB, CAROL)]

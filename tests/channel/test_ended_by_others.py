@@ -102,7 +102,7 @@ class TestRemove:
         bob = await stage.hello(BOB, 1, cursors=CURSORS)
         await stage.live(BOB, 2)
         await bob.close()
-        await until(lambda: list(stage.hub.devices_of(stage.connection(BOB).user.id)) == [2])
+        await until(lambda: [one.device_sn for one in stage.hub.connections] == [2])
         for _ in range(2):
             await stage.call("DELETE", "/user/device/remove", BOB, json={"device_sn": 1})
         assert [one["device_sn"] for one in await kept(stage)] == [2]

@@ -14,6 +14,7 @@ from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.raw import CLOSE, PING, PONG, TEXT, frame, handshake, text
 from tests.channel.stage import ALICE, BOB, CAROL, Peer, Stage, Ticks, contents, ops, until
+from tests.patience import WAIT_S
 
 
 async def test_newer_connection_replaces_the_older(stage: Stage) -> None:
@@ -199,20 +200,21 @@ async def test_drain_refuses_new_requests(stage: Stage) -> None:
 async def test_drain_does_not_wait_for_peers_that_never_answer(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A peer that takes no notice of the close does not hold the drain up."""
+    """A peer that takes no notice of the close does not hold the drain up: it is cut long before the time is over."""
     monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 0.05)
-    stage = await start()
+    stage = await start(drain_ms=3_600_000)
     raw = await stage.raw(ALICE)
     await raw.until("live")
-    began = asyncio.get_running_loop().time()
-    await stage.gateway.stop()
-    assert asyncio.get_running_loop().time() - began < 1.5
+    async with asyncio.timeout(WAIT_S):
+        await stage.gateway.stop()
     assert (await raw.until("bye"))[-1]["code"] == Close.DRAINING
 
 
 async def test_drain_answers_callers_whose_store_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for it is told that it failed, before the time for the drain is over, and devices hear `bye`."""
-    stage = await start(drain_ms=1_500)
+    # All but 0.2 s of it.
+    monkeypatch.setattr("gateway.app.ANSWERING", 0.999)
+    stage = await start(drain_ms=200_000)
     bob = await stage.live(BOB)
     store = stage.gateway.store
     asked, closed, close = asyncio.Event(), asyncio.Event(), store.close
@@ -231,13 +233,12 @@ async def test_drain_answers_callers_whose_store_hangs(start: Start, monkeypatch
     alice = await stage.live(ALICE)
     await alice.say(op="send", ref=1, type=1, targets=[BOB], content_type=0, content="x")
     await asked.wait()
-    began = asyncio.get_running_loop().time()
     stopping = asyncio.create_task(stage.gateway.stop())
     told = (await alice.end()).frames
     assert [(frame["op"], frame["message"]) for frame in told] == [("error", "the store is closed")]
     assert (await bob.end()).code == Close.DRAINING
-    await stopping
-    assert asyncio.get_running_loop().time() - began < 3
+    async with asyncio.timeout(WAIT_S):
+        await stopping
 
 
 async def test_who_has_not_authenticated_is_told_bye_too(stage: Stage) -> None:

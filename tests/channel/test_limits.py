@@ -6,7 +6,7 @@ from gateway.core.operator import Ask
 from gateway.wire.close import Close
 from tests.channel.conftest import Start
 from tests.channel.raw import handshake
-from tests.channel.stage import ALICE, APP, BOB, CAROL, Peer, Stage, until
+from tests.channel.stage import ALICE, APP, BOB, CAROL, Peer, Stage, Ticks, until
 
 
 async def limit(stage: Stage, **limits: int) -> None:
@@ -107,7 +107,7 @@ async def test_a_lower_limit_cuts_nobody_off(stage: Stage) -> None:
         assert await peer.so_far() == []
 
 
-async def test_a_send_over_the_rate(start: Start) -> None:
+async def test_a_send_over_the_rate(start: Start, ticks: Ticks) -> None:
     """`error` with code 60004 and when to come back; the limit holds for a device that was there before it."""
     stage = await start(rate_wait_ms=20)
     alice = await stage.live(ALICE)

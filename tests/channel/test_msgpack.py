@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import msgspec
 import pytest
@@ -127,7 +129,7 @@ async def test_entries_are_encoded_once_per_encoding_that_is_followed(
     group = await stage.group(ALICE, BOB, CAROL)
     json = [await stage.live(uid, device_sn) for uid in (ALICE, BOB) for device_sn in (1, 2)]
     binary = [await stage.live(CAROL, device_sn, encoding=MSGPACK) for device_sn in (1, 2)]
-    monkeypatch.setattr("gateway.core.connection.entry_frame", noted)
+    monkeypatch.setattr("gateway.core.topics.entry_frame", noted)
     await stage.send(ALICE, group, "x", 2)
     await stage.send(BOB, CAROL, "y")
     await json[2].until("message", timeline="user")
@@ -218,9 +220,10 @@ async def test_bad_frame_ends_the_connection(stage: Stage, what: str) -> None:
 async def test_drain_says_bye_in_each_encoding(stage: Stage) -> None:
     """Whoever is connected understands the end."""
     peers = await mixed(stage, ALICE)
-    await stage.gateway.stop()
+    stopping = asyncio.create_task(stage.gateway.stop())
     for peer in peers:
         assert (await peer.end()).bye["retry_after_ms"] > 0
+    await stopping
 
 
 async def test_python_client_speaks_it(stage: Stage) -> None:

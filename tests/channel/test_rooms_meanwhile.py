@@ -9,8 +9,15 @@ import pytest
 
 from gateway.domain.errors import Kind, Problem
 from gateway.wire.close import Close
+from tests.channel.conftest import Start
 from tests.channel.rooming import join, make
 from tests.channel.stage import ALICE, BOB, Stage
+
+
+@pytest.fixture
+async def stage(start: Start) -> Stage:
+    """A gateway whose sweep reads nothing while it is counted what a join does."""
+    return await start(sweep_ms=3_600_000)
 
 
 def meanwhile(

@@ -172,7 +172,7 @@ async def test_a_hint_with_entries_spares_the_other_node_the_store(nodes: Nodes)
     _, sink = await there.attach(BOB)
     pages = Pages(there)
     group = await here.group(ALICE, BOB)
-    await until(lambda: len(there.hub.followed()) == 2, "the group being followed")
+    await until(lambda: seqs(sink.frames, f"g:{group}") == [1], "the group being followed")
     await here.send(ALICE, BOB, "one")
     assert contents(sink.frames) == ["one"]
     await here.send(ALICE, group, "two", Scope.GROUP)

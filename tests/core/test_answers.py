@@ -37,7 +37,7 @@ class Reader:
         self.task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        async with self._answers.room(self._messages):
+        async with self._answers.space(self._messages):
             self.reading = True
             await self.let_go.wait()
         self.reading = False
@@ -131,7 +131,7 @@ async def test_who_goes_away_while_they_wait() -> None:
 async def test_who_goes_away_when_their_turn_has_come() -> None:
     """Leaves the room itself, in the moment between being told and going on."""
     answers = room_for(1)
-    async with answers.room(1):
+    async with answers.space(1):
         [gone] = await readers(answers, 1)
     gone.task.cancel()
     await settled()
@@ -146,5 +146,5 @@ async def test_what_fails_gives_its_room_back() -> None:
     answers = room_for(1)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            async with answers.room(1):
+            async with answers.space(1):
                 raise ZeroDivisionError

@@ -31,7 +31,8 @@ BURST = 10
 
 
 def pacing(wait_ms: int = 1_000, waiting_max: int = 100) -> Pacing:
-    return Pacing(Limits(rate_wait_ms=wait_ms, rate_waiting_max=waiting_max), ticks_ms)
+    """By a clock that stands still: however long the machine does, too, nobody may go any earlier for it."""
+    return Pacing(Limits(rate_wait_ms=wait_ms, rate_waiting_max=waiting_max), Clock())
 
 
 def at_once(turn: Coroutine[None, None, None]) -> None:

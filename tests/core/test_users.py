@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from gateway.core import passwords
+from gateway.core.passwords import Cost
 from gateway.core.users import Users
 from gateway.domain.errors import Kind
 from gateway.domain.limits import Limits
@@ -210,15 +213,26 @@ class TestPassword:
 class TestBatch:
     """Many accounts by one call."""
 
-    async def test_who_logs_in_meanwhile(self, stage: Stage) -> None:
+    async def test_who_logs_in_meanwhile(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """Waits for one password of the batch, not for all of them."""
         await stage.directory.register("demo", "bob", "secret")
-        accounts = [(f"user_{number}", "pw") for number in range(50)]
-        batch = asyncio.create_task(users(stage).register(await stage.admin(), accounts))
-        await asyncio.sleep(0)
-        await stage.directory.login_name("demo", "bob", "secret")
-        assert not batch.done()
+        worked_on: list[str] = []
+        hashed = passwords._hashed
+
+        def noted(password: str, cost: Cost, salt: bytes) -> bytes:
+            worked_on.append(password)
+            return hashed(password, cost, salt)
+
+        monkeypatch.setattr(passwords, "_hashed", noted)
+        accounts, admin = [(f"user_{number}", "pw") for number in range(50)], await stage.admin()
+        async with _held_up(stage):
+            batch = asyncio.create_task(users(stage).register(admin, accounts))
+            await _queued(stage, 1)
+            login = asyncio.create_task(stage.directory.login_name("demo", "bob", "secret"))
+            await _queued(stage, 2)
+        await login
         assert [one.reason for one in await batch] == [""] * 50
+        assert worked_on == ["pw", "secret", *["pw"] * 49]
 
     async def test_each_by_itself(self, tmp_path: Path) -> None:
         """One that the queue has no room for is told so; those before and after it are made."""
@@ -245,45 +259,57 @@ class TestQueueing:
     async def test_a_login_by_a_password_that_was_changed(self, stage: Stage) -> None:
         """It was the right one when it was asked for; its token would be younger than the change."""
         dora = await stage.directory.register("demo", "dora", "old")
-        go_on = threading.Event()
-        holding = asyncio.create_task(stage.directory.passwords._run(go_on.wait))
-        login = asyncio.create_task(stage.directory.login_name("demo", "dora", "old"))
-        await _queued(stage, 1)
-        assert await stage.store.set_password(dora.id, dora.password, "new", stage.clock())
-        stage.clock.move(s=2)
-        go_on.set()
+        async with _held_up(stage):
+            login = asyncio.create_task(stage.directory.login_name("demo", "dora", "old"))
+            await _queued(stage, 1)
+            assert await stage.store.set_password(dora.id, dora.password, "new", stage.clock())
+            stage.clock.move(s=2)
         with refused(Kind.FORBIDDEN):
             await login
-        await holding
 
     @pytest.mark.parametrize("state", [State.FROZEN, State.DELETED])
     async def test_a_login_of_one_who_may_act_no_more(self, stage: Stage, state: State) -> None:
         """Nobody who was frozen or deleted meanwhile gets a token."""
         dora = await stage.directory.register("demo", "dora", "pw")
-        go_on = threading.Event()
-        holding = asyncio.create_task(stage.directory.passwords._run(go_on.wait))
-        login = asyncio.create_task(stage.directory.login_name("demo", "dora", "pw"))
-        await _queued(stage, 1)
-        if state is State.FROZEN:
-            await users(stage).freeze(await stage.admin(), [dora.xid])
-        else:
-            await delete(stage, dora.xid)
-        go_on.set()
+        async with _held_up(stage):
+            login = asyncio.create_task(stage.directory.login_name("demo", "dora", "pw"))
+            await _queued(stage, 1)
+            if state is State.FROZEN:
+                await users(stage).freeze(await stage.admin(), [dora.xid])
+            else:
+                await delete(stage, dora.xid)
         with refused(Kind.FROZEN if state is State.FROZEN else Kind.FORBIDDEN):
             await login
-        await holding
 
     async def test_a_change_for_one_who_is_deleted_meanwhile(self, stage: Stage) -> None:
         """An administrator is told that there is nobody any more."""
         dora = await stage.directory.register("demo", "dora", "pw")
-        admin, go_on = await stage.admin(), threading.Event()
-        holding = asyncio.create_task(stage.directory.passwords._run(go_on.wait))
-        change = asyncio.create_task(users(stage).change_password(admin, dora.xid, None, "new"))
-        await _queued(stage, 1)
-        await delete(stage, dora.xid)
-        go_on.set()
+        admin = await stage.admin()
+        async with _held_up(stage):
+            change = asyncio.create_task(users(stage).change_password(admin, dora.xid, None, "new"))
+            await _queued(stage, 1)
+            await delete(stage, dora.xid)
         with refused(Kind.USER_UNKNOWN):
             await change
+
+
+@asynccontextmanager
+async def _held_up(stage: Stage) -> AsyncIterator[None]:
+    """Keep the thread that works on passwords at something else, from before the block begins to its end."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(WAIT_S)
+
+    holding = asyncio.create_task(stage.directory.passwords._run(work))
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not begun.is_set():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.001)
+        yield
+    finally:
+        go_on.set()
         await holding
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.core.connection import Connection
 from gateway.core.wheel import Wheel
+from tests.patience import WAIT_S
 
 
 class Face:
@@ -121,19 +122,24 @@ async def test_trouble_with_one_is_not_the_others(caplog: pytest.LogCaptureFixtu
 
 async def test_its_timer_is_set_anew_for_who_is_due_earlier() -> None:
     """By itself it wakes the earliest first, and the later ones after that."""
-    loop, woken = asyncio.get_running_loop(), asyncio.Event()
-    [later, sooner], seen = faces(2), list[Connection]()
+    [last, sooner, later], seen, woken = faces(3), list[Connection](), asyncio.Event()
+    now = 1_000
 
     def wake(connection: Connection, _: int) -> None:
+        nonlocal now
         seen.append(connection)
+        now = 1_030
         if connection is later:
             woken.set()
 
-    wheel = Wheel(lambda: int(loop.time() * 1000), wake)
-    wheel.set(later, int(loop.time() * 1000) + 30)
-    wheel.set(sooner, int(loop.time() * 1000) + 5)
-    await woken.wait()
+    wheel = Wheel(lambda: now, wake)
+    for connection, way in ((last, 3_600_000), (sooner, 5), (later, 30)):
+        wheel.set(connection, now + way)
+    now = 1_005
+    async with asyncio.timeout(WAIT_S):
+        await woken.wait()
     assert seen == [sooner, later]
+    wheel.stop()
 
 
 async def test_a_wheel_that_stands_wakes_nobody() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -68,9 +67,11 @@ async def play(asked: list[list[tuple[Any, ...]]]) -> None:
                 await phone.off()
 
 
-@pytest.mark.timeout(400)  # a failure takes a while to shrink
 @settings(
-    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.large_base_example, HealthCheck.too_slow],
 )
 @given(asked=hours)
 @example(

@@ -72,6 +72,6 @@ def test_each_weighs_something(draft: GroupChange, parties: set[int]) -> None:
 def test_settings_are_the_groups() -> None:
     """They have the names that a group's members have; what is not told is None."""
     assert set(GroupSettings.__struct_fields__) <= set(Group.__struct_fields__)
-    assert GroupSettings().told == {}
-    assert GroupSettings(name="", read_ack=False).told == {"name": "", "read_ack": False}
+    assert GroupSettings().changes == {}
+    assert GroupSettings(name="", read_ack=False).changes == {"name": "", "read_ack": False}
     assert all(field.default is None for field in msgspec.structs.fields(GroupSettings))

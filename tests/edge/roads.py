@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, cast
 
 import msgspec
+import pytest
 from aiohttp import WSMsgType, web
 
 from gateway.core.service import Core
@@ -17,6 +18,9 @@ from gateway.domain.limits import Limits
 from gateway.edge.answering import Answering, Switch
 from gateway.edge.facades.native.envelope import Asked, Reply
 from gateway.edge.facades.native.routes import Beginning, Call
+from gateway.edge.frontdoor.caller import Caller
+from gateway.edge.frontdoor.door import Door
+from gateway.edge.patient import Patient
 from gateway.edge.port import Port
 from gateway.edge.server import build_app
 from gateway.listening import bind, url_of
@@ -71,13 +75,39 @@ class Echo(Answering):
         return Reply(200, msgspec.json.encode(told))
 
 
+class Ear:
+    """Counts the bytes that servers have read, each once, also where a connection is handed over with them."""
+
+    def __init__(self, patched: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._handing = False
+        hand_over = Door.hand_over
+
+        def handed(*given: Any) -> None:
+            self._handing = True
+            hand_over(*given)
+            self._handing = False
+
+        patched.setattr(Door, "hand_over", handed)
+        for protocol in (Caller, Patient):
+            patched.setattr(protocol, "data_received", self._counting(protocol.data_received))
+
+    def _counting(self, real: Callable[[Any, bytes], None]) -> Callable[[Any, bytes], None]:
+        def data_received(protocol: Any, data: bytes) -> None:
+            self.count += 0 if self._handing else len(data)
+            real(protocol, data)
+
+        return data_received
+
+
 class Roads:
     """The two ports, by what they are."""
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, answering: Answering, ear: Ear) -> None:
         self.answering = answering
         self.ports: dict[str, Port] = {}
         self.urls: dict[str, str] = {}
+        self._ear = ear
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, limits: Limits, cors_origins: Sequence[str]) -> None:
@@ -103,23 +133,43 @@ class Roads:
             port.stop_listening()
             await port.close(asyncio.get_running_loop().time() + 1)
 
+    @property
+    def read(self) -> int:
+        """How many bytes have been read of all that was said."""
+        return self._ear.count
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for what the servers do: they run in the same loop."""
+        async with asyncio.timeout(WAIT_S):
+            while not condition():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0)
+
+    async def _heard(self, road: str, wanted: int) -> None:
+        """Wait until so much has been read, or the server has hung up."""
+        await self.until(lambda: self.read >= wanted or not self.ports[road].connections)
+
     async def connect(self, road: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, port = self.urls[road].removeprefix("http://").split(":")
         return await asyncio.open_connection(host, int(port), limit=1 << 24)
 
     async def spoken(self, road: str, *parts: bytes) -> bytes:
         """Say these, each as a segment of its own, and return all that comes until the connection is closed."""
+        port, apart = self.ports[road], len(parts) > 1
+        if apart:
+            await self.until(lambda: not port.connections)
         reader, writer = await self.connect(road)
-        came = bytearray()
+        came, wanted = bytearray(), self.read
+        if apart:
+            await self.until(lambda: port.connections)
         try:
             # A server that hangs up on what it does not understand may do so before all of it is said.
             with suppress(ConnectionError):
                 for part in parts:
                     writer.write(part)
                     await writer.drain()
-                    # Lets the server read this much by itself: it runs in the same loop.
-                    for _ in range(3 if len(parts) > 1 else 0):
-                        await asyncio.sleep(0)
+                    wanted += len(part)
+                    if apart:
+                        await self._heard(road, wanted)
             with suppress(ConnectionError):
                 async with asyncio.timeout(WAIT_S):
                     while some := await reader.read(1 << 16):
@@ -193,14 +243,15 @@ async def open_roads(
 
     Where they are not `watched` nobody is cut for waiting too long before the test says so.
     """
-    roads = Roads(answering or Echo())
-    await roads.open(limits, cors_origins)
-    if watched:
-        roads.watch()
-    try:
-        yield roads
-    finally:
-        await roads.close()
+    with pytest.MonkeyPatch.context() as patched:
+        roads = Roads(answering or Echo(), Ear(patched))
+        await roads.open(limits, cors_origins)
+        if watched:
+            roads.watch()
+        try:
+            yield roads
+        finally:
+            await roads.close()
 
 
 async def _ready() -> list[str]:

@@ -26,15 +26,17 @@ class TestStorm:
         """They come in by a few turns of the loop: with one for each a storm would be all turns."""
 
         async def storm() -> int:
-            turns = 0
+            seen = turns = 0
             async with open_roads() as roads:
                 host, port = roads.urls["door"].removeprefix("http://").split(":")
                 # The kernel takes them, before the loop has had a turn.
                 waiting = [socket.create_connection((host, int(port))) for _ in range(ACCEPTS)]
                 async with asyncio.timeout(WAIT_S):
-                    while len(callers(roads)) < ACCEPTS:
+                    while seen < ACCEPTS:
                         await asyncio.sleep(0)
-                        turns += 1
+                        # The kernel may take its time between them.
+                        turns += len(callers(roads)) > seen
+                        seen = len(callers(roads))
                 for one in waiting:
                     one.close()
             return turns
@@ -134,7 +136,6 @@ class TestHandover:
             roads.watch()
             with pytest.raises(TimeoutError):
                 await socket.receive(timeout_s * 1.5)
-        async with ClientSession(roads.urls[road]) as http, http.ws_connect("/ws") as socket:
             await socket.send_str("again")
             assert await socket.receive_str() == "again"
 

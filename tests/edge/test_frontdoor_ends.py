@@ -53,6 +53,7 @@ class TestWaiting:
         # A connection on which nothing was asked may not be silent either.
         silent = () if before else (b"", b"\r\n")
         halves = await asyncio.gather(*(begun(said) for said in (*silent, *self.HALVES)))
+        await until(lambda: hasty.read == sum(len(before + said) for said, *_ in halves))
         hasty.watch()
         await asyncio.gather(*(ended(*half) for half in halves))
         assert len(asked(hasty)) == len(self.HALVES) * before.startswith(POST)
@@ -158,6 +159,8 @@ class TestDrain:
         gate = Gate(roads)
         writer.write(call("other"))
         await until(lambda: asked(roads) == ["first", "other"])
+        # What is not read when its connection is closed resets it.
+        await until(lambda: POST in [caller._rest for caller in callers(roads)])
         port = roads.ports["door"]
         port.stop_listening()
         closing = asyncio.create_task(port.close(asyncio.get_running_loop().time() + WAIT_S))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,25 @@ import pytest
 from gateway.client.device import Backoff, Device
 from gateway.domain.model import GIVEN_XID_FIRST, EntryKind
 from gateway.store.sqlite.check import check_store
+from tests.patience import WAIT_S
 from tests.servers import ServerProcess, eventually
+from tests.sqlite import hold, release
 
 USERS = 20_000
 FIRST_XID = 500_000
 PAGE = 100
 KILLS = 3
+APART = 5_000
+"""So far apart are the kills: each comes into a part of its own, however late it is."""
 EARLY = 1_500
-"""So far apart are the kills: most of it is left when one comes late."""
+"""So far into its part, at least."""
 STORY_S = 250.0
 CONNECTED = (FIRST_XID, FIRST_XID + USERS // 2, FIRST_XID + USERS - 1)
 
 
 def make_users(folder: Path) -> None:
     """Put users straight into the store: to name each of them would take most of the test's time."""
-    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+    with closing(sqlite3.connect(folder / "gateway.db", timeout=WAIT_S)) as conn:
         [(app,)] = conn.execute("SELECT id FROM app WHERE app_id = 'demo'").fetchall()
         [(last,)] = conn.execute("SELECT max(id) FROM timeline").fetchall()
         xids = [xid for xid in range(FIRST_XID, FIRST_XID + USERS) if xid not in CONNECTED]
@@ -41,7 +46,7 @@ def make_users(folder: Path) -> None:
 
 
 def ask(folder: Path, sql: str) -> list[tuple[int, ...]]:
-    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+    with closing(sqlite3.connect(folder / "gateway.db", timeout=WAIT_S)) as conn:
         return conn.execute(sql).fetchall()
 
 
@@ -93,12 +98,16 @@ class Breaking:
         token = server.admin_token()
         body = {"content_type": 0, "content": "to all", "transaction_id": 1}
         call = threading.Thread(target=lambda: _try(server, token, body))
+        hold(folder, "job.done", APART)
         call.start()
         for number in range(KILLS):
-            eventually(partial(_reached, folder, (number + 1) * EARLY), "some pages")
+            eventually(partial(_reached, folder, number * APART + EARLY), "some pages")
             server.kill9()
             self.kills.append(done(folder))
             call.join()
+            release(folder)
+            if number + 1 < KILLS:
+                hold(folder, "job.done", (number + 2) * APART)
             server.start()
         eventually(lambda: ask(folder, "SELECT finished FROM job") == [(1,)], "the job's end")
         self.repeated = server.post("/message/broadcast", token, body)[1]["data"]
@@ -115,7 +124,7 @@ def _reached(folder: Path, mark: int) -> bool:
 def _try(server: ServerProcess, token: str, body: object) -> None:
     try:
         server.post("/message/broadcast", token, body)
-    except OSError:
+    except (OSError, HTTPException):
         return
 
 

@@ -22,6 +22,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
 from gateway.wire.close import Close
 from tests.channel.stage import Ticks, until
+from tests.patience import patient
 
 NOW_MS = 1_790_000_000_000
 DAY_S = 24 * 3600
@@ -78,6 +79,7 @@ async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     config = Config(
         server=Server(port=0, data=str(tmp_path / "data")),
         retention=Retention(days=30),
+        limits=patient(Limits()),
     )
     gateway = await Gateway.start(config)
     try:

@@ -20,6 +20,7 @@ import pytest
 from gateway.client.device import Backoff, Device
 from gateway.client.rest import Rest
 from gateway.domain.model import Scope
+from tests.patience import WAIT_S
 from tests.servers import ServerProcess, eventually, gateway
 
 SENDS = 5_000
@@ -181,7 +182,7 @@ class Raising:
         """What the store has of the user's only device."""
         names = {self._xids[user]: "user", self._group: f"g:{self._group}"}
         sql = "SELECT t.xid, c.seq FROM cursor AS c JOIN timeline AS t ON t.id = c.t JOIN timeline AS u ON u.id = c.usr"
-        with closing(sqlite3.connect(self._server.data / "gateway.db")) as conn:
+        with closing(sqlite3.connect(self._server.data / "gateway.db", timeout=WAIT_S)) as conn:
             rows = conn.execute(f"{sql} WHERE u.xid = ?", (self._xids[user],)).fetchall()
         return {names[xid]: seq for xid, seq in rows}
 

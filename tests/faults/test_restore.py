@@ -18,8 +18,9 @@ from gateway.client.device import Device
 from gateway.config import Config, Server, Store
 from gateway.core.operator import Ask
 from gateway.core.order import Order
+from gateway.domain.limits import Limits
 from gateway.domain.model import Scope
-from tests.patience import WAIT_S
+from tests.patience import WAIT_S, patient
 from tests.postgres import binary, database_of, drop_database
 from tests.servers import gateway as command
 from tests.servers import sentence
@@ -39,7 +40,8 @@ class Place(ABC):
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[Gateway]:
         """A gateway that runs."""
-        config = Config(server=Server(port=0, data=str(self.folder)), store=Store(url=self.url))
+        server, store = Server(port=0, data=str(self.folder)), Store(url=self.url)
+        config = Config(server=server, store=store, limits=patient(Limits()))
         running = await Gateway.start(config)
         try:
             yield running

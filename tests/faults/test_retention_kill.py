@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from gateway.store.sqlite.check import check_store
+from tests.patience import WAIT_S
 from tests.servers import ServerProcess, eventually
+from tests.sqlite import hold, release
 
 OLD, YOUNG = 3_000, 50
 PAGE = 20
@@ -21,7 +23,7 @@ ENV = {
 
 
 def ask(folder: Path, sql: str) -> int:
-    with closing(sqlite3.connect(folder / "gateway.db")) as conn:
+    with closing(sqlite3.connect(folder / "gateway.db", timeout=WAIT_S)) as conn:
         [(found,)] = conn.execute(sql).fetchall()
         return int(found)
 
@@ -33,7 +35,8 @@ def fill(server: ServerProcess) -> list[int]:
         xids = [9_000 + number % 700 for number in range(first, min(first + 500, OLD + YOUNG))]
         body = {"type": 1, "from_user_id": 77, "targets": xids, "content_type": 0, "content": "hi"}
         assert server.post("/message/send", token, body)[1]["code"] == 200
-    with closing(sqlite3.connect(server.data / "gateway.db")) as conn:
+    hold(server.data, "meta.swept_to", OLD // 2)
+    with closing(sqlite3.connect(server.data / "gateway.db", timeout=WAIT_S)) as conn:
         conn.execute("UPDATE message SET at = 1 WHERE msg_id <= ?", (OLD,))
         conn.execute("INSERT INTO hour (hour, first, last) VALUES (0, 1, ?)", (OLD,))
         conn.commit()
@@ -45,19 +48,20 @@ def test_a_sweep_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", env=ENV) as server:
         young = fill(server)
         assert len(young) == YOUNG
-        # Early, so that a kill that comes late is still in the middle.
         for mark in (OLD // 20, OLD // 10):
             eventually(partial(reached, server.data, mark), "a part of the sweep")
             server.kill9()
             assert mark <= swept_to(server.data) < OLD
             assert check_store(server.data) == []
+            if mark == OLD // 10:
+                release(server.data)
             server.start()
         eventually(lambda: swept_to(server.data) == OLD, "the end of the sweep")
         status, page = server.get("/message/conversation?opposite_id=9300", server.token(77))
         assert status == 200
         assert [item["msg_id"] for item in page["data"]["messages"]] == []
         assert server.term() == 0
-        with closing(sqlite3.connect(server.data / "gateway.db")) as conn:
+        with closing(sqlite3.connect(server.data / "gateway.db", timeout=WAIT_S)) as conn:
             assert [msg_id for (msg_id,) in conn.execute("SELECT msg_id FROM message")] == young
         assert check_store(server.data) == []
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import now_ms
 from tests import shapes
+from tests.channel.stage import Ticks
 from tests.netease.stage import Cloud, open_cloud
 from tests.rest.stage import Caller
 
@@ -20,6 +22,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def shaped(request: pytest.FixtureRequest) -> Iterator[None]:
     """The shape of the gateways of this test."""
     yield from shapes.shaped(request.param)
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> int:
+    """No time passes for gateways that are started from now on, however long the calls take; which it is (ms)."""
+    at = now_ms()
+    monkeypatch.setattr("gateway.app.now_ms", lambda: at)
+    monkeypatch.setattr("gateway.app.ticks_ms", Ticks())
+    return at
 
 
 @pytest.fixture

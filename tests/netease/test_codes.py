@@ -13,7 +13,6 @@ from gateway.bus.base import Forget
 from gateway.core.operator import Ask
 from gateway.domain.limits import Limits
 from gateway.edge.facades.netease import faults
-from tests.channel.stage import Ticks
 from tests.netease.stage import Answer, Cloud, open_cloud, signed
 from tests.rest.stage import Json
 from tests.sqlite import inside
@@ -186,10 +185,9 @@ async def test_provoked(cloud: Cloud, code: int) -> None:
     assert "Retry-After" not in answer.headers
 
 
-async def test_too_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("still")
+async def test_too_fast(tmp_path: Path) -> None:
     """416, when to come again, and nothing of it is sent; a batch is counted by its messages."""
-    # No time passes in which it may send again, however long the calls take.
-    monkeypatch.setattr("gateway.app.ticks_ms", Ticks())
     async with open_cloud(tmp_path / "data", Limits(rate_wait_ms=20)) as cloud:
         await cloud.phone("bob")
         await cloud.node.gateway.operator.do(Ask(verb="limits", app="demo", limits={"sends_per_s": 2}))

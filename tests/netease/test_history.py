@@ -300,7 +300,7 @@ async def test_too_much_at_once(tmp_path: Path) -> None:
             ),
             ("GET", f"{thread}&conversation_type=1&sender_id=ann&receiver_id=bob", None),
         )
-        async with cloud.node.gateway.core.answers.room(1):
+        async with cloud.node.gateway.core.answers.space(1):
             for verb, path, body in asked:
                 refused = await cloud.call(verb, path, body)
                 assert refused.refused(503, "too many"), path

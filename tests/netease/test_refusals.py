@@ -70,6 +70,7 @@ class TestSends:
         assert (await send(cloud, "ann", "eve")).data
         assert users(cloud) == before + 2
 
+    @pytest.mark.usefixtures("still")
     async def test_an_app_that_sends_too_fast(self, tmp_path: Path) -> None:
         """Waits for its turn once, and not again for those who come into being by it."""
         async with open_cloud(tmp_path / "data", PACED) as cloud:
@@ -81,6 +82,7 @@ class TestSends:
             assert (await batch(cloud, "gus", "fay", "hal")).refused(416)
             assert users(cloud) == before
 
+    @pytest.mark.usefixtures("still")
     @pytest.mark.parametrize("more", [{}, NOWHERE])
     async def test_a_turn_is_taken_once(self, tmp_path: Path, more: Json) -> None:
         """Of a send that makes its receiver as of any other: as many pass at once."""
@@ -161,14 +163,14 @@ class TestTeams:
         dan = await cloud.node.user(777)
         before = users(cloud)
         groups = cloud.node.gateway.core.groups
-        room_at_first = groups.room_at_first
+        places_at_first = groups.places_at_first
 
         async def room(principal: Principal, members_max: int) -> int:
-            told = await room_at_first(principal, members_max)
+            told = await places_at_first(principal, members_max)
             assert (await dan.post("/user/delete")).done
             return told
 
-        monkeypatch.setattr(groups, "room_at_first", room)
+        monkeypatch.setattr(groups, "places_at_first", room)
         asked = {"owner_account_id": "#777", "name": "t", "invite_account_ids": ["eve"]}
         assert (await cloud.post("/v2.1/teams", asked)).refused(102404, "owner_account_id")
         assert users(cloud) == before

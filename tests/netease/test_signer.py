@@ -17,11 +17,7 @@ from tests import foreign
 from tests.netease.stage import APP_KEY, APP_SECRET, Cloud
 from tests.rest.stage import Json
 
-# Installing it, the first time, takes most of it.
-pytestmark = [
-    pytest.mark.timeout(400),
-    pytest.mark.one_node("who signs does not know how many nodes there are"),
-]
+pytestmark = pytest.mark.one_node("who signs does not know how many nodes there are")
 
 SDK = Path(__file__).with_name("sdk")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 import pytest
 
@@ -35,13 +34,13 @@ async def test_headers_that_are_missing_or_wrong(cloud: Cloud, name: str, value:
     assert (await cloud.get(PATH, headers=headers)).refused(101303 if unknown else 414)
 
 
-@pytest.mark.parametrize("off_s", [-305, 305])
-async def test_a_time_that_is_not_now(cloud: Cloud, off_s: int) -> None:
+@pytest.mark.parametrize("way", [-1, 1])
+async def test_a_time_that_is_not_now(still: int, cloud: Cloud, way: int) -> None:
     """Five minutes are let pass, either way."""
-    stale = await cloud.get(PATH, headers=signed(at_s=int(time.time()) + off_s))
+    stale = await cloud.get(PATH, headers=signed(at_s=still // 1000 + 301 * way))
     assert stale.refused(414, "bad http header")
-    near = int(time.time()) + off_s * 290 // 305
-    assert (await cloud.get(PATH, headers=signed(at_s=near))).refused(102404)
+    near = await cloud.get(PATH, headers=signed(at_s=still // 1000 + 300 * way))
+    assert near.refused(102404)
 
 
 @pytest.mark.two_nodes_once
@@ -98,7 +97,7 @@ async def test_a_trace_id_comes_back(cloud: Cloud, caplog: pytest.LogCaptureFixt
         told = await cloud.get(PATH, trace="f00-1")
         await cloud.get("/v2/accounts/a%0Ab", headers={})
     assert told.headers["X-custom-traceid"] == "f00-1"
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("gateway.edge")] == [
         f"GET /im{PATH}, trace id f00-1",
         "GET /im/v2/accounts/a%0Ab, trace id ",
     ]

@@ -120,9 +120,8 @@ async def test_a_redirect_to_one(site: Site) -> None:
 
 async def test_a_name_that_leads_to_one(site: Site) -> None:
     """What a name says counts when it is connected to, not before."""
-    assert (
-        await refusal(site.url(host="localhost"), PublicFetcher(Limits())) == "url: it could not be fetched"
-    )
+    by = PublicFetcher(patient(Limits()))
+    assert await refusal(site.url(host="localhost"), by) == "url: it could not be fetched"
     assert site.asked == []
 
 

@@ -240,7 +240,7 @@ class Node:
         """Ask the store's own tables, or change them behind the gateway's back."""
         if shapes.shape.two:
             return shapes.rows_of_database(self.folder, sql, *values)
-        with sqlite3.connect(self.folder / "gateway.db") as conn:
+        with sqlite3.connect(self.folder / "gateway.db", timeout=WAIT_S) as conn:
             found = conn.execute(sql, values).fetchall()
         conn.close()
         return found

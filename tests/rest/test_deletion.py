@@ -10,8 +10,8 @@ NOBODY = 10000
 
 async def finished(node: Node) -> None:
     """Wait until no job is left to do."""
-    for job in await node.gateway.store.jobs():
-        await node.gateway.jobs.follow(job, 10_000)
+    while jobs := await node.gateway.store.jobs():
+        await node.gateway.jobs.follow(jobs[0], 100_000)
 
 
 async def test_one_may_delete_oneself(node: Node, alice: Caller, bob: Caller) -> None:

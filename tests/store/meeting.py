@@ -16,10 +16,13 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 WAITING = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND backend_type = 'client backend'
+WITH client AS (
+    SELECT pid, wait_event_type FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend')
+SELECT count(*) FROM client
+WHERE wait_event_type = 'Lock' AND EXISTS (SELECT 1 FROM client AS c WHERE c.pid = ANY (pg_blocking_pids(client.pid)))
 """
-"""How many wait for others; what the server does by itself in between is nobody's second."""
+"""How many wait for others. Of what the server does by itself in between nothing is one who waits or is waited for."""
 
 
 async def meets(

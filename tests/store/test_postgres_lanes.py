@@ -16,14 +16,14 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.postgres.lane import Conn
-from tests.patience import WAIT_S
+from tests.patience import WAIT_S, patient
 from tests.postgres import database_of
 from tests.store.far import Far, beyond
 from tests.store.meeting import WAITING, until_waiting
 from tests.store.stage import Stage
 
 WRITERS = 3
-FEW = Limits(store_writers=WRITERS, pool_wait_ms=20_000)
+FEW = patient(Limits(store_writers=WRITERS))
 
 
 @pytest.fixture
@@ -142,8 +142,12 @@ async def test_damage_is_no_fault_of_the_callers(few: PostgresStore) -> None:
     assert caught.value.kind is Kind.INTERNAL
 
 
-async def test_closing_ends_every_call(stage: Stage, few: PostgresStore) -> None:
+async def test_closing_ends_every_call(
+    stage: Stage, few: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who is under way is answered or told that the store is closed; nobody hangs, and nothing else is raised."""
+    # What takes longer than a second is given up, and may have been kept.
+    monkeypatch.setattr("gateway.store.postgres.engine.CLOSE_S", WAIT_S)
     calls = [asyncio.ensure_future(few.append([stage.text(1, 2)])) for _ in range(20)]
     calls += [
         asyncio.ensure_future(few.append([stage.text(1, 3, key=str(n), digest="d")])) for n in range(20)
@@ -160,7 +164,7 @@ async def test_closing_ends_every_call(stage: Stage, few: PostgresStore) -> None
 
 async def test_a_server_that_says_nothing(stage: Stage) -> None:
     """A half-open connection, and others that cannot be opened either: the batch is kept once the network is back."""
-    limits = Limits(statement_timeout_ms=300, pool_wait_ms=300, batch_retry_ms=20_000)
+    limits = Limits(statement_timeout_ms=300, pool_wait_ms=300, batch_retry_ms=100_000)
     async with beyond(stage, limits) as far:
         await far.store.append([stage.text(1, 2)])
         far.proxy.pause()

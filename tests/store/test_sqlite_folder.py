@@ -131,7 +131,7 @@ async def test_reads_are_shared_out_among_the_readers(tmp_path: Path) -> None:
             return done.wait(WAIT_S)
 
         first = asyncio.create_task(lanes(stage)._read(wait))
-        await asyncio.to_thread(busy.wait, 10)
+        await asyncio.to_thread(busy.wait, WAIT_S)
         assert isinstance(await stage.store.user(stage.app.id, stage.app.system_xid), User)
         done.set()
         assert await first
@@ -139,12 +139,18 @@ async def test_reads_are_shared_out_among_the_readers(tmp_path: Path) -> None:
 
 async def test_a_caller_that_goes_away_leaves_its_batch(stage: Stage) -> None:
     """The work of a cancelled call is finished all the same, and the store goes on."""
+    may_go = threading.Event()
+    held = asyncio.create_task(lanes(stage)._writer.run(lambda _: may_go.wait(WAIT_S)))
+    await asyncio.sleep(0)
     task = asyncio.create_task(stage.append(stage.creation(1, 2)))
+    # Its batch waits for the writer after one turn of the loop; a few more would not let it be done.
     for _ in range(3):
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    may_go.set()
+    await held
     answer = await stage.append(stage.creation(1, 2))
     assert isinstance(answer, Changed)
     assert len(await stage.entries(1)) == 2

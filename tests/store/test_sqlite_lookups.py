@@ -40,6 +40,8 @@ async def counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async with Stage("sqlite", folder / "data", LIMITS) as stage:
         await stage.users(*range(1, 41))
         monkeypatch.setattr(Lane, "run", run)
+        # A thread that gets no turn for a while ends no visit.
+        monkeypatch.setattr(lookups, "VISIT_S", WAIT_S)
         yield stage, visits
 
 

@@ -242,7 +242,6 @@ class LawMachine(RuleBasedStateMachine):
             self.node.check_rest()
 
 
-# On a busy machine this takes longer than the limit of a common test.
 TestSessionLaw = pytest.mark.no_cover(LawMachine.TestCase)
 TestSessionLaw.settings = settings(
     max_examples=320,

@@ -129,11 +129,11 @@ async def create_group(conn: Conn, draft: CreateDraft, limits: Limits) -> Answer
 
 async def change_settings(conn: Conn, group_id: int, settings: GroupSettings, at: int) -> None:
     """Change what is to be changed of a group."""
-    told = settings.told
-    if told:
+    changes = settings.changes
+    if changes:
         # The names are the members' of a Struct, which are the columns'.
-        columns = ", ".join(f"{name} = ${n}" for n, name in enumerate(told, 3))
-        values = (int(value) if isinstance(value, bool) else value for value in told.values())
+        columns = ", ".join(f"{name} = ${n}" for n, name in enumerate(changes, 3))
+        values = (int(value) if isinstance(value, bool) else value for value in changes.values())
         await conn.execute(f"UPDATE grp SET {columns}, updated_at = $2 WHERE id = $1", group_id, at, *values)
 
 

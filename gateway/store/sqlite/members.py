@@ -126,11 +126,13 @@ def _rooms_of(conn: sqlite3.Connection, user_id: int) -> int:
 
 def change_settings(conn: sqlite3.Connection, group_id: int, settings: GroupSettings, at: int) -> None:
     """Change what is to be changed of a group."""
-    told = settings.told
-    if told:
+    changes = settings.changes
+    if changes:
         # The names are the members' of a Struct, which are the columns'.
-        columns = ", ".join(f"{name} = ?" for name in told)
-        conn.execute(f"UPDATE grp SET {columns}, updated_at = ? WHERE id = ?", (*told.values(), at, group_id))
+        columns = ", ".join(f"{name} = ?" for name in changes)
+        conn.execute(
+            f"UPDATE grp SET {columns}, updated_at = ? WHERE id = ?", (*changes.values(), at, group_id)
+        )
 
 
 def make_missing(conn: sqlite3.Connection, draft: Naming, users: list[GroupUser]) -> None:

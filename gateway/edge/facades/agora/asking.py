@@ -37,7 +37,7 @@ _PAGE_NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 class At:
     """A call that has come in: its app is found, whom it speaks for is asked when it matters.
 
-    `segments` are those of the path inside the app, percent-decoded; `given` those of them that the route leaves open.
+    `given` are the segments of the path that the route leaves open, percent-decoded.
     """
 
     def __init__(
@@ -208,6 +208,16 @@ class At:
         name = name_of(text)
         return None if name == ADMIN else name
 
+    async def user_of_path(self, text: str, *, make: bool = False) -> User:
+        """The user that a segment of the path names; 404 where there is none.
+
+        `make` is for who is added to something: a backend that asks whether there is somebody must be told.
+        """
+        user = await self.user_called(text, make=make)
+        if user is None:
+            raise not_found()
+        return user
+
     async def members_named(self, asked: Members, member: str, most: int) -> list[User]:
         """The users that a list of a body names, made where they may be; whoever is nobody is left out.
 
@@ -250,16 +260,6 @@ class At:
         if not _PAGE_NUMBER.fullmatch(told):
             raise illegal(name, "it must be a number from 1 on")
         return int(told)
-
-    async def user_of_path(self, text: str, *, make: bool = False) -> User:
-        """The user that a segment of the path names; 404 where there is none.
-
-        `make` is for who is added to something: a backend that asks whether there is somebody must be told.
-        """
-        user = await self.user_called(text, make=make)
-        if user is None:
-            raise not_found()
-        return user
 
 
 def _untold(problem: Problem) -> Fault:

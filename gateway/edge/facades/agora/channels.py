@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.core.principal import Principal
 from gateway.domain.errors import Kind, Problem
-from gateway.domain.model import ROOM
 from gateway.edge.facades.agora.asking import At
-from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.faults import illegal, not_a_member, not_found
+from gateway.edge.facades.agora.groups_and_rooms import groups_called
 from gateway.edge.facades.agora.members import Members, read_query
-from gateway.edge.facades.agora.messages import is_id
 from gateway.edge.facades.agora.names import called, is_admin
 from gateway.edge.facades.agora.rates import Rate
 
@@ -31,16 +29,14 @@ async def delete_channel(at: At) -> bytes:
     if user is None:
         raise not_found()
     conversation_xid = await _conversation(at, asked, channel)
-    acting = Principal(app=principal.app, user=user, admin=True, as_user=True)
-    conversations = at.core.conversations
+    take_off = at.core.conversations.delete if roam else at.core.conversations.put_off
     try:
         if conversation_xid:
-            await (conversations.delete if roam else conversations.put_off)(acting, conversation_xid)
+            await take_off(principal.acting_for(user), conversation_xid)
     except Problem as problem:
         if problem.kind is not Kind.NOT_A_MEMBER:
             raise
-        name = called(at.app, user)
-        raise Fault(FORBIDDEN, "forbidden_op", f"users [{name}] are not members of this group!") from None
+        raise not_a_member(called(at.app, user)) from None
     return at.told(data={"result": "ok"}, entities=[])
 
 
@@ -51,6 +47,5 @@ async def _conversation(at: At, asked: Members, channel: str) -> int:
             return at.app.system_xid
         other = await at.user_called(channel)
         return other.xid if other else 0
-    xid = int(channel) if is_id(channel) else 0
-    types = await at.core.groups.types(at.app, [xid]) if xid else {}
-    return xid if types.get(xid, ROOM) != ROOM else 0
+    [xid] = await groups_called(at, [channel])
+    return xid

@@ -45,7 +45,7 @@ def _side(at: At, form: Upload, name: str) -> int:
     told = (at.request.headers.get(name) or form.fields.get(name) or "").strip()
     if not told:
         return SIDE_DEFAULT
-    side = int(told) if told.isascii() and told.isdigit() and len(told) < len(str(SIDE_MAX)) + 1 else 0
+    side = int(told) if told.isascii() and told.isdigit() and len(told) <= len(str(SIDE_MAX)) else 0
     if not SIDE_MIN <= side <= SIDE_MAX:
         raise illegal(name, f"it must be {SIDE_MIN} to {SIDE_MAX}")
     return side

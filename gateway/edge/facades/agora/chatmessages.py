@@ -18,7 +18,7 @@ from gateway.domain.model import App, Ctype
 from gateway.edge.download import send_chunks
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import BAD_REQUEST, FORBIDDEN, NOT_FOUND, Fault
-from gateway.edge.facades.agora.history_lines import files_in, line_of
+from gateway.edge.facades.agora.history_lines import file_in, line_of
 from gateway.edge.facades.agora.rates import Rate
 
 READY_MS = 60_000
@@ -31,7 +31,8 @@ ACCESS_KEY_ID = "gateway"
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
-_FORMAT, _CHARS = "%Y%m%d%H", 10
+_FORMAT, _HOUR_CHARS = "%Y%m%d%H", 10
+_SECONDS_CHARS = 10
 _FILE = ".gz"
 _CHUNK_BYTES = 256 * 1024
 _GZIP_BITS = 31
@@ -60,7 +61,9 @@ async def history(at: At) -> web.StreamResponse | bytes:
 async def _file(at: At, hour: str) -> web.StreamResponse:
     """Stream an hour, whoever asks by a link that is good."""
     expires, signature = at.query.get("Expires", ""), at.query.get("Signature", "")
-    expires_s = int(expires) if expires.isascii() and expires.isdigit() and len(expires) <= _CHARS else 0
+    expires_s = (
+        int(expires) if expires.isascii() and expires.isdigit() and len(expires) <= _SECONDS_CHARS else 0
+    )
     good = [
         hmac.compare_digest(_signature(at.app, key, hour, expires_s).encode(), signature.encode())
         for key in at.app.keys.values()
@@ -87,9 +90,8 @@ async def _packed(at: At, from_ms: int) -> AsyncIterator[bytes]:
     lines = bytearray()
     async for record in at.core.records.read(at.app, from_ms, from_ms + _HOUR_MS):
         message = record.message
-        file = files_in(message) if message.ctype in _FILED else ""
-        sizes = await at.core.files.sizes(at.app, [file]) if file else {}
-        lines += line_of(at.app, message, record.sender_name, record.target_name, sizes)
+        file_bytes = await at.core.files.size(at.app, file_in(message)) if message.ctype in _FILED else None
+        lines += line_of(at.app, message, record.sender_name, record.target_name, file_bytes)
         if len(lines) >= _CHUNK_BYTES:
             # Beside the loop: so much takes some milliseconds to pack.
             yield await asyncio.to_thread(packing.compress, bytes(lines))
@@ -100,7 +102,7 @@ async def _packed(at: At, from_ms: int) -> AsyncIterator[bytes]:
 def _from_ms(at: At, hour: str) -> int:
     """When an hour begins (UTC); 400 for what is none, and for one that retention has been over."""
     try:
-        if not (hour.isascii() and hour.isdigit() and len(hour) == _CHARS):
+        if not (hour.isascii() and hour.isdigit() and len(hour) == _HOUR_CHARS):
             raise ValueError
         from_ms = int(datetime.strptime(hour, _FORMAT).replace(tzinfo=UTC).timestamp() * 1000)
     except ValueError:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from gateway.core.principal import Principal
+from gateway.core.roster import XidsPage
 from gateway.domain.model import User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import illegal, not_found
@@ -22,19 +23,14 @@ BLOCKED_MAX = 60
 _JSON = (b"", b"{", b"[")
 """What a body begins with that is no form, but JSON, or nothing."""
 
-Listing = Callable[[Principal, str], Awaitable[tuple[list[int], str]]]
-"""A page of a list of a user's, and the cursor of the next; empty after the last."""
+Listing = Callable[[Principal, str], Awaitable[XidsPage]]
+"""A list of a user's, by page."""
 
 
 async def contacts(at: At) -> bytes:
     """GET /users/{username}/contacts/users: by name."""
     acting, _ = await _owner(at)
-
-    async def page(principal: Principal, cursor: str) -> tuple[list[int], str]:
-        found = await at.core.roster.contacts(principal, cursor)
-        return found.xids, found.cursor
-
-    return await _listed(at, acting, page)
+    return await _listed(at, acting, at.core.roster.contacts)
 
 
 async def add_contact(at: At) -> bytes:
@@ -56,12 +52,7 @@ async def drop_contact(at: At) -> bytes:
 async def blocks(at: At) -> bytes:
     """GET /users/{username}/blocks/users: by name."""
     acting, _ = await _owner(at)
-
-    async def page(principal: Principal, cursor: str) -> tuple[list[int], str]:
-        found = await at.core.roster.blocked(principal, cursor)
-        return found.xids, found.cursor
-
-    return await _listed(at, acting, page)
+    return await _listed(at, acting, at.core.roster.blocked)
 
 
 async def block(at: At) -> bytes:
@@ -133,14 +124,15 @@ async def _owner(at: At) -> tuple[Principal, User]:
     user = await at.user_of_path(at.given[0])
     if user.xid == at.app.system_xid:
         raise not_found()
-    return Principal(app=principal.app, user=user, admin=True, as_user=True), user
+    return principal.acting_for(user), user
 
 
-async def _listed(at: At, acting: Principal, page: Listing) -> bytes:
+async def _listed(at: At, acting: Principal, listing: Listing) -> bytes:
     """All of a list, which is bounded, by name."""
-    xids, cursor = await page(acting, "")
-    while cursor:
-        more, cursor = await page(acting, cursor)
-        xids += more
+    page = await listing(acting, "")
+    xids = list(page.xids)
+    while page.cursor:
+        page = await listing(acting, page.cursor)
+        xids += page.xids
     users = await at.users_called([str(xid) for xid in xids])
     return at.told(data=[called(at.app, user) for user in users if user is not None], count=len(xids))

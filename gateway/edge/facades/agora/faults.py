@@ -50,7 +50,7 @@ class Fault(Exception):
         return known or "".join(word.capitalize() for word in self.error.split("_")) + "Exception"
 
 
-class Told(msgspec.Struct, frozen=True):
+class Saying(msgspec.Struct, frozen=True):
     """How a kind of problem is told. `description` "": the problem's own sentence."""
 
     status: int
@@ -58,26 +58,26 @@ class Told(msgspec.Struct, frozen=True):
     description: str = ""
 
 
-_RESOURCE = Told(NOT_FOUND, "service_resource_not_found", RESOURCE)
-_FORBIDDEN = Told(FORBIDDEN, "forbidden_op")
-_UNAVAILABLE = Told(UNAVAILABLE, "service_unavailable", UNAVAILABLE_TEXT)
-_EXPIRED = Told(UNAUTHORIZED, "unauthorized", EXPIRED)
+_RESOURCE = Saying(NOT_FOUND, "service_resource_not_found", RESOURCE)
+_FORBIDDEN = Saying(FORBIDDEN, "forbidden_op")
+_UNAVAILABLE = Saying(UNAVAILABLE, "service_unavailable", UNAVAILABLE_TEXT)
+_EXPIRED = Saying(UNAUTHORIZED, "unauthorized", EXPIRED)
 
-TABLE: dict[Kind, Told] = {
-    Kind.BAD_PARAMETER: Told(BAD_REQUEST, "illegal_argument"),
+TABLE: dict[Kind, Saying] = {
+    Kind.BAD_PARAMETER: Saying(BAD_REQUEST, "illegal_argument"),
     Kind.TOKEN_MISSING: _EXPIRED,
     Kind.TOKEN_EXPIRED: _EXPIRED,
     Kind.AUTH_TIMEOUT: _EXPIRED,
-    Kind.TOKEN_ILLEGAL: Told(UNAUTHORIZED, "auth_bad_access_token", CORRUPT),
-    Kind.FROZEN: Told(UNAUTHORIZED, "unauthorized", NOBODY),
-    Kind.APP_UNKNOWN: Told(NOT_FOUND, "organization_application_not_found"),
+    Kind.TOKEN_ILLEGAL: Saying(UNAUTHORIZED, "auth_bad_access_token", CORRUPT),
+    Kind.FROZEN: Saying(UNAUTHORIZED, "unauthorized", NOBODY),
+    Kind.APP_UNKNOWN: Saying(NOT_FOUND, "organization_application_not_found"),
     Kind.FORBIDDEN: _FORBIDDEN,
     Kind.BLOCKED: _FORBIDDEN,
     Kind.BANNED: _FORBIDDEN,
     Kind.ALL_BANNED: _FORBIDDEN,
     Kind.GROUP_DISABLED: _FORBIDDEN,
     Kind.USER_UNKNOWN: _RESOURCE,
-    Kind.USER_EXISTS: Told(BAD_REQUEST, "duplicate_unique_property_exists"),
+    Kind.USER_EXISTS: Saying(BAD_REQUEST, "duplicate_unique_property_exists"),
     Kind.GROUP_UNKNOWN: _RESOURCE,
     Kind.NOT_A_MEMBER: _FORBIDDEN,
     Kind.GROUP_FULL: _FORBIDDEN,
@@ -92,33 +92,39 @@ TABLE: dict[Kind, Told] = {
     Kind.INVITATION_GONE: _FORBIDDEN,
     Kind.ALREADY_A_MEMBER: _FORBIDDEN,
     Kind.GROUP_BLOCKED: _FORBIDDEN,
-    Kind.TRANSACTION_CONFLICT: Told(CONFLICT, "illegal_argument"),
+    Kind.TRANSACTION_CONFLICT: Saying(CONFLICT, "illegal_argument"),
     Kind.RECALL_TOO_LATE: _FORBIDDEN,
     Kind.MESSAGE_UNKNOWN: _RESOURCE,
     Kind.FILE_UNKNOWN: _RESOURCE,
     Kind.PATH_UNKNOWN: _RESOURCE,
-    Kind.METHOD_UNKNOWN: Told(NO_METHOD, "web_application", "Method Not Allowed"),
-    Kind.TOO_LARGE: Told(TOO_LARGE, "web_application", "Request Entity Too Large"),
-    Kind.RATE_LIMITED: Told(TOO_MANY, "reach_limit", REACHED),
-    Kind.STORAGE_FULL: Told(FORBIDDEN, "message_send_error", "message send reach limit"),
+    Kind.METHOD_UNKNOWN: Saying(NO_METHOD, "web_application", "Method Not Allowed"),
+    Kind.TOO_LARGE: Saying(TOO_LARGE, "web_application", "Request Entity Too Large"),
+    Kind.RATE_LIMITED: Saying(TOO_MANY, "reach_limit", REACHED),
+    Kind.STORAGE_FULL: Saying(FORBIDDEN, "message_send_error", "message send reach limit"),
     Kind.OVERLOADED: _UNAVAILABLE,
     Kind.STORE_FAILED: _UNAVAILABLE,
     Kind.DRAINING: _UNAVAILABLE,
-    Kind.INTERNAL: Told(FAILED, "unsupported_service_operation", "the gateway failed"),
+    Kind.INTERNAL: Saying(FAILED, "unsupported_service_operation", "the gateway failed"),
 }
 """Every kind of problem, as this dialect says it."""
 
 
 def fault_of(problem: Problem) -> Fault:
     """Say a problem of the core in the dialect."""
-    told = TABLE[problem.kind]
-    retry_after_s = problem.retry_after_s if told.status in {UNAVAILABLE, TOO_MANY} else 0
-    return Fault(told.status, told.error, told.description or problem.sentence, retry_after_s=retry_after_s)
+    saying = TABLE[problem.kind]
+    retry_after_s = problem.retry_after_s if saying.status in {UNAVAILABLE, TOO_MANY} else 0
+    description = saying.description or problem.sentence
+    return Fault(saying.status, saying.error, description, retry_after_s=retry_after_s)
 
 
 def not_found() -> Fault:
     """There is no such path, user, group, room or file."""
     return Fault(NOT_FOUND, "service_resource_not_found", RESOURCE)
+
+
+def not_a_member(name: str) -> Fault:
+    """A user that is not in a group or chatroom, though that was wanted, by name."""
+    return Fault(FORBIDDEN, "forbidden_op", f"users [{name}] are not members of this group!")
 
 
 def illegal(member: str, why: str) -> Fault:

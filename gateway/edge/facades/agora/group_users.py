@@ -12,16 +12,14 @@ from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.model import FOREVER, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import illegal, not_found
-from gateway.edge.facades.agora.groups import want
-from gateway.edge.facades.agora.listing import managed, page_of_members
+from gateway.edge.facades.agora.groups import want_done
+from gateway.edge.facades.agora.groups_and_rooms import managed, page_of_members
 
 ANNOUNCEMENT_MAX = 512
 """Characters."""
 
-USERS_MAX = 60
-"""Users of one call that names many in its body, 100 of one that names them in its path."""
-
-PATH_USERS_MAX = 100
+USERS_MAX, PATH_USERS_MAX = 60, 100
+"""Users of one call that names many in its body, and of one that names them in its path."""
 
 _MINUTE_MS = 60_000
 
@@ -40,7 +38,7 @@ async def add(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await at.user_of_path(at.given[1], make=True)
     [outcome] = await at.core.groups.invite(principal, group_xid, [user.xid])
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, "add_member", at.given[1]))
 
 
@@ -76,7 +74,7 @@ async def add_admin(at: At) -> bytes:
     if user is None:
         raise not_found()
     [outcome] = await at.core.groups.roles.assign(principal, group_xid, [user.xid], admin=True)
-    want(outcome, name, group_xid)
+    want_done(outcome, name, group_xid)
     return at.told(data={"result": "success", "newadmin": name})
 
 
@@ -85,7 +83,7 @@ async def remove_admin(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.roles.assign(principal, group_xid, [user.xid], admin=False)
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data={"result": "success", "oldadmin": at.given[1]})
 
 
@@ -101,7 +99,7 @@ async def block(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.bans.block(principal, group_xid, [user.xid])
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, "add_blocks", at.given[1]))
 
 
@@ -143,7 +141,7 @@ async def mute(at: At) -> bytes:
     return at.told(
         data=[
             {"result": not reason, "expire": until, "user": name} | ({"reason": reason} if reason else {})
-            for name, reason in named.told(outcomes, group_xid)
+            for name, reason in named.reasons(outcomes, group_xid)
         ]
     )
 
@@ -154,7 +152,7 @@ async def unmute(at: At) -> bytes:
     named = await _named_in_path(at)
     outcomes = await at.core.groups.bans.unban(principal, group_xid, list(named.by_xid))
     return at.told(
-        data=[{"result": not reason, "user": name} for name, reason in named.told(outcomes, group_xid)]
+        data=[{"result": not reason, "user": name} for name, reason in named.reasons(outcomes, group_xid)]
     )
 
 
@@ -170,7 +168,7 @@ async def trust(at: At) -> bytes:
     principal, group_xid = await managed(at)
     user = await _user(at)
     [outcome] = await at.core.groups.roles.trust(principal, group_xid, [user.xid], trusted=True)
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, "add_user_whitelist", at.given[1]))
 
 
@@ -237,7 +235,7 @@ class Named(msgspec.Struct, frozen=True):
     by_xid: dict[int, str]
     nobody: list[str]
 
-    def told(self, outcomes: Sequence[Outcome], group_xid: int) -> list[tuple[str, str]]:
+    def reasons(self, outcomes: Sequence[Outcome], group_xid: int) -> list[tuple[str, str]]:
         """Each name with why nothing came of it; empty where it did."""
         done = [(self.by_xid[one.xid], one.reason) for one in outcomes]
         return done + [(name, stranger(name, group_xid)) for name in self.nobody]
@@ -280,7 +278,7 @@ async def _of_path(at: At, group_xid: int, action: str, change: Change, principa
     if "," in at.given[1]:
         return at.told(data=_each(group_xid, action, outcomes, named))
     [outcome] = outcomes
-    want(outcome, at.given[1], group_xid)
+    want_done(outcome, at.given[1], group_xid)
     return at.told(data=_done(group_xid, action, at.given[1]))
 
 
@@ -296,7 +294,7 @@ def _done(group_xid: int, action: str, name: str) -> dict[str, object]:
 def _each(group_xid: int, action: str, outcomes: Sequence[Outcome], named: Named) -> list[dict[str, object]]:
     """What became of each of many, with why not."""
     told = []
-    for name, reason in named.told(outcomes, group_xid):
+    for name, reason in named.reasons(outcomes, group_xid):
         line = _done(group_xid, action, name)
         if reason:
             line |= {"result": False, "reason": reason}

@@ -14,20 +14,32 @@ from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.limits import Limits
 from gateway.domain.model import Group, User
 from gateway.edge.facades.agora.asking import At
-from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
-from gateway.edge.facades.agora.listing import affiliations, found_among, group_of, groups_of, managed
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_a_member, not_found
+from gateway.edge.facades.agora.groups_and_rooms import (
+    affiliations,
+    found_among,
+    group_of,
+    groups_of,
+    managed,
+)
 from gateway.edge.facades.agora.members import Members
 
 NAME_MAX, DESCRIPTION_MAX, CUSTOM_MAX = 128, 512, 1_024
 """Characters (vendors.md §3.7)."""
 
 _JOINS_AT_ONCE, _JOINS_BY_APPROVAL = 0, 1
-_SETTINGS = (
-    "groupname", "description", "desc", "maxusers", "custom", "public", "membersonly", "members_only",
-    "allowinvites",
-)  # fmt: skip
-_TOLD = {"desc": "description", "members_only": "membersonly"}
-"""What a group is said to be, by the words of POST too, and how it is told that it was changed."""
+_CHANGED = {
+    "groupname": "groupname",
+    "description": "description",
+    "desc": "description",
+    "maxusers": "maxusers",
+    "custom": "custom",
+    "public": "public",
+    "membersonly": "membersonly",
+    "members_only": "membersonly",
+    "allowinvites": "allowinvites",
+}
+"""What a PUT changes, by the words of POST too, and how it is told that it was."""
 
 
 class GroupShape(msgspec.Struct):
@@ -54,19 +66,19 @@ async def create(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     owner = await at.named_user(asked, "owner")
-    told = settings_of(asked, at.limits)
-    if not told.name:
+    settings = settings_of(asked, at.limits)
+    if not settings.name:
         raise illegal("groupname", "it is required")
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     kind = _type_of(asked)
     group, _ = await at.core.groups.create(
-        acting(principal, owner),
-        name=told.name,
-        description=told.description or "",
+        principal.acting_for(owner),
+        name=settings.name,
+        description=settings.description or "",
         avatar="",
         kind=PUBLIC if kind is None else kind,
         members=[user.xid for user in members],
-        settings=msgspec.structs.replace(told, name=None, description=None),
+        settings=msgspec.structs.replace(settings, name=None, description=None),
     )
     return at.told(data={"groupid": str(group.xid)})
 
@@ -102,11 +114,6 @@ def _maxusers_of(asked: Members, limits: Limits) -> int | None:
     if most is not None and not 1 <= most <= limits.group_members_max:
         raise illegal("maxusers", f"it must be 1 to {limits.group_members_max}")
     return most
-
-
-def acting(principal: Principal, user: User) -> Principal:
-    """The app's administrator on behalf of a user."""
-    return Principal(app=principal.app, user=user, admin=True, as_user=True)
 
 
 async def listed(at: At) -> bytes:
@@ -165,10 +172,10 @@ async def change(at: At) -> bytes:
     if asked.has("newowner"):
         heir = await at.named_user(asked, "newowner")
         return await _hand_over(at, principal, group_xid, heir)
-    told = msgspec.structs.replace(settings_of(asked, at.limits), type=_type_of(asked))
-    if told.told:
-        await at.core.groups.settings.allow(principal, group_xid, told)
-    return at.told(data={_TOLD.get(name, name): True for name in _SETTINGS if asked.has(name)})
+    settings = msgspec.structs.replace(settings_of(asked, at.limits), type=_type_of(asked))
+    if settings.changes:
+        await at.core.groups.settings.allow(principal, group_xid, settings)
+    return at.told(data={told: True for member, told in _CHANGED.items() if asked.has(member)})
 
 
 async def _hand_over(at: At, principal: Principal, group_xid: int, heir: User) -> bytes:
@@ -210,13 +217,13 @@ async def joined(at: At) -> bytes:
     """GET /users/{username}/joined_chatgroups."""
     principal = await at.administrator()
     user = await at.user_of_path(at.given[0])
-    xids = await at.core.groups.joined(acting(principal, user))
+    xids = await at.core.groups.joined(principal.acting_for(user))
     found = await found_among(at, principal, xids)
     data = [{"groupid": str(group.xid), "groupname": group.name} for group in found]
     return at.told(data=data, count=len(data), entities=[])
 
 
-def want(outcome: Outcome, name: str, group_xid: int) -> None:
+def want_done(outcome: Outcome, name: str, group_xid: int) -> None:
     """Refuse a call about one user where nothing came of it, in the vendor's words where they are known."""
     match outcome.kind:
         case None:
@@ -224,6 +231,6 @@ def want(outcome: Outcome, name: str, group_xid: int) -> None:
         case Kind.USER_UNKNOWN | Kind.BAD_PARAMETER:
             raise not_found()
         case Kind.NOT_A_MEMBER:
-            raise Fault(FORBIDDEN, "forbidden_op", f"users [{name}] are not members of this group!")
+            raise not_a_member(name)
         case _:
             raise Fault(FORBIDDEN, "forbidden_op", f"{outcome.reason}: user {name}, group {group_xid}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -49,15 +48,13 @@ class _Line(msgspec.Struct):
     payload: _Payload
 
 
-def line_of(
-    app: App, message: Message, sender_name: str, target_name: str, sizes: Mapping[str, int]
-) -> bytes:
-    """The line of a message and its end. `sizes` are those of files of ours, by uuid (`files_in`)."""
+def line_of(app: App, message: Message, sender_name: str, target_name: str, file_bytes: int | None) -> bytes:
+    """The line of a message and its end. `file_bytes` is the size of the file that it names, if it is one of ours."""
     to_group = message.scope is Scope.GROUP or message.group_xid
     sender = called_by(app, message.sender_xid, sender_name)
     group = message.group_xid or message.target_xid
     to = str(group) if to_group else called_by(app, message.target_xid, target_name)
-    payload = _Payload([_body(message, sizes)], _members(message.ext), sender, to)
+    payload = _Payload([_body(message, file_bytes)], _members(message.ext), sender, to)
     line = _Line(
         str(message.msg_id),
         message.at,
@@ -70,14 +67,14 @@ def line_of(
     return _encode(line) + b"\n"
 
 
-def files_in(message: Message) -> str:
+def file_in(message: Message) -> str:
     """The uuid of the file that a message names, as `uuid` or at the end of its `url`; empty where it names none."""
     body = _members(message.attachment)
     told = _value(body.get("uuid")) or _value(body.get("url"))
     return told.partition("?")[0].rpartition("/")[2] if isinstance(told, str) else ""
 
 
-def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
+def _body(message: Message, file_bytes: int | None) -> dict[str, Any]:
     kind = _value(_members(message.config).get("type"))
     if not isinstance(kind, str) or kind not in TYPES:
         kind = _TYPE_OF.get(Ctype(message.ctype), "txt")
@@ -89,8 +86,8 @@ def _body(message: Message, sizes: Mapping[str, int]) -> dict[str, Any]:
     for name in _COORDINATES if kind == "loc" else ():
         if name in body:
             body[name] = _number(body[name])
-    if (size := sizes.get(files_in(message))) is not None:
-        body["file_length"] = size
+    if file_bytes is not None:
+        body["file_length"] = file_bytes
     if _LENGTH in body:
         body.setdefault("length", body[_LENGTH])
     if "customExts" in body:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.imports import ImportOrder
-from gateway.domain.model import ROOM, Scope
+from gateway.domain.model import Scope
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, config_of
-from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found, unsendable
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, unsendable
 from gateway.edge.facades.agora.fetching import with_files
+from gateway.edge.facades.agora.groups_and_rooms import group_called
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.messages import body_of, check_ext, is_id
+from gateway.edge.facades.agora.messages import body_of, check_ext
 from gateway.edge.facades.agora.names import is_admin
 
 AHEAD_MS = 60_000
@@ -28,11 +29,7 @@ async def import_to_user(at: At) -> bytes:
 async def import_to_group(at: At) -> bytes:
     """POST /messages/chatgroups/import."""
     asked = await _asked(at)
-    target = asked.identifier("target") or ""
-    types = await at.core.groups.types(at.app, [int(target)]) if is_id(target) else {}
-    if types.get(int(target) if types else 0, ROOM) == ROOM:
-        raise not_found()
-    return await _import(at, asked, Scope.GROUP, int(target))
+    return await _import(at, asked, Scope.GROUP, await group_called(at, asked.identifier("target") or ""))
 
 
 async def _asked(at: At) -> Members:

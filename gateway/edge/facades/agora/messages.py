@@ -12,10 +12,11 @@ from gateway.core.order import Order, by_place, digest_of
 from gateway.core.placing import Placement, placed_before
 from gateway.core.principal import Principal
 from gateway.core.repeats import Sent
-from gateway.domain.model import INT64_MAX, ROOM, SAFE_MAX, Scope, User
+from gateway.domain.model import INT64_MAX, Scope, User
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.bodies import TYPES, Body, config_of, read_body
 from gateway.edge.facades.agora.faults import TOO_LARGE, Fault, illegal, not_found, unsendable
+from gateway.edge.facades.agora.groups_and_rooms import groups_called
 from gateway.edge.facades.agora.members import Members
 from gateway.edge.facades.agora.names import is_admin
 from gateway.edge.facades.agora.rates import Rate
@@ -27,7 +28,6 @@ IGNORED_MAX = 20
 _TOO_LARGE_CODE = 14007
 _LEVELS = frozenset({"high", "normal", "low"})
 _KEPT = ("need_group_ack", "env", "msg_timestamp", "chatroom_msg_level")
-_ID = re.compile(r"[1-9][0-9]{0,15}")
 _TRANSACTION = re.compile(r"-?[0-9]{1,19}")
 _TRANSACTION_ID = "X-Transaction-Id"
 
@@ -95,10 +95,7 @@ async def send_to_groups(
     order = sent_by(order, sender)
     if sent := await sent_before(at, principal, order, sender):
         return _told(targets, placed_before(sent, [0] * len(targets)))
-    ids = [int(text) if is_id(text) else 0 for text in targets]
-    types = await at.core.groups.types(at.app, ids)
-    there = tuple(xid if xid in types and (types[xid] == ROOM) == rooms else 0 for xid in ids)
-    order = msgspec.structs.replace(order, targets=there)
+    order = msgspec.structs.replace(order, targets=await groups_called(at, targets, rooms=rooms))
     rate = Rate.ROOM_MESSAGES if rooms else Rate.GROUP_MESSAGES
     order, admitted = await admit(at, principal, order, sender, rate)
     return _told(targets, await at.core.messaging.send_each(principal, order, admitted=admitted))
@@ -235,11 +232,6 @@ def sent_by(order: Order, sender: Sender) -> Order:
     if not sender.name:
         return msgspec.structs.replace(order, copied=False)
     return msgspec.structs.replace(order, from_xid=sender.user.xid if sender.user else 0)
-
-
-def is_id(text: str) -> bool:
-    """Whether a text is the id of a group, a room or a message: decimal, without leading zeros."""
-    return bool(_ID.fullmatch(text)) and int(text) <= SAFE_MAX
 
 
 def _too_large() -> Fault:

@@ -1,5 +1,7 @@
 """How the dialect calls users and apps: by lower-case names, and by UUIDs that are made of their numbers.
 
+Groups, chatrooms and messages it calls by their ids.
+
 A UUID here is one of version 8 (RFC 9562 §5.8): 53 bits are the user's number (0: the app itself), the rest is a tag
 of the app, so that those of two apps differ and none has to be kept.
 """
@@ -15,6 +17,7 @@ from gateway.domain.model import SAFE_MAX, App, User
 ADMIN = "admin"
 """The face of the core's reserved user: no one registers it, and it receives nothing."""
 
+_ID = re.compile(r"[1-9][0-9]{0,15}")
 _NAME = re.compile(r"[a-z0-9_.-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _NUMBER_BITS = 53
@@ -30,6 +33,11 @@ def name_of(text: object) -> str | None:
         return None
     name = text.lower()
     return name if _NAME.fullmatch(name) else None
+
+
+def id_of(text: str) -> int:
+    """The id of a group, chatroom or message that a text is: decimal, without leading zeros; 0 where it is none."""
+    return int(text) if _ID.fullmatch(text) and int(text) <= SAFE_MAX else 0
 
 
 def is_admin(text: str) -> bool:

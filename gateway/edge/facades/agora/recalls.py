@@ -9,12 +9,11 @@ import msgspec
 from gateway.core.principal import Principal
 from gateway.core.recalls import TakenBack
 from gateway.domain.errors import Problem
-from gateway.domain.model import ROOM
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal
+from gateway.edge.facades.agora.groups_and_rooms import groups_called
 from gateway.edge.facades.agora.members import Members
-from gateway.edge.facades.agora.messages import is_id
-from gateway.edge.facades.agora.names import ADMIN
+from gateway.edge.facades.agora.names import ADMIN, id_of
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +109,8 @@ def _want_open(at: At) -> None:
 async def _recall(at: At, principal: Principal, one: _One) -> None:
     """Recall one, and note what came of it. What the store cannot do now is said of this one: others may be done."""
     one.recalled = _TOLD[TakenBack.UNKNOWN]
-    if not is_id(one.msg_id):
+    msg_id = id_of(one.msg_id)
+    if not msg_id:
         return
     conversation_xid = await _conversation(at, one)
     if not conversation_xid:
@@ -120,7 +120,7 @@ async def _recall(at: At, principal: Principal, one: _One) -> None:
         done = await at.core.messaging.take_back(
             principal,
             conversation_xid,
-            int(one.msg_id),
+            msg_id,
             window_ms=at.settings.recall_window_s * 1000,
             force=one.force,
         )
@@ -136,9 +136,8 @@ async def _conversation(at: At, one: _One) -> int:
     if one.chat_type == "chat":
         user = await at.user_called(one.to)
         return user.xid if user else 0
-    xid = int(one.to) if is_id(one.to) else 0
-    types = await at.core.groups.types(at.app, [xid]) if xid else {}
-    return xid if xid in types and (types[xid] == ROOM) == (one.chat_type == "chatroom") else 0
+    [xid] = await groups_called(at, [one.to], rooms=one.chat_type == "chatroom")
+    return xid
 
 
 def _line(one: _One) -> dict[str, str]:

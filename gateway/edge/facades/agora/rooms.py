@@ -10,10 +10,10 @@ from gateway.core.principal import Principal
 from gateway.domain.group_drafts import GroupSettings
 from gateway.domain.model import ROOM, Group, User
 from gateway.edge.facades.agora.asking import At
-from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_found
+from gateway.edge.facades.agora.faults import FORBIDDEN, Fault, illegal, not_a_member, not_found
 from gateway.edge.facades.agora.group_users import stranger
-from gateway.edge.facades.agora.groups import acting, settings_of
-from gateway.edge.facades.agora.listing import (
+from gateway.edge.facades.agora.groups import settings_of
+from gateway.edge.facades.agora.groups_and_rooms import (
     affiliations,
     found_among,
     group_of,
@@ -67,16 +67,16 @@ async def create(at: At) -> bytes:
     name = asked.text("name")
     if not name:
         raise illegal("name", "it is required")
-    told = settings_of(asked, at.limits)
+    settings = settings_of(asked, at.limits)
     members = await at.members_named(asked, "members", at.limits.group_call_users_max)
     group, _ = await at.core.groups.create(
-        acting(principal, owner),
+        principal.acting_for(owner),
         name=name,
-        description=told.description or "",
+        description=settings.description or "",
         avatar="",
         kind=ROOM,
         members=(),
-        settings=GroupSettings(members_max=told.members_max, ext=told.ext),
+        settings=GroupSettings(members_max=settings.members_max, ext=settings.ext),
     )
     await at.core.rooms.list_in(group.id, [user.id for user in (owner, *members)], at.now())
     return at.told(data={"id": str(group.xid)})
@@ -127,16 +127,16 @@ async def change(at: At) -> bytes:
     principal = await at.administrator()
     asked = await at.members()
     room_xid = await group_of(at, room=True)
-    told = settings_of(asked, at.limits)
-    told = GroupSettings(
-        name=asked.text("name") or told.name,
-        description=told.description,
-        members_max=told.members_max,
-        ext=told.ext,
+    said = settings_of(asked, at.limits)
+    settings = GroupSettings(
+        name=asked.text("name") or said.name,
+        description=said.description,
+        members_max=said.members_max,
+        ext=said.ext,
     )
-    if told.told:
-        await at.core.groups.settings.allow(principal, room_xid, told)
-    return at.told(data={tell: True for name, tell in _CHANGED.items() if asked.has(name)})
+    if settings.changes:
+        await at.core.groups.settings.allow(principal, room_xid, settings)
+    return at.told(data={told: True for member, told in _CHANGED.items() if asked.has(member)})
 
 
 async def destroy(at: At) -> bytes:
@@ -185,7 +185,7 @@ async def remove(at: At) -> bytes:
     gone |= {name: False for name in names if name not in named}
     if "," not in at.given[1]:
         if not gone[at.given[1]]:
-            raise Fault(FORBIDDEN, "forbidden_op", f"users [{at.given[1]}] are not members of this group!")
+            raise not_a_member(at.given[1])
         return at.told(data=_done(room, "remove_member", at.given[1]))
     return at.told(
         data=[

@@ -7,6 +7,7 @@ from gateway.edge.facades.agora import (
     chatfiles,
     chatmessages,
     contacts,
+    directed,
     group_users,
     groups,
     imports,
@@ -20,17 +21,23 @@ from gateway.edge.facades.agora import (
 from gateway.edge.facades.agora.dispatch import Route
 
 ROUTES: tuple[Route, ...] = (
+    # A token.
     ("POST", "token", tokens.token),
+    # Messages: sent, recalled, imported.
     ("POST", "messages/users", messages.to_users),
     ("POST", "messages/chatgroups", messages.to_groups),
     ("POST", "messages/chatrooms", messages.to_rooms),
-    ("POST", "messages/chatgroups/users", legacy.to_some),
+    ("POST", "messages/chatgroups/users", directed.to_members),
     ("POST", "messages", legacy.send),
     ("POST", "messages/msg_recall", recalls.recall),
     ("POST", "messages/recall", recalls.recall_many),
+    ("POST", "messages/users/import", imports.import_to_user),
+    ("POST", "messages/chatgroups/import", imports.import_to_group),
+    # Histories, and files of messages.
     ("GET", "chatmessages/*", chatmessages.history),
     ("POST", "chatfiles", chatfiles.upload),
     ("GET", "chatfiles/*", chatfiles.download),
+    # Groups, and who is in them.
     ("POST", "chatgroups", groups.create),
     ("GET", "chatgroups", groups.listed),
     ("GET", "chatgroups/*", groups.shown),
@@ -61,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     ("DELETE", "chatgroups/*/ban", group_users.unban),
     ("GET", "chatgroups/*/announcement", group_users.announcement),
     ("POST", "chatgroups/*/announcement", group_users.announce),
+    # Chatrooms.
     ("POST", "chatrooms", rooms.create),
     ("GET", "chatrooms", rooms.listed),
     ("GET", "chatrooms/*", rooms.shown),
@@ -71,6 +79,7 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "chatrooms/*/users/*", rooms.add),
     ("DELETE", "chatrooms/*/users/*", rooms.remove),
     ("GET", "users/*/joined_chatrooms", rooms.joined),
+    # Users: their accounts, conversations, contacts and metadata.
     ("POST", "users", users.create),
     ("GET", "users", users.listed),
     ("DELETE", "users", users.delete_many),
@@ -84,8 +93,6 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "users/*/deactivate", users.deactivate),
     ("GET", "users/*/disconnect", users.disconnect),
     ("POST", "users/*/disconnect", users.disconnect),
-    ("POST", "messages/users/import", imports.import_to_user),
-    ("POST", "messages/chatgroups/import", imports.import_to_group),
     ("GET", "users/*/offline_msg_count", users.offline_count),
     ("GET", "users/*/offline_msg_status/*", users.offline_status),
     ("DELETE", "users/*/user_channel", channels.delete_channel),

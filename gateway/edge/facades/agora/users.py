@@ -17,10 +17,8 @@ from gateway.edge.facades.agora.faults import (
     not_found,
     unauthorized,
 )
-from gateway.edge.facades.agora.groups import acting
 from gateway.edge.facades.agora.members import Members, read_many
-from gateway.edge.facades.agora.messages import is_id
-from gateway.edge.facades.agora.names import ADMIN, called, name_of, xid_of
+from gateway.edge.facades.agora.names import ADMIN, called, id_of, name_of, xid_of
 from gateway.edge.facades.agora.shapes import user_shape
 
 CREATED_MAX = 60
@@ -199,7 +197,7 @@ async def offline_count(at: At) -> bytes:
     """GET /users/{username}/offline_msg_count: messages that no device of it has got yet."""
     principal = await at.administrator()
     user = await _there(at)
-    count = await at.core.conversations.undelivered(acting(principal, user))
+    count = await at.core.conversations.undelivered(principal.acting_for(user))
     return at.told(data={called(at.app, user): count})
 
 
@@ -207,17 +205,15 @@ async def offline_status(at: At) -> bytes:
     """GET /users/{username}/offline_msg_status/{msg_id}; what is no message of theirs waits for nobody."""
     principal = await at.administrator()
     user = await _there(at)
-    msg_id = at.given[1]
-    return at.told(
-        data={msg_id: "undelivered" if await _awaits(at, principal, user, msg_id) else "delivered"}
-    )
+    awaited = await _awaits(at, principal, user, id_of(at.given[1]))
+    return at.told(data={at.given[1]: "undelivered" if awaited else "delivered"})
 
 
-async def _awaits(at: At, principal: Principal, user: User, msg_id: str) -> bool:
-    if not is_id(msg_id):
+async def _awaits(at: At, principal: Principal, user: User, msg_id: int) -> bool:
+    if not msg_id:
         return False
     try:
-        return await at.core.conversations.awaits(acting(principal, user), int(msg_id))
+        return await at.core.conversations.awaits(principal.acting_for(user), msg_id)
     except Problem as problem:
         if problem.kind is not Kind.MESSAGE_UNKNOWN:
             raise

@@ -60,7 +60,7 @@ class _Antispam(msgspec.Struct):
     """What filters are told: there are none here."""
 
 
-class _Told(msgspec.Struct):
+class _Described(msgspec.Struct):
     """What a body may say of an account."""
 
     token: str | None = None
@@ -69,11 +69,11 @@ class _Told(msgspec.Struct):
     antispam_configuration: _Antispam | None = None
 
 
-class _Create(_Told):
+class _Create(_Described):
     account_id: str | None = None
 
 
-class _Change(_Told):
+class _Change(_Described):
     need_kick: bool | None = None
 
 

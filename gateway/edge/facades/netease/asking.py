@@ -113,7 +113,7 @@ class At:
 
     def acting_for(self, user: User) -> Principal:
         """The app's administrator as it acts for a user: by that user's bans, blocks and memberships."""
-        return Principal(app=self.app, user=user, admin=True, as_user=True)
+        return self.administrator.acting_for(user)
 
     async def account(self, account: str | None, member: str, *, make: bool = False) -> User:
         """The user that an account id names; with `make` one may come into being by it in an open app.

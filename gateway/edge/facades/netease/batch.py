@@ -14,8 +14,7 @@ from gateway.edge.decode import Body
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import ACCOUNT_UNKNOWN, FORBIDDEN, TABLE, illegal
 from gateway.edge.facades.netease.items import Item
-from gateway.edge.facades.netease.names import ConversationId, folded
-from gateway.edge.facades.netease.names import Kind as Type
+from gateway.edge.facades.netease.names import ConversationId, ConversationType, folded
 from gateway.edge.facades.netease.repeats import Repeat, repeat_of
 from gateway.edge.facades.netease.sending import (
     SENDER,
@@ -26,7 +25,7 @@ from gateway.edge.facades.netease.sending import (
     submit,
     to_users,
 )
-from gateway.edge.facades.netease.wanted import Asked, Wanted, want
+from gateway.edge.facades.netease.wanted import Asked, Wanted, read_wanted
 
 RECEIVERS_MAX = 100
 
@@ -75,7 +74,7 @@ async def send(at: At) -> _Done:
     if not 1 <= len(receivers) <= RECEIVERS_MAX:
         raise illegal("receiver_ids", f"it must name 1 to {RECEIVERS_MAX} accounts")
     account = folded(asked.sender_id)
-    wanted = want(asked, account, at.limits)
+    wanted = read_wanted(asked, account, at.limits)
     repeat = repeat_of(at, wanted.client_id, asked)
     placed = await _place(at, account, list(dict.fromkeys(receivers)), wanted, repeat)
     done = _Done([], [])
@@ -83,7 +82,7 @@ async def send(at: At) -> _Done:
         if not one.msg_id:
             done.failed_list.append(_failed(receiver, one.why))
         else:
-            item = item_of(at, wanted, ConversationId(account, Type.USER, receiver), one)
+            item = item_of(at, wanted, ConversationId(account, ConversationType.USER, receiver), one)
             done.success_list.append(item if asked.need_message_detail else _briefly(item))
     return done
 

@@ -32,7 +32,9 @@ Call = Callable[[At], Awaitable[object]]
 Route = tuple[str, str, Call]
 """Verb, path behind `/im/` with `*` for a segment that is open, and call."""
 
-ROOTS = frozenset({"im", "nimserver"})
+_SERVED = "im"
+
+ROOTS = frozenset({_SERVED, "nimserver"})
 """What paths of the dialect begin with, those of its first version too, which is not served."""
 
 _TRACE_ID = re.compile(r"[ -~]{1,256}")
@@ -57,11 +59,10 @@ class Dialect:
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of aiohttp."""
+        place = f"/{{root:(?:{'|'.join(sorted(ROOTS))})}}{{path:(?s:(?:/.*)?)}}"
         return [
             web.get("/health/liveness.action", self._live, allow_head=False),
-            web.route(
-                "*", "/{root:(?:im|nimserver)}{path:(?s:(?:/.*)?)}", self.handle, expect_handler=expected
-            ),
+            web.route("*", place, self.handle, expect_handler=expected),
         ]
 
     async def _live(self, _: web.Request) -> web.Response:
@@ -84,6 +85,8 @@ class Dialect:
         except (web.RequestPayloadError, ConnectionError):
             # Cut off in the middle, or not in the encoding it says: there is hardly anybody to tell.
             told = refused(illegal("body", "it could not be read"))
+            # Where the next request would begin nobody knows, and a client that keeps connections has to hear it.
+            told.force_close()
         except Exception:
             log.exception("a request failed, its trace id is %r", trace_id[:100])
             told = refused(fault_of(FAILED))
@@ -141,4 +144,4 @@ def _segments(request: web.Request) -> list[str]:
     target = request.raw_path if request.raw_path.startswith("/") else request.rel_url.raw_path
     path = target.partition("?")[0].partition("#")[0].removesuffix("/")
     root, *segments = path.split("/")[1:]
-    return segments if root == "im" else [root, *segments]
+    return segments if root == _SERVED else [root, *segments]

@@ -12,7 +12,7 @@ _encoder = msgspec.json.Encoder()
 _NOTHING: dict[str, object] = {}
 
 
-class _Told(msgspec.Struct):
+class _Answer(msgspec.Struct):
     code: int
     msg: str
     data: object
@@ -20,7 +20,7 @@ class _Told(msgspec.Struct):
 
 def succeeded(data: object) -> web.Response:
     """The answer to a call that was done."""
-    return web.Response(body=_encoder.encode(_Told(SUCCESS, "success", data)), headers=HEADERS)
+    return web.Response(body=_encoder.encode(_Answer(SUCCESS, "success", data)), headers=HEADERS)
 
 
 def refused(fault: Fault) -> web.Response:
@@ -29,7 +29,7 @@ def refused(fault: Fault) -> web.Response:
         return succeeded(_NOTHING)
     # A sentence may quote what was sent, and that need not be text.
     sentence = fault.sentence.encode(errors="replace").decode()
-    response = web.Response(body=_encoder.encode(_Told(fault.code, sentence, _NOTHING)), headers=HEADERS)
+    response = web.Response(body=_encoder.encode(_Answer(fault.code, sentence, _NOTHING)), headers=HEADERS)
     if fault.retry_after_s:
         response.headers["Retry-After"] = str(fault.retry_after_s)
     return response

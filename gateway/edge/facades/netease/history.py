@@ -12,7 +12,7 @@ from gateway.edge.decode import Body, Number, Query, identifier, number
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import MESSAGE_UNKNOWN, illegal
 from gateway.edge.facades.netease.items import Item, kind_of, shown
-from gateway.edge.facades.netease.names import ConversationId, Kind, folded, team_number
+from gateway.edge.facades.netease.names import ConversationId, ConversationType, conversation_between
 from gateway.edge.facades.netease.places import Place, find_place, unknown
 from gateway.edge.facades.netease.windows import Pages, Window, read_flag, read_kinds, read_window
 
@@ -32,7 +32,7 @@ class _Named(msgspec.Struct):
 
 class _Many(msgspec.Struct):
     conversation_id: str | None = None
-    camel_id: str | None = msgspec.field(name="conversationId", default=None)
+    conversation_id_: str | None = msgspec.field(name="conversationId", default=None)
     messages: list[_Named | None] | None = None
 
 
@@ -78,7 +78,7 @@ async def one(at: At) -> Item:
     named = at.conversation()
     msg_id = identifier(at.segment(1), _ID)
     place = await find_place(at, named)
-    async with at.core.answers.room(1):
+    async with at.core.answers.space(1):
         found = await at.core.looking.some(place.asker, place.opposite_xid, [msg_id])
         if msg_id not in found:
             raise unknown(msg_id)
@@ -89,12 +89,12 @@ async def one(at: At) -> Item:
 async def batch(at: At) -> Found:
     """`POST /conversations/{cid}/batch_messages`: each id once, in the order asked for."""
     asked = await at.body(_many)
-    named = at.conversation(asked.conversation_id, asked.camel_id)
+    named = at.conversation(asked.conversation_id, asked.conversation_id_)
     if not asked.messages or len(asked.messages) > MANY_MAX:
         raise illegal("messages", f"it must name 1 to {MANY_MAX} messages")
     times = dict(_id_and_time(message) for message in asked.messages)
     place = await find_place(at, named)
-    async with at.core.answers.room(len(times)):
+    async with at.core.answers.space(len(times)):
         found = await at.core.looking.some(place.asker, place.opposite_xid, list(times))
         return Found(
             await _shown(at, [found[msg_id] for msg_id in times if msg_id in found], named),
@@ -121,7 +121,7 @@ async def page(at: At) -> Page:
     pages = Pages(window, at.app.app_id, place.asker.user.xid, place.opposite_xid)
     after = pages.after(at.query)
     # Where messages are looked at, a page of them is there beside those that are found.
-    async with at.core.answers.room(window.limit + (SOME_MAX if window.told_by_config else 0)):
+    async with at.core.answers.space(window.limit + (SOME_MAX if window.told_by_config else 0)):
         looked = await _look(at, place, window, after)
         return Page(await _shown(at, looked.items, named), looked.after > 0, pages.token(looked.after))
 
@@ -135,7 +135,7 @@ async def thread(at: At) -> Thread:
     place = await find_place(at, named, _SENDER, _RECEIVER)
     pages = Pages(window, at.app.app_id, place.asker.user.xid, place.opposite_xid, root_id)
     after = pages.after(query)
-    async with at.core.answers.room(1 + window.limit):
+    async with at.core.answers.space(1 + window.limit):
         found = await at.core.looking.thread(
             place.asker, place.opposite_xid, root_id, window.look(after, window.limit)
         )
@@ -148,11 +148,8 @@ async def thread(at: At) -> Thread:
 
 def _conversation(query: Query) -> ConversationId:
     """The conversation that the root of a thread lies in, as it is named by its ends."""
-    kind = Kind(query.number("conversation_type", min(Kind), max(Kind)))
-    receiver = query.text(_RECEIVER)
-    if kind is not Kind.USER:
-        team_number(receiver, _RECEIVER)
-    return ConversationId(folded(query.text(_SENDER)), kind, folded(receiver))
+    kind = query.number("conversation_type", min(ConversationType), max(ConversationType))
+    return conversation_between(kind, query.text(_SENDER), query.text(_RECEIVER), _RECEIVER)
 
 
 async def _look(at: At, place: Place, window: Window, after: int) -> Looked:

@@ -11,9 +11,9 @@ from gateway.edge.decode import Body, Number, identifier, number
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import FORBIDDEN, Fault, illegal, renamed
 from gateway.edge.facades.netease.items import kind_of
-from gateway.edge.facades.netease.names import ConversationId, Kind, folded, team_number
+from gateway.edge.facades.netease.names import ConversationId, ConversationType, conversation_between, folded
 from gateway.edge.facades.netease.places import Place, find_place, message_in, unknown
-from gateway.edge.facades.netease.wanted import Asked, AskedMessage, AskedTeamOption, Wanted, want
+from gateway.edge.facades.netease.wanted import Asked, AskedMessage, AskedTeamOption, Wanted, read_wanted
 
 _OPERATOR, _SENDER, _RECEIVER = "operator", "message.sender_id", "message.receiver_id"
 _MEMBERS = {
@@ -54,7 +54,7 @@ async def modify(at: At) -> object:
     msg_id = identifier(message.message_server_id, "message.message_server_id")
     number(message.time, "message.time", 0, SAFE_MAX, 0)
     named = _conversation(asked, message)
-    wanted = _want(at, asked, message, named)
+    wanted = _read_wanted(at, asked, message, named)
     if not asked.operator:
         raise illegal(_OPERATOR, "it is required")
     if folded(asked.operator) != named.account:
@@ -64,7 +64,7 @@ async def modify(at: At) -> object:
     mine = stored.sender_xid == place.asker.user.xid
     if not mine or stored.gone or kind_of(stored) != wanted.nim.message_type:
         raise unknown(msg_id)
-    option = asked.superteam_option if named.kind is Kind.SUPER_TEAM else asked.team_option
+    option = asked.superteam_option if named.kind is ConversationType.SUPER_TEAM else asked.team_option
     order = Order(
         scope=Scope.GROUP if named.in_team else Scope.USER,
         targets=(place.opposite_xid,),
@@ -87,25 +87,23 @@ async def modify(at: At) -> object:
 
 def _conversation(asked: _Modification, message: _Message) -> ConversationId:
     """The conversation that a message is said to lie in."""
-    kind = Kind(number(asked.kind, "type", min(Kind), max(Kind)))
+    kind = number(asked.kind, "type", min(ConversationType), max(ConversationType))
     sender, receiver = message.sender_id, message.receiver_id
     if not sender:
         raise illegal(_SENDER, "it is required")
     if not receiver:
         raise illegal(_RECEIVER, "it is required")
-    if kind is not Kind.USER:
-        team_number(receiver, _RECEIVER)
-    return ConversationId(folded(sender), kind, folded(receiver))
+    return conversation_between(kind, sender, receiver, _RECEIVER)
 
 
-def _want(at: At, asked: _Modification, message: _Message, named: ConversationId) -> Wanted:
+def _read_wanted(at: At, asked: _Modification, message: _Message, named: ConversationId) -> Wanted:
     """What a message is to say from now on, judged as a send is; an attachment need not be given."""
     given = message.attachment != _NO_ATTACHMENT
     whole = msgspec.structs.replace(
         message, attachment=message.attachment if given else _ANY_ATTACHMENT, message_client_id=None
     )
     plain = msgspec.structs.replace(asked, message=whole, sender_no_sense=None, receiver_no_sense=None)
-    wanted = want(plain, named.account, at.limits, in_team=named.in_team)
+    wanted = read_wanted(plain, named.account, at.limits, in_team=named.in_team)
     return wanted if given else msgspec.structs.replace(wanted, attachment=None)
 
 

@@ -20,7 +20,7 @@ _LOWER = {ord(letter): letter.lower() for letter in ascii_uppercase}
 _ID = "conversation_id"
 
 
-class Kind(enum.IntEnum):
+class ConversationType(enum.IntEnum):
     """What a conversation is with; a super team is a team like any other here."""
 
     USER = 1
@@ -28,20 +28,20 @@ class Kind(enum.IntEnum):
     SUPER_TEAM = 3
 
 
-_KINDS = {str(int(kind)): kind for kind in Kind}
+_TYPES = {str(int(kind)): kind for kind in ConversationType}
 
 
 class ConversationId(msgspec.Struct, frozen=True):
     """`{account}|{type}|{opposite}`: a conversation as the first account sees it, accounts in lower case."""
 
     account: str
-    kind: Kind
+    kind: ConversationType
     opposite: str
 
     @property
     def in_team(self) -> bool:
         """Whether it is with a team."""
-        return self.kind is not Kind.USER
+        return self.kind is not ConversationType.USER
 
     @property
     def team_xid(self) -> int:
@@ -86,11 +86,18 @@ def read_conversation_id(text: str, member: str = _ID) -> ConversationId:
     if len(parts) != _PARTS or not all(parts):
         raise illegal(member, "it must be account|type|account, or account|type|team")
     account, kind, opposite = parts
-    if kind not in _KINDS:
+    if kind not in _TYPES:
         raise illegal(member, "its type must be 1, 2 or 3")
-    if _KINDS[kind] is not Kind.USER:
+    if _TYPES[kind] is not ConversationType.USER:
         team_number(opposite, member)
-    return ConversationId(folded(account), _KINDS[kind], folded(opposite))
+    return ConversationId(folded(account), _TYPES[kind], folded(opposite))
+
+
+def conversation_between(kind: int, sender: str, receiver: str, member: str) -> ConversationId:
+    """The conversation that a message of `sender` to `receiver` lies in, which `member` names; raises 414."""
+    if kind != ConversationType.USER:
+        team_number(receiver, member)
+    return ConversationId(folded(sender), ConversationType(kind), folded(receiver))
 
 
 def decoded(segment: str) -> str:

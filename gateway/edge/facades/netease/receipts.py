@@ -33,7 +33,7 @@ class _ToTeam(msgspec.Struct):
     message_server_ids: list[Number] | None = None
 
 
-class Told(msgspec.Struct):
+class Given(msgspec.Struct):
     """When a receipt was given."""
 
     timestamp: int
@@ -58,14 +58,14 @@ class Readers(msgspec.Struct):
 _to_user, _to_team = Body(_ToUser), Body(_ToTeam)
 
 
-async def to_user(at: At) -> Told:
+async def to_user(at: At) -> Given:
     """`POST /messages/actions/p2p_read_receipt`: the conversation is read up to this message."""
     asked = await at.body(_to_user)
     msg_id = identifier(asked.message_server_id, _MESSAGE)
     reader = await at.account(asked.from_account_id, _FROM, make=True)
     other_xid = await opposite_xid(at, asked.to_account_id, _TO)
     await at.core.receipts.read(at.acting_for(reader), other_xid, msg_id)
-    return Told(at.now())
+    return Given(at.now())
 
 
 async def to_team(at: At) -> Marked:

@@ -24,11 +24,10 @@ from gateway.edge.facades.netease.faults import (
     renamed,
 )
 from gateway.edge.facades.netease.items import Item, client_id
-from gateway.edge.facades.netease.names import ConversationId, folded
-from gateway.edge.facades.netease.names import Kind as Type
+from gateway.edge.facades.netease.names import ConversationId, ConversationType, folded
 from gateway.edge.facades.netease.places import want_team
 from gateway.edge.facades.netease.repeats import Repeat, repeat_of
-from gateway.edge.facades.netease.wanted import AskedHere, AskedTeamOption, TargetOption, Wanted, want
+from gateway.edge.facades.netease.wanted import AskedHere, AskedTeamOption, TargetOption, Wanted, read_wanted
 
 SENDER, RECEIVER = "sender_id", "receiver_id"
 
@@ -52,9 +51,9 @@ async def send(at: At) -> Item:
     asked = await at.body(_body)
     conversation = at.conversation(asked.conversation_id, asked.conversation_id_)
     in_team = conversation.in_team
-    options = {Type.TEAM: asked.team_option, Type.SUPER_TEAM: asked.superteam_option}
+    options = {ConversationType.TEAM: asked.team_option, ConversationType.SUPER_TEAM: asked.superteam_option}
     option = options.get(conversation.kind)
-    wanted = want(
+    wanted = read_wanted(
         asked, conversation.account, at.limits, in_team=in_team, team=option, thread=asked.thread_config
     )
     some = _some_of(at, asked, wanted, conversation.account) if in_team else None
@@ -70,7 +69,7 @@ async def send(at: At) -> Item:
         order = await _to_team(at, order, conversation.team_xid, option)
         order = await _to_some(at, order, some) if some is not None else order
     else:
-        await _want_talk(at, conversation, wanted)
+        await _want_both_for_thread(at, conversation, wanted)
         sender, receiver, admitted = await _ends(at, order, repeat, conversation, found)
         order = to_users(order, wanted, (receiver.xid,))
     principal = at.acting_for(sender)
@@ -158,8 +157,11 @@ async def _member(at: At, conversation: ConversationId) -> User:
     return found or await at.account(account, SENDER)
 
 
-async def _want_talk(at: At, conversation: ConversationId, wanted: Wanted) -> None:
-    """Raise a `Fault` of 107404 for a thread of two one of whom would come into being by this send."""
+async def _want_both_for_thread(at: At, conversation: ConversationId, wanted: Wanted) -> None:
+    """Raise a `Fault` of 107404 for a message of a thread where one of the two would come into being by this send.
+
+    Nothing has been said between them that it could be about.
+    """
     named = _thread_of(wanted)
     new = [account for account in (conversation.account, conversation.opposite) if at.makes(account)]
     if named and new and None in await at.accounts(new):

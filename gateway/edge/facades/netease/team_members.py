@@ -9,7 +9,7 @@ import msgspec
 from gateway.edge.decode import Body, Number
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import illegal
-from gateway.edge.facades.netease.rosters import Told, change_each, read_roster, team_of, team_type, with_new
+from gateway.edge.facades.netease.named import Results, change_each, read_named, team_of, team_type, with_new
 from gateway.edge.facades.netease.teams import OPERATOR
 
 _INVITED, _KICKED, _MUTED = "invite_account_ids", "kick_account_ids", "chat_ban_account_ids"
@@ -35,27 +35,27 @@ class _Mute(_Asked):
 _invite, _mute = Body(_Invite), Body(_Mute)
 
 
-async def invite(at: At) -> Told:
+async def invite(at: At) -> Results:
     """`POST /team_members`: whoever is invited is in it at once, whatever the group wants of others who invite."""
     asked = await at.body(_invite)
     team_type(asked.team_type)
     operator = await at.account(asked.operator_id, OPERATOR)
     xid = await team_of(at, asked.team_id)
-    roster = await read_roster(at, asked.invite_account_ids, _INVITED)
+    named = await read_named(at, asked.invite_account_ids, _INVITED)
     principal, groups = at.acting_for(operator), at.core.groups
-    if roster.new(at):
-        roster = await with_new(at, roster, await groups.room(principal, xid))
-    return await change_each(at, principal, xid, roster, partial(groups.invite, at_once=True))
+    if named.new(at):
+        named = await with_new(at, named, await groups.places_left(principal, xid))
+    return await change_each(at, principal, xid, named, partial(groups.invite, at_once=True))
 
 
-async def kick(at: At) -> Told:
+async def kick(at: At) -> Results:
     """`DELETE /team_members/actions/kick_member`, whose accounts stand in the query, between commas."""
     said = at.query
     team_type(said.text("team_type") or None)
     operator = await at.account(said.text(OPERATOR), OPERATOR)
     xid = await team_of(at, said.text("team_id") or None)
-    roster = await read_roster(at, [name for name in said.text(_KICKED).split(",") if name], _KICKED)
-    return await change_each(at, at.acting_for(operator), xid, roster, at.core.groups.kick)
+    named = await read_named(at, [name for name in said.text(_KICKED).split(",") if name], _KICKED)
+    return await change_each(at, at.acting_for(operator), xid, named, at.core.groups.kick)
 
 
 async def leave(at: At) -> dict[str, str]:
@@ -67,7 +67,7 @@ async def leave(at: At) -> dict[str, str]:
     return {}
 
 
-async def mute(at: At) -> Told:
+async def mute(at: At) -> Results:
     """`PATCH /team_members/actions/batch_mute`: for good, or no longer."""
     asked = await at.body(_mute)
     team_type(asked.team_type)
@@ -75,7 +75,7 @@ async def mute(at: At) -> Told:
         raise illegal("chat_banned", "it is required")
     operator = await at.account(asked.operator_id, OPERATOR)
     xid = await team_of(at, asked.team_id)
-    roster = await read_roster(at, asked.chat_ban_account_ids, _MUTED)
+    named = await read_named(at, asked.chat_ban_account_ids, _MUTED)
     bans = at.core.groups.bans
     change = partial(bans.ban, minutes=_FOR_GOOD) if asked.chat_banned else bans.unban
-    return await change_each(at, at.acting_for(operator), xid, roster, change)
+    return await change_each(at, at.acting_for(operator), xid, named, change)

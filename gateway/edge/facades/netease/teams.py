@@ -15,16 +15,16 @@ from gateway.domain.model import SAFE_MAX, Group
 from gateway.edge.decode import Body, Number, number, text
 from gateway.edge.facades.netease.asking import At
 from gateway.edge.facades.netease.faults import illegal
-from gateway.edge.facades.netease.names import folded, team_number
-from gateway.edge.facades.netease.rosters import (
+from gateway.edge.facades.netease.named import (
     TEAM,
     Failed,
-    Roster,
-    read_roster,
+    Named,
+    read_named,
     team_of,
     team_type,
     with_new,
 )
+from gateway.edge.facades.netease.names import folded, team_number
 
 OPERATOR = "operator_id"
 _OWNER, _INVITED = "owner_account_id", "invite_account_ids"
@@ -88,34 +88,34 @@ _create, _change = Body(_Create), Body(_Change)
 async def create(at: At) -> _Made:
     """`POST /teams`: whoever is invited is in it at once."""
     asked = await at.body(_create)
-    kind, told = team_type(asked.team_type), _settings(at, asked)
-    if not told.name:
+    kind, settings = team_type(asked.team_type), _settings(at, asked)
+    if not settings.name:
         raise illegal("name", "it is required")
-    principal, roster = await _founders(at, asked, told.members_max or 0)
+    principal, named = await _founders(at, asked, settings.members_max or 0)
     group, outcomes = await at.core.groups.create(
         principal,
-        name=told.name,
-        description=told.description or "",
-        avatar=told.avatar or "",
+        name=settings.name,
+        description=settings.description or "",
+        avatar=settings.avatar or "",
         kind=PRIVATE,
-        members=list(roster.by_xid),
-        settings=msgspec.structs.replace(told, name=None, description=None, avatar=None),
+        members=list(named.by_xid),
+        settings=msgspec.structs.replace(settings, name=None, description=None, avatar=None),
     )
-    return _Made(await _info(at, group, kind), roster.told(outcomes).failed_list)
+    return _Made(await _info(at, group, kind), named.results(outcomes).failed_list)
 
 
-async def _founders(at: At, asked: _Create, members_max: int) -> tuple[Principal, Roster]:
+async def _founders(at: At, asked: _Create, members_max: int) -> tuple[Principal, Named]:
     """Who begins a team, and who is invited into it; they come into being where nothing but its commit refuses it."""
     owner = await at.account_or_new(asked.owner_account_id, _OWNER)
     name = folded(asked.owner_account_id or "")
     invited = [account for account in asked.invite_account_ids or () if folded(account) != name]
-    roster = await read_roster(at, invited, _INVITED, least=0)
-    if owner is None or roster.new(at):
+    named = await read_named(at, invited, _INVITED, least=0)
+    if owner is None or named.new(at):
         principal = at.acting_for(owner) if owner else at.administrator
-        room = await at.core.groups.room_at_first(principal, members_max)
+        places = await at.core.groups.places_at_first(principal, members_max)
         owner = await at.account(asked.owner_account_id, _OWNER, make=True)
-        roster = await with_new(at, roster, room)
-    return at.acting_for(owner), roster
+        named = await with_new(at, named, places)
+    return at.acting_for(owner), named
 
 
 async def one(at: At) -> _Shown:
@@ -127,13 +127,13 @@ async def one(at: At) -> _Shown:
 async def change(at: At) -> _Shown:
     """`PATCH /teams/{id}` (one of the vendor's libraries says PUT): what is not said stays as it is."""
     asked = await at.body(_change)
-    kind, told = team_type(asked.team_type), _settings(at, asked)
-    if told.name == "":
+    kind, settings = team_type(asked.team_type), _settings(at, asked)
+    if settings.name == "":
         raise illegal("name", "it must not be empty")
     operator = await at.account(asked.operator_id, OPERATOR)
     xid = await _of_path(at)
-    if told.told:
-        await at.core.groups.settings.describe(at.acting_for(operator), xid, told)
+    if settings.changes:
+        await at.core.groups.settings.describe(at.acting_for(operator), xid, settings)
     return await _shown(at, xid, kind)
 
 

@@ -158,7 +158,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return self.nim.message_client_id or ""
 
 
-def want(
+def read_wanted(
     asked: Asked,
     sender: str,
     limits: Limits,

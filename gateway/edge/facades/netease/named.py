@@ -1,4 +1,4 @@
-"""Calls that name a team and many accounts: what becomes of each (vendors.md §2.3)."""
+"""What calls about teams name: a team, and accounts, and what becomes of each of these (vendors.md §2.3)."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Failed(msgspec.Struct):
     error_msg: str
 
 
-class Told(msgspec.Struct):
+class Results(msgspec.Struct):
     """What became of each account that a call names."""
 
     success_list: list[str]
     failed_list: list[Failed]
 
 
-class Roster(msgspec.Struct, frozen=True):
-    """The accounts that a call names, each once, and whose they are (None: nobody's); for the `full` is no room."""
+class Named(msgspec.Struct, frozen=True):
+    """The accounts that a call names, each once, and whose they are (None: nobody's). No place is left for `full`."""
 
     users: dict[str, User | None]
     full: Collection[str] = ()
@@ -57,43 +57,43 @@ class Roster(msgspec.Struct, frozen=True):
         """Those that are nobody's, by which somebody may come into being."""
         return [name for name, user in self.users.items() if user is None and at.makes(name)]
 
-    def told(self, outcomes: Sequence[Outcome]) -> Told:
+    def results(self, outcomes: Sequence[Outcome]) -> Results:
         """What became of each, by what became of the users."""
         names = self.by_xid
         told = [(names[one.xid], one) for one in outcomes] + [(name, _NO_ROOM) for name in self.full]
         failed = [Failed(name, TABLE[one.kind], one.reason) for name, one in told if one.kind is not None]
         nobody = [name for name, user in self.users.items() if user is None and name not in self.full]
-        return Told(
+        return Results(
             [name for name, one in told if one.kind is None],
             failed + [Failed(name, ACCOUNT_UNKNOWN, "there is no such account") for name in nobody],
         )
 
 
-async def read_roster(at: At, accounts: Sequence[str] | None, member: str, *, least: int = 1) -> Roster:
+async def read_named(at: At, accounts: Sequence[str] | None, member: str, *, least: int = 1) -> Named:
     """The accounts of a list; raises a `Fault` of 414 for too few or too many."""
     names = list(dict.fromkeys(folded(account) for account in accounts or ()))
     most = at.limits.group_call_users_max
     if not least <= len(names) <= most:
         raise illegal(member, f"it must name {least} to {most} accounts")
-    return Roster(dict(zip(names, await at.accounts(names), strict=True)))
+    return Named(dict(zip(names, await at.accounts(names), strict=True)))
 
 
-async def with_new(at: At, roster: Roster, room: int) -> Roster:
-    """The same once those of nobody have come into being who may, and for whom there is room."""
-    full = dict.fromkeys(roster.new(at)[room:])
-    names = [name for name in roster.users if name not in full]
+async def with_new(at: At, named: Named, places: int) -> Named:
+    """The same once those of nobody have come into being who may, and for whom there are places."""
+    full = dict.fromkeys(named.new(at)[places:])
+    names = [name for name in named.users if name not in full]
     made = dict(zip(names, await at.accounts(names, make=True), strict=True))
-    return Roster({name: made.get(name) for name in roster.users}, full)
+    return Named({name: made.get(name) for name in named.users}, full)
 
 
-async def change_each(at: At, principal: Principal, xid: int, roster: Roster, change: Change) -> Told:
-    """Have a change made for each account of a roster; what is wrong with the team or the principal is raised."""
-    xids = list(roster.by_xid)
+async def change_each(at: At, principal: Principal, xid: int, named: Named, change: Change) -> Results:
+    """Have a change made for each account named; what is wrong with the team or the principal is raised."""
+    xids = list(named.by_xid)
     if not xids:
         # Nobody is there to be changed, but whether there is such a team is told all the same.
         await at.core.groups.info(principal, xid)
-        return roster.told([])
-    return roster.told(await change(principal, xid, xids))
+        return named.results([])
+    return named.results(await change(principal, xid, xids))
 
 
 def team_type(value: Number) -> int:

@@ -8,7 +8,7 @@ from gateway.domain.model import ROW_BYTES, App
 from gateway.store.base import Store
 
 
-async def check_room(
+async def check_space(
     store: Store, app: App, count: int, content: str, attachment: str, ext: str, config: str
 ) -> None:
     """Refuse so many messages with these texts if there is no room for them (`STORAGE_FULL`).

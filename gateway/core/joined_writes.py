@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
-Written = Callable[[bytes], None]
-"""How a device is written to."""
+WriteTo = Callable[[bytes], None]
+"""Writes bytes to one device."""
 
 
-class Joint:
+class JoinedWrites:
     """Runs of several timelines, each with whom it is for; what one device gets of them stays in the order given.
 
     Groups of one company have many users in common, and a write to a socket costs more than all else in a delivery.
@@ -18,13 +18,13 @@ class Joint:
     __slots__ = ("_parts",)
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Sequence[Written], bytes]] = []
+        self._parts: list[tuple[Sequence[WriteTo], bytes]] = []
 
-    def put(self, writes: Sequence[Written], data: bytes) -> None:
+    def put(self, writes: Sequence[WriteTo], data: bytes) -> None:
         """Take the bytes of one run, and whom to write them to, each of them once."""
         self._parts.append((writes, data))
 
-    def take(self) -> Iterable[tuple[Written, bytes]]:
+    def take(self) -> Iterable[tuple[WriteTo, bytes]]:
         """Return whom to write what, each of them once; nothing of it lies here any more."""
         if not self._parts:
             return ()
@@ -32,8 +32,8 @@ class Joint:
         if len(parts) == 1:
             [(writes, data)] = parts
             return zip(writes, repeat(data))
-        told: dict[Written, bytes] = {}
-        several: dict[Written, list[bytes]] = {}
+        told: dict[WriteTo, bytes] = {}
+        several: dict[WriteTo, list[bytes]] = {}
         # By what sets and dicts do in one call: a line of Python for each device would cost what joining saves.
         for writes, data in parts:
             for write in told.keys() & writes:

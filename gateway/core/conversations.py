@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import msgspec
 
 from gateway.core.known import Known
+from gateway.core.paging import after, page_of
 from gateway.core.principal import Principal
 from gateway.core.writer import Writer
 from gateway.domain import rules
@@ -21,7 +21,6 @@ _SENTENCES = {
     Kind.GROUP_UNKNOWN: "there is no group {}",
     Kind.GROUP_BLOCKED: "chatroom {} keeps this user out",
 }
-_CURSOR = re.compile(r"[0-9]{1,16}")
 
 
 class ReadersPage(msgspec.Struct, frozen=True):
@@ -88,12 +87,10 @@ class Conversations:
         `NOT_A_MEMBER`, `FORBIDDEN` (also where the group does not tell reads) and `BAD_PARAMETER` for what went to
         users.
         """
-        if cursor and not _CURSOR.fullmatch(cursor):
-            raise bad("cursor", "it is not one of this call's answers")
+        start = after(cursor)
         group = await judge_readers(self._store, principal, msg_id)
-        found = await self._store.readers(principal.app.id, msg_id, int(cursor or "0"), limit + 1)
-        xids = found.xids[:limit]
-        more = str(xids[-1]) if len(found.xids) > limit else ""
+        found = await self._store.readers(principal.app.id, msg_id, start, limit + 1)
+        xids, more = page_of(found.xids, limit, int)
         return ReadersPage(found.read, found.unread, xids, more, group.facts_version)
 
     async def put_off(self, principal: Principal, conversation_xid: int) -> None:

@@ -1,4 +1,4 @@
-"""What calls about groups and about chatrooms have in common: which they name, and how their members are told."""
+"""What groups and chatrooms have in common: how calls name them, and how answers tell who is in them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from gateway.core.principal import Principal
 from gateway.domain.model import ROOM, Group
 from gateway.edge.facades.agora.asking import At
 from gateway.edge.facades.agora.faults import illegal, not_found
-from gateway.edge.facades.agora.messages import is_id
+from gateway.edge.facades.agora.names import id_of
+
+
+async def groups_called(at: At, texts: Sequence[str], *, rooms: bool = False) -> tuple[int, ...]:
+    """The groups, or chatrooms, that texts are the ids of, in their order; 0 for a text that is none's."""
+    xids = [id_of(text) for text in texts]
+    types = await at.core.groups.types(at.app, xids) if any(xids) else {}
+    return tuple(xid if xid in types and (types[xid] == ROOM) is rooms else 0 for xid in xids)
+
+
+async def group_called(at: At, text: str, *, room: bool = False) -> int:
+    """The group, or chatroom, that a text is the id of; 404 where there is none."""
+    [group_xid] = await groups_called(at, [text], rooms=room)
+    if not group_xid:
+        raise not_found()
+    return group_xid
 
 
 async def group_of(at: At, *, room: bool = False) -> int:
     """The group, or chatroom, that the first open segment names; 404 where there is none."""
-    group_xid = int(at.given[0]) if is_id(at.given[0]) else 0
-    types = await at.core.groups.types(at.app, [group_xid]) if group_xid else {}
-    if group_xid not in types or (types[group_xid] == ROOM) != room:
-        raise not_found()
-    return group_xid
+    return await group_called(at, at.given[0], room=room)
 
 
 async def managed(at: At, *, room: bool = False) -> tuple[Principal, int]:
@@ -34,7 +45,7 @@ async def groups_of(at: At, principal: Principal, *, rooms: bool = False) -> lis
     most = at.limits.group_call_groups_max
     if len(named) > most:
         raise illegal("id", f"it must name at most {most}")
-    found = await found_among(at, principal, [int(text) for text in named if is_id(text)])
+    found = await found_among(at, principal, list(filter(None, map(id_of, named))))
     wanted = [group for group in found if (group.type == ROOM) == rooms]
     if not wanted:
         raise not_found()
