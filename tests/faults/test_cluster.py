@@ -13,7 +13,7 @@ RUN_S = 900.0
 """A run is some faults, a dozen processes that start one after the other, and what it takes to settle."""
 
 LOOKED_S = 160
-"""What is broken shows by chance. Mostly it does soon, which ends the run; on a busy machine little happens in a time."""
+"""What is broken shows by chance: mostly soon, which ends the run; on a busy machine little happens in a time."""
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
