@@ -66,6 +66,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     look_bytes_max: int = 1024 * 1024
     answers_bytes_max: int = 64 * 1024 * 1024
     answers_wait_ms: int = 5_000
+    untaken_bytes_max: int = 256 * 1024 * 1024
 
     # Files: what one may be, how many move at the same time, and what a form may carry beside one.
     file_bytes_max: int = 10 * 1024 * 1024

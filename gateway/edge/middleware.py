@@ -36,7 +36,10 @@ def catching(refuse: Callable[[Problem], web.Response]) -> Middleware:
             return _translated(error, refuse)
         except (web.RequestPayloadError, ConnectionError):
             # Cut off in the middle, or not in the encoding it says: there is hardly anybody to tell.
-            return refuse(bad("body", "it could not be read"))
+            response = refuse(bad("body", "it could not be read"))
+            # Where the next request would begin nobody knows, and a client that keeps connections has to hear it.
+            response.force_close()
+            return response
         except Exception:
             log.exception("a request failed")
             return refuse(FAILED)

@@ -12,6 +12,7 @@ from aiohttp.streams import StreamReader
 from yarl import URL
 
 from gateway.edge.files import crowded
+from gateway.edge.untaken import Untaken
 
 _NOWHERE = URL("/")
 
@@ -23,10 +24,11 @@ class Patient(web.RequestHandler):
     connections are none of its business, aiohttp closes them itself.
     """
 
-    __slots__ = ("_awaited", "_awaited_from", "_body", "since")
+    __slots__ = ("_awaited", "_awaited_from", "_body", "_untaken", "since")
 
-    def __init__(self, server: web.Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own, each another type
+    def __init__(self, server: web.Server, untaken: Untaken, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
+        self._untaken = untaken
         self._request_factory = _with_target(server.request_factory)
         self.since: float | None = None
         """Since when the head of a request is awaited; None while none is, or the first byte of it."""
@@ -55,12 +57,30 @@ class Patient(web.RequestHandler):
         elif data and whole and self.since is None:
             self.since = self._loop.time()
 
+    def pause_writing(self) -> None:
+        """Answers are not taken; what a device does not take is looked after elsewhere."""
+        super().pause_writing()
+        if self.transport is not None and not self._is_channel:
+            self._untaken.add(self.transport)
+
+    def resume_writing(self) -> None:
+        """They are taken again."""
+        super().resume_writing()
+        if self.transport is not None:
+            self._untaken.discard(self.transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Whoever has gone holds nothing."""
+        if self.transport is not None:
+            self._untaken.discard(self.transport)
+        super().connection_lost(exc)
+
     def overdue(self, now: float, header_timeout_s: float, body_timeout_s: float, s_per_byte: float) -> bool:
         """Whether it has waited too long for the rest of a head or a body; a WebSocket waits for neither.
 
         A body has so much longer for each byte that has come of it: a file takes its time.
         """
-        if self._upgraded or self._payload_parser is not None:
+        if self._is_channel:
             return False
         request = self._current_request
         if request is None:
@@ -73,6 +93,11 @@ class Patient(web.RequestHandler):
         if body is not self._awaited:
             self._awaited, self._awaited_from = body, now
         return now - self._awaited_from > body_timeout_s + body.total_bytes * s_per_byte
+
+    @property
+    def _is_channel(self) -> bool:
+        """Whether it has become a WebSocket."""
+        return self._upgraded or self._payload_parser is not None
 
 
 def _with_target(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:

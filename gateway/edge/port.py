@@ -16,6 +16,7 @@ from gateway.edge.channel import Channel
 from gateway.edge.frontdoor.door import Door
 from gateway.edge.middleware import cors_headers
 from gateway.edge.patient import Patient
+from gateway.edge.untaken import Untaken
 
 IDLE_TIMEOUT_S = 75.0
 """How long a connection is kept after an answer for the next request."""
@@ -51,6 +52,7 @@ class Port:
             shutdown_timeout=limits.drain_ms / 1000,
         )
         self._door: Door | None = None
+        self._untaken: Untaken | None = None
         self._listening: list[asyncio.Server] = []
 
     @property
@@ -72,9 +74,10 @@ class Port:
         """Let connections in."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
+        untaken = self._untaken = Untaken(self._limits, loop.time)
         if front_door:
             cors = cors_headers("", cors_origins) if cors_origins else None
-            self._door = Door(answering, channel, self._limits, self._patient, cors, IDLE_TIMEOUT_S)
+            self._door = Door(answering, channel, self._limits, self._patient, untaken, cors, IDLE_TIMEOUT_S)
         factory = self._door or self._patient
         # The same socket again and again, by other numbers: the kernel wakes each of them.
         for sock in (listener, *(listener.dup() for _ in range(ACCEPTS - 1))):
@@ -84,8 +87,10 @@ class Port:
         """Make aiohttp's protocol for one connection."""
         server = self._runner.server
         assert server is not None
+        assert self._untaken is not None, "it is open"
         return Patient(
             server,
+            self._untaken,
             loop=asyncio.get_running_loop(),
             access_log=None,
             keepalive_timeout=IDLE_TIMEOUT_S,
@@ -102,6 +107,8 @@ class Port:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(pause_s)
+            if self._untaken is not None:
+                self._untaken.sweep()
             if self._door is not None:
                 self._door.sweep()
             server, now = self._runner.server, loop.time()

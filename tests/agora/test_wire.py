@@ -284,6 +284,17 @@ class TestBodies:
         answer, _ = await raw(cloud, f"Content-Length: {len(body)}\r\n\r\n", body, verb="GET", path="/users")
         assert answer.status == 200
 
+    async def test_what_is_not_packed_as_it_says(self, cloud: Cloud) -> None:
+        """It cannot be read, and the answer says that the connection ends: nobody puts another request into it."""
+        first = (
+            f"POST {cloud.base}/messages/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {cloud.token}\r\n"
+        )
+        lines = "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n"
+        told = await cloud.node.raw([(first + lines).encode(), b"{}"])
+        assert b"\r\nConnection: close\r\n" in told
+        answer = Answer(int(told[9:12]), {}, told.partition(b"\r\n\r\n")[2])
+        assert answer.refused(400, "illegal_argument", "body: it could not be read")
+
     async def test_expectations(self, cloud: Cloud) -> None:
         """Who waits to be asked for its body is asked, as curl does for a large one; others are not looked at."""
         body = json.dumps(SEND).encode()

@@ -181,6 +181,14 @@ class TestConnections:
         ids = [answer.data["message_server_id"] for answer in told if answer.json["code"] == 200]
         assert ids == sorted(set(ids))
 
+    async def test_a_body_that_cannot_be_read(self, cloud: Cloud) -> None:
+        """Its answer says that the connection ends, so that nobody puts another request into it."""
+        lines = ("Content-Encoding: gzip", f"Content-Length: {len(BODY)}")
+        told = await cloud.node.raw([head(*lines, last=False), BODY])
+        assert b"\r\nConnection: close\r\n" in told
+        [answer] = answers(told)
+        assert answer.refused(414, "body: it could not be read")
+
     async def test_a_body_that_nobody_wants(self, cloud: Cloud) -> None:
         """What is refused before its body is read leaves no piece of it to be taken for a request."""
         inner = head(f"Content-Length: {len(BODY)}") + BODY

@@ -70,6 +70,8 @@ class Caller(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """The caller has gone: a request under way goes on all the same."""
+        if self._transport is not None:
+            self._door.untaken.discard(self._transport)
         self._transport = self._rest = None
         self.due = math.inf
         if self._asking is None:
@@ -86,13 +88,19 @@ class Caller(asyncio.Protocol):
             self._read(data)
 
     def pause_writing(self) -> None:
-        """Answers are not taken: nothing more is done for this caller until they are."""
+        """Answers are not taken: nothing more is done for this caller until they are, or it is cut for it."""
         self._full = True
+        self.due = math.inf
+        if self._transport is not None:
+            self._door.untaken.add(self._transport)
 
     def resume_writing(self) -> None:
         """Answers are taken again: go on with what has come meanwhile."""
         self._full = False
+        if self._transport is not None:
+            self._door.untaken.discard(self._transport)
         if self._asking is None:
+            self.due = self._door.time() + self._door.idle_timeout_s
             self._next()
 
     def leave(self) -> None:
@@ -211,7 +219,8 @@ class Caller(asyncio.Protocol):
     def _answer(self, transport: asyncio.Transport, reply: Reply, *, last: bool) -> None:
         door = self._door
         transport.write(door.answers.bytes_of(reply, last=last))
-        self.due = door.time() + door.idle_timeout_s
+        # While an answer is not taken, its end is not a matter of how long ago it was given.
+        self.due = math.inf if self._full else door.time() + door.idle_timeout_s
         if last:
             self._rest = None
             transport.close()

@@ -17,6 +17,7 @@ from gateway.edge.frontdoor.handshake import accepts
 from gateway.edge.frontdoor.head import read_head
 from gateway.edge.frontdoor.plain import Plain
 from gateway.edge.patient import Patient
+from gateway.edge.untaken import Untaken
 
 _CHANNEL = b"GET /ws"
 
@@ -34,6 +35,7 @@ class Door:
         channel: Channel | None,
         limits: Limits,
         take_over: Callable[[], Patient],
+        untaken: Untaken,
         cors: Mapping[str, str] | None,
         idle_timeout_s: float,
     ) -> None:
@@ -47,6 +49,7 @@ class Door:
         self.plain = Plain(body_bytes_max=limits.body_bytes_max, pages=cors is not None)
         self.answers = Answers({**HEADERS, **(cors or {})}, time.time)
         self.callers: set[Caller] = set()
+        self.untaken = untaken
         self.closing = False
         self._take_over = take_over
         self._empty = asyncio.Event()

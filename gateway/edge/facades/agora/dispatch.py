@@ -95,6 +95,8 @@ class Dialect:
         except (web.RequestPayloadError, ConnectionError):
             # Cut off in the middle, or not in the encoding it says: there is hardly anybody to tell.
             told = self._refusal(illegal("body", "it could not be read"), began_ms)
+            # Where the next request would begin nobody knows, and a client that keeps connections has to hear it.
+            told.force_close()
         except Exception:
             log.exception("a request failed")
             told = self._refusal(fault_of(FAILED), began_ms)

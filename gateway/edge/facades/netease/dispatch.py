@@ -85,6 +85,8 @@ class Dialect:
         except (web.RequestPayloadError, ConnectionError):
             # Cut off in the middle, or not in the encoding it says: there is hardly anybody to tell.
             told = refused(illegal("body", "it could not be read"))
+            # Where the next request would begin nobody knows, and a client that keeps connections has to hear it.
+            told.force_close()
         except Exception:
             log.exception("a request failed, its trace id is %r", trace_id[:100])
             told = refused(fault_of(FAILED))

@@ -1,0 +1,170 @@
+"""Answers that callers do not take: how many bytes of them may lie here, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import closing
+from typing import cast
+
+import msgspec
+import pytest
+
+from gateway.domain.limits import Limits
+from gateway.edge.facades.native.envelope import Asked, Reply
+from gateway.edge.facades.native.routes import Call
+from gateway.edge.untaken import Untaken
+from tests.edge.callers import call, until
+from tests.edge.roads import SHORT, Echo, Roads, open_roads
+from tests.patience import WAIT_S
+
+LIMITS = Limits(untaken_bytes_max=100, body_timeout_ms=30_000)
+LARGE = 24 * 1024 * 1024
+"""More than the kernel takes of an answer on its way from one end of a connection to the other."""
+
+
+class Full:
+    """A transport that holds so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.size
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Callers:
+    """Transports that are full, and the clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.untaken = Untaken(LIMITS, lambda: self.now)
+
+    async def add(self, *sizes: int) -> list[Full]:
+        """Let some be full, in one turn of the loop."""
+        added = [Full(size) for size in sizes]
+        for one in added:
+            self.untaken.add(cast("asyncio.Transport", one))
+        await asyncio.sleep(0)
+        return added
+
+    def discard(self, one: Full) -> None:
+        self.untaken.discard(cast("asyncio.Transport", one))
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass, and look at who is slow."""
+        self.now += seconds
+        self.untaken.sweep()
+
+
+class TestTogether:
+    """What all of them hold."""
+
+    async def test_whoever_holds_most(self) -> None:
+        """Is cut where it is too much, and no more than have to be; the rest stays."""
+        callers = Callers()
+        found = await callers.add(30, 45, 5, 40)
+        assert [one.aborted for one in found] == [False, True, False, False]
+        found += await callers.add(20, 50)
+        assert [one.aborted for one in found] == [False, True, False, False, False, True]
+
+    async def test_of_equals_whoever_came_first(self) -> None:
+        """Has had the most time."""
+        callers = Callers()
+        first = await callers.add(50, 50)
+        assert not any(one.aborted for one in first)
+        [last] = await callers.add(50)
+        assert [one.aborted for one in (*first, last)] == [True, False, False]
+
+    async def test_what_has_been_taken(self) -> None:
+        """Counts no more."""
+        callers = Callers()
+        one, other = await callers.add(50, 50)
+        callers.discard(one)
+        other.size = 10
+        [last] = await callers.add(90)
+        assert not any(each.aborted for each in (one, other, last))
+
+
+class TestEach:
+    """How long a caller may take nothing."""
+
+    async def test_whoever_takes_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Is cut in the end, and that is said once."""
+        callers = Callers()
+        [one] = await callers.add(10)
+        cut = []
+        for seconds in (30, 1):
+            callers.pass_s(seconds)
+            cut.append((one.aborted, len(caplog.records)))
+        assert cut == [(False, 0), (True, 1)]
+        callers.pass_s(100)
+        assert [record.getMessage() for record in caplog.records] == [
+            "callers that do not take their answers were cut: 1"
+        ]
+
+    async def test_whoever_takes_little(self) -> None:
+        """Is not, however long it takes."""
+        callers = Callers()
+        [one] = await callers.add(10)
+        for size in range(9, 0, -1):
+            one.size = size
+            callers.pass_s(29)
+        assert not one.aborted
+
+
+class Large(Echo):
+    """Answers each call with very much."""
+
+    async def answer(self, call: Call, asked: Asked) -> Reply:
+        await super().answer(call, asked)
+        return Reply(200, bytes(LARGE))
+
+
+async def ask(roads: Roads, road: str) -> socket.socket:
+    """Ask for something, on a connection that takes nothing by itself."""
+    host, port = roads.urls[road].removeprefix("http://").split(":")
+    loop, caller = asyncio.get_running_loop(), socket.socket()
+    caller.setblocking(False)
+    await loop.sock_connect(caller, (host, int(port)))
+    await loop.sock_sendall(caller, call("first"))
+    return caller
+
+
+async def taken(caller: socket.socket) -> int:
+    """How much comes until the connection ends, or until all of an answer is there."""
+    loop, came = asyncio.get_running_loop(), 0
+    async with asyncio.timeout(WAIT_S):
+        try:
+            while came < LARGE and (some := await loop.sock_recv(caller, 1 << 20)):
+                came += len(some)
+        except ConnectionError:
+            pass
+    return came
+
+
+@pytest.mark.parametrize("road", ["door", "alone"])
+class TestSockets:
+    """Both roads."""
+
+    async def test_an_answer_that_nobody_takes(self, road: str) -> None:
+        """Its connection is cut, though an idle one may stay for much longer."""
+        async with open_roads(Large(), SHORT) as roads:
+            with closing(await ask(roads, road)) as caller:
+                await until(lambda: bool(roads.answering.asked))
+                await until(lambda: not roads.ports[road].connections)
+                assert await taken(caller) < LARGE
+
+    async def test_too_many_of_them(self, road: str) -> None:
+        """One is cut, and who takes an answer after all gets the whole of it."""
+        limits = msgspec.structs.replace(SHORT, untaken_bytes_max=LARGE, body_timeout_ms=100_000)
+        async with open_roads(Large(), limits) as roads:
+            with closing(await ask(roads, road)) as one, closing(await ask(roads, road)) as other:
+                await until(lambda: len(roads.answering.asked) == 2)
+                await until(lambda: len(roads.ports[road].connections) == 1)
+                one_came, other_came = await taken(one), await taken(other)
+                assert min(one_came, other_came) < LARGE <= max(one_came, other_came)
