@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ PIP: tuple[str, ...] = (
 )
 """Installs what a lock names and nothing else. Of a thousand modules a few are imported: those compile themselves."""
 
-_INSTALL_S = 240.0
+_INSTALL_S = 300.0
+_TRIES = 3
+_PAUSE_S = 5.0
 _RUN_S = 200.0
 
 
@@ -53,19 +56,30 @@ def installed(cache: Path, kind: str, locks: list[Path], install: Callable[[Path
 
 
 def install(folder: Path, *command: str | Path, env: Mapping[str, str] | None = None) -> None:
-    """Run an installer in a folder to its end, and fail with what it told if it does."""
-    ended = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=_INSTALL_S,
-    )
-    assert ended.returncode == 0, f"a program could not be installed: {ended.stdout[-2000:]}"
+    """Run an installer in a folder to its end, and fail with what it told where it does so each time.
+
+    A registry that is away for a moment is asked again. All tries together have as much time as one may take.
+    """
+    ends = time.monotonic() + _INSTALL_S
+    told = ""
+    for number in range(_TRIES):
+        if number:
+            time.sleep(_PAUSE_S)
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=max(1.0, ends - time.monotonic()),
+        )
+        if ended.returncode == 0:
+            return
+        told = ended.stdout
+    raise AssertionError(f"a program could not be installed: {told[-2000:]}")
 
 
 async def run_python(packages: Path, folder: Path, *command: str | Path) -> Any:

@@ -28,6 +28,7 @@ from gateway.store.postgres.laws import LAWS
 from gateway.store.postgres.migrate import migrate
 from gateway.store.postgres.schema import MIGRATIONS
 from scripts.loadlib.services import start_postgres
+from tests.patience import WAIT_S
 
 T = TypeVar("T")
 
@@ -157,6 +158,12 @@ async def _administer(statement: str) -> None:
         await conn.close()
 
 
+# Who was cut off in the middle of something, or given up, may be at it yet, and would write into the next test's store.
+_SENDING_AWAY = f"""
+SELECT pg_terminate_backend(pid, {WAIT_S * 1000:.0f}) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'gateway'
+"""
+
 _made: dict[Path, str] = {}
 _free: list[str] = []
 
@@ -186,6 +193,7 @@ async def clear_database(folder: Path) -> None:
         template = _template()
         if await conn.fetchval(_SHAPE) != template.shape:
             return False
+        await conn.fetch(_SENDING_AWAY)
         # Not by `execute`, which keeps no plan.
         await conn.fetchval(template.emptying)
         return True

@@ -56,6 +56,17 @@ def _moved(cloud: str, data: Path) -> list[Any]:
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+def test_a_backend_moves_from_lanying(tmp_path: Path) -> None:
+    """The lines of the README bring an app and users by name, and messages to users by their numbers."""
+    answers = _moved("Lanying IM", tmp_path / "data")
+    assert [answer["code"] for answer in answers] == [200] * len(answers)
+    users, sent, page = (answer["data"] for answer in answers)
+    assert len(users) == 2
+    assert sent is True
+    assert [item["content"] for item in page["messages"]] == ["Hello!"]
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 def test_a_backend_moves_from_agora_chat(tmp_path: Path) -> None:
     """The lines of the README bring an app, its users, history, a message and a file."""
     answers = _moved("Agora Chat / Easemob", tmp_path / "data")

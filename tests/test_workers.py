@@ -52,7 +52,7 @@ class Workers:
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.client.OK
-        except ConnectionError:
+        except (ConnectionResetError, BrokenPipeError):
             return self.ready()
         finally:
             connection.close()

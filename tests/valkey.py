@@ -135,9 +135,9 @@ class Valkey:
 
 
 class Sentinels:
-    """A master, its replica, and three Sentinels that agree by two when the master is away.
+    """A master, its replica, and three Sentinels.
 
-    Until `lose_master` none takes it for away because the machine is busy.
+    None takes the master for away because the machine is busy: when it is, they are told.
     """
 
     def __init__(self) -> None:
@@ -176,14 +176,14 @@ class Sentinels:
     def lose_master(self) -> None:
         """Kill the master, and return once the replica is the next one."""
         self.master.kill()
-        self._believe(500)
-        until(lambda: _text(self.replica.ask("ROLE")[0]) == "master", "a replica that becomes the master")
-        self._believe(_LATE_MS)
+        until(self._replaced, "a replica that becomes the master")
 
-    def _believe(self, late_ms: int) -> None:
-        """Have them take a master for away that has said nothing for so long."""
-        for sentinel in self.sentinels:
-            sentinel.ask("SENTINEL", "SET", "bus", "down-after-milliseconds", late_ms)
+    def _replaced(self) -> bool:
+        if _text(self.replica.ask("ROLE")[0]) == "master":
+            return True
+        # To be asked again while it is at it is an error.
+        self.sentinels[0].ask("SENTINEL", "FAILOVER", "bus")
+        return False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,7 +8,7 @@ from gateway.core.ephemeral import Answered, Ephemeral
 from gateway.core.judging import Judging
 from gateway.core.order import Order, digest_of
 from gateway.core.pacing import Pacing
-from gateway.core.placing import Left, Placing
+from gateway.core.placing import Placing, Remainder
 from gateway.core.principal import Principal
 from gateway.core.repeats import Sent, conflict, noted, same
 from gateway.domain.errors import Problem
@@ -123,7 +123,7 @@ class Handing:
 
     async def _judge_partial(
         self, principal: Principal, order: Order, sender: int, *, notice: bool
-    ) -> tuple[Left, Sequence[Party | None]]:
+    ) -> tuple[Remainder, Sequence[Party | None]]:
         """Judge what is not stored; return what is left of the order, and who sender and targets are."""
         left = self._placing.begin(principal.app, order)
         while left.order is not None:

@@ -203,7 +203,7 @@ class Messaging:
             self._judging.check(principal, order, notice=notice)
             if app.limits.sends_per_s and not admitted:
                 await self._pacing.turn(app, order.messages)
-            sent = await self._try_left(principal, order, sender, device_sn, digest, notice=notice)
+            sent = await self._try_reached(principal, order, sender, device_sn, digest, notice=notice)
             if sent.first_msg_id:
                 return sent
             whys = sent.whys
@@ -218,7 +218,7 @@ class Messaging:
             raise refusal
         return Sent(0, 0, (), whys=whys)
 
-    async def _try_left(
+    async def _try_reached(
         self, principal: Principal, order: Order, sender: int, device_sn: int, digest: str, *, notice: bool
     ) -> Sent:
         """Send to whom is reached of a `partial` order, which may be nobody, and of another one to all."""

@@ -29,7 +29,7 @@ class Placement(msgspec.Struct, frozen=True):
     why: Kind | None = None
 
 
-class Left(msgspec.Struct, frozen=True):
+class Remainder(msgspec.Struct, frozen=True):
     """What is left of an order (None: nothing, for nobody is reached), and why the others are left out."""
 
     order: Order | None
@@ -42,19 +42,19 @@ class Placing:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def begin(self, app: App, order: Order) -> Left:
+    def begin(self, app: App, order: Order) -> Remainder:
         """What there is to be sent at first: nobody, and the reserved user, are known to receive nothing."""
         if not order.partial:
-            return Left(order, {})
+            return Remainder(order, {})
         to_users = order.scope is Scope.USER
         whys = {}
         if 0 in order.receivers:
             whys[0] = Kind.USER_UNKNOWN if to_users or order.only else Kind.GROUP_UNKNOWN
         if to_users and app.system_xid in order.targets:
             whys[app.system_xid] = Kind.FORBIDDEN
-        return _without(order, whys, {}) if whys else Left(order, {})
+        return _without(order, whys, {}) if whys else Remainder(order, {})
 
-    async def leave_out(self, app: App, sender: int, left: Left, problem: Problem) -> Left:
+    async def leave_out(self, app: App, sender: int, left: Remainder, problem: Problem) -> Remainder:
         """What is left of what was refused with this problem, without the targets that are refused.
 
         Raises the problem where none of them is to blame, and `none_left` where nothing was to be judged.
@@ -132,7 +132,7 @@ def none_left(order: Order) -> Problem:
     return Problem(kind, "targets: none of them is there")
 
 
-def _without(order: Order, whys: dict[int, Kind], before: dict[int, Kind]) -> Left:
+def _without(order: Order, whys: dict[int, Kind], before: dict[int, Kind]) -> Remainder:
     there = tuple(xid for xid in order.receivers if xid not in whys)
     name = "only" if order.only else "targets"
-    return Left(msgspec.structs.replace(order, **{name: there}) if there else None, before | whys)
+    return Remainder(msgspec.structs.replace(order, **{name: there}) if there else None, before | whys)

@@ -59,11 +59,14 @@ class Schedule:
             "a clock moved by an hour": self._move_clock,
         }
 
-    async def run(self, seconds: float) -> None:
-        """Inject every fault once in a random order, then any, until the time is over; all is well afterwards."""
+    async def run(self, seconds: float, enough: Callable[[], Awaitable[bool]]) -> None:
+        """Inject every fault once in a random order, then any, until the time is over or there were `enough`.
+
+        All is well afterwards.
+        """
         deadline = time.monotonic() + seconds
         first = self._chance.sample(list(self._faults), k=len(self._faults))
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not await enough():
             name = first.pop() if first else self._chance.choice(list(self._faults))
             self._say(name)
             self.injected[name] += 1

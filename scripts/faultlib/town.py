@@ -23,6 +23,7 @@ from scripts.faultlib.history import Arrived, Sent, Statuses
 from scripts.loadlib.server import Signer
 
 FIRST_UID = 101
+ADMIN_UID = FIRST_UID - 1
 _STATUS = {"UNREAD": 0, "DELIVERED": 1, "READ": 2}
 _PATIENCE_S = 180.0
 _SETTLE_IN_S = 120.0

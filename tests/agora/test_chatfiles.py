@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,11 @@ async def test_a_stop_in_the_midst(tmp_path: Path) -> None:
         await gateway.stop()
         await asyncio.to_thread(eventually, lambda: held(blobs) == whole, "the begin to be gone")
         assert worker.returncode is not None
-        assert not (await reader.read()).startswith(b"HTTP/1.1 200")
+        told = b""
+        # Where some of the upload was still on its way, what it is told goes with it.
+        with suppress(ConnectionError):
+            told = await reader.read()
+        assert not told.startswith(b"HTTP/1.1 200")
         writer.close()
 
 

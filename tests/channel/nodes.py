@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -235,3 +235,14 @@ def note_kinds(node: Node) -> list[str]:
 async def fails(*_: Any) -> Any:
     """A store that can do nothing."""
     raise Problem(Kind.STORE_FAILED, "gone")
+
+
+def cursors(node: Node, user_id: int, device_sn: int = 1) -> Callable[[], Awaitable[int]]:
+    """Asks for the stored cursor of a device on its user's timeline."""
+
+    async def read() -> int:
+        [bearing] = await node.view.bearings([(user_id, device_sn, user_id)])
+        cursor: int = bearing.cursor
+        return cursor
+
+    return read

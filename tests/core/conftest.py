@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.online import Asked
 from tests.core.stage import Stage, open_stage
 
 
@@ -16,3 +17,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with open_stage(tmp_path / "data") as opened:
         await opened.app()
         yield opened
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Counts what the store is asked from now on."""
+    return Asked(monkeypatch)

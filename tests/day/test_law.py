@@ -68,7 +68,10 @@ async def play(asked: list[list[tuple[Any, ...]]]) -> None:
 
 
 @settings(
-    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.large_base_example]
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.large_base_example, HealthCheck.too_slow],
 )
 @given(asked=hours)
 @example(

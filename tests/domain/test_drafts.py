@@ -164,3 +164,27 @@ def test_what_a_block_stops(told: dict[str, Any], stoppable: bool) -> None:
 def test_what_asks_for_the_same(one: str, other: str, same: bool) -> None:
     """The digest tells it; what stands with it does not count."""
     assert asks_same(one, other) is same
+
+
+def test_whom_an_import_names() -> None:
+    """Who is called by a name and has no id yet, each once."""
+    asked = ImportDraft(message=message(sender_xid=0), shown_at=1, sender_name="ann", target_name="ann")
+    assert asked.names == ["ann"]
+    assert ImportDraft(message=message(), shown_at=1).names == []
+
+
+def test_an_import_by_the_ids_of_who_is_named() -> None:
+    """Names become ids, 0 where there is nobody; who was named by an id keeps it."""
+    both = ImportDraft(
+        message=message(sender_xid=0, targets=(0,)),
+        shown_at=9,
+        settled=True,
+        sender_name="ann",
+        target_name="bob",
+    )
+    found = both.called({"ann": 5})
+    assert found == ImportDraft(message=message(sender_xid=5, targets=(0,)), shown_at=9, settled=True)
+    other = ImportDraft(message=message(sender_xid=5, targets=(0,)), shown_at=9, target_name="bob")
+    assert other.called({"bob": 6}) == ImportDraft(message=message(sender_xid=5, targets=(6,)), shown_at=9)
+    one = ImportDraft(message=message(sender_xid=0, targets=(6,)), shown_at=9, sender_name="ann")
+    assert one.called({"ann": 5}) == ImportDraft(message=message(sender_xid=5, targets=(6,)), shown_at=9)

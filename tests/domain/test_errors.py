@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.errors import Kind, Problem, bad, reused
+from gateway.domain.errors import Kind, Problem, bad, reused, storage_full
 
 
 def test_problem_carries_its_kind_and_sentence() -> None:
@@ -44,6 +44,11 @@ def test_bad_names_the_member() -> None:
     """A wrong member is named."""
     problem = bad("targets", "too many")
     assert (problem.kind, problem.sentence) == (Kind.BAD_PARAMETER, "targets: too many")
+
+
+def test_a_full_store_has_a_kind_of_its_own() -> None:
+    """It is the app that has no room, and no member of the call that is wrong."""
+    assert storage_full().kind is Kind.STORAGE_FULL
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from gateway.domain.model import DEVICE_SN_MAX, GIVEN_XID_FIRST, INT64_MAX, SAFE_MAX, Message, Scope, Status
+from gateway.domain.model import (
+    DEVICE_SN_MAX,
+    GIVEN_XID_FIRST,
+    INT64_MAX,
+    SAFE_MAX,
+    Message,
+    Scope,
+    Side,
+    Status,
+)
 
 
 def message(scope: Scope, sender_xid: int, target_xid: int) -> Message:
@@ -51,3 +61,10 @@ def test_ranges() -> None:
     assert float(SAFE_MAX) + 1 == 2**53
     assert GIVEN_XID_FIRST < SAFE_MAX < INT64_MAX
     assert DEVICE_SN_MAX == 2**31 - 1
+
+
+@pytest.mark.parametrize(("side", "told"), [(Side.BOTH, [5, 6]), (Side.SENDER, [5]), (Side.RECEIVER, [6])])
+def test_whose_history_it_is_in(side: Side, told: list[int]) -> None:
+    """Between users it is in both, but for one that is one-sided; nobody else is told."""
+    sent = msgspec.structs.replace(message(Scope.USER, 5, 6), side=side)
+    assert [xid for xid in (5, 6, 7) if sent.told_to(xid)] == told

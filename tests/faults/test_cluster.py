@@ -9,11 +9,11 @@ import pytest
 
 from tests.servers import ROOT, unmeasured
 
-RUN_S = 600.0
-"""A run is half a minute of faults, a dozen processes that start one after the other, and what it takes to settle."""
+RUN_S = 900.0
+"""A run is some faults, a dozen processes that start one after the other, and what it takes to settle."""
 
-SECONDS = (20, 40, 80)
-"""What is broken shows by chance, and on a busy machine too little happens in the time of the first run."""
+LOOKED_S = 160
+"""What is broken shows by chance: mostly soon, which ends the run; on a busy machine little happens in a time."""
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +38,7 @@ def test_nothing_is_lost_whatever_breaks() -> None:
     assert "Every promise was kept." in ended.stdout
 
 
-@pytest.mark.timeout(len(SECONDS) * RUN_S + 10)
+@pytest.mark.timeout(RUN_S + 10)
 @pytest.mark.parametrize(
     ("sabotage", "said"),
     [
@@ -49,12 +49,6 @@ def test_nothing_is_lost_whatever_breaks() -> None:
 )
 def test_a_broken_gateway_is_found_out(sabotage: str, said: str) -> None:
     """Gaps that are skipped, answers before the commit, acks of replaced connections: the checker sees each."""
-    told = ""
-    for seconds in SECONDS:
-        ended = run("--seconds", str(seconds), "--rate", "60", "--sabotage", sabotage)
-        told = ended.stdout + ended.stderr
-        assert ended.returncode in {0, 1}, told
-        if said in ended.stdout:
-            assert ended.returncode == 1
-            return
-    pytest.fail(f"not found out: {told}")
+    ended = run("--seconds", str(LOOKED_S), "--rate", "60", "--sabotage", sabotage)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert said in ended.stdout

@@ -250,10 +250,11 @@ async def test_who_stops_reading_lets_go(tmp_path: Path) -> None:
             return next(lines)
 
     assert json.loads(await asyncio.to_thread(read_one))["type"] == "app"
-    # Waits for whoever is connected, and fails if they stay.
-    others = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    # Waits for whoever has come after this connection, and fails if they stay.
+    others = """
+    SELECT count(*) FROM pg_stat_activity AS a JOIN pg_stat_activity AS b ON b.pid = pg_backend_pid()
+    WHERE a.datname = b.datname AND a.backend_type = b.backend_type AND a.backend_start > b.backend_start
+    """
     async with asyncio.timeout(WAIT_S):
         while await conn.fetchval(others):
             pass

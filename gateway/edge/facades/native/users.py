@@ -1,93 +1,187 @@
-"""The ways in: `/user/register/v2`, `/token/user`, `/token/id` and `/token/login` (vendors.md §1.4)."""
+"""Users: `/user/*` but for devices and the ways in (vendors.md §1.3, §1.4; the vendor's server API, "User action")."""
 
 from __future__ import annotations
 
 import msgspec
 
-from gateway.core.directory import Grant
 from gateway.core.service import Core
+from gateway.domain.errors import bad
 from gateway.domain.limits import Limits
-from gateway.edge.decode import Body, Number, identifier, text
-from gateway.edge.facades.native.asking import app_of
-from gateway.edge.facades.native.envelope import Asked, success
+from gateway.domain.model import INT64_MAX, SAFE_MAX, State
+from gateway.edge.decode import Body, Number, Query, identifiers, number, text
+from gateway.edge.facades.native.asking import principal_of
+from gateway.edge.facades.native.envelope import DONE, Asked, success
+
+# The members of a profile as the vendor calls them, and as the core does.
+_MEMBERS = {
+    "nick_name": "nickname",
+    "avatar": "avatar",
+    "description": "description",
+    "public_info": "public_info",
+    "private_info": "private_info",
+}
 
 
-class _Register(msgspec.Struct):
+class _Account(msgspec.Struct):
     username: str | None = None
     password: str | None = None
 
 
-class _ByName(msgspec.Struct):
-    name: str | None = None
-    password: str | None = None
+class _Batch(msgspec.Struct):
+    list_: list[_Account] | None = msgspec.field(default=None, name="list")
 
 
-class _ById(msgspec.Struct):
+class _Ids(msgspec.Struct):
+    list_: list[Number] | None = msgspec.field(default=None, name="list")
+
+
+class _One(msgspec.Struct):
     user_id: Number = None
-    password: str | None = None
 
 
-class _ByEither(msgspec.Struct):
-    login_name: str | None = None
-    password: str | None = None
+class _Passwords(msgspec.Struct):
+    user_id: Number = None
+    old_password: str | None = None
+    new_password: str | None = None
 
 
-class _User(msgspec.Struct):
+class _Profile(msgspec.Struct):
+    user_id: Number = None
+    nick_name: str | None = None
+    avatar: str | None = None
+    description: str | None = None
+    public_info: str | None = None
+    private_info: str | None = None
+
+
+class _Enrolled(msgspec.Struct):
+    success: bool
+    reason: str
     user_id: int
     username: str
 
 
-class _Token(msgspec.Struct):
-    """A token; `expire` is in ms since 1970. The other members are of services that are not there."""
-
-    token: str
+class _Listed(msgspec.Struct):
     user_id: int
-    expire: int
-    public_key: str = ""
-    encrypt_type: int = 0
-    store_token: str = ""
-    access_key_secret: str = ""
-    push_token: str = ""
+    username: str
+    status: int
 
 
-_register = Body(_Register)
-_by_name = Body(_ByName)
-_by_id = Body(_ById)
-_by_either = Body(_ByEither)
+class _Seen(msgspec.Struct, omit_defaults=True):
+    """A user; `private_info` is there for whoever may see it."""
+
+    user_id: int
+    username: str
+    nick_name: str
+    avatar: str
+    description: str
+    public_info: str
+    private_info: str | None = None
 
 
-async def register(core: Core, limits: Limits, asked: Asked) -> bytes:
-    """POST /user/register/v2."""
-    body = _register.decode(asked.body, limits)
-    username = text(body.username, "username", limits.name_bytes_max)
-    password = text(body.password, "password", limits.password_bytes_max)
-    user = await core.directory.register(app_of(asked), username, password)
-    return success(_User(user.xid, user.name))
+class _Online(msgspec.Struct):
+    online: bool
 
 
-async def login_name(core: Core, limits: Limits, asked: Asked) -> bytes:
-    """POST /token/user."""
-    body = _by_name.decode(asked.body, limits)
-    name = text(body.name, "name", limits.name_bytes_max)
-    password = text(body.password, "password", limits.password_bytes_max)
-    return _granted(await core.directory.login_name(app_of(asked), name, password))
+_batch = Body(_Batch)
+_one = Body(_One)
+_ids = Body(_Ids)
+_passwords = Body(_Passwords)
+_profile = Body(_Profile)
 
 
-async def login_id(core: Core, limits: Limits, asked: Asked) -> bytes:
-    """POST /token/id."""
-    body = _by_id.decode(asked.body, limits)
-    xid = identifier(body.user_id, "user_id")
-    password = text(body.password, "password", limits.password_bytes_max)
-    return _granted(await core.directory.login_id(app_of(asked), xid, password))
+async def register_batch(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST /user/register/batch."""
+    principal = await principal_of(core, asked)
+    accounts = _batch.decode(asked.body, limits).list_ or []
+    if not 1 <= len(accounts) <= limits.registrations_max:
+        raise bad("list", f"it must hold 1 to {limits.registrations_max} accounts")
+    done = await core.users.register(
+        principal, [(account.username or "", account.password or "") for account in accounts]
+    )
+    return success([_Enrolled(not one.reason, one.reason, one.xid, one.username) for one in done])
 
 
-async def login(core: Core, limits: Limits, asked: Asked) -> bytes:
-    """POST /token/login: by name, or by id where it is of digits."""
-    body = _by_either.decode(asked.body, limits)
-    login_name = text(body.login_name, "login_name", limits.name_bytes_max)
-    password = text(body.password, "password", limits.password_bytes_max)
-    return _granted(await core.directory.login(app_of(asked), login_name, password))
+async def user_list(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """GET /user/list."""
+    principal = await principal_of(core, asked)
+    query = Query(asked.query)
+    page_num = query.number("page_num", 1, INT64_MAX, 1)
+    page_size = query.number("page_size", 1, INT64_MAX, limits.user_page_default)
+    found = await core.users.page(principal, page_num, page_size)
+    return success([_Listed(user.xid, user.name, int(user.state is State.FROZEN)) for user in found])
 
 
-def _granted(grant: Grant) -> bytes:
-    return success(_Token(grant.token, grant.xid, grant.expires_ms))
+async def profile(core: Core, _: Limits, asked: Asked) -> bytes:
+    """GET /user/profile."""
+    principal = await principal_of(core, asked)
+    seen = await core.users.profile(principal, Query(asked.query).number("user_id", 0, SAFE_MAX, 0))
+    told = {name: getattr(seen.profile, ours) for name, ours in _MEMBERS.items()}
+    if not seen.private:
+        del told["private_info"]
+    return success(_Seen(user_id=seen.user.xid, username=seen.user.name, **told))
+
+
+async def set_profile(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST, PUT /user/profile: members that are not named stay as they are."""
+    principal = await principal_of(core, asked)
+    body = _profile.decode(asked.body, limits)
+    changes = {
+        ours: text(value, name, limits.text_bytes_max)
+        for name, ours in _MEMBERS.items()
+        if (value := getattr(body, name)) is not None
+    }
+    await core.users.set_profile(principal, number(body.user_id, "user_id", 0, SAFE_MAX, 0), changes)
+    return DONE
+
+
+async def online_status(core: Core, _: Limits, asked: Asked) -> bytes:
+    """GET /user/online_status."""
+    principal = await principal_of(core, asked)
+    xid = Query(asked.query).number("user_id", 0, SAFE_MAX, 0)
+    return success(_Online(await core.users.online(principal, xid)))
+
+
+async def disable(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """PUT /user/disable."""
+    principal = await principal_of(core, asked)
+    await core.users.freeze(principal, _named(asked, limits))
+    return DONE
+
+
+async def enable(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """PUT /user/enable."""
+    principal = await principal_of(core, asked)
+    await core.users.unfreeze(principal, _named(asked, limits))
+    return DONE
+
+
+async def delete(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST, DELETE /user/delete: whom the query names, or the body."""
+    principal = await principal_of(core, asked)
+    xid = Query(asked.query).number("user_id", 0, SAFE_MAX, 0)
+    if not xid and asked.body:
+        xid = number(_one.decode(asked.body, limits).user_id, "user_id", 0, SAFE_MAX, 0)
+    await core.erasing.delete(principal, xid)
+    return DONE
+
+
+async def change_password(core: Core, limits: Limits, asked: Asked) -> bytes:
+    """POST /user/change_password."""
+    principal = await principal_of(core, asked)
+    body = _passwords.decode(asked.body, limits)
+    old = body.old_password
+    await core.users.change_password(
+        principal,
+        number(body.user_id, "user_id", 0, SAFE_MAX, 0),
+        None if old is None else text(old, "old_password", limits.password_bytes_max),
+        text(body.new_password, "new_password", limits.password_bytes_max),
+    )
+    return DONE
+
+
+def _named(asked: Asked, limits: Limits) -> tuple[int, ...]:
+    """The users that a body names; none where there is no body."""
+    if not asked.body:
+        return ()
+    return identifiers(_ids.decode(asked.body, limits).list_, "list", 0, limits.user_call_users_max)
