@@ -54,7 +54,7 @@ class Accounts:
         # One password at a time is worked on, so that who logs in meanwhile waits for one of them and not for all.
         made = [
             msgspec.structs.replace(
-                account, password=await self._directory.passwords.record(account.password)
+                account, password=await self._directory.passwords.record(account.password, app.id)
             )
             for account in accounts
         ]

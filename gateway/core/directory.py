@@ -209,7 +209,7 @@ class Directory:
         # Looked for before the costly part; the store has the last word.
         user = None
         if await self._store.user_named(app.id, username) is None:
-            record = await self._passwords.record(password)
+            record = await self._passwords.record(password, app.id)
             user = await self._store.register(app.id, username, record, self._clock_ms())
         if user is None:
             raise Problem(Kind.USER_EXISTS, f"username: {username} is taken")
@@ -261,7 +261,7 @@ class Directory:
     async def _login(self, app: App, user: User | None, password: str, ttl_s: int | None) -> Grant:
         if user is not None and user.state is State.DELETED:
             user = None
-        right = await self._passwords.matches(password, user.password if user else "")
+        right = await self._passwords.matches(password, user.password if user else "", app.id)
         if user is not None and right:
             # The check waits its turn: its user may be frozen or deleted by now, and the password changed.
             now = await self._user(app, user.xid)

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -48,14 +49,19 @@ class Passwords:
     """Makes and checks password records; a record carries its own salt and cost (PHC string format).
 
     `randomness` gives that many random bytes. Every call raises `OVERLOADED` with a time to come back when
-    `Limits.password_queue_max` calls are under way, and `DRAINING` once closed.
+    `Limits.password_queue_max` calls are under way, and `DRAINING` once closed. An app, by its number, may hold as many
+    of them as it leaves free, half where it is alone: whoever guesses at its passwords, as anybody may, does not keep
+    the users of others out.
     """
 
     def __init__(self, limits: Limits, randomness: Callable[[int], bytes], cost: Cost = COST) -> None:
         self._randomness = randomness
         self._cost = cost
         self._bytes_max = limits.password_bytes_max
-        self._room = threading.BoundedSemaphore(limits.password_queue_max)
+        self._queue_max = limits.password_queue_max
+        # How many calls of each app are under way; the thread that does the work takes its own from it.
+        self._lock = threading.Lock()
+        self._held: Counter[int] = Counter()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
         # Matches no password, as its hash is no hash of anything; checked where there is no record.
         self._nobody = _written(cost, bytes(_SALT_BYTES), bytes(_HASH_BYTES))
@@ -69,28 +75,42 @@ class Passwords:
         if not 0 < len(password.encode()) <= self._bytes_max:
             raise bad(member, f"it must have 1 to {self._bytes_max} bytes")
 
-    async def record(self, password: str) -> str:
+    async def record(self, password: str, app: int) -> str:
         """Return a new record of a password; two records of the same one differ."""
         salt = self._randomness(_SALT_BYTES)
-        return await self._run(lambda: _written(self._cost, salt, _hashed(password, self._cost, salt)))
+        return await self._run(app, lambda: _written(self._cost, salt, _hashed(password, self._cost, salt)))
 
-    async def matches(self, password: str, record: str) -> bool:
+    async def matches(self, password: str, record: str, app: int) -> bool:
         """Whether a record is of this password. Without one (empty) the answer is no, after the same time."""
-        return await self._run(lambda: _matches(password, record or self._nobody))
+        return await self._run(app, lambda: _matches(password, record or self._nobody))
 
     def close(self) -> None:
         """Refuse what waits, as `DRAINING`; the one check under way ends by itself, and nobody waits for it."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if not self._room.acquire(blocking=False):
-            raise Problem(Kind.OVERLOADED, "too many password checks at once", retry_after_ms=_RETRY_AFTER_MS)
+    def _admit(self, app: int) -> None:
+        with self._lock:
+            held = self._held.total()
+            if held and self._held[app] + held >= self._queue_max:
+                raise Problem(
+                    Kind.OVERLOADED, "too many password checks at once", retry_after_ms=_RETRY_AFTER_MS
+                )
+            self._held[app] += 1
+
+    def _release(self, app: int) -> None:
+        with self._lock:
+            self._held[app] -= 1
+            if not self._held[app]:
+                del self._held[app]
+
+    async def _run(self, app: int, work: Callable[[], T]) -> T:
+        self._admit(app)
         try:
             future = self._thread.submit(work)
         except RuntimeError:
-            self._room.release()
+            self._release(app)
             raise Problem(Kind.DRAINING, "the gateway is stopping") from None
-        future.add_done_callback(lambda _: self._room.release())
+        future.add_done_callback(lambda _: self._release(app))
         # A caller that goes away does not take its place in the queue with it: the work still waits there.
         try:
             return await asyncio.shield(asyncio.wrap_future(future))

@@ -131,9 +131,9 @@ class Users:
             if old is None:
                 raise bad("old_password", "it is required")
             expected = user.password
-            if not await self._directory.passwords.matches(old, expected):
+            if not await self._directory.passwords.matches(old, expected, principal.app.id):
                 raise _wrong()
-        record = await self._directory.passwords.record(new)
+        record = await self._directory.passwords.record(new, principal.app.id)
         if await self._store.set_password(user.id, expected, record, self._now()) is None:
             if expected is None:
                 raise Problem(Kind.USER_UNKNOWN, f"user_id: there is no user {user.xid}")

@@ -57,7 +57,7 @@ class TestRegistering:
     ) -> None:
         """The work is what an attack would be after."""
 
-        async def worked(_: str) -> str:
+        async def worked(_password: str, _app: int) -> str:
             raise AssertionError
 
         await open_door.users("ann")

@@ -114,7 +114,7 @@ class TestLogin:
         """Every login costs one check of a password, whoever it is for."""
         checked = []
 
-        async def matches(_password: str, record: str) -> bool:
+        async def matches(_password: str, record: str, _app: int) -> bool:
             checked.append(record)
             return False
 

@@ -16,6 +16,8 @@ from gateway.domain.limits import Limits
 from tests.core.stage import CHEAP, refused
 from tests.patience import WAIT_S
 
+APP, OTHER = 1, 2
+
 
 @pytest.fixture
 def passwords() -> Iterator[Passwords]:
@@ -26,15 +28,15 @@ def passwords() -> Iterator[Passwords]:
 
 async def test_a_record_matches_its_password(passwords: Passwords) -> None:
     """The right password matches, any other does not."""
-    record = await passwords.record("sécret 密码")
-    assert await passwords.matches("sécret 密码", record)
-    assert not await passwords.matches("sécret 密", record)
-    assert not await passwords.matches("", record)
+    record = await passwords.record("sécret 密码", APP)
+    assert await passwords.matches("sécret 密码", record, APP)
+    assert not await passwords.matches("sécret 密", record, APP)
+    assert not await passwords.matches("", record, APP)
 
 
 async def test_records_are_salted(passwords: Passwords) -> None:
     """Two records of one password differ, and neither holds it."""
-    first, second = await passwords.record("secret"), await passwords.record("secret")
+    first, second = await passwords.record("secret", APP), await passwords.record("secret", APP)
     assert first != second
     assert "secret" not in first
 
@@ -49,31 +51,31 @@ async def test_one_that_is_drawn(passwords: Passwords) -> None:
 async def test_a_record_carries_its_cost(passwords: Passwords) -> None:
     """A record made at another cost can still be checked after the cost was raised."""
     dearer = Passwords(Limits(), Random(2).randbytes, Cost(ln=2, r=2, p=2))
-    record = await dearer.record("secret")
+    record = await dearer.record("secret", APP)
     dearer.close()
     assert record.startswith("$scrypt$ln=2,r=2,p=2$")
-    assert await passwords.matches("secret", record)
+    assert await passwords.matches("secret", record, APP)
 
 
 async def test_the_default_cost_works() -> None:
     """The cost in production is one that this machine's scrypt takes, memory limit and all."""
     real = Passwords(Limits(), Random(1).randbytes)
-    record = await real.record("secret")
+    record = await real.record("secret", APP)
     assert record.startswith(f"$scrypt$ln={COST.ln},r={COST.r},p={COST.p}$")
-    assert await real.matches("secret", record)
+    assert await real.matches("secret", record, APP)
     real.close()
 
 
 async def test_without_a_record_nothing_matches(passwords: Passwords) -> None:
     """A user without a password has none that could be guessed, not even the empty one."""
-    assert not await passwords.matches("", "")
+    assert not await passwords.matches("", "", APP)
 
 
 async def test_without_a_record_it_costs_the_same(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Checking nobody's password does the very work of checking somebody's."""
-    record = await passwords.record("secret")
+    record = await passwords.record("secret", APP)
     costs = []
     hashed = module._hashed
 
@@ -82,15 +84,15 @@ async def test_without_a_record_it_costs_the_same(
         return hashed(password, cost, salt)
 
     monkeypatch.setattr(module, "_hashed", counted)
-    await passwords.matches("guess", record)
-    await passwords.matches("guess", "")
+    await passwords.matches("guess", record, APP)
+    await passwords.matches("guess", "", APP)
     assert costs[0] == costs[1]
 
 
 async def test_a_record_that_cannot_be_read_is_a_bug(passwords: Passwords) -> None:
     """A damaged record is neither right nor wrong."""
     with pytest.raises(ValueError, match="cannot be read"):
-        await passwords.matches("secret", "$scrypt$ln=1")
+        await passwords.matches("secret", "$scrypt$ln=1", APP)
 
 
 class TestQueue:
@@ -110,31 +112,43 @@ class TestQueue:
 
     async def test_it_is_bounded(self, passwords: Passwords, gate: threading.Event) -> None:
         """One call more than may wait is refused at once, with a time to come back; later there is room."""
-        waiting = [asyncio.create_task(passwords.matches("a", "")) for _ in range(2)]
+        waiting = [asyncio.create_task(passwords.matches("a", "", app)) for app in (APP, OTHER)]
         await asyncio.sleep(0)
         with refused(Kind.OVERLOADED) as refusal:
-            await passwords.matches("a", "")
+            await passwords.matches("a", "", APP)
         assert refusal.retry_after_ms
         gate.set()
         await asyncio.gather(*waiting)
-        assert not await passwords.matches("a", "")
+        assert not await passwords.matches("a", "", APP)
+
+    async def test_one_app_leaves_room_for_others(self, passwords: Passwords, gate: threading.Event) -> None:
+        """Whoever guesses at one app's passwords, or makes very many users, keeps nobody of another app waiting."""
+        guess = asyncio.create_task(passwords.matches("a", "", APP))
+        await asyncio.sleep(0)
+        with refused(Kind.OVERLOADED):
+            await passwords.matches("a", "", APP)
+        other = asyncio.create_task(passwords.matches("a", "", OTHER))
+        await asyncio.sleep(0)
+        assert not other.done()
+        gate.set()
+        await asyncio.gather(guess, other)
 
     async def test_a_caller_that_goes_away_keeps_its_place(
         self, passwords: Passwords, gate: threading.Event
     ) -> None:
         """Hanging up makes no room: the work still waits, and nobody can pile it up that way."""
-        waiting = [asyncio.create_task(passwords.matches("a", "")) for _ in range(2)]
+        waiting = [asyncio.create_task(passwords.matches("a", "", app)) for app in (APP, OTHER)]
         await asyncio.sleep(0)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         with refused(Kind.OVERLOADED):
-            await passwords.matches("a", "")
+            await passwords.matches("a", "", APP)
         gate.set()
 
     async def test_the_loop_goes_on_meanwhile(self, passwords: Passwords, gate: threading.Event) -> None:
         """The work is done beside the loop."""
-        waiting = asyncio.create_task(passwords.matches("a", ""))
+        waiting = asyncio.create_task(passwords.matches("a", "", APP))
         for _ in range(10):
             await asyncio.sleep(0)
         assert not waiting.done()
@@ -147,4 +161,4 @@ class TestQueue:
         closed.close()
         for _ in range(2):
             with refused(Kind.DRAINING):
-                await closed.record("secret")
+                await closed.record("secret", APP)

@@ -239,7 +239,7 @@ class TestBatch:
         async with open_stage(tmp_path, Limits(password_queue_max=1)) as stage:
             await stage.app()
             admin, go_on = await stage.admin(), threading.Event()
-            holding = asyncio.create_task(stage.directory.passwords._run(go_on.wait))
+            holding = asyncio.create_task(stage.directory.passwords._run(0, go_on.wait))
             await asyncio.sleep(0)
             [full] = await users(stage).register(admin, [("one", "pw")])
             go_on.set()
@@ -302,7 +302,7 @@ async def _held_up(stage: Stage) -> AsyncIterator[None]:
         begun.set()
         go_on.wait(WAIT_S)
 
-    holding = asyncio.create_task(stage.directory.passwords._run(work))
+    holding = asyncio.create_task(stage.directory.passwords._run(0, work))
     try:
         async with asyncio.timeout(WAIT_S):
             while not begun.is_set():  # noqa: ASYNC110 - nothing tells of it
