@@ -48,6 +48,9 @@ SABOTAGED_S = 15.0
 READY_S = 120.0
 COMMAND_S = 120.0
 DEVICES = 2
+ACKS_LATE_MS = 2_000
+"""So long acks wait for their commit where an ack of a replaced connection is to be seen: a device has to be back by
+then, on a machine that may have much else to do."""
 
 SABOTAGES = {
     "fetch": "on a connection",
@@ -94,6 +97,7 @@ class Run:
                         "server": {"data": str(self._folder / f"data{number}")},
                         "store": {"url": postgres.url},
                         "bus": {"url": f"redis://127.0.0.1:{to_redis.port}"},
+                        "limits": {"ack_flush_ms": ACKS_LATE_MS} if self._sabotage == "attach" else {},
                     },
                     usual,
                 )
@@ -115,6 +119,7 @@ class Run:
             )
             if self._sabotage == "attach":
                 town.anew_share = 1.0
+                town.anew_wait_s = 1.5 * ACKS_LATE_MS / 1000
             await town.settle_in(DEVICES)
             self.say(f"{len(town.phones)} devices are known to the store; faults begin")
             schedule = Schedule(nodes, postgres, redis, front, to_redis, self._chance, self.say)

@@ -153,7 +153,7 @@ class Phone:
         first = self._open(dict.fromkeys(self.cursors, 0), auto_ack=False)
         if await self._welcomed(first) is None:
             return
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(self._town.anew_wait_s)
         again = self._open(None, auto_ack=False)
         cursors = await self._welcomed(again)
         if cursors is None:
@@ -200,6 +200,8 @@ class Town:
         self.retries = 0
         self.set_up_anew = 0
         self.anew_share = 0.3
+        # Three times as long as acks wait for their commit.
+        self.anew_wait_s = 0.6
         self.refused: dict[str, int] = {}
         self.closed: dict[str, int] = {}
         self.breaches: list[str] = []
