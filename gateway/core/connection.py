@@ -30,7 +30,10 @@ class Sink(Protocol):
         """Queue finished frames."""
 
     def buffered(self) -> int:
-        """Return how many bytes the peer has not taken yet."""
+        """Return how many bytes wait here for the peer."""
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the peer has not taken yet, with those that have left here, as far as that is known."""
 
     def ping(self) -> None:
         """Queue a WebSocket ping."""

@@ -356,7 +356,7 @@ class Hub:
         session = connection.session
         if not session.lagging and not session.ended:
             session.lag()
-            self._lagging[connection] = connection.sink.buffered()
+            self._lagging[connection] = connection.sink.unacknowledged()
 
     def drained(self, connection: Connection) -> None:
         """Learn from a sink that its transport has room again: what was held back is read from the store."""
@@ -371,7 +371,7 @@ class Hub:
         before = self._lagging.get(connection)
         if before is not None:
             # While its transport is full it is not read, so that nothing but this shows its life.
-            left = self._lagging[connection] = connection.sink.buffered()
+            left = self._lagging[connection] = connection.sink.unacknowledged()
             if left < before:
                 session.heard(now)
         self.perform(connection, session.tick(now))

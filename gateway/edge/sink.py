@@ -9,6 +9,7 @@ from aiohttp import WSMsgType, web
 
 from gateway.core.connection import Connection, Sink
 from gateway.core.hub import Hub
+from gateway.edge.untaken import unacknowledged
 from gateway.wire.close import Close
 from gateway.wire.encoding import Encoding
 from gateway.wire.frames import bye_frame
@@ -117,6 +118,10 @@ class SocketSink:
         connection = self._connection
         if connection is not None and self.buffered() > self._laggards.bytes_max:
             self._laggards.add(connection)
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the peer has not taken yet."""
+        return unacknowledged(self._transport)
 
     @property
     def gone(self) -> bool:

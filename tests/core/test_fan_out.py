@@ -40,6 +40,9 @@ class Socket:
     def buffered(self) -> int:
         return 1
 
+    def unacknowledged(self) -> int:
+        return 1
+
     def ping(self) -> None:
         self.write(PING)
 

@@ -22,6 +22,7 @@ from gateway.edge.frontdoor.handshake import answer
 from gateway.edge.frontdoor.head import Head
 from gateway.edge.frontdoor.query import read_query
 from gateway.edge.sink import abort_later, say_bye
+from gateway.edge.untaken import unacknowledged
 from gateway.wire.close import Close, close_for
 from gateway.wire.encoding import JSON, Encoding, FrameError
 from gateway.wire.websocket import (
@@ -323,8 +324,12 @@ class DeviceSocket(asyncio.Protocol):
         return self._transport.is_closing()
 
     def buffered(self) -> int:
-        """Return how many bytes the peer has not taken yet."""
+        """Return how many bytes wait here for the peer."""
         return self._transport.get_write_buffer_size()
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the peer has not taken yet."""
+        return unacknowledged(self._transport)
 
     def ping(self) -> None:
         """Queue a ping."""
