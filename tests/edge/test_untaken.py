@@ -116,6 +116,18 @@ class TestEach:
             callers.pass_s(29)
         assert not one.aborted
 
+    async def test_whoever_takes_no_more(self) -> None:
+        """Is cut as long after the last that it took."""
+        callers = Callers()
+        [one] = await callers.add(10)
+        callers.pass_s(29)
+        one.size = 5
+        cut = []
+        for seconds in (1, 30, 1):
+            callers.pass_s(seconds)
+            cut.append(one.aborted)
+        assert cut == [False, False, True]
+
 
 class Large(Echo):
     """Answers each call with very much."""

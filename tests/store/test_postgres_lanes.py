@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -176,6 +176,25 @@ async def test_a_server_that_says_nothing(stage: Stage) -> None:
         # What lay idle all the while was given up too: nobody else waits for it.
         assert await far.store.party(stage.app.id, 2)
     assert len(await stage.entries(2)) == 2
+
+
+@pytest.mark.parametrize(
+    "call", [lambda store: store.party(1, 2), lambda store: store.probe()], ids=["read", "write"]
+)
+async def test_a_server_that_stays_away(
+    stage: Stage, call: Callable[[PostgresStore], Awaitable[object]]
+) -> None:
+    """What can be asked again is tried for a while, and then whoever asked is told."""
+    async with beyond(stage, Limits(store_retry_ms=300)) as far:
+        await call(far.store)
+        far.proxy.refuse()
+        far.proxy.cut_all()
+        before = far.proxy.opened
+        async with asyncio.timeout(WAIT_S):
+            with pytest.raises(Problem) as caught:
+                await call(far.store)
+        assert caught.value.kind is Kind.STORE_FAILED
+        assert far.proxy.opened > before
 
 
 async def _given_up(far: Far, count: int) -> None:
