@@ -21,7 +21,7 @@ from gateway.domain.model import Deleted, Entry, EntryKind
 from scripts.loadlib.services import free_port
 from tests.bus.nodes import PATIENT, Node, until
 from tests.bus.proxy import Proxy
-from tests.patience import WAIT_S
+from tests.patience import LATE_S, WAIT_S
 from tests.valkey import Valkey
 
 HASTY: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000}
@@ -380,7 +380,7 @@ async def test_closing_while_away_takes_no_second(monkeypatch: pytest.MonkeyPatc
 
 async def test_closing_waits_for_what_is_under_way(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits until the server has answered what was said before is said too."""
-    monkeypatch.setattr("gateway.bus.redis._CLOSE_S", WAIT_S)
+    monkeypatch.setattr("gateway.bus.redis._CLOSE_S", LATE_S)
     leaving, staying = RedisNode(server.url), RedisNode(server.url)
     for node in (leaving, staying):
         await node.begin()

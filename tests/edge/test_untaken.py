@@ -173,7 +173,7 @@ class TestSockets:
 
     async def test_too_many_of_them(self, road: str) -> None:
         """One is cut, and who takes an answer after all gets the whole of it."""
-        limits = msgspec.structs.replace(SHORT, untaken_bytes_max=LARGE, body_timeout_ms=100_000)
+        limits = msgspec.structs.replace(SHORT, untaken_bytes_max=LARGE, body_timeout_ms=300_000)
         async with open_roads(Large(), limits) as roads:
             with closing(await ask(roads, road)) as one, closing(await ask(roads, road)) as other:
                 await until(lambda: len(roads.answering.asked) == 2)

@@ -16,7 +16,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.postgres.lane import Conn
-from tests.patience import WAIT_S, patient
+from tests.patience import LATE_S, WAIT_S, patient
 from tests.postgres import database_of
 from tests.store.far import Far, beyond
 from tests.store.meeting import WAITING, until_waiting
@@ -147,7 +147,7 @@ async def test_closing_ends_every_call(
 ) -> None:
     """Who is under way is answered or told that the store is closed; nobody hangs, and nothing else is raised."""
     # What takes longer than a second is given up, and may have been kept.
-    monkeypatch.setattr("gateway.store.postgres.engine.CLOSE_S", WAIT_S)
+    monkeypatch.setattr("gateway.store.postgres.engine.CLOSE_S", LATE_S)
     calls = [asyncio.ensure_future(few.append([stage.text(1, 2)])) for _ in range(20)]
     calls += [
         asyncio.ensure_future(few.append([stage.text(1, 3, key=str(n), digest="d")])) for n in range(20)
