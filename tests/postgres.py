@@ -147,13 +147,14 @@ async def _administer(statement: str) -> None:
     """Do something with a whole database, from which the server sends everybody away first."""
     conn = await asyncpg.connect(server_url())
     try:
-        while True:
-            try:
-                await conn.execute(statement)
-                break
-            except asyncpg.ObjectInUseError:
-                # It waits 5 s for them to go, and for what it does there by itself; on a busy machine that may be few.
-                continue
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    await conn.execute(statement)
+                    break
+                except asyncpg.ObjectInUseError:
+                    # It waits 5 s for them to go, and for what it does there by itself; a busy machine takes longer.
+                    continue
     finally:
         await conn.close()
 

@@ -152,6 +152,8 @@ class Program:
         """Wait until it has ended and all it printed is here; return its exit code."""
         code = self._process.wait(within_s)
         self._reader.join(within_s)
+        # It would be waited for without end.
+        assert not self._reader.is_alive(), "what it has started goes on without it"
         assert self._process.stdout is not None
         self._process.stdout.close()
         return code

@@ -31,7 +31,7 @@ from gateway.config import Bus, Config, Edge, Metrics, Server, Store
 from gateway.domain.limits import Limits
 from gateway.store.sqlite.check import check_store
 from tests import postgres, valkey
-from tests.patience import WAIT_S, PatientBus, patient
+from tests.patience import LATE_S, WAIT_S, PatientBus, patient
 from tests.sqlite import inside, lay_tables
 
 ONE, TWO = "one", "two"
@@ -104,7 +104,7 @@ def shaped(nodes: str) -> Iterator[None]:
     """Open gateways in this shape for the time of one test."""
     shape.nodes, shape.folders = nodes, []
     # A node that is late with its answer is asked for all the same.
-    with mock.patch("gateway.core.census.ANSWER_S", WAIT_S):
+    with mock.patch("gateway.core.census.ANSWER_S", LATE_S):
         yield
     folders, shape.nodes = shape.folders, ONE
     for folder in folders:

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.bus.base import Bus, Forget, Hint, Note
 from tests.patience import WAIT_S
 
-PATIENT: dict[str, Any] = {"beat_ms": 60_000, "connect_timeout_ms": 60_000}
+PATIENT: dict[str, Any] = {"beat_ms": 300_000, "connect_timeout_ms": 300_000}
 """Times of a bus that takes no server for dead because the machine is busy."""
 
 

@@ -30,6 +30,7 @@ class Proxy:
         self._to_port = to_port
         self._tls = tls
         self._room_bytes = room_bytes
+        self._closed = False
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -43,6 +44,8 @@ class Proxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        # Who has come and is not yet linked to the server finds it closed.
+        self._closed = True
         self.reading.set()
         self.cut()
         await self._server.wait_closed()
@@ -53,13 +56,18 @@ class Proxy:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        try:
             there = await asyncio.open_connection(sock=await self._dial())
-            self._writers |= {writer, there[1]}
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pass_on(reader, there[1]))
-                tasks.create_task(self._pass_on(there[0], writer, back=True))
-            self._writers -= {writer, there[1]}
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, there[1]}
+        if self._closed:
+            self.cut()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pass_on(reader, there[1]))
+            tasks.create_task(self._pass_on(there[0], writer, back=True))
+        self._writers -= {writer, there[1]}
 
     async def _dial(self) -> socket.socket:
         dialled = socket.socket()

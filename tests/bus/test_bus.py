@@ -32,7 +32,7 @@ from gateway.domain.model import (
 )
 from tests.bus.conftest import Attach
 from tests.bus.nodes import Node
-from tests.patience import WAIT_S
+from tests.patience import LATE_S
 
 MESSAGE = Message(
     msg_id=9,
@@ -207,7 +207,7 @@ async def test_closed_node_hears_nothing(nodes: list[Node]) -> None:
 async def test_closing_sends_what_waits(attach: Attach, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last words of a node that leaves are heard."""
     # A busy server may take longer than a node waits for it.
-    monkeypatch.setattr("gateway.bus.redis._CLOSE_S", WAIT_S)
+    monkeypatch.setattr("gateway.bus.redis._CLOSE_S", LATE_S)
     leaving, staying = Node(attach("a")), Node(attach("a"))
     for node in (leaving, staying):
         await node.begin()

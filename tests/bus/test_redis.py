@@ -21,7 +21,7 @@ from gateway.domain.model import Deleted, Entry, EntryKind
 from scripts.loadlib.services import free_port
 from tests.bus.nodes import PATIENT, Node, until
 from tests.bus.proxy import Proxy
-from tests.patience import WAIT_S
+from tests.patience import LATE_S, WAIT_S
 from tests.valkey import Valkey
 
 HASTY: dict[str, Any] = {"beat_ms": 200, "connect_timeout_ms": 1000}
@@ -376,3 +376,41 @@ async def test_closing_while_away_takes_no_second(monkeypatch: pytest.MonkeyPatc
     node.bus.publish([Hint(7, 1)], [Forget(app_id="a", app=1)])
     async with asyncio.timeout(WAIT_S):
         await node.bus.close()
+
+
+async def test_closing_waits_for_what_is_under_way(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits until the server has answered what was said before is said too."""
+    monkeypatch.setattr("gateway.bus.redis._CLOSE_S", LATE_S)
+    leaving, staying = RedisNode(server.url), RedisNode(server.url)
+    for node in (leaving, staying):
+        await node.begin()
+    await staying.bus.subscribe(7)
+    server.pause()
+    try:
+        taken = leaving.redis.counts.payloads_published
+        leaving.bus.publish([Hint(7, 3)])
+        await until(lambda: leaving.redis.counts.payloads_published > taken)
+        leaving.bus.publish([Hint(7, 4)])
+        closing = asyncio.create_task(leaving.bus.close())
+        await asyncio.sleep(0)
+    finally:
+        server.resume()
+    await closing
+    await staying.until(lambda: staying.heard == [Hint(7, 3), Hint(7, 4)])
+    await staying.bus.close()
+
+
+async def test_closing_waits_for_no_server_that_says_nothing(
+    server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node leaves after its second, though what it has said last may not have been heard."""
+    monkeypatch.setattr("gateway.bus.redis._CLOSE_S", 0.05)
+    node = RedisNode(server.url)
+    await node.begin()
+    server.pause()
+    try:
+        node.bus.publish([Hint(7, 1)])
+        async with asyncio.timeout(WAIT_S):
+            await node.bus.close()
+    finally:
+        server.resume()

@@ -16,7 +16,7 @@ from gateway.store.sqlite import SqliteStore
 from tests import shapes
 from tests.channel.nodes import Node, Nodes
 from tests.channel.stage import APP, LIMITS, Stage, Ticks, open_stage
-from tests.patience import WAIT_S
+from tests.patience import LATE_S
 
 Start = Callable[..., Awaitable[Stage]]
 
@@ -34,7 +34,7 @@ def shaped(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """No socket is cut for a peer that is late with its answer to a close, but where a test has said so."""
-    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", WAIT_S)
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", LATE_S)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ async def test_sender_gets_a_receipt(stage: Stage) -> None:
 
 async def test_one_receipt_per_flush(start: Start) -> None:
     """Acks of one flush are merged: the newest message stands for the older ones."""
-    stage = await start(ack_flush_ms=60_000)
+    stage = await start(ack_flush_ms=3_600_000)
     alice, bob = await stage.live(ALICE), await stage.live(BOB)
     await stage.send_many(ALICE, BOB, 3)
     await alice.so_far()
@@ -168,7 +168,7 @@ async def test_recall_of_a_delivered_message_leaves_no_receipt_behind(stage: Sta
 
 async def test_acks_wait_for_a_store_that_fails(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the store could not take is committed when it can."""
-    stage = await start(ack_flush_ms=60_000)
+    stage = await start(ack_flush_ms=3_600_000)
     await stage.send(ALICE, BOB)
     peer = await stage.live(BOB)
     await peer.ack(1)
@@ -187,7 +187,7 @@ async def test_acks_wait_for_a_store_that_fails(start: Start, monkeypatch: pytes
 
 async def test_device_is_noted_as_seen_once_a_minute(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The acks between say nothing of when they came; after a flush that failed the next one says it."""
-    stage = await start(ack_flush_ms=60_000)
+    stage = await start(ack_flush_ms=3_600_000)
     receipts, store, times = stage.gateway.receipts, stage.gateway.store, list[int]()
     advance, fails = store.advance, False
 

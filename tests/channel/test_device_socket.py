@@ -286,7 +286,7 @@ async def test_what_crosses_the_bye_is_not_obeyed(stage: Stage) -> None:
 
 async def test_malformed_frames_end_the_stream(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who breaks the protocol sees the end after the close, and what it still sends takes nothing of that back."""
-    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 60)
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 3600)
     raw = await stage.raw(ALICE)
     await raw.until("live")
     raw.write(frame(3) + b"x" * (1 << 20))
@@ -328,7 +328,7 @@ async def test_garbage_after_the_bye(stage: Stage) -> None:
 
 async def test_drain_cuts_who_keeps_its_socket(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the time for the drain is over, sockets that were not given back are cut."""
-    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 60)
+    monkeypatch.setattr("gateway.edge.sink.CLOSE_TIMEOUT_S", 3600)
     stage = await start(drain_ms=300)
     raw = await stage.raw(ALICE)
     await raw.until("live")

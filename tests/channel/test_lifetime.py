@@ -154,7 +154,7 @@ async def test_drain_says_bye_with_advice(stage: Stage) -> None:
 
 async def test_drain_commits_what_was_acked(start: Start) -> None:
     """Acks that wait are committed before the `bye`."""
-    stage = await start(ack_flush_ms=60_000)
+    stage = await start(ack_flush_ms=3_600_000)
     await stage.send(ALICE, BOB)
     bob, alice = await stage.live(BOB), await stage.live(ALICE)
     await bob.ack(1)

@@ -86,7 +86,7 @@ async def test_what_a_replaced_connection_stated_counts_no_more(
 
 async def test_acks_of_the_last_connection_count_at_once(start: Start) -> None:
     """A device that acked and comes back at once goes on after its ack, flushed or not."""
-    stage = await start(ack_flush_ms=60_000)
+    stage = await start(ack_flush_ms=3_600_000)
     await stage.send_many(ALICE, BOB, 5)
     peer = await stage.live(BOB, 1)
     await peer.ack(3)
@@ -108,7 +108,7 @@ async def test_hello_sets_a_cursor_down(stage: Stage) -> None:
 
 async def test_hello_down_outlives_acks_that_wait(start: Start) -> None:
     """An ack of the connection before, not yet committed, does not undo what `hello` states."""
-    stage = await start(ack_flush_ms=60_000)
+    stage = await start(ack_flush_ms=3_600_000)
     await stage.send_many(ALICE, BOB, 5)
     peer = await stage.live(BOB)
     await peer.ack(5)
@@ -120,7 +120,7 @@ async def test_hello_down_outlives_acks_that_wait(start: Start) -> None:
 
 async def test_hello_up_outlives_acks_that_wait(start: Start) -> None:
     """Neither do they set it back down."""
-    stage = await start(ack_flush_ms=60_000)
+    stage = await start(ack_flush_ms=3_600_000)
     await stage.send_many(ALICE, BOB, 5)
     other = await stage.live(BOB, 2)
     await other.ack(5)

@@ -29,7 +29,7 @@ from gateway.domain.model import Scope
 from tests.core.stage import Stage, app_of, open_stage, refused
 from tests.patience import WAIT_S
 
-LIMITS = Limits(job_page_max=3, job_retry_ms=1, broadcast_wait_ms=20_000)
+LIMITS = Limits(job_page_max=3, job_retry_ms=1, broadcast_wait_ms=300_000)
 USERS = range(1, 11)
 HI = BroadcastText(ctype=0, content="hi")
 

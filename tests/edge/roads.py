@@ -29,7 +29,7 @@ from tests.patience import WAIT_S
 DIFFER = frozenset({"server"})
 """The headers of answers in which the roads may differ: aiohttp names itself, the front door says nothing."""
 
-LIMITS = Limits(header_timeout_ms=100_000, body_timeout_ms=100_000, body_bytes_max=2_000, drain_ms=5_000)
+LIMITS = Limits(header_timeout_ms=300_000, body_timeout_ms=300_000, body_bytes_max=2_000, drain_ms=5_000)
 SHORT = msgspec.structs.replace(LIMITS, header_timeout_ms=400, body_timeout_ms=600)
 """Times that a test can see pass. It says when they begin to count, by `watch`: what comes before may take longer."""
 

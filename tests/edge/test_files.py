@@ -32,7 +32,7 @@ LIMITS = Limits(
     file_bytes_max=300_000,
     form_parts_max=4,
     form_part_bytes_max=50,
-    body_timeout_ms=100_000,
+    body_timeout_ms=300_000,
     drain_ms=2_000,
 )
 HASTY = msgspec.structs.replace(LIMITS, body_timeout_ms=400, body_bytes_per_s_min=100_000)

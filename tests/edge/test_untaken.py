@@ -134,6 +134,18 @@ class TestEach:
             callers.pass_s(29)
         assert not one.aborted
 
+    async def test_whoever_takes_no_more(self) -> None:
+        """Is cut as long after the last that it took."""
+        callers = Callers()
+        [one] = await callers.add(10)
+        callers.pass_s(29)
+        one.size = 5
+        cut = []
+        for seconds in (1, 30, 1):
+            callers.pass_s(seconds)
+            cut.append(one.aborted)
+        assert cut == [False, False, True]
+
     async def test_whoever_takes_what_the_kernel_holds(self) -> None:
         """Is not either, though the kernel takes nothing more from here; once it takes nothing of that, it is."""
         callers, (ours, theirs) = Callers(), socket.socketpair()
@@ -296,7 +308,7 @@ class TestSockets:
 
     async def test_too_many_of_them(self, road: str) -> None:
         """One is cut, and who takes an answer after all gets the whole of it."""
-        limits = msgspec.structs.replace(SHORT, untaken_bytes_max=LARGE, body_timeout_ms=100_000)
+        limits = msgspec.structs.replace(SHORT, untaken_bytes_max=LARGE, body_timeout_ms=300_000)
         async with open_roads(Large(), limits) as roads:
             with closing(await ask(roads, road)) as one, closing(await ask(roads, road)) as other:
                 await until(lambda: len(roads.answering.asked) == 2)

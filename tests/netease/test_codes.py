@@ -267,7 +267,7 @@ async def test_a_store_that_is_gone(tmp_path: Path) -> None:
 async def test_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A send under way when the gateway stops is answered; a call on an open connection hears 503, and that it ends."""
     # So long that what is under way is waited for, and not cut, on a machine that stands still.
-    async with open_cloud(tmp_path / "data", Limits(drain_ms=100_000)) as cloud:
+    async with open_cloud(tmp_path / "data", Limits(drain_ms=3_600_000)) as cloud:
         await cloud.send("ann|1|bob")
         gate = Gate(cloud, monkeypatch)
         waiting = asyncio.create_task(send(cloud, "ann|1|bob"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import subprocess
 import sys
@@ -39,7 +40,10 @@ def test_a_port_is_given_once() -> None:
 
 def test_a_port_that_somebody_listens_on_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though nobody was given it."""
-    free = services.free_port()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr(services, "_PORTS", (taken.getsockname()[1], free + 1, free + 2, free + 3))
-        assert services.free_port() != taken.getsockname()[1]
+    choice = secrets.choice
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        drawn = [taken]
+        monkeypatch.setattr(secrets, "choice", lambda ports: drawn.pop() if drawn else choice(ports))
+        assert services.free_port() != taken
+        assert drawn == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -16,7 +16,7 @@ from gateway.domain.errors import Kind, Problem
 from gateway.domain.limits import Limits
 from gateway.store.postgres.engine import PostgresOptions, PostgresStore
 from gateway.store.postgres.lane import Conn
-from tests.patience import WAIT_S, patient
+from tests.patience import LATE_S, WAIT_S, patient
 from tests.postgres import database_of
 from tests.store.far import Far, beyond
 from tests.store.meeting import WAITING, until_waiting
@@ -147,7 +147,7 @@ async def test_closing_ends_every_call(
 ) -> None:
     """Who is under way is answered or told that the store is closed; nobody hangs, and nothing else is raised."""
     # What takes longer than a second is given up, and may have been kept.
-    monkeypatch.setattr("gateway.store.postgres.engine.CLOSE_S", WAIT_S)
+    monkeypatch.setattr("gateway.store.postgres.engine.CLOSE_S", LATE_S)
     calls = [asyncio.ensure_future(few.append([stage.text(1, 2)])) for _ in range(20)]
     calls += [
         asyncio.ensure_future(few.append([stage.text(1, 3, key=str(n), digest="d")])) for n in range(20)
@@ -176,6 +176,25 @@ async def test_a_server_that_says_nothing(stage: Stage) -> None:
         # What lay idle all the while was given up too: nobody else waits for it.
         assert await far.store.party(stage.app.id, 2)
     assert len(await stage.entries(2)) == 2
+
+
+@pytest.mark.parametrize(
+    "call", [lambda store: store.party(1, 2), lambda store: store.probe()], ids=["read", "write"]
+)
+async def test_a_server_that_stays_away(
+    stage: Stage, call: Callable[[PostgresStore], Awaitable[object]]
+) -> None:
+    """What can be asked again is tried for a while, and then whoever asked is told."""
+    async with beyond(stage, Limits(store_retry_ms=300)) as far:
+        await call(far.store)
+        far.proxy.refuse()
+        far.proxy.cut_all()
+        before = far.proxy.opened
+        async with asyncio.timeout(WAIT_S):
+            with pytest.raises(Problem) as caught:
+                await call(far.store)
+        assert caught.value.kind is Kind.STORE_FAILED
+        assert far.proxy.opened > before
 
 
 async def _given_up(far: Far, count: int) -> None:

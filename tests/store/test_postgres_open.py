@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,8 +13,8 @@ import pytest
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
 from gateway.store.errors import StoreError
-from gateway.store.postgres.engine import PostgresOptions, PostgresStore
-from tests.patience import patient
+from gateway.store.postgres.engine import PostgresOptions, PostgresStore, _first_of
+from tests.patience import WAIT_S, patient
 from tests.postgres import database_of, drop_database, named, server_url
 from tests.store.far import opened
 
@@ -55,6 +57,32 @@ async def test_a_node_waits_for_one_that_changes_the_tables(tmp_path: Path) -> N
     for conn in (changing, watch):
         await conn.close()
     await drop_database(tmp_path)
+
+
+class Starting:
+    """A pool whose server is starting up for so many tries."""
+
+    def __init__(self, tries: float) -> None:
+        self.left = tries
+
+    async def acquire(self) -> str:
+        self.left -= 1
+        if self.left >= 0:
+            raise asyncpg.CannotConnectNowError("the database system is starting up")
+        return "connection"
+
+
+@pytest.mark.parametrize(("tries", "retry_ms", "found"), [(2, 100_000, True), (inf, 1, False)])
+async def test_a_server_that_is_starting_up(tries: float, retry_ms: int, found: bool) -> None:
+    """Is waited for, as beside us after a reboot; not for ever."""
+    pool: Any = Starting(tries)
+    async with asyncio.timeout(WAIT_S):
+        first = _first_of(pool, Limits(store_retry_ms=retry_ms))
+        if found:
+            assert await first == "connection"
+            return
+        with pytest.raises(asyncpg.CannotConnectNowError):
+            await first
 
 
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
