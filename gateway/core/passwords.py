@@ -14,11 +14,12 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.core.turns import Turns
 from gateway.domain.errors import Kind, Problem, bad
 from gateway.domain.limits import Limits
 
@@ -45,13 +46,20 @@ COST = Cost(ln=14, r=8, p=5)
 """16 MiB and 5 passes (OWASP's Password Storage Cheat Sheet, scrypt): the setting that needs least memory."""
 
 
+class _Waiting(NamedTuple):
+    """Something to be done by the thread, and who is told."""
+
+    work: Callable[[], Any]
+    future: Future[Any]
+
+
 class Passwords:
     """Makes and checks password records; a record carries its own salt and cost (PHC string format).
 
     `randomness` gives that many random bytes. Every call raises `OVERLOADED` with a time to come back when
     `Limits.password_queue_max` calls are under way, and `DRAINING` once closed. An app, by its number, may hold as many
-    of them as it leaves free, half where it is alone: whoever guesses at its passwords, as anybody may, does not keep
-    the users of others out.
+    of them as it leaves free, half where it is alone, and apps take turns: whoever guesses at the passwords of one, as
+    anybody may, neither keeps the users of others out nor makes them wait for all the guesses.
     """
 
     def __init__(self, limits: Limits, randomness: Callable[[int], bytes], cost: Cost = COST) -> None:
@@ -59,9 +67,10 @@ class Passwords:
         self._cost = cost
         self._bytes_max = limits.password_bytes_max
         self._queue_max = limits.password_queue_max
-        # How many calls of each app are under way; the thread that does the work takes its own from it.
+        # How many calls of each app are under way, and those of them that wait; the thread takes of both.
         self._lock = threading.Lock()
         self._held: Counter[int] = Counter()
+        self._turns: Turns[_Waiting] = Turns()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
         # Matches no password, as its hash is no hash of anything; checked where there is no record.
         self._nobody = _written(cost, bytes(_SALT_BYTES), bytes(_HASH_BYTES))
@@ -87,15 +96,55 @@ class Passwords:
     def close(self) -> None:
         """Refuse what waits, as `DRAINING`; the one check under way ends by itself, and nobody waits for it."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        waiting = []
+        with self._lock:
+            while self._turns:
+                waiting.append(self._turns.take())
+        for one in waiting:
+            one.future.cancel()
 
-    def _admit(self, app: int) -> None:
+    async def _run(self, app: int, work: Callable[[], T]) -> T:
+        future = self._enter(app, work)
+        # A caller that goes away does not take its place in the queue with it: the work still waits there.
+        try:
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            if future.cancelled():
+                raise _draining() from None
+            raise
+
+    def _enter(self, app: int, work: Callable[[], T]) -> Future[T]:
+        """Let something to be done wait for its turn; its app holds a place until it is done."""
+        future: Future[T] = Future()
         with self._lock:
             held = self._held.total()
             if held and self._held[app] + held >= self._queue_max:
                 raise Problem(
                     Kind.OVERLOADED, "too many password checks at once", retry_after_ms=_RETRY_AFTER_MS
                 )
+            try:
+                self._thread.submit(self._do_next)
+            except RuntimeError:
+                raise _draining() from None
             self._held[app] += 1
+            self._turns.put(app, _Waiting(work, future))
+        future.add_done_callback(lambda _: self._release(app))
+        return future
+
+    def _do_next(self) -> None:
+        """Do what is next, in the thread: it is told to as often as something waits."""
+        with self._lock:
+            if not self._turns:
+                # Closed meanwhile.
+                return
+            waiting = self._turns.take()
+        if waiting.future.set_running_or_notify_cancel():
+            try:
+                result = waiting.work()
+            except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+                waiting.future.set_exception(error)
+            else:
+                waiting.future.set_result(result)
 
     def _release(self, app: int) -> None:
         with self._lock:
@@ -103,21 +152,9 @@ class Passwords:
             if not self._held[app]:
                 del self._held[app]
 
-    async def _run(self, app: int, work: Callable[[], T]) -> T:
-        self._admit(app)
-        try:
-            future = self._thread.submit(work)
-        except RuntimeError:
-            self._release(app)
-            raise Problem(Kind.DRAINING, "the gateway is stopping") from None
-        future.add_done_callback(lambda _: self._release(app))
-        # A caller that goes away does not take its place in the queue with it: the work still waits there.
-        try:
-            return await asyncio.shield(asyncio.wrap_future(future))
-        except asyncio.CancelledError:
-            if future.cancelled():
-                raise Problem(Kind.DRAINING, "the gateway is stopping") from None
-            raise
+
+def _draining() -> Problem:
+    return Problem(Kind.DRAINING, "the gateway is stopping")
 
 
 def _hashed(password: str, cost: Cost, salt: bytes) -> bytes:

@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from gateway.core.files import Files, Shown
 from gateway.domain.errors import Problem
 from gateway.domain.limits import Limits
+from gateway.edge.untaken import unacknowledged
 
 log = logging.getLogger(__name__)
 
@@ -65,21 +66,46 @@ async def send_chunks(
 ) -> None:
     """Begin a response and send what is yielded; where that fails, or the peer takes nothing, it is cut."""
     await response.prepare(request)
-    if not await _sent(response, chunks, limits.body_timeout_ms / 1000) and request.transport is not None:
-        request.transport.abort()
+    transport = request.transport
+    if transport is not None and not await _sent(response, chunks, transport, limits.body_timeout_ms / 1000):
+        transport.abort()
 
 
-async def _sent(response: web.StreamResponse, chunks: AsyncIterator[bytes], patience_s: float) -> bool:
+async def _sent(
+    response: web.StreamResponse,
+    chunks: AsyncIterator[bytes],
+    transport: asyncio.Transport,
+    patience_s: float,
+) -> bool:
     try:
         async for chunk in chunks:
-            async with asyncio.timeout(patience_s):
-                await response.write(chunk)
+            await _write(response, chunk, transport, patience_s)
     except Problem as problem:
         log.warning("a download was cut: %s", problem.sentence)
         return False
     except (TimeoutError, ConnectionError):
         return False
     return True
+
+
+async def _write(
+    response: web.StreamResponse, chunk: bytes, transport: asyncio.Transport, patience_s: float
+) -> None:
+    """Write one chunk, however long it takes a peer that goes on taking; raises `TimeoutError` for another."""
+    writing = asyncio.create_task(response.write(chunk))
+    try:
+        # It begins; what it adds is nothing that was taken.
+        await asyncio.wait((writing,), timeout=0)
+        before = None
+        while not writing.done():
+            left = unacknowledged(transport)
+            if left == before:
+                raise TimeoutError
+            before = left
+            await asyncio.wait((writing,), timeout=patience_s)
+        writing.result()
+    finally:
+        writing.cancel()
 
 
 def _headers(shown: Shown, tag: str) -> dict[str, str]:

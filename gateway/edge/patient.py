@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -24,11 +24,13 @@ class Patient(web.RequestHandler):
     connections are none of its business, aiohttp closes them itself.
     """
 
-    __slots__ = ("_awaited", "_awaited_from", "_body", "_untaken", "since")
+    __slots__ = ("_awaited", "_awaited_from", "_body", "_carrier", "_untaken", "since")
 
     def __init__(self, server: web.Server, untaken: Untaken, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
         self._untaken = untaken
+        # Until it is lost; aiohttp forgets its own as soon as it is to end, whatever the peer has not taken.
+        self._carrier: asyncio.Transport | None = None
         self._request_factory = _with_target(server.request_factory)
         self.since: float | None = None
         """Since when the head of a request is awaited; None while none is, or the first byte of it."""
@@ -40,6 +42,7 @@ class Patient(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From here on a first request is awaited."""
         super().connection_made(transport)
+        self._carrier = cast("asyncio.Transport", transport)
         self.since = self._loop.time()
         if crowded(transport):
             self.force_close()
@@ -60,20 +63,27 @@ class Patient(web.RequestHandler):
     def pause_writing(self) -> None:
         """Answers are not taken; what a device does not take is looked after elsewhere."""
         super().pause_writing()
-        if self.transport is not None and not self._is_channel:
-            self._untaken.add(self.transport)
+        if self._carrier is not None and not self._is_channel:
+            self._untaken.add(self._carrier)
 
     def resume_writing(self) -> None:
         """They are taken again."""
         super().resume_writing()
-        if self.transport is not None:
-            self._untaken.discard(self.transport)
+        if self._carrier is not None:
+            self._untaken.discard(self._carrier)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Whoever has gone holds nothing."""
-        if self.transport is not None:
-            self._untaken.discard(self.transport)
+        if self._carrier is not None:
+            self._untaken.discard(self._carrier)
+            self._carrier = None
         super().connection_lost(exc)
+
+    def look(self) -> None:
+        """See whether it is closed but for what its peer has not taken, which no other time limits any more."""
+        carrier = self._carrier
+        if carrier is not None and carrier.is_closing() and carrier.get_write_buffer_size():
+            self._untaken.add(carrier)
 
     def overdue(self, now: float, header_timeout_s: float, body_timeout_s: float, s_per_byte: float) -> bool:
         """Whether it has waited too long for the rest of a head or a body; a WebSocket waits for neither.

@@ -113,8 +113,10 @@ class Port:
                 self._door.sweep()
             server, now = self._runner.server, loop.time()
             for handler in server.connections if server else ():
-                if isinstance(handler, Patient) and handler.overdue(now, header_s, body_s, s_per_byte):
-                    handler.force_close()
+                if isinstance(handler, Patient):
+                    if handler.overdue(now, header_s, body_s, s_per_byte):
+                        handler.force_close()
+                    handler.look()
 
     def stop_listening(self) -> None:
         """Let nobody in any more."""

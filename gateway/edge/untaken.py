@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
+from fcntl import ioctl
 
 from gateway.domain.limits import Limits
 
@@ -16,7 +20,7 @@ class Untaken:
 
     Together they hold `Limits.untaken_bytes_max`, and what one turn of the loop adds; past it whoever holds most is
     cut, of those who hold the same whoever came first. So is whoever takes nothing for `Limits.body_timeout_ms`. A
-    caller that goes on taking, however slowly, may go on.
+    caller that goes on taking, however slowly, may go on, as far as its kernel tells that it does (`unacknowledged`).
     """
 
     def __init__(self, limits: Limits, time: Callable[[], float]) -> None:
@@ -28,8 +32,9 @@ class Untaken:
         self._cut_off = 0
 
     def add(self, transport: asyncio.Transport) -> None:
-        """A transport is full."""
-        self._full[transport] = transport.get_write_buffer_size(), self._time()
+        """A transport is full, or ends once the rest has been taken; again: nothing more happens."""
+        if transport not in self._full:
+            self._full[transport] = unacknowledged(transport), self._time()
         if self._looking is None:
             # Once for all of a turn, at whose end transports often take much of what they were given.
             self._looking = asyncio.get_running_loop().call_soon(self._look)
@@ -42,8 +47,11 @@ class Untaken:
         """Cut those that have taken nothing for too long, and say how many were cut since the last time."""
         now = self._time()
         for transport, (size, since) in list(self._full.items()):
-            left = transport.get_write_buffer_size()
-            if left != size:
+            left = unacknowledged(transport)
+            if not transport.get_write_buffer_size():
+                # What is on its way is the kernel's.
+                self.discard(transport)
+            elif left != size:
                 self._full[transport] = left, now
             elif now - since > self._patience_s:
                 self._cut(transport)
@@ -68,3 +76,18 @@ class Untaken:
         self._cut_off += 1
         self.discard(transport)
         transport.abort()
+
+
+def unacknowledged(transport: asyncio.Transport) -> int:
+    """How many bytes of what was written the peer has not acknowledged: those here, and those that the kernel holds.
+
+    It holds megabytes, and takes more only once a third of them is gone: by those here alone a peer that reads ten
+    kilobytes a second would take nothing for minutes. Where it does not tell (not on Linux) they are all there is.
+    """
+    held = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    # Of a socket that is closed there is nothing to tell.
+    with suppress(OSError, ValueError):
+        if sock is not None:
+            held += int.from_bytes(ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return held

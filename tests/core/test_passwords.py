@@ -146,6 +146,52 @@ class TestQueue:
             await passwords.matches("a", "", APP)
         gate.set()
 
+    async def test_apps_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who logs in to one waits for the check under way, and for one of another app: not for all that wait there."""
+        gate, began, order = threading.Event(), threading.Event(), []
+
+        def held(password: str, _cost: Cost, _salt: bytes) -> bytes:
+            order.append(password)
+            began.set()
+            assert gate.wait(WAIT_S)
+            return b"hash"
+
+        monkeypatch.setattr(module, "_hashed", held)
+        passwords = Passwords(Limits(password_queue_max=8), Random(1).randbytes, CHEAP)
+        calls = [("first", APP), ("second", APP), ("third", APP), ("other's", OTHER), ("other's next", OTHER)]
+        waiting = []
+        for password, app in calls:
+            waiting.append(asyncio.create_task(passwords.matches(password, "", app)))
+            await asyncio.sleep(0)
+            assert await asyncio.to_thread(began.wait, WAIT_S)
+        gate.set()
+        await asyncio.gather(*waiting)
+        assert order == ["first", "second", "other's", "third", "other's next"]
+        passwords.close()
+
+    async def test_closed_while_some_wait(
+        self, passwords: Passwords, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They are told so at once; the check under way is answered."""
+        began, held = threading.Event(), module._hashed
+
+        def begun(password: str, cost: Cost, salt: bytes) -> bytes:
+            began.set()
+            return held(password, cost, salt)
+
+        monkeypatch.setattr(module, "_hashed", begun)
+        first = asyncio.create_task(passwords.matches("a", "", APP))
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(began.wait, WAIT_S)
+        second = asyncio.create_task(passwords.matches("a", "", OTHER))
+        await asyncio.sleep(0)
+        passwords.close()
+        with refused(Kind.DRAINING):
+            await second
+        assert not first.done()
+        gate.set()
+        assert not await first
+
     async def test_the_loop_goes_on_meanwhile(self, passwords: Passwords, gate: threading.Event) -> None:
         """The work is done beside the loop."""
         waiting = asyncio.create_task(passwords.matches("a", "", APP))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import cast
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from gateway.domain.limits import Limits
 from gateway.edge.facades.native.envelope import Asked, Reply
 from gateway.edge.facades.native.routes import Call
+from gateway.edge.frontdoor.caller import Caller
+from gateway.edge.patient import Patient
 from gateway.edge.untaken import Untaken
 from tests.edge.callers import call, until
 from tests.edge.roads import SHORT, Echo, Roads, open_roads
@@ -24,14 +28,25 @@ LARGE = 24 * 1024 * 1024
 
 
 class Full:
-    """A transport that holds so many bytes."""
+    """A transport that holds so many bytes, of a socket where one is given."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, sock: socket.socket | None = None) -> None:
         self.size = size
+        self.sock = sock
+        self.closing = False
         self.aborted = False
 
     def get_write_buffer_size(self) -> int:
         return self.size
+
+    def get_extra_info(self, _: str) -> socket.socket | None:
+        return self.sock
+
+    def close(self) -> None:
+        self.closing = True
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def abort(self) -> None:
         self.aborted = True
@@ -46,11 +61,14 @@ class Callers:
 
     async def add(self, *sizes: int) -> list[Full]:
         """Let some be full, in one turn of the loop."""
-        added = [Full(size) for size in sizes]
+        return await self.add_all(*(Full(size) for size in sizes))
+
+    async def add_all(self, *added: Full) -> list[Full]:
+        """Let these be full."""
         for one in added:
             self.untaken.add(cast("asyncio.Transport", one))
         await asyncio.sleep(0)
-        return added
+        return list(added)
 
     def discard(self, one: Full) -> None:
         self.untaken.discard(cast("asyncio.Transport", one))
@@ -128,6 +146,87 @@ class TestEach:
             cut.append(one.aborted)
         assert cut == [False, False, True]
 
+    async def test_whoever_takes_what_the_kernel_holds(self) -> None:
+        """Is not either, though the kernel takes nothing more from here; once it takes nothing of that, it is."""
+        callers, (ours, theirs) = Callers(), socket.socketpair()
+        with ours, theirs:
+            for _ in range(3):
+                ours.send(bytes(1000))
+            [one] = await callers.add_all(Full(10, ours))
+            for _ in range(3):
+                theirs.recv(1000)
+                callers.pass_s(29)
+            assert not one.aborted
+            callers.pass_s(31)
+            assert one.aborted
+
+    async def test_whoever_has_taken_all_from_here(self) -> None:
+        """Is forgotten: the rest is the kernel's."""
+        callers = Callers()
+        [one] = await callers.add(10)
+        one.size = 0
+        for _ in range(3):
+            callers.pass_s(100)
+        assert not one.aborted
+
+    async def test_who_is_looked_at_again(self) -> None:
+        """Has no more time for it."""
+        callers = Callers()
+        [one] = await callers.add(10)
+        callers.pass_s(29)
+        await callers.add_all(one)
+        callers.pass_s(29)
+        assert one.aborted
+
+
+@pytest.fixture
+async def closed() -> AsyncIterator[tuple[Callers, Patient, Full]]:
+    """A connection of aiohttp's that it has closed while its peer had something to take yet."""
+    callers = Callers()
+
+    async def nothing(_: web.BaseRequest) -> web.Response:
+        return web.Response()
+
+    patient = Patient(web.Server(nothing), callers.untaken, loop=asyncio.get_running_loop())
+    with closing(socket.socket()) as sock:
+        transport = Full(10, sock)
+        patient.connection_made(cast("asyncio.Transport", transport))
+        yield callers, patient, transport
+        patient.connection_lost(None)
+
+
+class TestClosed:
+    """Connections that aiohttp has closed, which then knows nothing more of their transports."""
+
+    async def test_one_that_nobody_takes_the_rest_of(self, closed: tuple[Callers, Patient, Full]) -> None:
+        """Is cut in the end, however little it is: nothing else would end it."""
+        callers, patient, transport = closed
+        patient.look()
+        callers.pass_s(31)
+        callers.pass_s(31)
+        assert not transport.aborted
+        patient.force_close()
+        for _ in range(3):
+            patient.look()
+            callers.pass_s(29)
+        assert transport.aborted
+
+    @pytest.mark.parametrize("end", ["taken", "lost"])
+    async def test_one_that_was_full(
+        self, closed: tuple[Callers, Patient, Full], end: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Is known no more once its peer has taken all, or is gone."""
+        callers, patient, transport = closed
+        patient.pause_writing()
+        patient.force_close()
+        if end == "taken":
+            patient.resume_writing()
+        else:
+            patient.connection_lost(None)
+        callers.pass_s(31)
+        callers.pass_s(31)
+        assert (transport.aborted, caplog.records) == (False, [])
+
 
 class Large(Echo):
     """Answers each call with very much."""
@@ -157,6 +256,42 @@ async def taken(caller: socket.socket) -> int:
         except ConnectionError:
             pass
     return came
+
+
+class TestIdle:
+    """Callers of the front door whose time is up, and who have an answer's end to take yet."""
+
+    async def test_who_goes_on_taking(self) -> None:
+        """Is not cut until all is taken, and then is."""
+        async with open_roads(watched=False) as roads:
+            with closing(socket.socket()) as sock:
+                caller, transport = overdue(roads, sock)
+                roads.ports["door"]._door.sweep()
+                assert not transport.aborted
+                transport.size, caller.due = 0, 0.0
+                roads.ports["door"]._door.sweep()
+                assert transport.aborted
+
+    async def test_who_takes_nothing(self) -> None:
+        """Is cut as whoever is full."""
+        callers = Callers()
+        async with open_roads(watched=False) as roads:
+            roads.ports["door"]._door.untaken = callers.untaken
+            with closing(socket.socket()) as sock:
+                _, transport = overdue(roads, sock)
+                roads.ports["door"]._door.sweep()
+                callers.pass_s(31)
+                assert transport.aborted
+
+
+def overdue(roads: Roads, sock: socket.socket) -> tuple[Caller, Full]:
+    """A caller at the front door whose time is up, and its transport, from which there is something to take yet."""
+    door = roads.ports["door"]._door
+    assert door is not None
+    caller, transport = door(), Full(10, sock)
+    caller.connection_made(cast("asyncio.Transport", transport))
+    caller.due = 0.0
+    return caller, transport
 
 
 @pytest.mark.parametrize("road", ["door", "alone"])

@@ -108,6 +108,15 @@ class Caller(asyncio.Protocol):
         if self._asking is None and self._transport is not None:
             self._transport.close()
 
+    def expire(self) -> None:
+        """It has waited too long: cut it, unless it is the peer that takes its time over the end of an answer."""
+        transport = self._transport
+        if transport is not None and transport.get_write_buffer_size():
+            self.due = self._door.time() + self._door.idle_timeout_s
+            self._door.untaken.add(transport)
+        else:
+            self.cut()
+
     def cut(self) -> None:
         """End the connection at once, and what is under way."""
         if self._transport is not None:

@@ -91,7 +91,7 @@ class Door:
         """Cut the connections that have waited too long: for a request, or for the rest of one."""
         now = self.time()
         for caller in [caller for caller in self.callers if caller.due < now]:
-            caller.cut()
+            caller.expire()
 
     async def close(self, ends: float) -> None:
         """End all connections; what is under way is answered first, if it can be until `ends`."""
