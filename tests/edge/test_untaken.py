@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import cast
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from gateway.domain.limits import Limits
+from gateway.edge.download import send_chunks
 from gateway.edge.facades.native.envelope import Asked, Reply
 from gateway.edge.facades.native.routes import Call
 from gateway.edge.frontdoor.caller import Caller
@@ -292,6 +294,44 @@ def overdue(roads: Roads, sock: socket.socket) -> tuple[Caller, Full]:
     caller.connection_made(cast("asyncio.Transport", transport))
     caller.due = 0.0
     return caller, transport
+
+
+class Slow:
+    """A response to a caller who takes so many bytes now and then, and each chunk of which waits for that."""
+
+    def __init__(self, transport: Full, each: int) -> None:
+        self._transport = transport
+        self._each = each
+
+    async def prepare(self, _: object) -> None:
+        self._transport.size = 10
+
+    async def write(self, _: bytes) -> None:
+        while self._transport.size:
+            await asyncio.sleep(0.05)
+            self._transport.size -= self._each
+
+
+class TestDownload:
+    """A file, of which no more is read than is taken."""
+
+    @pytest.mark.parametrize(("each", "cut"), [(0, True), (1, False)])
+    async def test_who_is_slow(self, each: int, cut: bool) -> None:
+        """Is cut where nothing is taken for too long, and not for taking little."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"x"
+
+        transport = Full(0)
+        request, response = SimpleNamespace(transport=transport), Slow(transport, each)
+        async with asyncio.timeout(WAIT_S):
+            await send_chunks(
+                cast("web.Request", request),
+                cast("web.StreamResponse", response),
+                chunks(),
+                Limits(body_timeout_ms=200),
+            )
+        assert transport.aborted is cut
 
 
 @pytest.mark.parametrize("road", ["door", "alone"])

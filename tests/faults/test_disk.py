@@ -21,7 +21,7 @@ from tests.servers import COMMAND, Program, ServerProcess, eventually, gateway
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
 
 ROOM = 1_000_000
-"""So much larger than it is the largest file of a gateway may get: some rounds fit in, in few or many commits."""
+"""So much may the largest file of a gateway grow: some rounds fit into that, in few commits or many."""
 
 ROUND = 24
 ROUNDS_MAX = 40

@@ -162,6 +162,14 @@ async def test_closing_ends_every_call(
     assert kept == [(len(done) - len(failed),)]
 
 
+async def test_the_server_knows_the_time_too(few: PostgresStore) -> None:
+    """It ends by itself a statement that takes too long, and what whoever is gone has begun: locks go with it."""
+    names = ["statement_timeout", "idle_in_transaction_session_timeout"]
+    asked = "SELECT setting::int FROM pg_settings WHERE name = ANY ($1)"
+    told = await few._read(lambda conn: conn.fetch(asked, names))
+    assert [setting for (setting,) in told] == [FEW.statement_timeout_ms] * 2
+
+
 async def test_a_server_that_says_nothing(stage: Stage) -> None:
     """A half-open connection, and others that cannot be opened either: the batch is kept once the network is back."""
     limits = Limits(statement_timeout_ms=300, pool_wait_ms=300, batch_retry_ms=100_000)
