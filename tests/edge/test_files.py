@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -18,7 +18,6 @@ from gateway.core.files import FileOrder, Shown
 from gateway.domain.errors import Kind, Problem
 from gateway.domain.files import Box
 from gateway.domain.limits import Limits
-from gateway.edge import download
 from gateway.edge.answering import Answering, Switch
 from gateway.edge.download import content_disposition, send_file
 from gateway.edge.port import Port
@@ -414,34 +413,6 @@ class TestDownload:
             await ended.wait()
         await asyncio.to_thread(_until, lambda: not server.stage.files._going._taken)
         writer.close()
-
-
-class Taking:
-    """A response and its transport, which holds a byte less each time it is looked at, until none is left."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._done = asyncio.Event()
-
-    def get_write_buffer_size(self) -> int:
-        self.size -= 1
-        if not self.size:
-            self._done.set()
-        return self.size
-
-    def get_extra_info(self, _: str) -> None:
-        return None
-
-    async def write(self, _: bytes) -> None:
-        await self._done.wait()
-
-
-async def test_who_takes_little() -> None:
-    """Gets all of a file, however often it has not taken a piece of it in the time that is given to nobody."""
-    slow = Taking(20)
-    async with asyncio.timeout(WAIT_S):
-        await download._write(cast("web.StreamResponse", slow), b"", cast("asyncio.Transport", slow), 0.001)
-    assert not slow.size
 
 
 @pytest.mark.parametrize(

@@ -296,20 +296,25 @@ def overdue(roads: Roads, sock: socket.socket) -> tuple[Caller, Full]:
     return caller, transport
 
 
-class Slow:
-    """A response to a caller who takes so many bytes now and then, and each chunk of which waits for that."""
+class Taking(Full):
+    """A transport and the response on it, of which so many bytes are gone each time it is looked at."""
 
-    def __init__(self, transport: Full, each: int) -> None:
-        self._transport = transport
+    def __init__(self, size: int, each: int) -> None:
+        super().__init__(size)
         self._each = each
+        self._taken = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        self.size -= self._each
+        if not self.size:
+            self._taken.set()
+        return self.size
 
     async def prepare(self, _: object) -> None:
-        self._transport.size = 10
+        """Nothing has to be said first."""
 
     async def write(self, _: bytes) -> None:
-        while self._transport.size:
-            await asyncio.sleep(0.05)
-            self._transport.size -= self._each
+        await self._taken.wait()
 
 
 class TestDownload:
@@ -317,21 +322,20 @@ class TestDownload:
 
     @pytest.mark.parametrize(("each", "cut"), [(0, True), (1, False)])
     async def test_who_is_slow(self, each: int, cut: bool) -> None:
-        """Is cut where nothing is taken for too long, and not for taking little."""
+        """Is cut where nothing is taken for too long, and not for taking little, however often."""
 
         async def chunks() -> AsyncIterator[bytes]:
             yield b"x"
 
-        transport = Full(0)
-        request, response = SimpleNamespace(transport=transport), Slow(transport, each)
+        peer = Taking(20, each)
         async with asyncio.timeout(WAIT_S):
             await send_chunks(
-                cast("web.Request", request),
-                cast("web.StreamResponse", response),
+                cast("web.Request", SimpleNamespace(transport=peer)),
+                cast("web.StreamResponse", peer),
                 chunks(),
-                Limits(body_timeout_ms=200),
+                Limits(body_timeout_ms=1),
             )
-        assert transport.aborted is cut
+        assert (peer.aborted, peer.size) == (cut, 20 if cut else 0)
 
 
 @pytest.mark.parametrize("road", ["door", "alone"])
